@@ -1,0 +1,8 @@
+//! The identities that the crate promises, over random schedules and distributions, and its numbers against mpmath and numpy.
+
+mod discrete;
+mod gaussians;
+mod likelihood;
+mod reference;
+mod schedules;
+mod strategies;
