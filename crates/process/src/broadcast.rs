@@ -1,0 +1,24 @@
+//! Per-example coefficients from the `f64` tables, shaped so that they broadcast over a batch.
+
+use burn::tensor::{Tensor, TensorData, backend::Backend};
+
+/// `values[i]` for example `i`, as `[batch, 1, …, 1]`; narrowed from `f64` only here.
+pub(crate) fn coefficients<B: Backend, const D: usize>(
+    values: impl Iterator<Item = f64>,
+    device: &B::Device,
+) -> Tensor<B, D> {
+    let values: Vec<f32> = values.map(|value| value as f32).collect();
+    let mut shape = [1; D];
+    shape[0] = values.len();
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+/// Checks that there is one step for each example of the batch.
+///
+/// # Panics
+/// If the lengths differ: a mistake in the calling code.
+#[track_caller]
+pub(crate) fn check_steps<B: Backend, const D: usize>(x: &Tensor<B, D>, t: &[usize]) {
+    let batch = x.dims()[0];
+    assert_eq!(t.len(), batch, "one step is needed for each of the {batch} examples, {} were given", t.len());
+}

@@ -1,0 +1,61 @@
+//! Diffusion processes on [Burn](burn) tensors: the fixed forward chain `q`, the learned reverse chain `p`, and the
+//! samplers that walk it.
+//!
+//! Nothing here knows a network, a data set or a device. A network is whatever implements [`Denoiser`]; noise is
+//! an explicit argument, by default a pure function of (seed, sample index, draw) ([`SeededNoise`]); every tensor is
+//! generic over Burn's `Backend` and over its rank, with the batch first.
+//!
+//! Steps `t` run `1..=T` as in the papers, and `t = 0` is clean data. Data is scaled to [-1, 1].
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`forward`] | `q(x_t given x_{t-1})`, `q(x_t given x_0)`, whole trajectories, `q(x_{t-1} given x_t, x_0)` |
+//! | [`parameterization`] | epsilon, x_0 and v predictions, and how to pass from one to another |
+//! | [`reverse`] | `p(x_{t-1} given x_t)` with fixed variances |
+//! | [`sampler`] | ancestral sampling (DDPM) and DDIM, with an observer for intermediate states |
+//! | [`loss`] | `L_simple` |
+//! | [`noise`] | counter-based and replayed noise |
+//! | [`denoiser`] | the trait that a network implements |
+//!
+//! # Example
+//!
+//! Ancestral sampling with a denoiser that knows the answer: when all data is one point `c`, the network's best guess
+//! of the noise in `x_t` is `(x_t - √ᾱ_t c) / √(1 - ᾱ_t)`, and the chain ends at `c`.
+//!
+//! ```
+//! use burn::{backend::Flex, tensor::{Tensor, backend::Backend}};
+//! use sfumato_process::{Chain, Denoiser, SeededNoise, parameterization::Parameterization, sampler};
+//! use sfumato_schedule::{NoiseSchedule, ScheduleConfig};
+//!
+//! struct OnePoint(NoiseSchedule, f64);
+//! impl<B: Backend> Denoiser<B, 2> for OnePoint {
+//!     fn predict(&self, x_t: Tensor<B, 2>, t: &[usize]) -> Tensor<B, 2> {
+//!         let alpha_bar = self.0.alpha_bar(t[0]);
+//!         (x_t - alpha_bar.sqrt() * self.1) / (1.0 - alpha_bar).sqrt()
+//!     }
+//! }
+//!
+//! let schedule = ScheduleConfig::default().build()?;
+//! let chain = Chain::new(&schedule, Parameterization::Epsilon);
+//! let device = Default::default();
+//! let x_0 = sampler::ancestral::<Flex, 2>(&chain, &OnePoint(schedule, 0.25), &SeededNoise::new(1), [4, 3], &device, &mut sampler::ignore)?;
+//! for value in x_0.into_data().iter::<f64>() {
+//!     assert!((value - 0.25).abs() < 1e-3);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod broadcast;
+pub mod denoiser;
+pub mod forward;
+pub mod loss;
+pub mod noise;
+pub mod parameterization;
+pub mod reverse;
+pub mod sampler;
+
+pub use denoiser::Denoiser;
+pub use noise::{NoiseError, NoiseSource, RecordedNoise, SeededNoise};
+pub use parameterization::Parameterization;
+pub use reverse::{Chain, Gaussian, ReverseVariance};
