@@ -1,0 +1,84 @@
+//! What the user typed, as close to the flags as possible. Each command turns its arguments into a plan.
+
+mod info;
+mod sample;
+mod schedule;
+mod train;
+
+pub(crate) use info::InfoArgs;
+pub(crate) use sample::{SampleArgs, SamplerName};
+pub(crate) use schedule::{Format, ScheduleArgs, ScheduleCommand, ShowArgs};
+pub(crate) use train::TrainArgs;
+
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::backend::BackendName;
+
+/// Denoising diffusion models in Rust: train, sample and inspect.
+#[derive(Debug, Parser)]
+#[command(name = "sfumato", disable_version_flag = true, args_override_self = true, max_term_width = 100)]
+#[command(after_help = "Examples:
+  sfumato train                                   garments from the embedded images, 10 minutes on two cores
+  sfumato train --dataset folder:photos --image-size 32 --out runs/photos
+  sfumato sample --model runs/photos/model --num 64 --out samples
+  sfumato info runs/photos/model
+
+Exit codes: 0 done (also: stopped on request with everything saved), 1 failed, 2 wrong usage.
+SFUMATO_LOG=debug shows more on stderr.")]
+pub(crate) struct Cli {
+    /// Print the version and exit; with --json also revision, backends and CPU features
+    #[arg(long, short = 'V')]
+    pub(crate) version: bool,
+    /// With --version: print JSON
+    #[arg(long, requires = "version")]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train a model, or go on with a run that was stopped
+    Train(Box<TrainArgs>),
+    /// Draw samples from a model
+    Sample(SampleArgs),
+    /// Look at noise schedules
+    Schedule(ScheduleArgs),
+    /// Say what a model directory holds
+    Info(InfoArgs),
+}
+
+/// Where the arithmetic happens.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Machine")]
+pub(crate) struct MachineArgs {
+    /// Backend; one that is not compiled in is refused with the way to get it
+    #[arg(long, value_enum, default_value_t = BackendName::compiled_default(), value_name = "NAME")]
+    pub(crate) backend: BackendName,
+    /// Which GPU, counted from 0
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) gpu: usize,
+    /// CPU threads; all cores (or RAYON_NUM_THREADS) if not given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) threads: Option<u16>,
+}
+
+/// A combination of arguments that clap cannot see to be wrong.
+#[derive(Debug)]
+pub(crate) struct UsageError(pub(crate) String);
+
+impl std::fmt::Display for UsageError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// Prints a usage error the way clap does and gives its exit code, 2.
+pub(crate) fn usage(message: &str) -> ExitCode {
+    let _ = Cli::command().error(clap::error::ErrorKind::ValueValidation, message).print();
+    ExitCode::from(2)
+}

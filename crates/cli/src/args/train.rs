@@ -1,0 +1,92 @@
+//! `sfumato train`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use sfumato_train::{PRESETS, data::DatasetSpec};
+
+use super::MachineArgs;
+
+/// Train a model, or go on with a run that was stopped
+///
+/// Configuration comes in layers, later ones winning: defaults, preset, file, flags. The result is written to
+/// config.toml in the run directory. Ctrl-C writes a checkpoint first.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = after_help())]
+pub(crate) struct TrainArgs {
+    /// Configuration in TOML; a run's config.toml is one
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    pub(crate) config: Option<PathBuf>,
+    /// A configuration that comes with the program
+    #[arg(long, value_name = "NAME", conflicts_with = "resume")]
+    pub(crate) preset: Option<String>,
+    /// Go on with the run in this directory from its newest checkpoint
+    #[arg(long, value_name = "RUN")]
+    pub(crate) resume: Option<PathBuf>,
+    /// Directory for the run; must be new [default: runs/PRESET, or the next free name]
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    pub(crate) out: Option<PathBuf>,
+    /// Set any key of the configuration, as in --set optimizer.ema_decay=0.99; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", conflicts_with = "resume")]
+    pub(crate) set: Vec<String>,
+
+    /// fashion-mnist-mini, fashion-mnist, mnist, cifar10, folder:PATH, npy:FILE.npy, toy:swiss-roll, …
+    #[arg(long, value_name = "SPEC", conflicts_with = "resume", help_heading = "Data")]
+    pub(crate) dataset: Option<DatasetSpec>,
+    /// Directory with the files of a named data set
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Side in pixels to which a folder's images are resized and cropped
+    #[arg(long, value_name = "N", conflicts_with = "resume", help_heading = "Data")]
+    pub(crate) image_size: Option<usize>,
+    /// 1 for grey, 3 for RGB [default: what the images are]
+    #[arg(long, value_name = "N", conflicts_with = "resume", help_heading = "Data")]
+    pub(crate) channels: Option<usize>,
+    /// Fail at an unreadable image instead of leaving it out
+    #[arg(long, help_heading = "Data")]
+    pub(crate) strict: bool,
+    /// Learn the classes of the data set's labels too
+    #[arg(long, conflicts_with = "resume", help_heading = "Data")]
+    pub(crate) class_conditional: bool,
+
+    /// Steps of the whole run; given without --max-minutes it lifts the preset's time limit
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    pub(crate) steps: Option<u64>,
+    /// End after so many minutes of training, with a checkpoint; 0 for no limit
+    #[arg(long, value_name = "M", help_heading = "Run")]
+    pub(crate) max_minutes: Option<f64>,
+    /// Examples a step
+    #[arg(long, value_name = "N", conflicts_with = "resume", help_heading = "Run")]
+    pub(crate) batch_size: Option<usize>,
+    /// Learning rate after the warm-up
+    #[arg(long, value_name = "X", conflicts_with = "resume", help_heading = "Run")]
+    pub(crate) learning_rate: Option<f64>,
+    /// Seed of every random number
+    #[arg(long, value_name = "N", conflicts_with = "resume", help_heading = "Run")]
+    pub(crate) seed: Option<u64>,
+    /// Steps between checkpoints
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    pub(crate) checkpoint_every: Option<u64>,
+    /// Steps between sample grids; 0 for one at the end only
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    pub(crate) sample_every: Option<u64>,
+    /// Print the configuration that would be used, and stop
+    #[arg(long, conflicts_with = "resume", help_heading = "Run")]
+    pub(crate) print_config: bool,
+
+    #[command(flatten)]
+    pub(crate) machine: MachineArgs,
+}
+
+fn after_help() -> String {
+    let presets: String = PRESETS.iter().map(|preset| format!("  {:<20} {}\n", preset.name, preset.about)).collect();
+    format!(
+        "Presets:\n{presets}
+Examples:
+  sfumato train
+  sfumato train --preset swiss-roll --out runs/roll
+  sfumato train --dataset folder:photos --image-size 32 --steps 20000 --out runs/photos
+  sfumato train --resume runs/photos --steps 40000
+  sfumato train --preset ddpm-cifar10 --data-dir cifar-10-batches-bin --backend cuda"
+    )
+}

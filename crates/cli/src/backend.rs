@@ -1,0 +1,187 @@
+//! The one place that names backends: from a word on the command line to a type and an open device.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook},
+    sync::{Arc, Mutex},
+};
+
+use burn::tensor::Tensor;
+use clap::ValueEnum;
+use sfumato_kernels::Backend;
+
+use crate::args::MachineArgs;
+
+/// Every backend that the program can be built with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "lowercase")]
+pub(crate) enum BackendName {
+    /// CPU, the default
+    Flex,
+    /// CPU, Burn's older backend
+    NdArray,
+    /// NVIDIA
+    Cuda,
+    /// Any GPU, through WebGPU
+    Wgpu,
+    /// Any GPU, through Vulkan
+    Vulkan,
+    /// Apple
+    Metal,
+    /// AMD
+    Rocm,
+}
+
+impl BackendName {
+    /// The names, in the order of the enum.
+    pub(crate) fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
+
+    /// Whether this program can use it.
+    pub(crate) fn compiled(self) -> bool {
+        match self {
+            Self::Flex => cfg!(feature = "flex"),
+            Self::NdArray => cfg!(feature = "ndarray"),
+            Self::Cuda => cfg!(feature = "cuda"),
+            Self::Wgpu => cfg!(feature = "wgpu"),
+            Self::Vulkan => cfg!(feature = "vulkan"),
+            Self::Metal => cfg!(feature = "metal"),
+            Self::Rocm => cfg!(feature = "rocm"),
+        }
+    }
+
+    /// The backends that this program can use.
+    pub(crate) fn all_compiled() -> Vec<Self> {
+        Self::value_variants().iter().copied().filter(|name| name.compiled()).collect()
+    }
+
+    /// What is used when nothing is said: the first that is compiled in.
+    pub(crate) fn compiled_default() -> Self {
+        Self::all_compiled().first().copied().unwrap_or(Self::Flex)
+    }
+}
+
+/// Why a backend cannot be used.
+#[derive(Debug)]
+pub(crate) enum BackendError {
+    NotCompiled(BackendName),
+    Unavailable { backend: BackendName, reason: String },
+}
+
+impl std::fmt::Display for BackendError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotCompiled(backend) => {
+                let name = backend.name();
+                let compiled: Vec<String> = BackendName::all_compiled().into_iter().map(BackendName::name).collect();
+                write!(
+                    f,
+                    "the backend '{name}' is not compiled in (compiled: {}): run `cargo xtask <command> --backend {name} …`, \
+                     or build with `cargo build --release -p sfumato-cli --features {name}`",
+                    compiled.join(", ")
+                )
+            }
+            Self::Unavailable { backend, reason } => {
+                write!(f, "the backend '{}' finds no usable device on this machine: {reason}", backend.name())
+            }
+        }
+    }
+}
+
+impl std::error::Error for BackendError {}
+
+/// Something to do on whichever backend was chosen.
+pub(crate) trait Work {
+    type Output: Send;
+    fn run<B: Backend>(self, device: B::Device) -> anyhow::Result<Self::Output>;
+}
+
+/// Opens the chosen backend's device and does the work on it, inside Rayon's pool.
+pub(crate) fn with_backend<W: Work + Send>(machine: &MachineArgs, work: W) -> anyhow::Result<W::Output> {
+    if !machine.backend.compiled() {
+        return Err(BackendError::NotCompiled(machine.backend).into());
+    }
+    init_threads(machine.threads)?;
+    let gpu = machine.gpu;
+    match machine.backend {
+        #[cfg(feature = "flex")]
+        BackendName::Flex => start::<burn::backend::Flex, W>(machine.backend, burn::backend::flex::FlexDevice, work),
+        #[cfg(feature = "ndarray")]
+        BackendName::NdArray => {
+            start::<burn::backend::NdArray, W>(machine.backend, burn::backend::ndarray::NdArrayDevice::Cpu, work)
+        }
+        #[cfg(feature = "cuda")]
+        BackendName::Cuda => start::<burn::backend::Cuda, W>(machine.backend, burn::backend::cuda::CudaDevice::new(gpu), work),
+        #[cfg(feature = "rocm")]
+        BackendName::Rocm => start::<burn::backend::Rocm, W>(machine.backend, burn::backend::rocm::RocmDevice::new(gpu), work),
+        #[cfg(feature = "wgpu")]
+        BackendName::Wgpu => start::<burn::backend::Wgpu, W>(machine.backend, wgpu_device(gpu), work),
+        #[cfg(feature = "vulkan")]
+        BackendName::Vulkan => start::<burn::backend::Vulkan, W>(machine.backend, wgpu_device(gpu), work),
+        #[cfg(feature = "metal")]
+        BackendName::Metal => start::<burn::backend::Metal, W>(machine.backend, wgpu_device(gpu), work),
+        #[allow(unreachable_patterns)] // with every feature on, nothing is left
+        other => {
+            let _ = gpu;
+            Err(BackendError::NotCompiled(other).into())
+        }
+    }
+}
+
+/// GPU 0 is whatever the system calls its best adapter (a software rasteriser if there is no other).
+#[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal"))]
+fn wgpu_device(gpu: usize) -> burn::backend::wgpu::WgpuDevice {
+    use burn::backend::wgpu::WgpuDevice;
+    if gpu == 0 { WgpuDevice::DefaultDevice } else { WgpuDevice::DiscreteGpu(gpu) }
+}
+
+/// Sizes Rayon's global pool. Its threads get deep stacks: the whole run happens on one of them.
+fn init_threads(threads: Option<u16>) -> anyhow::Result<()> {
+    const STACK: usize = 64 << 20; // virtual; only what is touched is used
+    let mut pool = rayon::ThreadPoolBuilder::new().stack_size(STACK);
+    if let Some(threads) = threads {
+        pool = pool.num_threads(threads.into());
+    }
+    pool.build_global()?;
+    Ok(())
+}
+
+/// Checks the device, then works inside the pool: from a thread outside, every parallel loop would first have to wake it.
+fn start<B: Backend, W: Work + Send>(backend: BackendName, device: B::Device, work: W) -> anyhow::Result<W::Output> {
+    open::<B>(&device).map_err(|reason| BackendError::Unavailable { backend, reason })?;
+    let mut result = None;
+    rayon::scope(|_| result = Some(work.run::<B>(device)));
+    result.expect("the scope has run")
+}
+
+/// Runs one small kernel on `device`, so that a missing driver is an error here and not a panic in the middle of the work.
+///
+/// Burn opens devices on threads of its own and panics where it cannot; the first message is kept as the reason and the
+/// backtraces are kept off the screen.
+fn open<B: Backend>(device: &B::Device) -> Result<(), String> {
+    let first = Arc::new(Mutex::new(None::<String>));
+    let seen = Arc::clone(&first);
+    let old = take_hook();
+    set_hook(Box::new(move |info| {
+        if let Ok(mut first) = seen.lock() {
+            first.get_or_insert_with(|| info.payload_as_str().unwrap_or("the driver gave no reason").to_owned());
+        }
+    }));
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        B::sync(device).map_err(|error| error.to_string())?;
+        (Tensor::<B, 1>::ones([4], device) + 1.0).try_into_data().map(drop).map_err(|error| error.to_string())
+    }));
+    set_hook(old);
+    match result {
+        Ok(outcome) => outcome.map_err(|reason| one_line(&reason)),
+        Err(_) => {
+            let reason = first.lock().ok().and_then(|mut first| first.take());
+            Err(one_line(&reason.unwrap_or_else(|| "the driver gave no reason".to_owned())))
+        }
+    }
+}
+
+/// The first line of a driver's message.
+fn one_line(reason: &str) -> String {
+    reason.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("the driver gave no reason").to_owned()
+}

@@ -1,0 +1,6 @@
+//! One file a command: from arguments to a plan, and the plan carried out.
+
+pub(crate) mod info;
+pub(crate) mod sample;
+pub(crate) mod schedule;
+pub(crate) mod train;

@@ -1,0 +1,203 @@
+//! `sfumato sample`
+
+use std::{
+    fs,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use burn::tensor::Tensor;
+use sfumato_kernels::Backend;
+use sfumato_nets::pipeline::{AnyConfig, Pipeline};
+use sfumato_process::{RecordedNoise, sampler::Ddim};
+use sfumato_train::{
+    Network, Picture,
+    model::{named_classes, reverse_chain},
+    output::{self, GridLayout},
+    picture_kind,
+    sampling::{Classes, Guidance, Noise, Progress, SamplePlan, Sampler, draw},
+    write_picture,
+};
+
+use crate::{
+    args::{SampleArgs, SamplerName, UsageError},
+    backend::{Work, with_backend},
+    progress::SampleProgress,
+    signals,
+};
+
+/// Steps of DDIM if nothing is said.
+const DDIM_STEPS: usize = 50;
+/// Samples and frames of the animation.
+const GIF_SAMPLES: usize = 16;
+const GIF_FRAMES: usize = 50;
+const GIF_DELAY: Duration = Duration::from_millis(60);
+
+pub(crate) fn run(args: SampleArgs) -> Result<()> {
+    let model = Pipeline::open(&args.model)?;
+    for warning in &model.warnings {
+        eprintln!("warning: {warning}");
+    }
+    let steps = model.spec.scheduler.schedule.build()?.steps();
+    check(&args, &model, steps)?;
+    let shape = model.spec.config.example_shape().with_context(|| {
+        format!("{}: unet/config.json has no sample_size; add the side of the images in pixels", args.model.display())
+    })?;
+    let noise = args.noise.as_deref().map(|path| output::read_npy_f32(path)).transpose()?;
+    // Before the work, so that an unwritable place costs nothing.
+    fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
+    let machine = args.machine.clone();
+    with_backend(&machine, Sampling { args, model, steps, shape, noise, stop: signals::stop_flag()? })
+}
+
+/// Compares the arguments with the model; what is wrong is said before anything is loaded.
+fn check(args: &SampleArgs, model: &Pipeline, total: usize) -> Result<()> {
+    let usage = |text: String| Err(UsageError(text).into());
+    if let Some(steps) = args.steps.filter(|steps| !(1..=total).contains(steps)) {
+        return usage(format!("--steps {steps}: the model's schedule has {total} steps, so 1 to {total} are possible"));
+    }
+    if !(0.0..=1.0).contains(&args.eta) {
+        return usage(format!("--eta {}: expected a number from 0 to 1", args.eta));
+    }
+    if args.eta > 0.0 && args.sampler != SamplerName::Ddim {
+        return usage(format!("--eta {}: only ddim has it", args.eta));
+    }
+    if !args.guidance.is_finite() {
+        return usage(format!("--guidance {}: expected a finite number", args.guidance));
+    }
+    let classes = named_classes(model);
+    match (args.class, classes) {
+        (Some(class), None) => bail!("--class {class}: {} is not class-conditional", args.model.display()),
+        (Some(class), Some(classes)) if class >= classes => {
+            bail!("--class {class}: the model in {} knows the classes 0 to {}", args.model.display(), classes - 1)
+        }
+        _ => {}
+    }
+    if args.guidance != 1.0 && model.spec.facts.null_class.is_none() {
+        bail!("--guidance {}: {} was not trained for guidance", args.guidance, args.model.display());
+    }
+    Ok(())
+}
+
+/// The work of the command, for whichever backend.
+struct Sampling {
+    args: SampleArgs,
+    model: Pipeline,
+    /// Steps of the trained chain.
+    steps: usize,
+    /// Shape of one sample.
+    shape: Vec<usize>,
+    noise: Option<(Vec<usize>, Vec<f32>)>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Work for Sampling {
+    type Output = ();
+
+    fn run<B: Backend>(self, device: B::Device) -> Result<()> {
+        let plan = self.plan()?;
+        let start = Instant::now();
+        let (samples, frames) = match &self.model.spec.config {
+            AnyConfig::UNet(_) => self.draw::<B, _, 4>(&self.model.load_unet(&device)?, &plan, &device),
+            AnyConfig::Mlp(_) => self.draw::<B, _, 2>(&self.model.load_mlp(&device)?, &plan, &device),
+        }?;
+        let seconds = start.elapsed().as_secs_f64();
+        self.write(&samples, &frames)?;
+        let rate = self.args.num as f64 / seconds;
+        eprintln!("{} samples, {} steps each, in {seconds:.1} s ({rate:.2} a second)", self.args.num, plan.chain.steps());
+        println!("{}", self.args.out.display());
+        Ok(())
+    }
+}
+
+impl Sampling {
+    fn plan(&self) -> Result<SamplePlan<'_>> {
+        let args = &self.args;
+        let (sampler, default_steps) = match args.sampler {
+            SamplerName::Ddpm => (Sampler::Ddpm, self.steps),
+            SamplerName::Ddim => (Sampler::Ddim(Ddim { eta: args.eta, keep_epsilon: false }), DDIM_STEPS.min(self.steps)),
+        };
+        let chain = reverse_chain(&self.model.spec.scheduler, args.steps.unwrap_or(default_steps))?;
+        let noise = match (&self.noise, &args.noise) {
+            (Some((shape, values)), Some(path)) => {
+                Noise::Recorded(RecordedNoise::new(shape, values).with_context(|| path.display().to_string())?)
+            }
+            _ => Noise::Seeded(args.seed),
+        };
+        let classes = match (args.class, named_classes(&self.model)) {
+            (Some(class), _) => Classes::Only(class),
+            (None, Some(classes)) => Classes::Cycle(classes),
+            (None, None) => Classes::None,
+        };
+        let guidance = self.model.spec.facts.null_class.map(|null_class| Guidance { weight: args.guidance, null_class });
+        let (num, batch_size) = (args.num as usize, args.batch_size as usize);
+        Ok(SamplePlan { chain, sampler, noise, classes, guidance, num, batch_size })
+    }
+
+    /// The samples, and the states of the first few on the way if an animation is wanted.
+    fn draw<B: Backend, N: Network<B, D>, const D: usize>(
+        &self,
+        net: &N,
+        plan: &SamplePlan<'_>,
+        device: &B::Device,
+    ) -> Result<(Vec<f32>, Vec<Vec<f32>>)> {
+        let batches = plan.num.div_ceil(plan.batch_size);
+        let progress = SampleProgress::new((batches * plan.chain.steps()) as u64);
+        let mut frames = Vec::new();
+        let every = plan.chain.steps().div_ceil(GIF_FRAMES);
+        let mut observe = |state: Progress<'_, B, D>| {
+            progress.step(&format!("samples {}–{} of {}", state.first + 1, (state.first + plan.batch_size).min(plan.num), plan.num));
+            let wanted = state.done.is_multiple_of(every) || state.done == state.total;
+            if self.args.gif && state.first == 0 && wanted {
+                frames.push(host(state.x));
+            }
+            if self.stop.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let samples = draw(net, plan, &self.shape, device, &mut observe);
+        progress.finish();
+        let samples = samples.with_context(|| match &self.args.noise {
+            Some(path) => path.display().to_string(),
+            None => "nothing was written".to_owned(),
+        })?;
+        Ok((samples, frames))
+    }
+
+    fn write(&self, samples: &[f32], frames: &[Vec<f32>]) -> Result<()> {
+        let (out, shape) = (&self.args.out, &self.shape);
+        let all: Vec<usize> = std::iter::once(self.args.num as usize).chain(shape.iter().copied()).collect();
+        output::write_npy_f32(&out.join("samples.npy"), &all, samples)?;
+        let name = match picture_kind(shape) {
+            Picture::Grid => "grid.png",
+            Picture::Scatter => "scatter.png",
+            Picture::None => {
+                eprintln!("note: samples of shape {shape:?} cannot be drawn, samples.npy holds them");
+                return Ok(());
+            }
+        };
+        write_picture(&out.join(name), shape, samples, None)?;
+        let &[c, h, w] = &shape[..] else { return Ok(()) };
+        for (i, sample) in samples.chunks_exact(c * h * w).enumerate() {
+            output::write_png(&sample_path(out, i), sample, [c, h, w])?;
+        }
+        if !frames.is_empty() {
+            let n = GIF_SAMPLES.min(self.args.num as usize).min(self.args.batch_size as usize);
+            let frames: Vec<&[f32]> = frames.iter().map(|frame| &frame[..n * c * h * w]).collect();
+            output::write_gif(&out.join("denoising.gif"), &frames, [n, c, h, w], GridLayout::default(), GIF_DELAY)?;
+        }
+        Ok(())
+    }
+}
+
+fn sample_path(out: &Path, i: usize) -> PathBuf {
+    out.join(format!("sample-{i:05}.png"))
+}
+
+fn host<B: Backend, const D: usize>(x: &Tensor<B, D>) -> Vec<f32> {
+    x.to_data().convert::<f32>().into_vec::<f32>().expect("the data was just converted to f32")
+}

@@ -1,0 +1,53 @@
+//! What a number in a report depends on besides its configuration: program, revision, backends, CPU.
+
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use crate::backend::BackendName;
+
+/// Version, revision, compiled backends, CPU and its features in use.
+pub(crate) fn describe() -> Value {
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "revision": env!("SFUMATO_REVISION"),
+        "target": env!("SFUMATO_TARGET"),
+        "profile": env!("SFUMATO_PROFILE"),
+        "backends": BackendName::all_compiled().into_iter().map(BackendName::name).collect::<Vec<_>>(),
+        "cpu_features": cpu_features(),
+        "cpu_threads": std::thread::available_parallelism().map_or(1, usize::from),
+    })
+}
+
+/// The same with the backend and thread count of this run.
+pub(crate) fn describe_run(backend: BackendName) -> Value {
+    let mut environment = describe();
+    environment["backend"] = backend.name().into();
+    environment["threads"] = rayon::current_num_threads().into();
+    environment
+}
+
+/// Prints the version for people, or all of [`describe`] as JSON.
+pub(crate) fn print_version(json: bool) -> ExitCode {
+    if json {
+        println!("{:#}", describe());
+    } else {
+        println!("sfumato {} ({})", env!("CARGO_PKG_VERSION"), env!("SFUMATO_REVISION"));
+    }
+    ExitCode::SUCCESS
+}
+
+#[cfg(target_arch = "x86_64")]
+fn cpu_features() -> Vec<&'static str> {
+    let features = [
+        ("avx2", std::is_x86_feature_detected!("avx2")),
+        ("fma", std::is_x86_feature_detected!("fma")),
+        ("avx512f", std::is_x86_feature_detected!("avx512f")),
+    ];
+    features.into_iter().filter_map(|(name, has)| has.then_some(name)).collect()
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn cpu_features() -> Vec<&'static str> {
+    Vec::new()
+}

@@ -1,0 +1,58 @@
+//! `sfumato`: train, sample and inspect denoising diffusion models.
+
+#![recursion_limit = "256"]
+
+mod args;
+mod backend;
+mod commands;
+mod environment;
+mod progress;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if cli.version {
+        return environment::print_version(cli.json);
+    }
+    let Some(command) = cli.command else {
+        return args::usage("a command is needed");
+    };
+    init_log();
+    match run(command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => match error.downcast_ref::<args::UsageError>() {
+            Some(usage) => args::usage(&usage.0),
+            None => {
+                eprintln!("error: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Train(args) => commands::train::run(args),
+        Command::Sample(args) => commands::sample::run(args),
+        Command::Schedule(args) => commands::schedule::run(args),
+        Command::Info(args) => commands::info::run(args),
+    }
+}
+
+/// Warnings of the libraries go to stderr as plain lines; `SFUMATO_LOG=debug` shows more.
+fn init_log() {
+    let level = std::env::var("SFUMATO_LOG").ok().and_then(|level| level.parse().ok()).unwrap_or(tracing::Level::WARN);
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_target(false)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+}

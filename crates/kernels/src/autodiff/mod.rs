@@ -1,0 +1,108 @@
+//! The operations in Burn's autodiff graph: a forward pass of the inner backend, and a step that calls the inner
+//! backend's gradient.
+//!
+//! Two things are done with care for memory traffic. The tensors that a gradient needs are kept as handles, never
+//! copied. And where a gradient of the same input is there already (a residual connection), it is handed to the
+//! kernel, which adds it while writing its own result.
+
+mod attention;
+mod conv2d;
+mod elementwise;
+mod group_norm;
+mod linear;
+
+use crate::backend::{AdamPrimitives, Backend, GroupNormAffine};
+use crate::ops::{AdamStep, Conv2dGeometry, GroupNormSpec};
+use burn::backend::Autodiff;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::Ops;
+use burn::tensor::backend::AutodiffBackend as _;
+use burn::tensor::ops::FloatTensor;
+
+impl<B: Backend, C: CheckpointStrategy> Backend for Autodiff<B, C> {
+    fn fused_silu(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        elementwise::silu::<B, C>(x)
+    }
+
+    fn fused_conv2d(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        residual: Option<FloatTensor<Self>>,
+        geometry: Conv2dGeometry,
+    ) -> FloatTensor<Self> {
+        conv2d::conv2d::<B, C>(x, weight, bias, residual, geometry)
+    }
+
+    fn fused_group_norm(x: FloatTensor<Self>, affine: GroupNormAffine<Self>, spec: GroupNormSpec) -> FloatTensor<Self> {
+        group_norm::group_norm::<B, C>(x, affine, spec)
+    }
+
+    fn fused_add_channel_bias(x: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
+        elementwise::add_channel_bias::<B, C>(x, bias)
+    }
+
+    fn fused_linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+    ) -> FloatTensor<Self> {
+        linear::linear::<B, C>(x, weight, bias)
+    }
+
+    fn fused_attention(q: FloatTensor<Self>, k: FloatTensor<Self>, v: FloatTensor<Self>) -> FloatTensor<Self> {
+        attention::attention::<B, C>(q, k, v)
+    }
+
+    fn fused_spatial_attention(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        heads: usize,
+    ) -> FloatTensor<Self> {
+        attention::spatial_attention::<B, C>(q, k, v, heads)
+    }
+
+    fn fused_upsample_nearest_2x(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        elementwise::upsample_nearest_2x::<B, C>(x)
+    }
+
+    fn fused_concat_channels(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+        elementwise::concat_channels::<B, C>(a, b)
+    }
+
+    fn fused_adam_step(grad: FloatTensor<Self>, old: AdamPrimitives<Self>, by: &AdamStep) -> AdamPrimitives<Self> {
+        let old = AdamPrimitives {
+            param: old.param.primitive,
+            m: old.m.primitive,
+            v: old.v.primitive,
+            ema: old.ema.map(|ema| ema.primitive),
+        };
+        let new = B::fused_adam_step(grad.primitive, old, by);
+        AdamPrimitives {
+            param: Self::from_inner(new.param),
+            m: Self::from_inner(new.m),
+            v: Self::from_inner(new.v),
+            ema: new.ema.map(Self::from_inner),
+        }
+    }
+
+    fn fused_sum_of_squares(x: FloatTensor<Self>) -> f64 {
+        B::fused_sum_of_squares(x.primitive)
+    }
+}
+
+/// Takes the gradient that parent `index` of a step has been given so far, if any, out of `grads`; the step then
+/// registers the sum. `any` is some tensor of the backend: Burn looks gradients up by a tensor, of which only the
+/// node counts.
+fn take_registered<B: Backend, S, const N: usize>(
+    grads: &mut Gradients,
+    ops: &Ops<S, N>,
+    index: usize,
+    any: &FloatTensor<B>,
+) -> Option<FloatTensor<B>> {
+    let mut key = Autodiff::<B>::from_inner(any.clone());
+    key.node = ops.parents[index].clone()?;
+    grads.remove::<B>(&key)
+}

@@ -1,0 +1,260 @@
+//! The backend extension: Burn's backend plus the operations of this crate.
+
+use crate::composed;
+use crate::ops::{AdamStep, Conv2dGeometry, GroupNormSpec};
+use burn::tensor::{backend, ops::FloatTensor};
+
+/// Burn's backend plus the fused operations of this crate, on primitives.
+///
+/// Every method has a body composed of Burn's operations, so `impl Backend for X {}` is correct for any backend;
+/// the CPU backends override them with slice kernels. Methods trust their shapes: call them through the checked
+/// functions of this crate ([`crate::conv2d`] and the others).
+///
+/// `*_backward` methods that take `accumulate` return the gradient plus that tensor (another branch's gradient of
+/// the same input), which saves a pass over memory where a residual connection joins.
+pub trait Backend: backend::Backend {
+    /// [`crate::silu`].
+    fn fused_silu(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::silu::<Self>(x)
+    }
+
+    /// Gradient of [`Backend::fused_silu`] for its input.
+    fn fused_silu_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::silu_backward::<Self>(x, grad)
+    }
+
+    /// [`crate::conv2d`]; `residual`, in the shape of the output, is added.
+    fn fused_conv2d(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        residual: Option<FloatTensor<Self>>,
+        geometry: Conv2dGeometry,
+    ) -> FloatTensor<Self> {
+        composed::conv2d::<Self>(x, weight, bias, residual, geometry)
+    }
+
+    /// Gradients of [`Backend::fused_conv2d`] that are `wanted`; that of the residual is `grad` itself.
+    fn fused_conv2d_backward(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        accumulate: Option<FloatTensor<Self>>,
+        geometry: Conv2dGeometry,
+        wanted: WantedGradients,
+    ) -> AffineGradients<Self> {
+        composed::conv2d_backward::<Self>(x, weight, grad, accumulate, geometry, wanted)
+    }
+
+    /// [`crate::group_norm`] and [`crate::group_norm_scale_shift`].
+    fn fused_group_norm(x: FloatTensor<Self>, affine: GroupNormAffine<Self>, spec: GroupNormSpec) -> FloatTensor<Self> {
+        Self::fused_group_norm_with_stats(x, affine, spec).y
+    }
+
+    /// [`Backend::fused_group_norm`] with what its gradient needs. The statistics are not differentiable.
+    fn fused_group_norm_with_stats(
+        x: FloatTensor<Self>,
+        affine: GroupNormAffine<Self>,
+        spec: GroupNormSpec,
+    ) -> GroupNormOutput<Self> {
+        composed::group_norm::<Self>(x, affine, spec)
+    }
+
+    /// Gradients of [`Backend::fused_group_norm`]; `mean` and `rstd` are those of the forward pass.
+    fn fused_group_norm_backward(
+        grad: FloatTensor<Self>,
+        accumulate: Option<FloatTensor<Self>>,
+        x: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        rstd: FloatTensor<Self>,
+        affine: GroupNormAffine<Self>,
+        spec: GroupNormSpec,
+    ) -> GroupNormGradients<Self> {
+        composed::group_norm_backward::<Self>(grad, accumulate, x, mean, rstd, affine, spec)
+    }
+
+    /// [`crate::add_channel_bias`].
+    fn fused_add_channel_bias(x: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::add_channel_bias::<Self>(x, bias)
+    }
+
+    /// Sums over the pixels of `x: [n, c, h, w]`, `[n, c]`: the gradient of [`Backend::fused_add_channel_bias`] for
+    /// its bias.
+    fn fused_sum_pixels(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::sum_pixels::<Self>(x)
+    }
+
+    /// [`crate::linear`] on `x: [rows, d_in]`.
+    fn fused_linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+    ) -> FloatTensor<Self> {
+        composed::linear::<Self>(x, weight, bias)
+    }
+
+    /// Gradients of [`Backend::fused_linear`] that are wanted.
+    fn fused_linear_backward(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        wanted: WantedGradients,
+    ) -> AffineGradients<Self> {
+        composed::linear_backward::<Self>(x, weight, grad, wanted)
+    }
+
+    /// [`crate::attention`].
+    fn fused_attention(q: FloatTensor<Self>, k: FloatTensor<Self>, v: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::attention::<Self>(q, k, v)
+    }
+
+    /// Gradients of [`Backend::fused_attention`] for `q`, `k` and `v`.
+    fn fused_attention_backward(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 3] {
+        composed::attention_backward::<Self>(q, k, v, grad)
+    }
+
+    /// [`crate::spatial_attention`].
+    fn fused_spatial_attention(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        heads: usize,
+    ) -> FloatTensor<Self> {
+        composed::spatial_attention::<Self>(q, k, v, heads)
+    }
+
+    /// Gradients of [`Backend::fused_spatial_attention`] for `q`, `k` and `v`.
+    fn fused_spatial_attention_backward(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        heads: usize,
+    ) -> [FloatTensor<Self>; 3] {
+        composed::spatial_attention_backward::<Self>(q, k, v, grad, heads)
+    }
+
+    /// [`crate::upsample_nearest_2x`].
+    fn fused_upsample_nearest_2x(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::upsample_nearest_2x::<Self>(x)
+    }
+
+    /// Gradient of [`Backend::fused_upsample_nearest_2x`]: sums of 2×2 blocks.
+    fn fused_upsample_nearest_2x_backward(grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::upsample_nearest_2x_backward::<Self>(grad)
+    }
+
+    /// [`crate::concat_channels`].
+    fn fused_concat_channels(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::concat_channels::<Self>(a, b)
+    }
+
+    /// The first `channels` channels of `x: [n, c, h, w]` and the others: the gradient of
+    /// [`Backend::fused_concat_channels`].
+    fn fused_split_channels(x: FloatTensor<Self>, channels: usize) -> [FloatTensor<Self>; 2] {
+        composed::split_channels::<Self>(x, channels)
+    }
+
+    /// [`crate::adam_step`]. Not differentiable.
+    fn fused_adam_step(grad: FloatTensor<Self>, old: AdamPrimitives<Self>, by: &AdamStep) -> AdamPrimitives<Self> {
+        composed::adam_step::<Self>(grad, old, by)
+    }
+
+    /// [`crate::sum_of_squares`].
+    fn fused_sum_of_squares(x: FloatTensor<Self>) -> f64 {
+        composed::sum_of_squares::<Self>(x)
+    }
+}
+
+/// What training code asks for: an autodiff backend whose inner backend has the fused operations too, so that
+/// `model.valid()` type-checks.
+pub trait AutodiffBackend: Backend + backend::AutodiffBackend<InnerBackend: Backend> {}
+
+impl<B> AutodiffBackend for B where B: Backend + backend::AutodiffBackend<InnerBackend: Backend> {}
+
+/// Which gradients of a convolution or a linear map are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WantedGradients {
+    /// That of the input.
+    pub x: bool,
+    /// That of the weight.
+    pub weight: bool,
+    /// That of the bias.
+    pub bias: bool,
+}
+
+/// Gradients of a convolution or a linear map; those that were not wanted may be missing.
+#[derive(Clone, Debug)]
+pub struct AffineGradients<B: backend::Backend> {
+    /// In the shape of the input.
+    pub x: Option<FloatTensor<B>>,
+    /// In the shape of the weight.
+    pub weight: Option<FloatTensor<B>>,
+    /// In the shape of the bias.
+    pub bias: Option<FloatTensor<B>>,
+}
+
+/// The affine map after a group normalisation.
+#[derive(Clone, Debug)]
+pub struct GroupNormAffine<B: backend::Backend> {
+    /// Scale a channel, `[c]`.
+    pub gamma: FloatTensor<B>,
+    /// Offset a channel, `[c]`.
+    pub beta: FloatTensor<B>,
+    /// `scale` and `shift` of an embedding, `[n, c]` both.
+    pub scale_shift: Option<(FloatTensor<B>, FloatTensor<B>)>,
+}
+
+/// A group normalisation's result and statistics.
+#[derive(Clone, Debug)]
+pub struct GroupNormOutput<B: backend::Backend> {
+    /// In the shape of the input.
+    pub y: FloatTensor<B>,
+    /// Mean of every image and group, `[n, groups]`.
+    pub mean: FloatTensor<B>,
+    /// `1 / sqrt(variance + eps)` of every image and group, `[n, groups]`.
+    pub rstd: FloatTensor<B>,
+}
+
+/// Gradients of a group normalisation.
+#[derive(Clone, Debug)]
+pub struct GroupNormGradients<B: backend::Backend> {
+    /// In the shape of the input.
+    pub x: FloatTensor<B>,
+    /// Of `gamma`, `[c]`.
+    pub gamma: FloatTensor<B>,
+    /// Of `beta`, `[c]`.
+    pub beta: FloatTensor<B>,
+    /// Of `scale` and `shift`, `[n, c]` both, where there were any.
+    pub scale_shift: Option<(FloatTensor<B>, FloatTensor<B>)>,
+}
+
+/// A parameter with the memory of Adam, flattened.
+#[derive(Clone, Debug)]
+pub struct AdamPrimitives<B: backend::Backend> {
+    /// The parameter, `[n]`.
+    pub param: FloatTensor<B>,
+    /// First moment, `[n]`.
+    pub m: FloatTensor<B>,
+    /// Second moment, `[n]`.
+    pub v: FloatTensor<B>,
+    /// Moving average of the parameter, `[n]`.
+    pub ema: Option<FloatTensor<B>>,
+}
+
+// Burn's wgpu aliases share one type family: `Vulkan` and `Metal` are the same type, `Wgpu` has another bool type.
+#[cfg(feature = "cuda")]
+impl Backend for burn::backend::Cuda {}
+#[cfg(feature = "rocm")]
+impl Backend for burn::backend::Rocm {}
+#[cfg(feature = "wgpu")]
+impl Backend for burn::backend::Wgpu {}
+#[cfg(feature = "vulkan")]
+impl Backend for burn::backend::Vulkan {}
+#[cfg(all(feature = "metal", not(feature = "vulkan")))]
+impl Backend for burn::backend::Metal {}

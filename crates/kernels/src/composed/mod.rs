@@ -1,0 +1,19 @@
+//! The operations composed of Burn's own: the default of every backend, the path of dtypes other than f32, and
+//! an independent reference in tests.
+//!
+//! Gradients are written out, because a backend's own methods know no autodiff.
+
+mod attention;
+mod conv2d;
+mod elementwise;
+mod group_norm;
+mod linear;
+
+pub(crate) use attention::{attention, attention_backward, spatial_attention, spatial_attention_backward};
+pub(crate) use conv2d::{conv2d, conv2d_backward};
+pub(crate) use elementwise::{
+    adam_step, add_channel_bias, concat_channels, silu, silu_backward, split_channels, sum_of_squares, sum_pixels,
+    upsample_nearest_2x, upsample_nearest_2x_backward,
+};
+pub(crate) use group_norm::{group_norm, group_norm_backward};
+pub(crate) use linear::{linear, linear_backward};

@@ -1,0 +1,118 @@
+//! Where a convolution's matrix finds its values: for every tap of the kernel and every 16 pixels of the output, runs of
+//! consecutive pixels of the input.
+//!
+//! The table does not depend on channel or image, so it is made once an operation, and lowering is nothing but masked
+//! loads.
+
+use crate::cpu::simd::{L, Simd};
+
+/// One tap of a kernel. Pixel `(y, x)` of the output reads row `y row_step + dy`, column `x + dx` of plane `plane` of
+/// a channel, or zero outside.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tap {
+    pub(super) plane: usize,
+    pub(super) dy: isize,
+    pub(super) dx: isize,
+    /// Columns of the plane that hold values.
+    pub(super) columns: usize,
+}
+
+/// The planes of a channel and the grid of pixels that reads them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Grid {
+    /// Rows of a plane, and floats from one to the next.
+    pub(super) rows: usize,
+    pub(super) pitch: usize,
+    pub(super) row_step: usize,
+    /// Height and width of the grid.
+    pub(super) height: usize,
+    pub(super) width: usize,
+}
+
+/// Lanes `lo..hi` are at `offset + lane` of the channel.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    offset: i32,
+    lo: u8,
+    hi: u8,
+}
+
+/// The runs of all taps and pixels.
+pub(super) struct Table {
+    pub(super) taps: usize,
+    /// Pixels of the grid.
+    pub(super) pixels: usize,
+    /// First run of `[vector][tap]`.
+    starts: Vec<u32>,
+    runs: Vec<Run>,
+}
+
+impl Table {
+    pub(super) fn new(grid: &Grid, taps: &[Tap]) -> Self {
+        let pixels = grid.height * grid.width;
+        let mut table = Self { taps: taps.len(), pixels, starts: vec![0], runs: Vec::new() };
+        for p0 in (0..pixels).step_by(L) {
+            for tap in taps {
+                table.add(grid, tap, p0, (p0 + L).min(pixels));
+                table.starts.push(table.runs.len() as u32);
+            }
+        }
+        table
+    }
+
+    /// The runs of one tap and the pixels `p0..p1`.
+    fn add(&mut self, grid: &Grid, tap: &Tap, p0: usize, p1: usize) {
+        let mut p = p0;
+        while p < p1 {
+            let (y, x0) = (p / grid.width, p % grid.width);
+            let x1 = grid.width.min(x0 + p1 - p);
+            let row = (y * grid.row_step) as isize + tap.dy;
+            // Columns x with 0 <= x + dx < columns
+            let lo = (x0 as isize).max(-tap.dx);
+            let hi = (x1 as isize).min(tap.columns as isize - tap.dx);
+            if (0..grid.rows as isize).contains(&row) && lo < hi {
+                let lane = (p - p0) as isize - x0 as isize;
+                let plane = (tap.plane * grid.rows * grid.pitch) as isize;
+                let offset = plane + row * grid.pitch as isize + tap.dx - lane;
+                self.runs.push(Run {
+                    offset: i32::try_from(offset).expect("a channel has less than 2^31 pixels"),
+                    lo: (lo + lane) as u8,
+                    hi: (hi + lane) as u8,
+                });
+            }
+            p += x1 - x0;
+        }
+    }
+
+    /// Vectors of pixels.
+    pub(super) fn vectors(&self) -> usize {
+        self.pixels.div_ceil(L)
+    }
+
+    /// The runs of a vector and a tap.
+    #[inline(always)]
+    pub(super) fn runs(&self, vector: usize, tap: usize) -> &[Run] {
+        let i = vector * self.taps + tap;
+        &self.runs[self.starts[i] as usize..self.starts[i + 1] as usize]
+    }
+}
+
+/// The 16 values of a vector and a tap from the channel at `src`.
+#[inline(always)]
+pub(super) unsafe fn gather<S: Simd>(runs: &[Run], src: *const f32) -> S::V {
+    unsafe {
+        match runs {
+            [] => S::zero(),
+            [run] if run.lo == 0 && run.hi as usize == L => S::load(src.offset(run.offset as isize)),
+            [run] => S::load_range(src.wrapping_offset(run.offset as isize), run.lo as usize, run.hi as usize),
+            runs => {
+                let mut v = S::zero();
+                for run in runs {
+                    let p = src.wrapping_offset(run.offset as isize);
+                    v = S::add(v, S::load_range(p, run.lo as usize, run.hi as usize));
+                }
+                v
+            }
+        }
+    }
+}

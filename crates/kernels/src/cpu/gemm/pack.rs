@@ -1,0 +1,133 @@
+//! Operands into the order in which the inner loops read them.
+
+use super::{PANEL, group_count, group_rows};
+use crate::cpu::isa::isa_entry;
+use crate::cpu::simd::{L, Simd};
+
+/// A matrix `A` of `m` × `k`, element `(i, j)` at `i rs + j cs`, times `factor`.
+pub(in crate::cpu) struct PackA {
+    pub(in crate::cpu) src: *const f32,
+    pub(in crate::cpu) rs: usize,
+    pub(in crate::cpu) cs: usize,
+    pub(in crate::cpu) m: usize,
+    pub(in crate::cpu) k: usize,
+    pub(in crate::cpu) factor: f32,
+    /// Room for `m k` floats.
+    pub(in crate::cpu) dst: *mut f32,
+}
+
+/// Floats of a packed `A`.
+pub(in crate::cpu) fn packed_a_len(m: usize, k: usize) -> usize {
+    m * k
+}
+
+/// Groups of rows one after the other, each `[k][rows]`.
+#[inline(always)]
+unsafe fn pack_a_generic<S: Simd>(p: &PackA) {
+    unsafe {
+        let groups = group_count(p.m, S::ROWS);
+        for g in 0..groups {
+            let (r0, r1) = group_rows(p.m, groups, g);
+            let rows = r1 - r0;
+            let mut dst = p.dst.add(r0 * p.k);
+            if p.cs == 1 {
+                for j0 in (0..p.k).step_by(L) {
+                    let m = (p.k - j0).min(L);
+                    let mut v = [S::zero(); L];
+                    for r in 0..L {
+                        if r < rows {
+                            v[r] = S::load_n(p.src.add((r0 + r) * p.rs + j0), m);
+                        }
+                    }
+                    S::transpose(&mut v);
+                    let f = S::splat(p.factor);
+                    for j in 0..L {
+                        if j < m {
+                            S::store_n(dst, rows, S::mul(v[j], f));
+                            dst = dst.add(rows);
+                        }
+                    }
+                }
+            } else if p.rs == 1 {
+                let f = S::splat(p.factor);
+                for j in 0..p.k {
+                    S::store_n(dst, rows, S::mul(S::load_n(p.src.add(r0 + j * p.cs), rows), f));
+                    dst = dst.add(rows);
+                }
+            } else {
+                for j in 0..p.k {
+                    for r in 0..rows {
+                        *dst.add(r) = *p.src.add((r0 + r) * p.rs + j * p.cs) * p.factor;
+                    }
+                    dst = dst.add(rows);
+                }
+            }
+        }
+    }
+}
+isa_entry!(
+    /// [`pack_a_generic`].
+    pub(in crate::cpu) pack_a [] = pack_a_generic(PackA)
+);
+
+/// Columns `n0..n1` of a matrix `B` of `k` rows, element `(i, j)` at `i rs + j cs`, into panels.
+pub(in crate::cpu) struct PackB {
+    pub(in crate::cpu) src: *const f32,
+    pub(in crate::cpu) rs: usize,
+    pub(in crate::cpu) cs: usize,
+    pub(in crate::cpu) k: usize,
+    pub(in crate::cpu) n0: usize,
+    pub(in crate::cpu) n1: usize,
+    /// Room for `k` times the columns rounded up to 32.
+    pub(in crate::cpu) dst: *mut f32,
+}
+
+#[inline(always)]
+unsafe fn pack_b_generic<S: Simd>(p: &PackB) {
+    unsafe {
+        let mut dst = p.dst;
+        for j0 in (p.n0..p.n1).step_by(PANEL) {
+            let width = (p.n1 - j0).min(PANEL);
+            if p.cs == 1 {
+                let (lo, hi) = (width.min(L), width.saturating_sub(L));
+                for i in 0..p.k {
+                    let src = p.src.add(i * p.rs + j0);
+                    S::store(dst.add(i * PANEL), S::load_n(src, lo));
+                    let v = if hi > 0 { S::load_n(src.add(L), hi) } else { S::zero() };
+                    S::store(dst.add(i * PANEL + L), v);
+                }
+            } else if p.rs == 1 {
+                for half in 0..2 {
+                    let columns = width.saturating_sub(half * L).min(L);
+                    for i0 in (0..p.k).step_by(L) {
+                        let m = (p.k - i0).min(L);
+                        let mut v = [S::zero(); L];
+                        for c in 0..L {
+                            if c < columns {
+                                v[c] = S::load_n(p.src.add((j0 + half * L + c) * p.cs + i0), m);
+                            }
+                        }
+                        S::transpose(&mut v);
+                        for i in 0..L {
+                            if i < m {
+                                S::store(dst.add((i0 + i) * PANEL + half * L), v[i]);
+                            }
+                        }
+                    }
+                }
+            } else {
+                for i in 0..p.k {
+                    for c in 0..PANEL {
+                        let v = if c < width { *p.src.add(i * p.rs + (j0 + c) * p.cs) } else { 0.0 };
+                        *dst.add(i * PANEL + c) = v;
+                    }
+                }
+            }
+            dst = dst.add(p.k * PANEL);
+        }
+    }
+}
+isa_entry!(
+    /// [`pack_b_generic`].
+    pub(in crate::cpu) pack_b [] = pack_b_generic(PackB)
+);

@@ -1,0 +1,41 @@
+//! Slice kernels, usable without Burn: contiguous f32 slices in, contiguous f32 slices out.
+//!
+//! All are parallel over the current Rayon pool, choose their instruction set at run time ([`Isa`]), check lengths
+//! before they touch memory, and overwrite the whole output whatever it held. Results do not depend on the number of
+//! threads; they differ between instruction sets by rounding.
+//!
+//! Kernels are fastest when called from inside the pool (`rayon::scope`, `ThreadPool::install`): from outside, every
+//! parallel region must first wake it.
+
+mod adam;
+mod attention;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod conv;
+mod elementwise;
+mod gemm;
+mod isa;
+mod linear;
+mod memory;
+mod norm;
+mod pixels;
+mod portable;
+mod resample;
+mod scratch;
+mod simd;
+mod softmax;
+pub mod winograd;
+
+pub use adam::{AdamConstants, adam, sum_of_squares};
+pub use attention::{Attention, AttentionLayout, attention, attention_backward};
+pub use conv::{Conv2d, conv2d, conv2d_backward_input, conv2d_backward_weight};
+pub use elementwise::{silu, silu_backward, sum_images, sum_pixels};
+pub use gemm::{Matrix, gemm};
+pub use isa::Isa;
+pub use linear::{linear, linear_backward_input, linear_backward_weight, sum_rows};
+pub(crate) use memory::filled;
+pub use norm::{Affine, GroupNorm, Statistics, group_norm, group_norm_backward};
+pub use resample::{add_channel_bias, concat, part, upsample_nearest_2x, upsample_nearest_2x_backward};
+pub use scratch::{release_scratch, scratch_bytes};

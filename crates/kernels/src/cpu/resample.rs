@@ -1,0 +1,105 @@
+//! Operations that move data: upsampling, joining and parting channels, adding a value to every pixel.
+
+use rayon::prelude::*;
+
+/// Floats that a parallel task should move at least.
+const TASK: usize = 16 * 1024;
+
+/// Planes of a task so that it moves enough.
+fn planes_per_task(plane: usize) -> usize {
+    TASK.div_ceil(plane.max(1))
+}
+
+/// Every pixel of `x: [planes, h, w]` becomes a 2×2 block of `y: [planes, 2h, 2w]`.
+///
+/// # Panics
+/// If the lengths do not fit.
+pub fn upsample_nearest_2x(h: usize, w: usize, x: &[f32], y: &mut [f32]) {
+    assert!(y.len() == 4 * x.len() && (h * w == 0 || x.len().is_multiple_of(h * w)));
+    if x.is_empty() {
+        return;
+    }
+    let planes = y.par_chunks_exact_mut(4 * h * w).zip(x.par_chunks_exact(h * w));
+    planes.with_min_len(planes_per_task(4 * h * w)).for_each(|(y, x)| {
+        for (rows, row) in y.chunks_exact_mut(4 * w).zip(x.chunks_exact(w)) {
+            let (upper, lower) = rows.split_at_mut(2 * w);
+            for (pair, value) in upper.chunks_exact_mut(2).zip(row) {
+                pair.copy_from_slice(&[*value; 2]);
+            }
+            lower.copy_from_slice(upper);
+        }
+    });
+}
+
+/// Gradient of [`upsample_nearest_2x`]: `dx` is the sum of every 2×2 block of `dy`.
+///
+/// # Panics
+/// If the lengths do not fit.
+pub fn upsample_nearest_2x_backward(h: usize, w: usize, dy: &[f32], dx: &mut [f32]) {
+    assert!(dy.len() == 4 * dx.len() && (h * w == 0 || dx.len().is_multiple_of(h * w)));
+    if dx.is_empty() {
+        return;
+    }
+    let planes = dx.par_chunks_exact_mut(h * w).zip(dy.par_chunks_exact(4 * h * w));
+    planes.with_min_len(planes_per_task(4 * h * w)).for_each(|(dx, dy)| {
+        for (row, rows) in dx.chunks_exact_mut(w).zip(dy.chunks_exact(4 * w)) {
+            let (upper, lower) = rows.split_at(2 * w);
+            let pairs = upper.chunks_exact(2).zip(lower.chunks_exact(2));
+            for (value, (u, l)) in row.iter_mut().zip(pairs) {
+                *value = (u[0] + u[1]) + (l[0] + l[1]);
+            }
+        }
+    });
+}
+
+/// The parts of every image one after the other: `a: [n, a_len]`, `b: [n, b_len]`, `y: [n, a_len + b_len]`.
+///
+/// # Panics
+/// If the lengths do not fit.
+pub fn concat(n: usize, a: &[f32], b: &[f32], y: &mut [f32]) {
+    assert!(y.len() == a.len() + b.len());
+    if y.is_empty() {
+        return;
+    }
+    let (a_len, b_len) = (a.len() / n, b.len() / n);
+    assert!(a.len() == n * a_len && b.len() == n * b_len);
+    y.par_chunks_exact_mut(a_len + b_len).enumerate().for_each(|(i, y)| {
+        let (left, right) = y.split_at_mut(a_len);
+        left.copy_from_slice(&a[i * a_len..][..a_len]);
+        right.copy_from_slice(&b[i * b_len..][..b_len]);
+    });
+}
+
+/// Part of every image: `part[i] = x[i][from..]`, `x: [n, len]`, `part: [n, part_len]`.
+///
+/// # Panics
+/// If the lengths do not fit.
+pub fn part(n: usize, x: &[f32], from: usize, part: &mut [f32]) {
+    if part.is_empty() {
+        return;
+    }
+    let (len, part_len) = (x.len() / n, part.len() / n);
+    assert!(x.len() == n * len && part.len() == n * part_len && from + part_len <= len);
+    part.par_chunks_exact_mut(part_len).enumerate().for_each(|(i, part)| {
+        part.copy_from_slice(&x[i * len + from..][..part_len]);
+    });
+}
+
+/// `y[i][p] = x[i][p] + bias[i]`: `x`, `y`: `[planes, pixels]`, `bias: [planes]`.
+///
+/// # Panics
+/// If the lengths do not fit.
+pub fn add_channel_bias(x: &[f32], bias: &[f32], y: &mut [f32]) {
+    assert!(x.len() == y.len());
+    if x.is_empty() {
+        return;
+    }
+    let pixels = x.len() / bias.len();
+    assert!(x.len() == bias.len() * pixels);
+    let planes = y.par_chunks_exact_mut(pixels).zip(x.par_chunks_exact(pixels)).zip(bias);
+    planes.with_min_len(planes_per_task(pixels)).for_each(|((y, x), bias)| {
+        for (y, x) in y.iter_mut().zip(x) {
+            *y = x + bias;
+        }
+    });
+}

@@ -1,0 +1,95 @@
+//! Sixteen f32 lanes, whatever the instruction set.
+//!
+//! All methods are `#[inline(always)]`: kernels generic over [`Simd`] are inlined into the entry points of
+//! [`super::isa`], which enable the instructions, and so become code of that instruction set.
+
+/// Number of lanes of every vector.
+pub(super) const L: usize = 16;
+
+/// Vectors of [`L`] floats.
+///
+/// # Safety
+/// Every method requires that the processor has the instruction set of the implementor. Loads and stores of `p` require
+/// that `p` may be read or written for [`L`] floats, or for the first `n <= L` where `n` is given.
+#[allow(clippy::missing_safety_doc)] // one contract for all methods, above
+pub(super) trait Simd: Copy {
+    type V: Copy;
+    /// Rows of the largest GEMM micro-kernel whose accumulators fit the registers.
+    const ROWS: usize;
+    /// Whether a micro-kernel of `ROWS` rows holds two vectors a row.
+    const WIDE: bool;
+
+    unsafe fn splat(x: f32) -> Self::V;
+    unsafe fn load(p: *const f32) -> Self::V;
+    unsafe fn store(p: *mut f32, v: Self::V);
+    /// The first `n` lanes, the others zero.
+    unsafe fn load_n(p: *const f32, n: usize) -> Self::V;
+    /// Lanes `lo..hi` of `p`, the others zero; only those may be read.
+    unsafe fn load_range(p: *const f32, lo: usize, hi: usize) -> Self::V;
+    unsafe fn store_n(p: *mut f32, n: usize, v: Self::V);
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn div(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn sqrt(a: Self::V) -> Self::V;
+    /// `a b + c`
+    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `c - a b`
+    unsafe fn fnma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn round(a: Self::V) -> Self::V;
+    /// `a 2^n` for integral `n`, `|n| <= 126`
+    unsafe fn scale2(a: Self::V, n: Self::V) -> Self::V;
+    /// `1 / a` to nearly full precision.
+    unsafe fn recip(a: Self::V) -> Self::V;
+    /// Sum of the lanes.
+    unsafe fn hsum(a: Self::V) -> f32;
+    /// Transposes 16 vectors as a 16 × 16 matrix.
+    unsafe fn transpose(r: &mut [Self::V; 16]);
+    /// Asks for the line at `p`; any address is allowed.
+    unsafe fn prefetch_line(p: *const f32);
+
+    #[inline(always)]
+    unsafe fn zero() -> Self::V {
+        unsafe { Self::splat(0.0) }
+    }
+
+    /// Prefetches the `n` floats at `p`; any address is allowed.
+    #[inline(always)]
+    unsafe fn prefetch(p: *const f32, n: usize) {
+        let mut i = 0;
+        while i < n {
+            unsafe { Self::prefetch_line(p.wrapping_add(i)) };
+            i += L;
+        }
+    }
+
+    /// `exp(x)`, relative error about 2e-7, `x` clamped to [-87, 87]; the polynomial of Cephes' `expf`.
+    #[inline(always)]
+    unsafe fn exp(x: Self::V) -> Self::V {
+        unsafe {
+            // In this order of operands a NaN passes through.
+            let x = Self::min(Self::splat(87.0), Self::max(Self::splat(-87.0), x));
+            let n = Self::round(Self::mul(x, Self::splat(std::f32::consts::LOG2_E)));
+            // ln 2 in two parts
+            let r = Self::fnma(n, Self::splat(0.693_359_4), x);
+            let r = Self::fnma(n, Self::splat(-2.121_944_4e-4), r);
+            let mut p = Self::splat(1.987_569_1e-4);
+            for c in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5e-1] {
+                p = Self::fma(p, r, Self::splat(c));
+            }
+            let p = Self::add(Self::fma(Self::mul(r, r), p, r), Self::splat(1.0));
+            Self::scale2(p, n)
+        }
+    }
+
+    /// `1 / (1 + exp(-x))`
+    #[inline(always)]
+    unsafe fn sigmoid(x: Self::V) -> Self::V {
+        unsafe {
+            let e = Self::exp(Self::sub(Self::zero(), x));
+            Self::recip(Self::add(e, Self::splat(1.0)))
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Filters to the Winograd domain: `U = G g Gᵀ`.
+
+use super::geometry::plane_stride;
+use super::tile::{Tile, filter_tile};
+use crate::cpu::isa::{Isa, isa_entry};
+use crate::cpu::scratch::Shared;
+use crate::cpu::simd::{L, Simd};
+use rayon::prelude::*;
+
+/// U of a `[k][c][3][3]` filter, for the forward pass or (rotated, k and c exchanged) the input gradient.
+struct FilterArgs {
+    w: *const f32,
+    /// Output and input channels of the resulting convolution, and their strides in `w`.
+    out: usize,
+    inp: usize,
+    so: usize,
+    si: usize,
+    rotate: bool,
+    u: *mut f32,
+    /// Task: block of 32 outputs and range of inputs.
+    kb: usize,
+    i0: usize,
+    i1: usize,
+}
+
+pub(super) fn u_block(x: usize, inp: usize) -> usize {
+    x * plane_stride(inp * 2 * L)
+}
+pub(super) fn u_len(x: usize, out: usize, inp: usize) -> usize {
+    out.div_ceil(2 * L) * u_block(x, inp)
+}
+/// Vectors (1 or 2) in block kb of `out` channels.
+#[inline(always)]
+pub(super) fn u_vecs(out: usize, kb: usize) -> usize {
+    (out - kb * 2 * L).div_ceil(L).min(2)
+}
+
+#[inline(always)]
+unsafe fn filter_block<S: Simd, W: Tile>(f: &FilterArgs) {
+    unsafe {
+        let nv = u_vecs(f.out, f.kb);
+        let xs = plane_stride(f.inp * nv * L);
+        let ub = f.u.add(f.kb * u_block(W::X, f.inp));
+        // taps of 16 inputs for each of `nv` vectors of outputs, [v][i][9][16]
+        let mut taps = [S::zero(); 2 * 9 * L];
+        for i0 in (f.i0..f.i1).step_by(L) {
+            let ni = (f.i1 - i0).min(L);
+            for v in 0..nv {
+                let o0 = f.kb * 2 * L + v * L;
+                let no = (f.out - o0).min(L);
+                let src = f.w.add(o0 * f.so + i0 * f.si);
+                let dst = taps.as_mut_ptr().add(v * 9 * L);
+                if f.si == 9 {
+                    // rows of ni * 9 consecutive floats
+                    for o in 0..no {
+                        S::prefetch(src.wrapping_add(o * f.so + 9 * L), 9 * L);
+                    }
+                    for q in 0..9 {
+                        let m = (ni * 9).saturating_sub(q * L).min(L);
+                        let mut t = [S::zero(); L];
+                        if m == L && no == L {
+                            for o in 0..L {
+                                t[o] = S::load(src.add(o * f.so + q * L));
+                            }
+                        } else {
+                            for o in 0..L {
+                                if o < no && m > 0 {
+                                    t[o] = S::load_n(src.add(o * f.so + q * L), m);
+                                }
+                            }
+                        }
+                        S::transpose(&mut t);
+                        for j in 0..L {
+                            *dst.add(q * L + j) = t[j];
+                        }
+                    }
+                } else {
+                    for i in 0..ni {
+                        S::prefetch(src.wrapping_add((i + 2) * f.si), 9 * L);
+                        let mut t = [S::zero(); L];
+                        for o in 0..L {
+                            if o < no {
+                                t[o] = S::load_n(src.add(o * f.so + i * f.si), 9);
+                            }
+                        }
+                        S::transpose(&mut t);
+                        for q in 0..9 {
+                            *dst.add(i * 9 + q) = t[q];
+                        }
+                    }
+                }
+            }
+            for i in 0..ni {
+                for v in 0..nv {
+                    let t = taps.as_ptr().add(v * 9 * L + i * 9);
+                    let mut g = [S::zero(); 9];
+                    for q in 0..9 {
+                        g[q] = *t.add(if f.rotate { 8 - q } else { q });
+                    }
+                    filter_tile::<S, W>(&g, ub.add(((i0 + i) * nv + v) * L), xs);
+                }
+            }
+        }
+    }
+}
+isa_entry!(
+    /// [`filter_block`].
+    filter_block_isa [W: Tile] = filter_block(FilterArgs)
+);
+
+/// Transforms `w: [k, c, 3, 3]` into `u`, of [`u_len`] floats. With `rotate` it becomes the filter of the input
+/// gradient: rotated by half a turn, inputs and outputs exchanged.
+pub(super) fn filter_transform<W: Tile>(w: &[f32], k: usize, c: usize, rotate: bool, u: &mut [f32]) {
+    let (out, inp, so, si) = if rotate { (c, k, 9, c * 9) } else { (k, c, c * 9, 9) };
+    assert!(w.len() == k * c * 9 && u.len() >= u_len(W::X, out, inp));
+    let chunk = inp.div_ceil(2).next_multiple_of(L).min(64);
+    let (blocks, chunks) = (out.div_ceil(2 * L), inp.div_ceil(chunk));
+    let isa = Isa::current();
+    let (w, u) = (Shared::read(w), Shared::new(u));
+    (0..blocks * chunks).into_par_iter().with_max_len(1).for_each(|task| {
+        let (kb, i0) = (task / chunks, task % chunks * chunk);
+        let args = FilterArgs { w: w.at(0), out, inp, so, si, rotate, u: u.at(0), kb, i0, i1: (i0 + chunk).min(inp) };
+        // SAFETY: the lengths were checked; every task writes the inputs `i0..i1` of its own block.
+        unsafe { filter_block_isa::<W>(isa, &args) }
+    });
+}

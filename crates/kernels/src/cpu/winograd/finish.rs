@@ -1,0 +1,46 @@
+//! The weight gradient back from the Winograd domain: `dw = Gᵀ dU G`, summed over the parts.
+
+use super::tile::{Tile, filter_grad_tile};
+use crate::cpu::isa::isa_entry;
+use crate::cpu::simd::{L, Simd};
+
+pub(super) struct FinishTask {
+    /// Sums of one part, `[x][k][c]`, planes `xs` and rows `cs` floats apart.
+    pub(super) du: *const f32,
+    /// Further partial sums `stride` apart.
+    pub(super) parts: usize,
+    pub(super) stride: usize,
+    pub(super) xs: usize,
+    pub(super) cs: usize,
+    /// Input channels.
+    pub(super) c: usize,
+    /// The weight gradient, `[k, c, 3, 3]`.
+    pub(super) dw: *mut f32,
+    /// The output channel of this task.
+    pub(super) k: usize,
+}
+/// dw[k] = G^T dU G for one output channel.
+#[inline(always)]
+unsafe fn finish_task<S: Simd, W: Tile>(t: &FinishTask) {
+    unsafe {
+        for cb in 0..t.c.div_ceil(L) {
+            let mut v = [S::zero(); L];
+            for part in 0..t.parts {
+                let o = filter_grad_tile::<S, W>(t.du.add(part * t.stride + t.k * t.cs + cb * L), t.xs);
+                for q in 0..9 {
+                    v[q] = S::add(v[q], o[q]);
+                }
+            }
+            S::transpose(&mut v);
+            for i in 0..L {
+                if cb * L + i < t.c {
+                    S::store_n(t.dw.add((t.k * t.c + cb * L + i) * 9), 9, v[i]);
+                }
+            }
+        }
+    }
+}
+isa_entry!(
+    /// [`finish_task`].
+    pub(super) finish_isa [W: Tile] = finish_task(FinishTask)
+);

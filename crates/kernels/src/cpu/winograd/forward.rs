@@ -1,0 +1,175 @@
+//! `y = Aᵀ [ U · V ] A`, a block of tiles at a time: transform, multiply, transform back.
+
+use super::filter::{filter_transform, u_block, u_len, u_vecs};
+use super::geometry::{Conv3x3, Geometry, Segment, plane_stride};
+use super::micro;
+use super::tile::{Tile, output_tile};
+use super::transform::{Transform, transform_rows};
+use crate::cpu::isa::{Isa, isa_entry};
+use crate::cpu::pixels::store_pixels;
+use crate::cpu::scratch::{Shared, with};
+use crate::cpu::simd::{L, Simd};
+use rayon::prelude::*;
+
+/// Bytes of the transformed input of a block: what stays in the L2 cache beside the filters of one pass (measured).
+const BLOCK_BYTES: usize = 440 * 1024;
+/// Tiles of a block: enough rows for the micro-kernel, few enough for all threads.
+const BLOCK_TILES: std::ops::RangeInclusive<usize> = 16..=96;
+
+struct BlockArgs {
+    tr: Transform,
+    /// Output channels.
+    out: usize,
+    /// Transformed filters.
+    u: *const f32,
+    /// Null, or one value an output channel; images `bias_stride` apart.
+    bias: *const f32,
+    bias_stride: usize,
+    /// Null, or what is added to the output, in its shape.
+    res: *const f32,
+    /// Output planes of the whole batch.
+    y: *mut f32,
+    /// Scratch for the products of a block, `[tile][x][32]`.
+    m: *mut f32,
+}
+
+#[inline(always)]
+unsafe fn forward_block<S: Simd, W: Tile>(b: &BlockArgs) {
+    unsafe {
+        let t = &b.tr;
+        let g = &t.geo;
+        transform_rows::<S, W>(t);
+        let tiles = (t.r1 - t.r0) * g.tw;
+        let plane = g.h * g.w;
+        for kb in 0..b.out.div_ceil(2 * L) {
+            let nv = u_vecs(b.out, kb);
+            let us = plane_stride(t.ch * nv * L);
+            let ub = b.u.add(kb * u_block(W::X, t.ch));
+            let ms = nv * L;
+            for Segment { image, ty0, ty1, .. } in g.segments(t.r0, t.r1) {
+                for k in kb * 2 * L..b.out.min(kb * 2 * L + ms) {
+                    let at = (image * b.out + k) * plane + ty0 * W::M * g.w;
+                    S::prefetch(b.y.wrapping_add(at), ((ty1 - ty0) * W::M * g.w).min(plane)); // for the stores
+                }
+            }
+            for x in 0..W::X {
+                micro::forward::<S>(
+                    tiles,
+                    nv,
+                    micro::Forward {
+                        a: t.dst.add(x * t.xs),
+                        a_cb: t.panel,
+                        b: ub.add(x * us),
+                        bs: nv * L,
+                        c: b.m.add(x * ms),
+                        cs: W::X * ms,
+                        cin: t.ch,
+                    },
+                );
+            }
+            for v in 0..nv {
+                let k0 = kb * 2 * L + v * L;
+                let nk = (b.out - k0).min(L);
+                for Segment { image, ty0, ty1, tile } in g.segments(t.r0, t.r1) {
+                    let (lo, hi) = (ty0 * W::M, (ty1 * W::M).min(g.h));
+                    let bias = if b.bias.is_null() {
+                        S::zero()
+                    } else {
+                        S::load_n(b.bias.add(image * b.bias_stride + k0), nk)
+                    };
+                    let mut m = b.m.add(tile * W::X * ms + v * L);
+                    for ty in ty0..ty1 {
+                        for tx in 0..g.tw {
+                            let (r, c) = (ty * W::M, tx * W::M);
+                            let d = t.px.add(((r - lo) * g.w + c) * L);
+                            output_tile::<S, W>(m, ms, bias, d, g.w * L, (g.h - r).min(W::M), (g.w - c).min(W::M));
+                            m = m.add(W::X * ms);
+                        }
+                    }
+                    let o = (image * b.out + k0) * plane;
+                    let res = if b.res.is_null() { b.res } else { b.res.add(o) };
+                    store_pixels::<S>(t.px, b.y.add(o), res, plane, nk, lo * g.w, hi * g.w);
+                }
+            }
+        }
+    }
+}
+isa_entry!(
+    /// [`forward_block`].
+    forward_block_isa [W: Tile] = forward_block(BlockArgs)
+);
+
+/// What is added to a convolution's result.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Epilogue<'a> {
+    /// `[k]`, or `[n, k]` where `bias_per_image`.
+    pub(super) bias: Option<&'a [f32]>,
+    pub(super) bias_per_image: bool,
+    /// In the shape of the output.
+    pub(super) residual: Option<&'a [f32]>,
+}
+
+/// `y = conv(x, w)` plus the epilogue; with `rotate`, `w: [c, k, 3, 3]` is the filter of the convolution whose input
+/// gradient `y` is. `s` are the sizes of the convolution that is computed.
+pub(super) fn convolve<W: Tile>(s: &Conv3x3, x: &[f32], w: &[f32], rotate: bool, add: Epilogue, y: &mut [f32]) {
+    let biases = if add.bias_per_image { s.n * s.k } else { s.k };
+    assert!(x.len() == s.input_len() && y.len() == s.output_len() && w.len() == s.weight_len());
+    assert!(add.bias.is_none_or(|b| b.len() == biases));
+    assert!(add.residual.is_none_or(|r| r.len() == y.len()));
+    if y.is_empty() {
+        return;
+    }
+    with(u_len(W::X, s.k, s.c), |u| {
+        let (k, c) = if rotate { (s.c, s.k) } else { (s.k, s.c) };
+        filter_transform::<W>(w, k, c, rotate, u);
+        run::<W>(s, x, u, add, y);
+    })
+}
+
+/// [`convolve`] with transformed filters.
+fn run<W: Tile>(s: &Conv3x3, x: &[f32], u: &[f32], add: Epilogue, y: &mut [f32]) {
+    let isa = Isa::current();
+    let geo = Geometry::new::<W>(s);
+    let panels = s.c.div_ceil(L);
+    let tile_bytes = W::X * panels * L * size_of::<f32>();
+    let tiles = (BLOCK_BYTES / tile_bytes).clamp(*BLOCK_TILES.start(), *BLOCK_TILES.end());
+    // The number of blocks may depend on the number of threads: every output is computed by itself.
+    let blocks = geo.blocks(tiles, rayon::current_num_threads());
+    let px_len = geo.pixel_scratch::<W>(geo.rows.div_ceil(blocks));
+    let (x, u, y) = (Shared::read(x), Shared::read(u), Shared::new(y));
+    let (bias, res) = (Shared::read_option(add.bias), Shared::read_option(add.residual));
+    (0..blocks).into_par_iter().with_max_len(1).for_each(|i| {
+        let (r0, r1) = geo.block(i, blocks);
+        let tiles = (r1 - r0) * geo.tw;
+        let panel = tiles * L;
+        let xs = plane_stride(panels * panel);
+        with(px_len + W::X * (xs + tiles * 2 * L), |scratch| {
+            let (px, rest) = scratch.split_at_mut(px_len);
+            let (v, m) = rest.split_at_mut(W::X * xs);
+            let args = BlockArgs {
+                tr: Transform {
+                    geo,
+                    src: x.at(0),
+                    ch: s.c,
+                    r0,
+                    r1,
+                    dst: v.as_mut_ptr(),
+                    panel,
+                    xs,
+                    grad: false,
+                    px: px.as_mut_ptr(),
+                },
+                out: s.k,
+                u: u.at(0),
+                bias: bias.at(0),
+                bias_stride: if add.bias_per_image { s.k } else { 0 },
+                res: res.at(0),
+                y: y.at(0),
+                m: m.as_mut_ptr(),
+            };
+            // SAFETY: `convolve` checked the lengths of all slices; the scratch is cut as `forward_block` uses it;
+            // blocks write the output rows of their own tiles.
+            unsafe { forward_block_isa::<W>(isa, &args) }
+        })
+    });
+}

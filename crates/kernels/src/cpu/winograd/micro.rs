@@ -1,0 +1,98 @@
+//! GEMM micro-kernels over the Winograd-domain layouts (no packing: the transforms write them ready to use).
+use crate::cpu::simd::{L, Simd};
+
+/// C[p][:] = sum_c A[p][c] * B[c][:]  with A in `[c/16][p][16]` panels.
+#[derive(Clone, Copy)]
+pub(super) struct Forward {
+    /// First tile of block 0; next channel block `a_cb` floats on.
+    pub(super) a: *const f32,
+    pub(super) a_cb: usize,
+    /// B row c at `b + c * bs`.
+    pub(super) b: *const f32,
+    pub(super) bs: usize,
+    /// C row p at `c + p * cs`.
+    pub(super) c: *mut f32,
+    pub(super) cs: usize,
+    pub(super) cin: usize,
+}
+
+#[inline(always)]
+unsafe fn micro<S: Simd, const R: usize, const NV: usize>(g: Forward) {
+    unsafe {
+        let mut acc = [[S::zero(); NV]; R];
+        let (mut a, mut b) = (g.a, g.b);
+        macro_rules! step {
+            ($cc:expr) => {{
+                let mut bv = [S::zero(); NV];
+                for v in 0..NV {
+                    bv[v] = S::load(b.add(v * L));
+                }
+                for r in 0..R {
+                    let x = S::splat(*a.add(r * L + $cc));
+                    for v in 0..NV {
+                        acc[r][v] = S::fma(x, bv[v], acc[r][v]);
+                    }
+                }
+                b = b.add(g.bs);
+            }};
+        }
+        for _ in 0..g.cin / L {
+            for cc in 0..L {
+                step!(cc);
+            }
+            a = a.add(g.a_cb);
+        }
+        for cc in 0..g.cin % L {
+            step!(cc);
+        }
+        for r in 0..R {
+            for v in 0..NV {
+                S::store(g.c.add(r * g.cs + v * L), acc[r][v]);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn micro_rows<S: Simd, const NV: usize>(r: usize, g: Forward) {
+    unsafe {
+        match r {
+            1 => micro::<S, 1, NV>(g),
+            2 => micro::<S, 2, NV>(g),
+            3 => micro::<S, 3, NV>(g),
+            4 => micro::<S, 4, NV>(g),
+            5 => micro::<S, 5, NV>(g),
+            6 => micro::<S, 6, NV>(g),
+            _ if S::ROWS <= 6 => unreachable!("groups have at most ROWS rows"),
+            7 => micro::<S, 7, NV>(g),
+            8 => micro::<S, 8, NV>(g),
+            9 => micro::<S, 9, NV>(g),
+            10 => micro::<S, 10, NV>(g),
+            11 => micro::<S, 11, NV>(g),
+            _ => micro::<S, 12, NV>(g),
+        }
+    }
+}
+
+/// `rows` rows of `nv * 16` columns; the rows are split evenly in groups of at most `S::ROWS`.
+#[inline(always)]
+pub(super) unsafe fn forward<S: Simd>(rows: usize, nv: usize, g: Forward) {
+    unsafe {
+        let groups = rows.div_ceil(S::ROWS);
+        let mut p = 0;
+        for i in 0..groups {
+            let r = (rows - p).div_ceil(groups - i);
+            let mut t = Forward { a: g.a.add(p * L), c: g.c.add(p * g.cs), ..g };
+            if S::WIDE && nv == 2 {
+                micro_rows::<S, 2>(r, t);
+            } else {
+                for _ in 0..nv {
+                    micro_rows::<S, 1>(r, t);
+                    t.b = t.b.add(L);
+                    t.c = t.c.add(L);
+                }
+            }
+            p += r;
+        }
+    }
+}

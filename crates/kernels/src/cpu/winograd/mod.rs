@@ -1,0 +1,89 @@
+//! 3×3 convolution with stride 1 and padding 1 by Winograd's minimal filtering, Lavin & Gray (2016),
+//! arXiv:1509.09308: forward, input gradient, weight gradient.
+//!
+//! F(4×4, 3×3) needs 36 multiplications for 16 outputs where the definition needs 144. Planes of images become pixels of
+//! 16 channels, so that every SIMD lane transforms one channel, and the products are matrix products over channels:
+//!
+//! | array | layout |
+//! |---|---|
+//! | transformed input `V`, output gradient | `[x][ch / 16][tile][16]`, `x` of the `T T` points of a tile |
+//! | transformed filters `U` | `[k / 32][x][c][32]`, the last block possibly 16 wide |
+//! | products `M` of a block of tiles and 32 output channels | `[tile][x][32]` |
+//! | transformed weight gradient `dU` | `[x][k][c]` |
+
+mod filter;
+mod finish;
+mod forward;
+mod geometry;
+mod micro;
+mod tile;
+mod transform;
+mod weight;
+
+pub use geometry::Conv3x3;
+
+use forward::{Epilogue, convolve};
+use tile::{F2, F4};
+
+/// Side of the output tiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TileSize {
+    /// F(2×2, 3×3): 16 multiplications for 4 outputs, smaller rounding errors.
+    Two,
+    /// F(4×4, 3×3): 36 multiplications for 16 outputs.
+    Four,
+}
+
+impl TileSize {
+    /// The one to use for images of `h` × `w`: F(2×2) only where a tile of 4 × 4 would be mostly empty.
+    pub fn for_size(h: usize, w: usize) -> Self {
+        if h <= 2 && w <= 2 { Self::Two } else { Self::Four }
+    }
+}
+
+/// `y = conv(x, w) + bias + residual`.
+///
+/// # Shapes
+/// `x: [n, c, h, w]`, `w: [k, c, 3, 3]`, `bias: [k]`, `residual` and `y`: `[n, k, h, w]`, all contiguous.
+///
+/// # Panics
+/// If a length does not fit.
+pub fn conv3x3(
+    s: &Conv3x3,
+    tile: TileSize,
+    x: &[f32],
+    w: &[f32],
+    bias: Option<&[f32]>,
+    residual: Option<&[f32]>,
+    y: &mut [f32],
+) {
+    let add = Epilogue { bias, bias_per_image: false, residual };
+    match tile {
+        TileSize::Two => convolve::<F2>(s, x, w, false, add, y),
+        TileSize::Four => convolve::<F4>(s, x, w, false, add, y),
+    }
+}
+
+/// Input gradient of [`conv3x3`], plus `add` (in the shape of `dx`).
+///
+/// # Panics
+/// If a length does not fit.
+pub fn conv3x3_backward_input(s: &Conv3x3, tile: TileSize, dy: &[f32], w: &[f32], add: Option<&[f32]>, dx: &mut [f32]) {
+    let add = Epilogue { residual: add, ..Epilogue::default() };
+    let s = &s.transposed();
+    match tile {
+        TileSize::Two => convolve::<F2>(s, dy, w, true, add, dx),
+        TileSize::Four => convolve::<F4>(s, dy, w, true, add, dx),
+    }
+}
+
+/// Weight gradient `dw: [k, c, 3, 3]` and bias gradient `db: [k]` of [`conv3x3`].
+///
+/// # Panics
+/// If a length does not fit.
+pub fn conv3x3_backward_weight(s: &Conv3x3, tile: TileSize, x: &[f32], dy: &[f32], dw: &mut [f32], db: &mut [f32]) {
+    match tile {
+        TileSize::Two => weight::backward_weight::<F2>(s, x, dy, dw, db),
+        TileSize::Four => weight::backward_weight::<F4>(s, x, dy, dw, db),
+    }
+}

@@ -1,0 +1,64 @@
+//! Convolutions.
+
+use super::bridge::{HostTensor, read_option};
+use crate::cpu::{self, Conv2d, filled};
+use crate::ops::Conv2dGeometry;
+use crate::{AffineGradients, WantedGradients};
+use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
+
+fn sizes<T: HostTensor>(x: &T, weight: &T, geometry: Conv2dGeometry) -> Conv2d {
+    let (x, weight) = (x.shape(), weight.shape());
+    Conv2d {
+        n: x[0],
+        c: x[1],
+        k: weight[0],
+        h: x[2],
+        w: x[3],
+        side: weight[2],
+        stride: geometry.stride,
+        padding: geometry.padding,
+    }
+}
+
+pub(super) fn conv2d<T: HostTensor>(
+    x: &T,
+    weight: &T,
+    bias: Option<&T>,
+    residual: Option<&T>,
+    geometry: Conv2dGeometry,
+) -> Option<T> {
+    let s = sizes(x, weight, geometry);
+    let (x, weight) = (x.read()?, weight.read()?);
+    let (bias, residual) = (read_option(bias)?, read_option(residual)?);
+    let y = filled(s.output_len(), |y| cpu::conv2d(&s, &x, &weight, bias.as_deref(), residual.as_deref(), y));
+    let (h, w) = s.output_size();
+    Some(T::build(y, Shape::new([s.n, s.k, h, w])))
+}
+
+pub(super) fn conv2d_backward<T: HostTensor, B: Backend<FloatTensorPrimitive = T>>(
+    x: &FloatTensor<B>,
+    weight: &FloatTensor<B>,
+    grad: &FloatTensor<B>,
+    accumulate: Option<&FloatTensor<B>>,
+    geometry: Conv2dGeometry,
+    wanted: WantedGradients,
+) -> Option<AffineGradients<B>> {
+    let s = sizes(x, weight, geometry);
+    let (values, w, dy) = (x.read()?, weight.read()?, grad.read()?);
+    let add = read_option(accumulate)?;
+    let dx = wanted.x.then(|| {
+        let dx = filled(s.input_len(), |dx| cpu::conv2d_backward_input(&s, &dy, &w, add.as_deref(), dx));
+        T::build(dx, x.shape())
+    });
+    let mut db = wanted.bias.then(|| vec![0.0; s.k]);
+    let dw = if wanted.weight {
+        let db = db.as_deref_mut();
+        let dw = filled(s.weight_len(), |dw| cpu::conv2d_backward_weight(&s, &values, &dy, Some(dw), db));
+        Some(T::build(dw, weight.shape()))
+    } else {
+        cpu::conv2d_backward_weight(&s, &values, &dy, None, db.as_deref_mut());
+        None
+    };
+    let bias = db.map(|db| T::build(db, Shape::new([s.k])));
+    Some(AffineGradients { x: dx, weight: dw, bias })
+}

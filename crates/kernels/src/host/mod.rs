@@ -1,0 +1,162 @@
+//! Flex and NdArray: tensors in host memory are lent to the slice kernels of [`crate::cpu`].
+//!
+//! Every function returns `None` where a tensor is not f32; the caller then composes the operation of Burn's own.
+
+mod bridge;
+mod conv2d;
+mod elementwise;
+mod group_norm;
+mod matrix;
+
+use crate::ops::{AdamStep, Conv2dGeometry, GroupNormSpec};
+use crate::{
+    AdamPrimitives, AffineGradients, Backend, GroupNormAffine, GroupNormGradients, GroupNormOutput, WantedGradients,
+    composed,
+};
+use burn::tensor::ops::FloatTensor;
+
+type Float<B> = FloatTensor<B>;
+
+macro_rules! host_backend {
+    ($backend:ty) => {
+        impl Backend for $backend {
+            fn fused_silu(x: Float<Self>) -> Float<Self> {
+                elementwise::silu(&x).unwrap_or_else(|| composed::silu::<Self>(x))
+            }
+
+            fn fused_silu_backward(x: Float<Self>, grad: Float<Self>) -> Float<Self> {
+                elementwise::silu_backward(&x, &grad).unwrap_or_else(|| composed::silu_backward::<Self>(x, grad))
+            }
+
+            fn fused_conv2d(
+                x: Float<Self>,
+                weight: Float<Self>,
+                bias: Option<Float<Self>>,
+                residual: Option<Float<Self>>,
+                geometry: Conv2dGeometry,
+            ) -> Float<Self> {
+                conv2d::conv2d(&x, &weight, bias.as_ref(), residual.as_ref(), geometry)
+                    .unwrap_or_else(|| composed::conv2d::<Self>(x, weight, bias, residual, geometry))
+            }
+
+            fn fused_conv2d_backward(
+                x: Float<Self>,
+                weight: Float<Self>,
+                grad: Float<Self>,
+                add: Option<Float<Self>>,
+                geometry: Conv2dGeometry,
+                wanted: WantedGradients,
+            ) -> AffineGradients<Self> {
+                conv2d::conv2d_backward::<_, Self>(&x, &weight, &grad, add.as_ref(), geometry, wanted)
+                    .unwrap_or_else(|| composed::conv2d_backward::<Self>(x, weight, grad, add, geometry, wanted))
+            }
+
+            fn fused_group_norm_with_stats(
+                x: Float<Self>,
+                affine: GroupNormAffine<Self>,
+                spec: GroupNormSpec,
+            ) -> GroupNormOutput<Self> {
+                group_norm::group_norm::<_, Self>(&x, &affine, spec)
+                    .unwrap_or_else(|| composed::group_norm::<Self>(x, affine, spec))
+            }
+
+            fn fused_group_norm_backward(
+                grad: Float<Self>,
+                add: Option<Float<Self>>,
+                x: Float<Self>,
+                mean: Float<Self>,
+                rstd: Float<Self>,
+                affine: GroupNormAffine<Self>,
+                spec: GroupNormSpec,
+            ) -> GroupNormGradients<Self> {
+                group_norm::group_norm_backward::<_, Self>(&grad, add.as_ref(), &x, [&mean, &rstd], &affine, spec)
+                    .unwrap_or_else(|| composed::group_norm_backward::<Self>(grad, add, x, mean, rstd, affine, spec))
+            }
+
+            fn fused_add_channel_bias(x: Float<Self>, bias: Float<Self>) -> Float<Self> {
+                elementwise::add_channel_bias(&x, &bias).unwrap_or_else(|| composed::add_channel_bias::<Self>(x, bias))
+            }
+
+            fn fused_sum_pixels(x: Float<Self>) -> Float<Self> {
+                elementwise::sum_pixels(&x).unwrap_or_else(|| composed::sum_pixels::<Self>(x))
+            }
+
+            fn fused_linear(x: Float<Self>, weight: Float<Self>, bias: Option<Float<Self>>) -> Float<Self> {
+                matrix::linear(&x, &weight, bias.as_ref()).unwrap_or_else(|| composed::linear::<Self>(x, weight, bias))
+            }
+
+            fn fused_linear_backward(
+                x: Float<Self>,
+                weight: Float<Self>,
+                grad: Float<Self>,
+                wanted: WantedGradients,
+            ) -> AffineGradients<Self> {
+                matrix::linear_backward::<_, Self>(&x, &weight, &grad, wanted)
+                    .unwrap_or_else(|| composed::linear_backward::<Self>(x, weight, grad, wanted))
+            }
+
+            fn fused_attention(q: Float<Self>, k: Float<Self>, v: Float<Self>) -> Float<Self> {
+                matrix::attention(&q, &k, &v).unwrap_or_else(|| composed::attention::<Self>(q, k, v))
+            }
+
+            fn fused_attention_backward(
+                q: Float<Self>,
+                k: Float<Self>,
+                v: Float<Self>,
+                grad: Float<Self>,
+            ) -> [Float<Self>; 3] {
+                matrix::attention_backward(&q, &k, &v, &grad)
+                    .unwrap_or_else(|| composed::attention_backward::<Self>(q, k, v, grad))
+            }
+
+            fn fused_spatial_attention(q: Float<Self>, k: Float<Self>, v: Float<Self>, heads: usize) -> Float<Self> {
+                matrix::spatial_attention(&q, &k, &v, heads)
+                    .unwrap_or_else(|| composed::spatial_attention::<Self>(q, k, v, heads))
+            }
+
+            fn fused_spatial_attention_backward(
+                q: Float<Self>,
+                k: Float<Self>,
+                v: Float<Self>,
+                grad: Float<Self>,
+                heads: usize,
+            ) -> [Float<Self>; 3] {
+                matrix::spatial_attention_backward([&q, &k, &v], &grad, heads)
+                    .unwrap_or_else(|| composed::spatial_attention_backward::<Self>(q, k, v, grad, heads))
+            }
+
+            fn fused_upsample_nearest_2x(x: Float<Self>) -> Float<Self> {
+                elementwise::upsample_nearest_2x(&x).unwrap_or_else(|| composed::upsample_nearest_2x::<Self>(x))
+            }
+
+            fn fused_upsample_nearest_2x_backward(grad: Float<Self>) -> Float<Self> {
+                elementwise::upsample_nearest_2x_backward(&grad)
+                    .unwrap_or_else(|| composed::upsample_nearest_2x_backward::<Self>(grad))
+            }
+
+            fn fused_concat_channels(a: Float<Self>, b: Float<Self>) -> Float<Self> {
+                elementwise::concat_channels(&a, &b).unwrap_or_else(|| composed::concat_channels::<Self>(a, b))
+            }
+
+            fn fused_split_channels(x: Float<Self>, channels: usize) -> [Float<Self>; 2] {
+                elementwise::split_channels(&x, channels)
+                    .unwrap_or_else(|| composed::split_channels::<Self>(x, channels))
+            }
+
+            fn fused_adam_step(grad: Float<Self>, old: AdamPrimitives<Self>, by: &AdamStep) -> AdamPrimitives<Self> {
+                elementwise::adam_step(&grad, old, by).unwrap_or_else(|old| composed::adam_step::<Self>(grad, old, by))
+            }
+
+            fn fused_sum_of_squares(x: Float<Self>) -> f64 {
+                elementwise::sum_of_squares(&x).unwrap_or_else(|| composed::sum_of_squares::<Self>(x))
+            }
+        }
+    };
+}
+
+#[cfg(feature = "flex")]
+host_backend!(burn::backend::Flex);
+#[cfg(feature = "ndarray")]
+host_backend!(burn::backend::NdArray);
+#[cfg(feature = "ndarray")]
+host_backend!(burn::backend::NdArray<f64>);

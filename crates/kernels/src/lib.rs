@@ -1,0 +1,69 @@
+//! Fused operations for diffusion networks, as an extension of Burn's backends.
+//!
+//! Burn's CPU backends lack some operations of a U-Net and do others slowly: the gradient of a convolution, group
+//! normalisation, attention under autodiff, Adam. This crate adds them. Networks call its functions on ordinary Burn
+//! tensors; the bound [`Backend`] picks the implementation:
+//!
+//! - **Flex and NdArray** (features `flex`, `ndarray`), f32: slice kernels with AVX-512, AVX2 or portable code chosen
+//!   at run time, parallel over Rayon's pool. 3×3 convolutions use Winograd's algorithm (Lavin & Gray (2016),
+//!   arXiv:1509.09308). Other dtypes, and every other backend: compositions of Burn's operations.
+//! - **`Autodiff<B>`**: hand-written gradients that call the kernels of `B`.
+//!
+//! Results do not depend on the number of threads, bit for bit.
+//!
+//! # Map
+//! | module | what lives there |
+//! |---|---|
+//! | `ops` | the functions of tensors, re-exported here: [`conv2d`], [`group_norm`], [`attention`], … |
+//! | `backend` | [`Backend`] and [`AutodiffBackend`], the operations on primitives |
+//! | `composed` | the same in Burn's operations: the default, and the reference |
+//! | `autodiff` | the gradients' place in Burn's graph |
+//! | `host` | the bridge from Flex and NdArray tensors to slices |
+//! | [`cpu`] | the slice kernels, usable without Burn |
+//!
+//! # Example
+//! ```
+//! use burn::tensor::{Distribution, Tensor};
+//! use sfumato_kernels::{Backend, Conv2dGeometry, NormActivation, conv2d, conv2d_add, group_norm};
+//!
+//! /// `x + conv(silu(norm(x)))`
+//! fn block<B: Backend>(x: Tensor<B, 4>, weight: Tensor<B, 4>, bias: Tensor<B, 1>) -> Tensor<B, 4> {
+//!     let [_, c, _, _] = x.dims();
+//!     let (gamma, beta) = (bias.ones_like(), bias.zeros_like());
+//!     let h = group_norm(x.clone(), gamma, beta, c / 4, 1e-5, NormActivation::Silu);
+//!     conv2d_add(h, weight, Some(bias), x)
+//! }
+//!
+//! # #[cfg(feature = "flex")] {
+//! type B = burn::backend::Autodiff<burn::backend::Flex>;
+//! let device = burn::backend::flex::FlexDevice;
+//! let normal = Distribution::Normal(0.0, 1.0);
+//! let x = Tensor::<B, 4>::random([2, 8, 7, 7], normal, &device).require_grad();
+//! let weight = Tensor::<B, 4>::random([8, 8, 3, 3], normal, &device).require_grad();
+//! let y = block(x.clone(), weight.clone(), Tensor::zeros([8], &device));
+//! let small = conv2d(y, weight.clone(), None, Conv2dGeometry::DOWN);
+//! assert_eq!(small.dims(), [2, 8, 4, 4]);
+//! let gradients = small.square().sum().backward();
+//! assert_eq!(weight.grad(&gradients).unwrap().dims(), [8, 8, 3, 3]);
+//! # }
+//! ```
+#![deny(unsafe_op_in_unsafe_fn)]
+
+mod autodiff;
+mod backend;
+mod composed;
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+pub mod cpu;
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+mod host;
+mod ops;
+
+pub use backend::{
+    AdamPrimitives, AffineGradients, AutodiffBackend, Backend, GroupNormAffine, GroupNormGradients, GroupNormOutput,
+    WantedGradients,
+};
+pub use ops::{
+    AdamState, AdamStep, Conv2dGeometry, GroupNormSpec, NormActivation, adam_step, add_channel_bias, attention,
+    concat_channels, conv2d, conv2d_add, group_norm, group_norm_scale_shift, linear, silu, spatial_attention,
+    sum_of_squares, upsample_nearest_2x,
+};

@@ -1,0 +1,35 @@
+//! The operations as functions of Burn tensors: shape checks, then one call of the backend.
+
+mod adam;
+mod attention;
+mod channel_bias;
+mod concat;
+mod conv2d;
+mod group_norm;
+mod linear;
+mod silu;
+mod sum_of_squares;
+mod upsample;
+
+pub use adam::{AdamState, AdamStep, adam_step};
+pub use attention::{attention, spatial_attention};
+pub use channel_bias::add_channel_bias;
+pub use concat::concat_channels;
+pub use conv2d::{Conv2dGeometry, conv2d, conv2d_add};
+pub use group_norm::{GroupNormSpec, NormActivation, group_norm, group_norm_scale_shift};
+pub use linear::linear;
+pub use silu::silu;
+pub use sum_of_squares::sum_of_squares;
+pub use upsample::upsample_nearest_2x;
+
+use burn::tensor::{Tensor, TensorPrimitive, backend::Backend, ops::FloatTensor};
+
+/// The primitive of a float tensor.
+pub(crate) fn primitive<B: Backend, const D: usize>(x: Tensor<B, D>) -> FloatTensor<B> {
+    x.into_primitive().tensor()
+}
+
+/// The tensor of a float primitive; `D` must be its rank.
+pub(crate) fn tensor<B: Backend, const D: usize>(x: FloatTensor<B>) -> Tensor<B, D> {
+    Tensor::from_primitive(TensorPrimitive::Float(x))
+}

@@ -1,0 +1,471 @@
+//! Every operation and all its gradients against the same formula in Burn's plain operations, differentiated by
+//! Burn in f64: on both CPU backends, in f32 and f64, under both checkpointing strategies, on contiguous and on
+//! transposed inputs.
+#![cfg(all(feature = "flex", feature = "ndarray"))]
+
+use burn::backend::autodiff::checkpoint::strategy::BalancedCheckpointing;
+use burn::backend::{Autodiff, Flex, NdArray};
+use burn::tensor::backend::{AutodiffBackend as BurnAutodiff, Backend as Burn};
+use burn::tensor::module::conv2d as burn_conv2d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{DType, Tensor, TensorData};
+use sfumato_kernels::*;
+
+/// Relative error that f32 kernels may have, `|ours - reference| / |reference|`.
+const F32: f64 = 1e-5;
+/// The same of the f64 path, which is composed of Burn's operations.
+const F64: f64 = 1e-10;
+
+/// An operation on flat inputs, twice. Leaves are flat so that one list holds tensors of all ranks.
+trait Op {
+    /// Lengths of the inputs.
+    fn inputs(&self) -> Vec<usize>;
+    fn ours<B: Backend>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1>;
+    fn plain<B: Burn>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1>;
+}
+
+/// Values in about [-1.7, 1.7], the same on every run.
+fn values(seed: u64, n: usize) -> Vec<f64> {
+    let mut s = (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut uniform = || {
+        s ^= s << 13;
+        s ^= s >> 7;
+        s ^= s << 17;
+        (s >> 11) as f64 / (1u64 << 53) as f64
+    };
+    // Rounded to f32, so that both precisions start from the same numbers.
+    (0..n).map(|_| ((uniform() - 0.5) * 3.4) as f32 as f64).collect()
+}
+
+/// The output, then the gradient of `Σ weights · output` for every input.
+fn run<B: BurnAutodiff>(op: &impl Op, dtype: DType, f: impl Fn(&[Tensor<B, 1>]) -> Tensor<B, 1>) -> Vec<Vec<f64>> {
+    let device = B::Device::default();
+    let leaf = |(i, n): (usize, usize)| {
+        let data = TensorData::new(values(i as u64, n), [n]);
+        Tensor::<B, 1>::from_data(data, (&device, dtype)).require_grad()
+    };
+    let leaves: Vec<_> = op.inputs().into_iter().enumerate().map(leaf).collect();
+    let y = f(&leaves);
+    let [n] = y.dims();
+    let weights = Tensor::from_data(TensorData::new(values(99, n), [n]), (&device, dtype));
+    let gradients = (y.clone() * weights).sum().backward();
+    let mut all = vec![y.into_data().iter::<f64>().collect::<Vec<_>>()];
+    for leaf in &leaves {
+        let gradient = leaf.grad(&gradients).expect("every input is used");
+        all.push(gradient.into_data().iter::<f64>().collect());
+    }
+    all
+}
+
+fn assert_close(name: &str, got: &[Vec<f64>], want: &[Vec<f64>], tolerance: f64) {
+    for (i, (got, want)) in got.iter().zip(want).enumerate() {
+        assert_eq!(got.len(), want.len(), "{name}, result {i}");
+        let norm = |x: f64| x.sqrt();
+        let error = norm(got.iter().zip(want).map(|(a, b)| (a - b).powi(2)).sum());
+        let size = norm(want.iter().map(|b| b * b).sum());
+        assert!(error <= tolerance * size, "{name}, result {i}: relative error {:e}", error / size);
+    }
+}
+
+fn check(op: impl Op) {
+    let want = run::<Autodiff<Flex>>(&op, DType::F64, |x| op.plain(x));
+    for (dtype, tolerance) in [(DType::F32, F32), (DType::F64, F64)] {
+        macro_rules! on {
+            ($name:expr, $backend:ty) => {
+                let got = run::<$backend>(&op, dtype, |x| op.ours(x));
+                assert_close(&format!("{} {dtype:?}", $name), &got, &want, tolerance);
+            };
+        }
+        on!("flex", Autodiff<Flex>);
+        on!("ndarray", Autodiff<NdArray>);
+        on!("flex, recomputing", Autodiff<Flex, BalancedCheckpointing>);
+    }
+}
+
+/// `[n, c, h, w]` from flat; transposed on the way if asked for, so that the kernel sees a strided tensor.
+fn image<B: Burn>(x: &Tensor<B, 1>, [n, c, h, w]: [usize; 4], transposed: bool) -> Tensor<B, 4> {
+    if transposed { x.clone().reshape([n, c, w, h]).swap_dims(2, 3) } else { x.clone().reshape([n, c, h, w]) }
+}
+
+fn flat<B: Burn, const D: usize>(x: Tensor<B, D>) -> Tensor<B, 1> {
+    x.reshape([-1])
+}
+
+#[derive(Clone)]
+struct Silu;
+impl Op for Silu {
+    fn inputs(&self) -> Vec<usize> {
+        vec![2 * 3 * 5 * 7]
+    }
+    fn ours<B: Backend>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
+        flat(silu(image(&x[0], [2, 3, 5, 7], true).exp()))
+    }
+    fn plain<B: Burn>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
+        let x = image(&x[0], [2, 3, 5, 7], true).exp();
+        flat(x.clone() / (x.neg().exp() + 1.0))
+    }
+}
+
+#[test]
+fn silu_matches() {
+    check(Silu);
+}
+
+struct Conv {
+    x: [usize; 4],
+    out: usize,
+    side: usize,
+    geometry: Conv2dGeometry,
+    bias: bool,
+    residual: bool,
+    /// The residual is the input itself: their gradients meet inside the step.
+    shared: bool,
+    transposed: bool,
+}
+
+impl Conv {
+    fn weight(&self) -> [usize; 4] {
+        [self.out, self.x[1], self.side, self.side]
+    }
+    fn output(&self) -> [usize; 4] {
+        let [n, _, h, w] = self.x;
+        let (oh, ow) = self.geometry.output_size(h, w, self.side).unwrap();
+        [n, self.out, oh, ow]
+    }
+}
+
+impl Op for Conv {
+    fn inputs(&self) -> Vec<usize> {
+        let mut all = vec![self.x.iter().product(), self.weight().iter().product(), self.out];
+        if !self.bias {
+            all.pop();
+        }
+        if self.residual && !self.shared {
+            all.push(self.output().iter().product());
+        }
+        all
+    }
+    fn ours<B: Backend>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
+        let input = image(&x[0], self.x, self.transposed);
+        let weight = x[1].clone().reshape(self.weight());
+        let bias = self.bias.then(|| x[2].clone());
+        let y = if self.residual {
+            let residual = match self.shared {
+                true => input.clone(),
+                false => x[x.len() - 1].clone().reshape(self.output()),
+            };
+            conv2d_add(input, weight, bias, residual)
+        } else {
+            conv2d(input, weight, bias, self.geometry)
+        };
+        flat(y)
+    }
+    fn plain<B: Burn>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
+        let input = image(&x[0], self.x, self.transposed);
+        let [top, left, bottom, right] = self.geometry.padding;
+        let [n, c, h, w] = self.x;
+        // Not Burn's `pad`: it makes its border in the default dtype.
+        let border = |size: [usize; 4]| Tensor::<B, 4>::zeros(size, (&input.device(), input.dtype()));
+        let rows = vec![border([n, c, top, w]), input.clone(), border([n, c, bottom, w])];
+        let tall = Tensor::cat(rows, 2);
+        let h = h + top + bottom;
+        let columns = vec![border([n, c, h, left]), tall, border([n, c, h, right])];
+        let padded = Tensor::cat(columns, 3);
+        let options = ConvOptions::new([self.geometry.stride; 2], [0, 0], [1, 1], 1);
+        let weight = x[1].clone().reshape(self.weight());
+        let bias = self.bias.then(|| x[2].clone());
+        let y = burn_conv2d(padded, weight, bias, options);
+        flat(match (self.residual, self.shared) {
+            (true, true) => y + input,
+            (true, false) => y + x[x.len() - 1].clone().reshape(self.output()),
+            (false, _) => y,
+        })
+    }
+}
+
+const SAME: Conv = Conv {
+    x: [2, 3, 7, 9],
+    out: 5,
+    side: 3,
+    geometry: Conv2dGeometry::SAME_3X3,
+    bias: true,
+    residual: false,
+    shared: false,
+    transposed: false,
+};
+
+#[test]
+fn conv_3x3_matches() {
+    check(SAME);
+    check(Conv { bias: false, transposed: true, x: [1, 18, 5, 6], out: 33, ..SAME });
+}
+
+#[test]
+fn conv_3x3_with_residual_matches() {
+    check(Conv { residual: true, ..SAME });
+    check(Conv { residual: true, bias: false, transposed: true, ..SAME });
+    check(Conv { residual: true, shared: true, out: 3, ..SAME });
+}
+
+#[test]
+fn conv_1x1_matches() {
+    let point = Conv { side: 1, geometry: Conv2dGeometry::POINTWISE, ..SAME };
+    check(Conv { x: [3, 17, 5, 7], out: 35, bias: false, ..point });
+    check(Conv { transposed: true, ..point });
+}
+
+#[test]
+fn strided_conv_matches() {
+    for geometry in [Conv2dGeometry::DOWN, Conv2dGeometry::DOWN_ASYMMETRIC] {
+        for x in [[2, 3, 8, 10], [1, 18, 7, 5]] {
+            check(Conv { geometry, x, ..SAME });
+        }
+    }
+}
+
+#[test]
+fn other_convolutions_match() {
+    let wide = Conv { side: 5, geometry: Conv2dGeometry { stride: 1, padding: [2; 4] }, ..SAME };
+    check(wide);
+    check(Conv { side: 2, geometry: Conv2dGeometry { stride: 3, padding: [1, 0, 0, 2] }, ..SAME });
+}
+
+struct Norm {
+    x: [usize; 4],
+    groups: usize,
+    activation: NormActivation,
+    scale_shift: bool,
+    transposed: bool,
+    /// The input is also added to the result: its gradients meet inside the step.
+    residual: bool,
+}
+
+impl Op for Norm {
+    fn inputs(&self) -> Vec<usize> {
+        let [n, c, _, _] = self.x;
+        let mut all = vec![self.x.iter().product(), c, c];
+        if self.scale_shift {
+            all.extend([n * c, n * c]);
+        }
+        all
+    }
+    fn ours<B: Backend>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
+        let [n, c, _, _] = self.x;
+        let input = image(&x[0], self.x, self.transposed);
+        let (gamma, beta) = (x[1].clone(), x[2].clone());
+        let matrix = |i: usize| x[i].clone().reshape([n, c]);
+        let (groups, activation) = (self.groups, self.activation);
+        let y = if self.scale_shift {
+            let (scale, shift) = (matrix(3), matrix(4));
+            let input = input.clone();
+            group_norm_scale_shift(input, gamma, beta, scale, shift, groups, 1e-5, activation)
+        } else {
+            group_norm(input.clone(), gamma, beta, groups, 1e-5, activation)
+        };
+        flat(if self.residual { y + input } else { y })
+    }
+    fn plain<B: Burn>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
+        let [n, c, h, w] = self.x;
+        let input = image(&x[0], self.x, self.transposed);
+        let grouped: Tensor<B, 2> = input.clone().reshape([n * self.groups, c / self.groups * h * w]);
+        let centred = grouped.clone() - grouped.mean_dim(1);
+        let variance = centred.clone().powi_scalar(2).mean_dim(1);
+        let normed = (centred / (variance + 1e-5).sqrt()).reshape([n, c, h, w]);
+        let channel = |i: usize| x[i].clone().reshape([1, c, 1, 1]);
+        let mut z = normed * channel(1) + channel(2);
+        if self.scale_shift {
+            let each = |i: usize| x[i].clone().reshape([n, c, 1, 1]);
+            z = z * (each(3) + 1.0) + each(4);
+        }
+        let y = match self.activation {
+            NormActivation::None => z,
+            NormActivation::Silu => z.clone() / (z.neg().exp() + 1.0),
+        };
+        flat(if self.residual { y + input } else { y })
+    }
+}
+
+#[test]
+fn group_norm_matches() {
+    for activation in [NormActivation::None, NormActivation::Silu] {
+        for scale_shift in [false, true] {
+            check(Norm {
+                x: [3, 12, 5, 7],
+                groups: 4,
+                activation,
+                scale_shift,
+                transposed: scale_shift,
+                residual: !scale_shift,
+            });
+        }
+    }
+    check(Norm {
+        x: [1, 2, 1, 3],
+        groups: 1,
+        activation: NormActivation::Silu,
+        scale_shift: true,
+        transposed: false,
+        residual: true,
+    });
+}
+
+struct ChannelBias;
+impl Op for ChannelBias {
+    fn inputs(&self) -> Vec<usize> {
+        vec![2 * 3 * 5 * 7, 6]
+    }
+    fn ours<B: Backend>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
+        let bias = x[1].clone().reshape([3, 2]).transpose();
+        flat(add_channel_bias(image(&x[0], [2, 3, 5, 7], true), bias))
+    }
+    fn plain<B: Burn>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
+        let bias = x[1].clone().reshape([3, 2]).transpose();
+        flat(image(&x[0], [2, 3, 5, 7], true) + bias.reshape([2, 3, 1, 1]))
+    }
+}
+
+struct Upsample;
+impl Op for Upsample {
+    fn inputs(&self) -> Vec<usize> {
+        vec![2 * 3 * 5 * 17]
+    }
+    fn ours<B: Backend>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
+        flat(upsample_nearest_2x(image(&x[0], [2, 3, 5, 17], false)))
+    }
+    fn plain<B: Burn>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
+        let x: Tensor<B, 4> = image(&x[0], [2, 3, 5, 17], false);
+        flat(
+            x.repeat_dim(3, 1)
+                .reshape([6, 5, 17, 1])
+                .repeat(&[1, 1, 1, 2])
+                .reshape([6, 5, 1, 34])
+                .repeat(&[1, 1, 2, 1]),
+        )
+    }
+}
+
+struct Concat;
+impl Op for Concat {
+    fn inputs(&self) -> Vec<usize> {
+        vec![2 * 3 * 5 * 7, 2 * 4 * 5 * 7]
+    }
+    fn ours<B: Backend>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
+        let (a, b) = (image(&x[0], [2, 3, 5, 7], true), image(&x[1], [2, 4, 5, 7], false));
+        flat(concat_channels(a, b))
+    }
+    fn plain<B: Burn>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
+        let (a, b) = (image(&x[0], [2, 3, 5, 7], true), image(&x[1], [2, 4, 5, 7], false));
+        flat(Tensor::cat(vec![a, b], 1))
+    }
+}
+
+#[test]
+fn data_movement_matches() {
+    check(ChannelBias);
+    check(Upsample);
+    check(Concat);
+}
+
+struct Linear {
+    rows: usize,
+    d_in: usize,
+    d_out: usize,
+    bias: bool,
+}
+impl Op for Linear {
+    fn inputs(&self) -> Vec<usize> {
+        let mut all = vec![2 * self.rows * self.d_in, self.d_out * self.d_in];
+        if self.bias {
+            all.push(self.d_out);
+        }
+        all
+    }
+    fn ours<B: Backend>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
+        let input = x[0].clone().reshape([2, self.d_in, self.rows]).swap_dims(1, 2);
+        let weight = x[1].clone().reshape([self.d_out, self.d_in]);
+        flat(linear(input, weight, self.bias.then(|| x[2].clone())))
+    }
+    fn plain<B: Burn>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
+        let input = x[0].clone().reshape([2, self.d_in, self.rows]).swap_dims(1, 2);
+        let weight = x[1].clone().reshape([self.d_out, self.d_in]).transpose();
+        let y = input.matmul(weight.unsqueeze());
+        flat(match self.bias {
+            true => y + x[2].clone().reshape([1, 1, self.d_out]),
+            false => y,
+        })
+    }
+}
+
+#[test]
+fn linear_matches() {
+    for (rows, d_in, d_out, bias) in [(1, 1, 1, true), (3, 37, 19, true), (33, 16, 50, false)] {
+        check(Linear { rows, d_in, d_out, bias });
+    }
+}
+
+struct Attention {
+    n: usize,
+    m: usize,
+    d: usize,
+    d_v: usize,
+}
+impl Attention {
+    fn split<B: Burn>(&self, x: &[Tensor<B, 1>]) -> [Tensor<B, 4>; 3] {
+        let Self { n, m, d, d_v } = *self;
+        // Heads as a network makes them: [batch, n, heads, d] with the middle axes exchanged.
+        let q = x[0].clone().reshape([2, n, 3, d]).swap_dims(1, 2);
+        let k = x[1].clone().reshape([2, m, 3, d]).swap_dims(1, 2);
+        [q, k, x[2].clone().reshape([2, 3, m, d_v])]
+    }
+}
+impl Op for Attention {
+    fn inputs(&self) -> Vec<usize> {
+        let Self { n, m, d, d_v } = *self;
+        vec![6 * n * d, 6 * m * d, 6 * m * d_v]
+    }
+    fn ours<B: Backend>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
+        let [q, k, v] = self.split(x);
+        flat(attention(q, k, v))
+    }
+    fn plain<B: Burn>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
+        let [q, k, v] = self.split(x);
+        let scores = q.matmul(k.swap_dims(2, 3)) * (self.d as f64).sqrt().recip();
+        let e = scores.exp();
+        flat((e.clone() / e.sum_dim(3)).matmul(v))
+    }
+}
+
+struct SpatialAttention {
+    heads: usize,
+}
+impl Op for SpatialAttention {
+    fn inputs(&self) -> Vec<usize> {
+        vec![2 * 6 * 5 * 7; 3]
+    }
+    fn ours<B: Backend>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
+        let [q, k, v] = [0, 1, 2].map(|i: usize| image(&x[i], [2, 6, 5, 7], i == 1));
+        flat(spatial_attention(q, k, v, self.heads))
+    }
+    fn plain<B: Burn>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
+        let d = 6 / self.heads;
+        let [q, k, v] = [0, 1, 2].map(|i: usize| {
+            let x: Tensor<B, 4> = image(&x[i], [2, 6, 5, 7], i == 1);
+            x.reshape([2, self.heads, d, 35]).swap_dims(2, 3)
+        });
+        let e = (q.matmul(k.swap_dims(2, 3)) * (d as f64).sqrt().recip()).exp();
+        flat((e.clone() / e.sum_dim(3)).matmul(v).swap_dims(2, 3))
+    }
+}
+
+#[test]
+fn spatial_attention_matches() {
+    check(SpatialAttention { heads: 1 });
+    check(SpatialAttention { heads: 3 });
+}
+
+#[test]
+fn attention_matches() {
+    for (n, m, d, d_v) in [(5, 5, 8, 8), (49, 49, 16, 16), (7, 19, 3, 5), (1, 2, 1, 1)] {
+        check(Attention { n, m, d, d_v });
+    }
+}

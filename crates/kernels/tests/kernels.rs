@@ -1,0 +1,394 @@
+//! Every slice kernel against a naive f64 reference: all instruction sets of this machine, sizes that are multiples of
+//! nothing, outputs between guard values. The references themselves are checked by finite differences in
+//! `tests/references.rs`.
+#![cfg(any(feature = "flex", feature = "ndarray"))]
+
+mod common;
+
+use common::*;
+use proptest::prelude::*;
+use sfumato_kernels::cpu::winograd::{self, Conv3x3, TileSize};
+use sfumato_kernels::cpu::{self, *};
+
+fn check_conv(s: &Conv2d) {
+    let x = random(1, s.input_len());
+    let deviation = 1.0 / ((s.c * s.side * s.side) as f32).sqrt();
+    let w: Vec<f32> = random(2, s.weight_len()).iter().map(|v| v * deviation).collect();
+    let (bias, dy) = (random(3, s.k), random(4, s.output_len()));
+    let (residual, add) = (random(5, s.output_len()), random(6, s.input_len()));
+    let plus = |a: Vec<f64>, b: &[f32]| a.iter().zip(b).map(|(a, b)| a + f64::from(*b)).collect::<Vec<_>>();
+    let what = |name: &str, isa: Isa| format!("{name} {isa:?} {s:?}");
+    let (xw, ww, dw) = (wide(&x), wide(&w), wide(&dy));
+    let want_y = plus(conv(s, &xw, &ww, Some(&wide(&bias))), &residual);
+    let want_dx = plus(conv_backward_input(s, &dw, &ww), &add);
+    let (want_dw, want_db) = conv_backward_weight(s, &xw, &dw);
+    on_every_isa(|isa| {
+        let y = guarded(s.output_len(), |y| cpu::conv2d(s, &x, &w, Some(&bias), Some(&residual), y));
+        assert_close(&what("y", isa), &y, &want_y);
+        let dx = guarded(s.input_len(), |dx| conv2d_backward_input(s, &dy, &w, Some(&add), dx));
+        assert_close(&what("dx", isa), &dx, &want_dx);
+        let mut db = Vec::new();
+        let dw = guarded(s.weight_len(), |dw| {
+            db = guarded(s.k, |db| conv2d_backward_weight(s, &x, &dy, Some(dw), Some(db)));
+        });
+        assert_close(&what("dw", isa), &dw, &want_dw);
+        assert_close(&what("db", isa), &db, &want_db);
+        // Without what is optional
+        let y = guarded(s.output_len(), |y| cpu::conv2d(s, &x, &w, None, None, y));
+        assert_close(&what("plain y", isa), &y, &conv(s, &xw, &ww, None));
+        let only_db = guarded(s.k, |db| conv2d_backward_weight(s, &x, &dy, None, Some(db)));
+        assert_close(&what("only db", isa), &only_db, &want_db);
+        let only_dw = guarded(s.weight_len(), |dw| conv2d_backward_weight(s, &x, &dy, Some(dw), None));
+        assert_eq!(only_dw, dw);
+    });
+}
+
+fn same(n: usize, c: usize, k: usize, h: usize, w: usize) -> Conv2d {
+    Conv2d { n, c, k, h, w, side: 3, stride: 1, padding: [1; 4] }
+}
+
+#[test]
+fn convolutions_of_networks_are_right() {
+    check_conv(&same(2, 1, 32, 28, 28));
+    check_conv(&same(2, 32, 1, 28, 28));
+    check_conv(&same(3, 24, 40, 7, 13));
+    check_conv(&same(1, 130, 70, 9, 5));
+    check_conv(&Conv2d { side: 1, padding: [0; 4], ..same(3, 70, 33, 7, 9) });
+    check_conv(&Conv2d { stride: 2, ..same(2, 33, 34, 14, 14) });
+    check_conv(&Conv2d { stride: 2, padding: [0, 0, 1, 1], ..same(2, 33, 34, 15, 12) });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_convolution_is_right(
+        (n, c, k) in (1usize..4, 1usize..40, 1usize..40),
+        (h, w) in (1usize..14, 1usize..35),
+        (side, stride) in (1usize..5, 1usize..4),
+        padding in prop::array::uniform4(0usize..3),
+    ) {
+        let [top, left, bottom, right] = padding;
+        prop_assume!(h + top + bottom >= side && w + left + right >= side);
+        check_conv(&Conv2d { n, c, k, h, w, side, stride, padding });
+    }
+
+    #[test]
+    fn any_3x3_convolution_is_right(
+        (n, c, k) in (1usize..5, 1usize..50, 1usize..50),
+        (h, w) in (1usize..19, 1usize..35),
+    ) {
+        check_conv(&same(n, c, k, h, w));
+        check_winograd(&Conv3x3 { n, c, k, h, w });
+    }
+}
+
+/// Winograd's kernels themselves, whatever the rule for their use says, with both tile sizes.
+fn check_winograd(s: &Conv3x3) {
+    let general = same(s.n, s.c, s.k, s.h, s.w);
+    let (x, dy) = (random(1, s.input_len()), random(2, s.output_len()));
+    let (w, bias) = (random(3, s.weight_len()), random(4, s.k));
+    let (xw, ww, dyw) = (wide(&x), wide(&w), wide(&dy));
+    let want_y = conv(&general, &xw, &ww, Some(&wide(&bias)));
+    let want_dx = conv_backward_input(&general, &dyw, &ww);
+    let (want_dw, want_db) = conv_backward_weight(&general, &xw, &dyw);
+    on_every_isa(|isa| {
+        for tile in [TileSize::Two, TileSize::Four] {
+            let what = |name: &str| format!("{name} {isa:?} {tile:?} {s:?}");
+            let y = guarded(s.output_len(), |y| winograd::conv3x3(s, tile, &x, &w, Some(&bias), None, y));
+            assert_close(&what("y"), &y, &want_y);
+            let dx = guarded(s.input_len(), |dx| winograd::conv3x3_backward_input(s, tile, &dy, &w, None, dx));
+            assert_close(&what("dx"), &dx, &want_dx);
+            let mut db = Vec::new();
+            let dw = guarded(s.weight_len(), |dw| {
+                db = guarded(s.k, |db| winograd::conv3x3_backward_weight(s, tile, &x, &dy, dw, db));
+            });
+            assert_close(&what("dw"), &dw, &want_dw);
+            assert_close(&what("db"), &db, &want_db);
+        }
+    });
+}
+
+#[test]
+fn winograd_with_large_weights_is_right() {
+    // The two ways of the weight gradient: sums of a part within the L2 cache, and shared ones.
+    check_winograd(&Conv3x3 { n: 3, c: 64, k: 64, h: 15, w: 17 });
+    check_winograd(&Conv3x3 { n: 4, c: 160, k: 130, h: 9, w: 6 });
+}
+
+fn check_norm(s: &GroupNorm, own_affine: bool) {
+    let len = s.n * s.c * s.hw;
+    let x: Vec<f32> = random(1, len).iter().map(|v| v * 1.7 + 0.6).collect();
+    let affine_len = if own_affine { s.n * s.c } else { s.c };
+    let (scale, offset) = (random(2, affine_len), random(3, affine_len));
+    let (dy, add) = (random(4, len), random(5, len));
+    let affine = Affine { scale: &scale, offset: &offset };
+    let (xw, sw, ow) = (wide(&x), wide(&scale), wide(&offset));
+    let want_y = common::group_norm(s, &xw, &sw, &ow);
+    let (want_dx, want_scale, want_offset) = common::group_norm_backward(s, &xw, &sw, &ow, &wide(&dy));
+    let want_sum: Vec<f64> = want_dx.iter().zip(&add).map(|(a, b)| a + f64::from(*b)).collect();
+    on_every_isa(|isa| {
+        let what = |name: &str| format!("{name} {isa:?} {s:?}");
+        let (mut mean, mut rstd) = (Vec::new(), Vec::new());
+        let y = guarded(len, |y| {
+            mean = guarded(s.n * s.groups, |mean| {
+                rstd = guarded(s.n * s.groups, |rstd| cpu::group_norm(s, &x, affine, y, mean, rstd));
+            });
+        });
+        assert_close(&what("y"), &y, &want_y);
+        let statistics = Statistics { mean: &mean, rstd: &rstd };
+        for (add, want) in [(Some(&add[..]), &want_sum), (None, &want_dx)] {
+            let (mut d_scale, mut d_offset) = (Vec::new(), Vec::new());
+            let dx = guarded(len, |dx| {
+                d_scale = guarded(s.n * s.c, |d_scale| {
+                    d_offset = guarded(s.n * s.c, |d_offset| {
+                        cpu::group_norm_backward(s, &x, statistics, affine, &dy, add, dx, d_scale, d_offset);
+                    });
+                });
+            });
+            assert_close(&what("dx"), &dx, want);
+            assert_close(&what("d_scale"), &d_scale, &want_scale);
+            assert_close(&what("d_offset"), &d_offset, &want_offset);
+        }
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_group_norm_is_right(
+        (n, channels, groups) in (1usize..4, 1usize..5, 1usize..5),
+        hw in 3usize..90,
+        silu in any::<bool>(),
+        own_affine in any::<bool>(),
+    ) {
+        check_norm(&GroupNorm { n, c: channels * groups, hw, groups, eps: 1e-5, silu }, own_affine);
+    }
+
+    #[test]
+    fn any_attention_is_right(
+        (heads, n, m) in (1usize..4, 1usize..120, 2usize..70),
+        (d, d_v) in (1usize..40, 1usize..40),
+    ) {
+        check_attention(heads, n, m, d, d_v);
+    }
+
+    #[test]
+    fn any_linear_map_is_right((rows, d_in, d_out) in (1usize..150, 1usize..90, 1usize..90)) {
+        check_linear(rows, d_in, d_out);
+    }
+}
+
+#[test]
+fn group_norm_of_far_off_values_is_right() {
+    // Mean 1000, deviation 1: the variance must not be a difference of large numbers.
+    let s = GroupNorm { n: 2, c: 4, hw: 100, groups: 2, eps: 1e-5, silu: false };
+    let x: Vec<f32> = random(1, 800).iter().map(|v| v + 1000.0).collect();
+    let (scale, offset) = (vec![1.0; 4], vec![0.0; 4]);
+    let want = common::group_norm(&s, &wide(&x), &wide(&scale), &wide(&offset));
+    on_every_isa(|isa| {
+        let affine = Affine { scale: &scale, offset: &offset };
+        let y = guarded(800, |y| cpu::group_norm(&s, &x, affine, y, &mut [0.0; 4], &mut [0.0; 4]));
+        // The mean itself is rounded to 6e-5 of a deviation.
+        assert!(error(&y, &want) < 2e-4, "{isa:?}: {:e}", error(&y, &want));
+    });
+}
+
+fn check_attention(heads: usize, n: usize, m: usize, d: usize, d_v: usize) {
+    let (q, k) = (random(1, heads * n * d), random(2, heads * m * d));
+    let (v, dy) = (random(3, heads * m * d_v), random(4, heads * n * d_v));
+    let mut want = [Vec::new(), Vec::new(), Vec::new(), Vec::new()];
+    for h in 0..heads {
+        let part = |x: &[f32], len: usize| wide(&x[h * len..(h + 1) * len]);
+        let (q, k, v, dy) = (part(&q, n * d), part(&k, m * d), part(&v, m * d_v), part(&dy, n * d_v));
+        let head = attention_head([n, m, d, d_v], [&q, &k, &v], &dy);
+        for (all, one) in want.iter_mut().zip(head) {
+            all.extend(one);
+        }
+    }
+    on_every_isa(|isa| {
+        for layout in [AttentionLayout::TokensFirst, AttentionLayout::ChannelsFirst] {
+            let s = Attention { heads, n, m, d, d_v, layout };
+            let what = |name: &str| format!("{name} {isa:?} {s:?}");
+            // Operands in the layout, results back to tokens first.
+            let swap = |x: &[f32], rows: usize, columns: usize| match layout {
+                AttentionLayout::TokensFirst => x.to_vec(),
+                AttentionLayout::ChannelsFirst => transposed(x, rows, columns),
+            };
+            let (q, k) = (swap(&q, n, d), swap(&k, m, d));
+            let (v, dy) = (swap(&v, m, d_v), swap(&dy, n, d_v));
+            let y = guarded(heads * n * d_v, |y| cpu::attention(&s, &q, &k, &v, y));
+            assert_close(&what("y"), &swap(&y, d_v, n), &want[0]);
+            let (mut dk, mut dv) = (Vec::new(), Vec::new());
+            let dq = guarded(q.len(), |dq| {
+                dk = guarded(k.len(), |dk| {
+                    dv = guarded(v.len(), |dv| attention_backward(&s, [&q, &k, &v], &dy, [dq, dk, dv]));
+                });
+            });
+            assert_close(&what("dq"), &swap(&dq, d, n), &want[1]);
+            assert_close(&what("dk"), &swap(&dk, d, m), &want[2]);
+            assert_close(&what("dv"), &swap(&dv, d_v, m), &want[3]);
+        }
+    });
+}
+
+/// Every `rows` × `columns` matrix transposed.
+fn transposed(x: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    let one = |x: &[f32]| -> Vec<f32> { (0..rows * columns).map(|i| x[i % rows * columns + i / rows]).collect() };
+    x.chunks(rows * columns).flat_map(one).collect()
+}
+
+fn check_linear(rows: usize, d_in: usize, d_out: usize) {
+    let sizes = [rows, d_in, d_out];
+    let (x, w) = (random(1, rows * d_in), random(2, d_out * d_in));
+    let (bias, dy) = (random(3, d_out), random(4, rows * d_out));
+    let (mut y, mut dx, mut dw) = (vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]);
+    let mut db = vec![0.0; d_out];
+    for (r, o) in (0..rows).flat_map(|r| (0..d_out).map(move |o| (r, o))) {
+        let d = f64::from(dy[r * d_out + o]);
+        y[r * d_out + o] += f64::from(bias[o]);
+        db[o] += d;
+        for i in 0..d_in {
+            let (a, b) = (f64::from(x[r * d_in + i]), f64::from(w[o * d_in + i]));
+            y[r * d_out + o] += a * b;
+            dx[r * d_in + i] += d * b;
+            dw[o * d_in + i] += d * a;
+        }
+    }
+    on_every_isa(|isa| {
+        let what = |name: &str| format!("{name} {isa:?} {sizes:?}");
+        assert_close(&what("y"), &guarded(y.len(), |y| linear(sizes, &x, &w, Some(&bias), y)), &y);
+        assert_close(&what("dx"), &guarded(dx.len(), |dx| linear_backward_input(sizes, &dy, &w, dx)), &dx);
+        assert_close(&what("dw"), &guarded(dw.len(), |dw| linear_backward_weight(sizes, &x, &dy, dw)), &dw);
+        assert_close(&what("db"), &guarded(db.len(), |db| sum_rows(&dy, d_out, db)), &db);
+    });
+}
+
+#[test]
+fn long_linear_maps_are_right() {
+    check_linear(7, 1300, 45);
+    check_linear(1100, 20, 33);
+}
+
+#[test]
+fn silu_is_right_from_zero_to_overflow() {
+    let mut x = random(1, 1000);
+    x.extend([0.0, -0.0, 30.0, -30.0, 88.0, -88.0, 1e4, -1e4, 3e38, 1e-30]);
+    let dy = random(2, x.len());
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    let y: Vec<f64> = wide(&x).iter().map(|x| x * sigmoid(*x)).collect();
+    let slope = |x: f64| sigmoid(x) * (1.0 + x * (1.0 - sigmoid(x)));
+    let dx: Vec<f64> = wide(&x).iter().zip(&dy).map(|(x, d)| f64::from(*d) * slope(*x)).collect();
+    on_every_isa(|isa| {
+        let got = guarded(x.len(), |y| silu(&x, y));
+        for ((x, got), want) in x.iter().zip(&got).zip(&y) {
+            let (error, got) = ((f64::from(*got) - want).abs(), f64::from(*got));
+            assert!(error <= 1e-6 * want.abs() + 1e-30, "{isa:?}: silu({x}) = {got}, expected {want}");
+        }
+        assert_close("dx", &guarded(x.len(), |dx| silu_backward(&x, &dy, dx)), &dx);
+    });
+}
+
+#[test]
+fn not_a_number_is_not_hidden() {
+    on_every_isa(|isa| {
+        let mut x = vec![1.0f32; 40];
+        (x[3], x[38]) = (f32::NAN, f32::NAN);
+        let mut y = vec![0.0; 40];
+        silu(&x, &mut y);
+        assert!(y[3].is_nan() && y[38].is_nan(), "{isa:?}");
+        let s = Attention { heads: 1, n: 20, m: 20, d: 2, d_v: 2, layout: AttentionLayout::TokensFirst };
+        let ones = vec![1.0; 40];
+        cpu::attention(&s, &x, &ones, &ones, &mut y);
+        assert!(y[2].is_nan() && y[38].is_nan(), "{isa:?}: {y:?}");
+    });
+}
+
+#[test]
+fn adam_is_right() {
+    let by = AdamConstants {
+        grad_scale: 0.7,
+        beta_1: 0.9,
+        one_minus_beta_1: 0.1,
+        beta_2: 0.99,
+        one_minus_beta_2: 0.01,
+        step_size: 0.02,
+        root: 3.0,
+        epsilon: 1e-3,
+        keep: 0.98,
+        ema: 0.95,
+        one_minus_ema: 0.05,
+    };
+    let n = 16 * 1024 + 37;
+    let (grad, param, m, ema) = (random(1, n), random(2, n), random(3, n), random(5, n));
+    let v: Vec<f32> = random(4, n).iter().map(|v| v * v).collect();
+    let f = f64::from;
+    let mut want = [vec![0.0; n], vec![0.0; n], vec![0.0; n], vec![0.0; n]];
+    for i in 0..n {
+        let g = f(grad[i]) * f(by.grad_scale);
+        want[1][i] = f(m[i]) * f(by.beta_1) + g * f(by.one_minus_beta_1);
+        want[2][i] = f(v[i]) * f(by.beta_2) + g * g * f(by.one_minus_beta_2);
+        let update = f(by.step_size) * want[1][i] / (want[2][i].sqrt() * f(by.root) + f(by.epsilon));
+        want[0][i] = f(param[i]) * f(by.keep) - update;
+        want[3][i] = f(ema[i]) * f(by.ema) + want[0][i] * f(by.one_minus_ema);
+    }
+    on_every_isa(|isa| {
+        let (mut m1, mut v1, mut e1) = (Vec::new(), Vec::new(), Vec::new());
+        // Guarded: the state starts as the marks, so copy the old values in first.
+        let p1 = guarded(n, |p| {
+            p.copy_from_slice(&param);
+            m1 = guarded(n, |m1| {
+                m1.copy_from_slice(&m);
+                v1 = guarded(n, |v1| {
+                    v1.copy_from_slice(&v);
+                    e1 = guarded(n, |e1| {
+                        e1.copy_from_slice(&ema);
+                        adam(&by, &grad, p, m1, v1, Some(e1));
+                    });
+                });
+            });
+        });
+        for (name, (got, want)) in ["param", "m", "v", "ema"].iter().zip([&p1, &m1, &v1, &e1].iter().zip(&want)) {
+            assert_close(&format!("{name} {isa:?}"), got, want);
+        }
+        let (mut p2, mut m2, mut v2) = (param.clone(), m.clone(), v.clone());
+        adam(&by, &grad, &mut p2, &mut m2, &mut v2, None);
+        assert_eq!(p2, p1);
+    });
+}
+
+#[test]
+fn sums_are_right() {
+    let x = random(1, 3 * 5 * 1237);
+    let square: f64 = wide(&x).iter().map(|x| x * x).sum();
+    on_every_isa(|_| {
+        assert!((sum_of_squares(&x) / square - 1.0).abs() < 1e-12);
+        let planes: Vec<f64> = x.chunks(1237).map(|x| wide(x).iter().sum()).collect();
+        assert_close("planes", &guarded(15, |out| sum_pixels(&x, out)), &planes);
+        let channels: Vec<f64> = (0..5).map(|c| (0..3).map(|n| planes[n * 5 + c]).sum()).collect();
+        assert_close("channels", &guarded(5, |out| sum_images(&x, 3, 5, out)), &channels);
+    });
+}
+
+#[test]
+fn data_is_moved_right() {
+    let (h, w) = (3, 19);
+    let x = random(1, 4 * h * w);
+    let y = guarded(4 * x.len(), |y| upsample_nearest_2x(h, w, &x, y));
+    for (i, v) in y.iter().enumerate() {
+        let (plane, row, column) = (i / (4 * h * w), i / (2 * w) % (2 * h), i % (2 * w));
+        assert_eq!(*v, x[(plane * h + row / 2) * w + column / 2]);
+    }
+    let dx = guarded(x.len(), |dx| upsample_nearest_2x_backward(h, w, &y, dx));
+    assert_eq!(dx, x.iter().map(|v| 4.0 * v).collect::<Vec<_>>());
+    let (a, b) = (random(2, 2 * 3 * 7), random(3, 2 * 2 * 7));
+    let both = guarded(70, |y| concat(2, &a, &b, y));
+    assert_eq!(both[..21], a[..21]);
+    assert_eq!(both[21..35], b[..14]);
+    assert_eq!(guarded(42, |out| part(2, &both, 0, out)), a);
+    assert_eq!(guarded(28, |out| part(2, &both, 21, out)), b);
+    let shifted = guarded(42, |y| add_channel_bias(&a, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], y));
+    assert_eq!(shifted[35], a[35] + 6.0);
+    assert_eq!(shifted[34], a[34] + 5.0);
+}

@@ -1,0 +1,145 @@
+//! The tensor-level functions that are not differentiable, and what they refuse.
+#![cfg(all(feature = "flex", feature = "ndarray"))]
+
+use burn::backend::{Autodiff, Flex, NdArray};
+use burn::tensor::{DType, Tensor, TensorData};
+use sfumato_kernels::*;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+const STEP: AdamStep = AdamStep {
+    lr: 0.01,
+    beta_1: 0.9,
+    beta_2: 0.999,
+    epsilon: 1e-8,
+    weight_decay: 0.1,
+    step: 3,
+    grad_scale: 0.5,
+    ema_decay: Some(0.9),
+};
+
+/// `torch.optim.AdamW`'s arithmetic for one value: new parameter, moments, average.
+fn adam_by_hand(param: f64, grad: f64, m: f64, v: f64, ema: f64, by: &AdamStep) -> [f64; 4] {
+    let g = grad * by.grad_scale;
+    let (m, v) = (by.beta_1 * m + (1.0 - by.beta_1) * g, by.beta_2 * v + (1.0 - by.beta_2) * g * g);
+    let m_hat = m / (1.0 - by.beta_1.powi(by.step as i32));
+    let v_hat = v / (1.0 - by.beta_2.powi(by.step as i32));
+    let param = param * (1.0 - by.lr * by.weight_decay) - by.lr * m_hat / (v_hat.sqrt() + by.epsilon);
+    let decay = by.ema_decay.unwrap_or(1.0);
+    [param, m, v, decay * ema + (1.0 - decay) * param]
+}
+
+fn adam<B: Backend>(dtype: DType, with_ema: bool, by: &AdamStep) -> Vec<Vec<f64>> {
+    let device = B::Device::default();
+    let tensor = |f: fn(f64) -> f64| {
+        let values: Vec<f64> = (0..37).map(|i| f(f64::from(i)) as f32 as f64).collect();
+        Tensor::<B, 1>::from_data(TensorData::new(values, [37]), (&device, dtype))
+    };
+    let ema = with_ema.then(|| tensor(|i| i * 0.2));
+    let state = AdamState { m: tensor(|i| i * 0.01), v: tensor(|i| i * i * 1e-4), ema };
+    let (param, state) = adam_step(tensor(|i| i - 18.0), tensor(|i| (i * 0.3).sin()), state, by);
+    let read = |x: Tensor<B, 1>| x.into_data().iter::<f64>().collect::<Vec<_>>();
+    let mut all = vec![read(param), read(state.m), read(state.v)];
+    all.extend(state.ema.map(read));
+    all
+}
+
+#[test]
+fn adam_step_is_that_of_torch() {
+    let by_hand = |by: &AdamStep| -> Vec<[f64; 4]> {
+        let f = |x: f64| f64::from(x as f32);
+        let one = |i: f64| adam_by_hand(f(i - 18.0), f((i * 0.3).sin()), f(i * 0.01), f(i * i * 1e-4), f(i * 0.2), by);
+        (0..37).map(|i| one(f64::from(i))).collect()
+    };
+    for (with_ema, by) in [(true, STEP), (false, AdamStep { weight_decay: 0.0, ema_decay: None, ..STEP })] {
+        let want = by_hand(&by);
+        for (dtype, tolerance) in [(DType::F32, 2e-6), (DType::F64, 1e-12)] {
+            let all = [adam::<Flex>(dtype, with_ema, &by), adam::<NdArray>(dtype, with_ema, &by)];
+            for got in all.iter().chain([&adam::<Autodiff<Flex>>(dtype, with_ema, &by)]) {
+                assert_eq!(got.len(), if with_ema { 4 } else { 3 });
+                for (q, got) in got.iter().enumerate() {
+                    for (got, want) in got.iter().zip(&want) {
+                        assert!((got - want[q]).abs() <= tolerance * (1.0 + want[q].abs()), "{got} {want:?} {q}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn adam_step_leaves_shared_tensors_alone() {
+    let device = Default::default();
+    let param = Tensor::<Flex, 1>::ones([5], &device);
+    let zeros = Tensor::<Flex, 1>::zeros([5], &device);
+    let state = AdamState { m: zeros.clone(), v: zeros.clone(), ema: None };
+    let (new, state) = adam_step(param.clone(), param.clone(), state, &STEP);
+    assert_eq!(param.into_data().to_vec::<f32>().unwrap(), [1.0; 5]);
+    assert_eq!(zeros.into_data().to_vec::<f32>().unwrap(), [0.0; 5]);
+    assert_ne!(new.into_data().to_vec::<f32>().unwrap(), [1.0; 5]);
+    assert_ne!(state.m.into_data().to_vec::<f32>().unwrap(), [0.0; 5]);
+}
+
+#[test]
+fn sum_of_squares_is_right_on_all_paths() {
+    fn check<B: Backend>(dtype: DType) {
+        let data = TensorData::new((0..1000).map(f64::from).collect::<Vec<_>>(), [1000]);
+        let x = Tensor::<B, 1>::from_data(data, (&B::Device::default(), dtype));
+        assert!((sum_of_squares(x) / 332_833_500.0 - 1.0).abs() < 1e-6);
+    }
+    for dtype in [DType::F32, DType::F64] {
+        check::<Flex>(dtype);
+        check::<NdArray>(dtype);
+        check::<Autodiff<NdArray>>(dtype);
+    }
+}
+
+/// The panic message of `f`.
+fn refusal(f: impl FnOnce()) -> String {
+    let error = catch_unwind(AssertUnwindSafe(f)).expect_err("this should have been refused");
+    match error.downcast::<String>() {
+        Ok(message) => *message,
+        Err(error) => error.downcast::<&str>().map_or_else(|_| String::new(), |message| message.to_string()),
+    }
+}
+
+#[test]
+fn shapes_that_do_not_fit_are_refused_with_both_shapes() {
+    let device = Default::default();
+    let zeros = |shape: [usize; 4]| Tensor::<Flex, 4>::zeros(shape, &device);
+    let vector = |n: usize| Tensor::<Flex, 1>::zeros([n], &device);
+    let matrix = |m: usize, n: usize| Tensor::<Flex, 2>::zeros([m, n], &device);
+    let same = Conv2dGeometry::SAME_3X3;
+    let x = || zeros([2, 4, 5, 6]);
+    let silu = NormActivation::Silu;
+    let refusals = [
+        (refusal(|| drop(conv2d(x(), zeros([8, 3, 3, 3]), None, same))), "[out, 4, side, side]"),
+        (refusal(|| drop(conv2d(x(), zeros([8, 4, 3, 3]), Some(vector(7)), same))), "expected [8]"),
+        (refusal(|| drop(conv2d(x(), zeros([8, 4, 9, 9]), None, same))), "no 9×9 kernel fits an input of 5×6"),
+        (refusal(|| drop(conv2d_add(x(), zeros([8, 4, 3, 3]), None, x()))), "[2, 8, 5, 6]"),
+        (refusal(|| drop(conv2d_add(x(), zeros([8, 4, 1, 1]), None, x()))), "3×3 kernel"),
+        (refusal(|| drop(group_norm(x(), vector(4), vector(5), 2, 1e-5, silu))), "expected [4]"),
+        (refusal(|| drop(group_norm(x(), vector(4), vector(4), 3, 1e-5, silu))), "3 groups do not divide 4"),
+        (refusal(|| drop(add_channel_bias(x(), matrix(2, 3)))), "expected [2, 4]"),
+        (refusal(|| drop(concat_channels(x(), zeros([2, 4, 5, 7])))), "differ in more than the channels"),
+        (refusal(|| drop(linear(matrix(3, 4), matrix(5, 6), None))), "expected [..., 6]"),
+        (refusal(|| drop(attention(x(), x(), zeros([2, 4, 6, 6])))), "[batch, heads, m, d_v]"),
+        (refusal(|| drop(spatial_attention(x(), x(), x(), 3))), "3 heads do not divide 4"),
+    ];
+    for (message, part) in refusals {
+        assert!(message.contains(part), "{message:?} should say {part:?}");
+    }
+}
+
+#[test]
+fn empty_batches_pass_through() {
+    let device = Default::default();
+    let x = Tensor::<Flex, 4>::zeros([0, 16, 4, 4], &device);
+    let weight = Tensor::<Flex, 4>::zeros([8, 16, 3, 3], &device);
+    assert_eq!(conv2d(x.clone(), weight.clone(), None, Conv2dGeometry::SAME_3X3).dims(), [0, 8, 4, 4]);
+    assert_eq!(conv2d(x.clone(), weight, None, Conv2dGeometry::DOWN).dims(), [0, 8, 2, 2]);
+    let ones = Tensor::<Flex, 1>::ones([16], &device);
+    assert_eq!(group_norm(x.clone(), ones.clone(), ones, 4, 1e-5, NormActivation::Silu).dims(), [0, 16, 4, 4]);
+    assert_eq!(silu(x.clone()).dims(), [0, 16, 4, 4]);
+    assert_eq!(upsample_nearest_2x(x.clone()).dims(), [0, 16, 8, 8]);
+    assert_eq!(concat_channels(x.clone(), x).dims(), [0, 32, 4, 4]);
+}

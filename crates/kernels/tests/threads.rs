@@ -1,0 +1,75 @@
+//! Results do not depend on the number of threads, bit for bit.
+#![cfg(any(feature = "flex", feature = "ndarray"))]
+
+mod common;
+
+use common::*;
+use sfumato_kernels::cpu::{self, *};
+
+/// Runs `f` with 1, 2, 3 and 7 threads.
+#[track_caller]
+fn same_with_any_threads(what: &str, f: impl Fn() -> Vec<Vec<f32>> + Sync) {
+    let mut first: Option<Vec<Vec<f32>>> = None;
+    for threads in [1, 2, 3, 7] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let got = pool.install(&f);
+        let bits = |x: &Vec<Vec<f32>>| x.iter().flatten().map(|v| v.to_bits()).collect::<Vec<_>>();
+        match &first {
+            None => first = Some(got),
+            Some(first) => assert!(bits(first) == bits(&got), "{what} differs with {threads} threads"),
+        }
+    }
+}
+
+#[test]
+fn convolutions_do_not_depend_on_threads() {
+    let base = Conv2d { n: 5, c: 40, k: 33, h: 14, w: 14, side: 3, stride: 1, padding: [1; 4] };
+    let sizes = [
+        base,
+        Conv2d { n: 2, c: 160, k: 144, h: 8, w: 8, ..base },
+        Conv2d { n: 1, c: 16, k: 16, h: 6, w: 6, ..base },
+        Conv2d { c: 1, ..base },
+        Conv2d { k: 3, ..base },
+        Conv2d { stride: 2, ..base },
+        Conv2d { side: 1, padding: [0; 4], ..base },
+    ];
+    on_every_isa(|isa| {
+        for s in &sizes {
+            let (x, w, dy) = (random(1, s.input_len()), random(2, s.weight_len()), random(3, s.output_len()));
+            same_with_any_threads(&format!("{isa:?} {s:?}"), || {
+                let (mut y, mut dx) = (vec![0.0; dy.len()], vec![0.0; x.len()]);
+                let (mut dw, mut db) = (vec![0.0; w.len()], vec![0.0; s.k]);
+                cpu::conv2d(s, &x, &w, None, None, &mut y);
+                conv2d_backward_input(s, &dy, &w, None, &mut dx);
+                conv2d_backward_weight(s, &x, &dy, Some(&mut dw), Some(&mut db));
+                vec![y, dx, dw, db]
+            });
+        }
+    });
+}
+
+#[test]
+fn the_rest_does_not_depend_on_threads() {
+    let x = random(1, 64 * 1024 + 100);
+    let (q, k) = (random(2, 3 * 200 * 16), random(3, 3 * 200 * 16));
+    let s = Attention { heads: 3, n: 200, m: 200, d: 16, d_v: 16, layout: AttentionLayout::ChannelsFirst };
+    let norm = GroupNorm { n: 3, c: 16, hw: 200, groups: 4, eps: 1e-5, silu: true };
+    let ones = vec![1.0; 16];
+    on_every_isa(|isa| {
+        same_with_any_threads(&format!("{isa:?}"), || {
+            let sum = sum_of_squares(&x).to_bits();
+            let halves = vec![f32::from_bits(sum as u32), f32::from_bits((sum >> 32) as u32)];
+            let (mut y, mut dy) = (vec![0.0; q.len()], vec![0.0; q.len()]);
+            cpu::attention(&s, &q, &k, &q, &mut y);
+            let (mut dk, mut dv) = (vec![0.0; q.len()], vec![0.0; q.len()]);
+            attention_backward(&s, [&q, &k, &q], &y, [&mut dy, &mut dk, &mut dv]);
+            let (mut mean, mut rstd, mut normed) = (vec![0.0; 12], vec![0.0; 12], vec![0.0; 3 * 16 * 200]);
+            let affine = Affine { scale: &ones, offset: &ones };
+            cpu::group_norm(&norm, &q[..9600], affine, &mut normed, &mut mean, &mut rstd);
+            let (mut lw, mut lb) = (vec![0.0; 32 * 32], vec![0.0; 32]);
+            linear_backward_weight([300, 32, 32], &x[..9600], &q[..9600], &mut lw);
+            sum_rows(&x[..9600], 32, &mut lb);
+            vec![halves, y, dy, dk, dv, mean, rstd, normed, lw, lb]
+        });
+    });
+}

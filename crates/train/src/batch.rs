@@ -1,0 +1,65 @@
+//! Training batches: which examples, which steps `t` and which noise, all a function of (seed, draw number).
+
+use burn::tensor::{Tensor, TensorData, backend::Backend};
+use rand::RngExt;
+use sfumato_process::noise::{Purpose, fill_normal, stream};
+
+use crate::data::{Dataset, EpochSampler};
+
+/// Chance that a label is replaced by the null class, so that one network learns both the conditional and the
+/// unconditional model (Ho & Salimans 2022, arXiv:2207.12598, §4).
+const LABEL_DROPOUT: f64 = 0.1;
+
+/// One batch, ready for the loss.
+pub(crate) struct Batch<B: Backend, const D: usize> {
+    /// Clean data, `[batch, …]` in [-1, 1].
+    pub(crate) x_0: Tensor<B, D>,
+    /// Standard normal, as `x_0`.
+    pub(crate) epsilon: Tensor<B, D>,
+    /// One step `1..=T` for each example.
+    pub(crate) t: Vec<usize>,
+    /// One class for each example, for a class-conditional model.
+    pub(crate) classes: Option<Vec<usize>>,
+}
+
+/// Makes batches from a data set.
+pub(crate) struct Batches<'a> {
+    data: &'a Dataset,
+    sampler: EpochSampler,
+    seed: u64,
+    steps: usize,
+    flip: bool,
+    /// Index of the null class, for a class-conditional model.
+    null_class: Option<usize>,
+}
+
+impl<'a> Batches<'a> {
+    /// Batches of `data` for a chain of `steps`.
+    pub(crate) fn new(data: &'a Dataset, seed: u64, steps: usize, flip: bool, null_class: Option<usize>) -> Self {
+        Self { data, sampler: EpochSampler::new(seed, data.len()), seed, steps, flip, null_class }
+    }
+
+    /// The batch of draws `first..first + size`: draw `n` is the `n`-th example that the run sees.
+    pub(crate) fn get<B: Backend, const D: usize>(&self, first: u64, size: usize, device: &B::Device) -> Batch<B, D> {
+        let example: usize = self.data.shape().iter().product();
+        let mut x_0 = vec![0.0; size * example];
+        let mut epsilon = vec![0.0; size * example];
+        let mut t = Vec::with_capacity(size);
+        let mut classes = self.null_class.map(|_| Vec::with_capacity(size));
+        let rows = x_0.chunks_exact_mut(example).zip(epsilon.chunks_exact_mut(example));
+        for (draw, (x, noise)) in (first..).zip(rows) {
+            let index = self.sampler.index(draw);
+            self.data.write_example(index, self.flip && self.sampler.flip(draw), x);
+            fill_normal(self.seed, Purpose::Training, draw, 0, noise);
+            t.push(stream(self.seed, Purpose::TrainingStep, draw, 0).random_range(1..=self.steps));
+            if let (Some(classes), Some(null)) = (&mut classes, self.null_class) {
+                let dropped = stream(self.seed, Purpose::Labels, draw, 0).random_bool(LABEL_DROPOUT);
+                classes.push(self.data.label(index).filter(|_| !dropped).unwrap_or(null));
+            }
+        }
+        let mut shape = [size; D];
+        shape[1..].copy_from_slice(self.data.shape());
+        let tensor = |values| Tensor::from_data(TensorData::new(values, shape), device);
+        Batch { x_0: tensor(x_0), epsilon: tensor(epsilon), t, classes }
+    }
+}

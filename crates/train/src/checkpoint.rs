@@ -1,0 +1,141 @@
+//! Training checkpoints: a diffusers pipeline with the averaged weights, and in `training/` what it takes to go on.
+//!
+//! ```text
+//! training/state.json             steps and examples done, seconds of training
+//! training/config.toml            the run's configuration
+//! training/weights.safetensors    the raw weights
+//! training/optimizer.safetensors  exp_avg.NAME and exp_avg_sq.NAME for each parameter NAME
+//! ```
+//!
+//! The moving average is not stored twice: it is the pipeline's own weights, exact to the bit in `f32`.
+
+use std::{collections::HashMap, fs, path::Path};
+
+use burn::{
+    module::AutodiffModule,
+    tensor::{Tensor, TensorData},
+};
+use serde::{Deserialize, Serialize};
+use sfumato_kernels::{AdamState, Backend};
+use sfumato_nets::{
+    params::{FileParams, named_parameters, write_parameters},
+    pipeline::WEIGHTS_FILE,
+    tensor_file::{NamedTensor, TensorFileError, read_tensors, write_tensors},
+};
+
+use crate::{TrainConfig, TrainError, error::IoContext, network::Blueprint, optimizer::Optimizer, run_dir::write_atomically};
+
+const DIR: &str = "training";
+const FIRST_MOMENT: &str = "exp_avg.";
+const SECOND_MOMENT: &str = "exp_avg_sq.";
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrainState {
+    /// Steps done.
+    pub step: u64,
+    /// Examples seen.
+    pub examples: u64,
+    /// Seconds of training so far, sampling and checkpoints left out.
+    pub seconds: f64,
+}
+
+impl TrainState {
+    /// Reads the state of the checkpoint in `dir`.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`], [`TrainError::BadCheckpoint`] if it is damaged.
+    pub fn read(dir: &Path) -> Result<Self, TrainError> {
+        let path = dir.join(DIR).join("state.json");
+        let text = fs::read_to_string(&path).context("read", &path)?;
+        serde_json::from_str(&text).map_err(|error| TrainError::BadCheckpoint { path, reason: error.to_string() })
+    }
+}
+
+/// Adds `training/` to the pipeline in `dir`.
+pub(crate) fn write_training<B: Backend, M: burn::module::Module<B>>(
+    dir: &Path,
+    config: &TrainConfig,
+    state: &TrainState,
+    model: &M,
+    optimizer: &Optimizer<B>,
+) -> Result<(), TrainError> {
+    let dir = dir.join(DIR);
+    fs::create_dir(&dir).context("create", &dir)?;
+    write_atomically(&dir.join("config.toml"), config.to_toml().as_bytes())?;
+    write_parameters(model, &dir.join("weights.safetensors")).map_err(net)?;
+    let mut moments = Vec::with_capacity(2 * optimizer.states().len());
+    for (parameter, state) in named_parameters(model).into_iter().zip(optimizer.states()) {
+        for (prefix, moment) in [(FIRST_MOMENT, &state.m), (SECOND_MOMENT, &state.v)] {
+            moments.push(NamedTensor { name: format!("{prefix}{}", parameter.name), shape: parameter.shape.clone(), values: host(moment) });
+        }
+    }
+    write_tensors(&dir.join("optimizer.safetensors"), &[("format", "pt")], &moments).map_err(net)?;
+    // Last: a directory with a state is complete.
+    let state = serde_json::to_string_pretty(state).expect("plain numbers");
+    write_atomically(&dir.join("state.json"), (state + "\n").as_bytes())
+}
+
+/// The model and the optimizer of the checkpoint in `dir`.
+pub(crate) fn read_training<A, P, const D: usize>(
+    dir: &Path,
+    config: &TrainConfig,
+    blueprint: &P,
+    device: &A::Device,
+) -> Result<(P::Net<A>, Optimizer<A::InnerBackend>), TrainError>
+where
+    A: sfumato_kernels::AutodiffBackend,
+    P: Blueprint<D>,
+    P::Net<A>: AutodiffModule<A>,
+{
+    let training = dir.join(DIR);
+    let mut source = FileParams::open(&training.join("weights.safetensors")).map_err(net)?;
+    let model: P::Net<A> = blueprint.build(&mut source, device)?;
+    let moments_file = training.join("optimizer.safetensors");
+    let averages_file = dir.join("unet").join(WEIGHTS_FILE);
+    let mut moments = Tensors::read(&moments_file)?;
+    let mut averages = Tensors::read(&averages_file)?;
+    let mut states = Vec::new();
+    for parameter in named_parameters(&model) {
+        let take = |tensors: &mut Tensors, prefix: &str| {
+            tensors.take::<A::InnerBackend>(&format!("{prefix}{}", parameter.name), &parameter.shape, device)
+        };
+        states.push(AdamState {
+            m: take(&mut moments, FIRST_MOMENT)?,
+            v: take(&mut moments, SECOND_MOMENT)?,
+            ema: Some(take(&mut averages, "")?),
+        });
+    }
+    Ok((model, Optimizer::resumed(&config.optimizer, states)))
+}
+
+/// The tensors of a file, by name.
+struct Tensors<'a> {
+    path: &'a Path,
+    by_name: HashMap<String, NamedTensor>,
+}
+
+impl<'a> Tensors<'a> {
+    fn read(path: &'a Path) -> Result<Self, TrainError> {
+        let tensors = read_tensors(path).map_err(net)?;
+        Ok(Self { path, by_name: tensors.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect() })
+    }
+
+    fn take<B: Backend>(&mut self, name: &str, shape: &[usize], device: &B::Device) -> Result<Tensor<B, 1>, TrainError> {
+        let bad = |reason| TrainError::BadCheckpoint { path: self.path.to_path_buf(), reason };
+        let tensor = self.by_name.remove(name).ok_or_else(|| bad(format!("the tensor {name} is missing")))?;
+        if tensor.shape != shape {
+            return Err(bad(format!("the tensor {name} has the shape {:?}, the model needs {shape:?}", tensor.shape)));
+        }
+        let length = tensor.values.len();
+        Ok(Tensor::from_data(TensorData::new(tensor.values, [length]), device))
+    }
+}
+
+fn host<B: Backend>(tensor: &Tensor<B, 1>) -> Vec<f32> {
+    tensor.to_data().convert::<f32>().into_vec::<f32>().expect("the data was just converted to f32")
+}
+
+fn net(error: TensorFileError) -> TrainError {
+    TrainError::Net(error.into())
+}

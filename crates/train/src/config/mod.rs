@@ -1,0 +1,314 @@
+//! Everything that decides a run, in one TOML file.
+//!
+//! Layers, later ones winning: the defaults, a preset, a file, flags of the command line. The result is written whole to
+//! `runs/NAME/config.toml` before the first step.
+
+mod model;
+mod presets;
+
+pub use model::{MlpSpec, ModelConfig, UNetSpec};
+pub use presets::{DEFAULT_PRESET, PRESETS, Preset};
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sfumato_process::{Parameterization, ReverseVariance};
+use sfumato_schedule::ScheduleConfig;
+
+use crate::{
+    TrainError,
+    data::{Dataset, DatasetSpec},
+    error::IoContext,
+};
+
+/// A whole training run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Seed of every random number of the run.
+    pub seed: u64,
+    /// Where the data comes from.
+    pub data: DataConfig,
+    /// The network.
+    pub model: ModelConfig,
+    /// The chain and what the network predicts.
+    pub diffusion: DiffusionConfig,
+    /// How the weights move.
+    pub optimizer: OptimizerConfig,
+    /// How long, and what is written when.
+    pub training: TrainingConfig,
+    /// Sample grids made while training.
+    pub samples: SamplesConfig,
+}
+
+/// Where the data comes from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataConfig {
+    /// `fashion-mnist-mini`, `cifar10`, `folder:PATH`, …
+    pub dataset: DatasetSpec,
+    /// Directory with the files of a named data set; found or downloaded where it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dir: Option<PathBuf>,
+    /// Side in pixels to which images of a folder are resized and cropped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_size: Option<usize>,
+    /// 1 (grey) or 3 (RGB) for images of a folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channels: Option<usize>,
+    /// Mirror images left to right at random.
+    pub flip: bool,
+    /// Stop at the first unreadable image instead of leaving it out.
+    pub strict: bool,
+}
+
+/// The chain and what the network predicts.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DiffusionConfig {
+    /// What the network's output means.
+    pub parameterization: Parameterization,
+    /// The variance of the reverse steps while sampling.
+    pub variance: ReverseVariance,
+    /// The noise schedule.
+    pub schedule: ScheduleConfig,
+}
+
+/// Adam with linear warm-up, global-norm clipping and an exponential moving average of the weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OptimizerConfig {
+    /// Learning rate after the warm-up.
+    pub learning_rate: f64,
+    /// Steps over which the learning rate rises linearly from 0.
+    pub warmup_steps: u64,
+    /// What the learning rate does after the warm-up.
+    pub decay: LearningRateDecay,
+    /// Decay of the first moment.
+    pub beta_1: f64,
+    /// Decay of the second moment.
+    pub beta_2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Decoupled weight decay (AdamW); 0 is Adam.
+    pub weight_decay: f64,
+    /// The gradient's global norm is cut to this; 0 leaves it.
+    pub clip_norm: f64,
+    /// Ceiling of the moving average's decay; at step `s` (from 0) it is `min(ema_decay, (1 + s) / (10 + s))`.
+    pub ema_decay: f64,
+}
+
+/// What the learning rate does after the warm-up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LearningRateDecay {
+    /// Stays.
+    #[default]
+    Constant,
+    /// Falls to 0 at the last step along half a cosine.
+    Cosine,
+}
+
+/// How long, and what is written when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainingConfig {
+    /// Steps of the whole run.
+    pub steps: u64,
+    /// Examples a step.
+    pub batch_size: usize,
+    /// Ends the run early, after so many minutes of training; 0 for no limit.
+    pub max_minutes: f64,
+    /// Steps between lines of `metrics.jsonl`.
+    pub log_every: u64,
+    /// Steps between checkpoints; one is written at the end in any case.
+    pub checkpoint_every: u64,
+    /// Checkpoints that are kept, the newest; 0 keeps all.
+    pub keep_checkpoints: usize,
+}
+
+/// Sample grids made while training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SamplesConfig {
+    /// Steps between grids; 0 makes one at the end only.
+    pub every: u64,
+    /// Samples in a grid.
+    pub num: usize,
+    /// Steps of the sampler (DDIM).
+    pub steps: usize,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            data: DataConfig::default(),
+            model: ModelConfig::default(),
+            diffusion: DiffusionConfig::default(),
+            optimizer: OptimizerConfig::default(),
+            training: TrainingConfig::default(),
+            samples: SamplesConfig::default(),
+        }
+    }
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self { dataset: DatasetSpec::FashionMnistMini, dir: None, image_size: None, channels: None, flip: false, strict: false }
+    }
+}
+
+impl Default for OptimizerConfig {
+    /// Ho et al. (2020), Appendix B: Adam, 2e-4, 5000 steps of warm-up, norm 1, EMA 0.9999.
+    fn default() -> Self {
+        Self {
+            learning_rate: 2e-4,
+            warmup_steps: 5000,
+            decay: LearningRateDecay::Constant,
+            beta_1: 0.9,
+            beta_2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: 0.0,
+            clip_norm: 1.0,
+            ema_decay: 0.9999,
+        }
+    }
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self { steps: 100_000, batch_size: 64, max_minutes: 0.0, log_every: 10, checkpoint_every: 1000, keep_checkpoints: 3 }
+    }
+}
+
+impl Default for SamplesConfig {
+    fn default() -> Self {
+        Self { every: 1000, num: 64, steps: 50 }
+    }
+}
+
+impl TrainConfig {
+    /// Reads a preset or the defaults, a file over it, and single values (a path of keys and a value) over that.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`] if the file cannot be read; [`TrainError::ConfigSyntax`] for TOML errors, unknown keys and
+    /// wrong types, with the file, the line and the key; [`TrainError::UnknownPreset`].
+    pub fn layered(
+        preset: Option<&str>,
+        file: Option<&Path>,
+        overrides: &[(Vec<String>, toml::Value)],
+    ) -> Result<Self, TrainError> {
+        let mut table = match preset {
+            Some(name) => parse(Preset::find(name)?.toml, &format!("preset {name}"))?,
+            None => toml::Table::new(),
+        };
+        let mut origin = preset.map_or_else(|| "defaults".to_owned(), |name| format!("preset {name}"));
+        if let Some(path) = file {
+            let text = std::fs::read_to_string(path).context("read", path)?;
+            origin = path.display().to_string();
+            if preset.is_none() {
+                // Read from the text itself, errors carry line numbers.
+                toml::from_str::<Self>(&text).map_err(|error| syntax(&origin, &error))?;
+            }
+            overlay(&mut table, parse(&text, &origin)?);
+        }
+        for (keys, value) in overrides {
+            let nested = keys.iter().rev().fold(value.clone(), |value, key| toml::Table::from_iter([(key.clone(), value)]).into());
+            if let toml::Value::Table(nested) = nested {
+                overlay(&mut table, nested);
+            }
+        }
+        if !overrides.is_empty() {
+            origin.push_str(" with --set");
+        }
+        table.try_into().map_err(|error| syntax(&origin, &error))
+    }
+
+    /// Reads a complete configuration, as written by [`to_toml`](Self::to_toml).
+    ///
+    /// # Errors
+    /// As [`layered`](Self::layered).
+    pub fn read(path: &Path) -> Result<Self, TrainError> {
+        Self::layered(None, Some(path), &[])
+    }
+
+    /// The whole configuration as TOML.
+    pub fn to_toml(&self) -> String {
+        toml::to_string_pretty(self).expect("a configuration has string keys and plain values only")
+    }
+
+    /// Checks every value against its range.
+    ///
+    /// # Errors
+    /// [`TrainError::ConfigValue`] with the key, the value and what would be valid; [`TrainError::Schedule`].
+    pub fn validate(&self) -> Result<(), TrainError> {
+        let OptimizerConfig { learning_rate, beta_1, beta_2, epsilon, weight_decay, clip_norm, ema_decay, .. } = self.optimizer;
+        let TrainingConfig { steps, batch_size, max_minutes, log_every, checkpoint_every, .. } = self.training;
+        let positive = |x: f64| x > 0.0 && x.is_finite();
+        let not_negative = |x: f64| x >= 0.0 && x.is_finite();
+        check("optimizer.learning_rate", learning_rate, positive(learning_rate), "a number above 0")?;
+        check("optimizer.beta_1", beta_1, (0.0..1.0).contains(&beta_1), "a number in [0, 1)")?;
+        check("optimizer.beta_2", beta_2, (0.0..1.0).contains(&beta_2), "a number in [0, 1)")?;
+        check("optimizer.epsilon", epsilon, positive(epsilon), "a number above 0")?;
+        check("optimizer.weight_decay", weight_decay, not_negative(weight_decay), "0 or a number above it")?;
+        check("optimizer.clip_norm", clip_norm, not_negative(clip_norm), "0 (no clipping) or a number above it")?;
+        check("optimizer.ema_decay", ema_decay, (0.0..1.0).contains(&ema_decay), "a number in [0, 1)")?;
+        check("training.steps", steps, steps > 0, "at least 1")?;
+        check("training.batch_size", batch_size, batch_size > 0, "at least 1")?;
+        check("training.max_minutes", max_minutes, not_negative(max_minutes), "0 (no limit) or a number above it")?;
+        check("training.log_every", log_every, log_every > 0, "at least 1")?;
+        check("training.checkpoint_every", checkpoint_every, checkpoint_every > 0, "at least 1")?;
+        check("samples.num", self.samples.num, self.samples.num > 0, "at least 1")?;
+        let total = self.diffusion.schedule.build()?.steps();
+        let sampler_steps = self.samples.steps;
+        check("samples.steps", sampler_steps, (1..=total).contains(&sampler_steps), &format!("1 to {total}, the schedule's steps"))?;
+        self.model.validate()
+    }
+}
+
+impl TrainConfig {
+    /// Checks that the network can be trained on `data`.
+    ///
+    /// # Errors
+    /// [`TrainError::ConfigValue`] if the network does not fit its shape or its labels.
+    pub fn check_data(&self, data: &Dataset) -> Result<(), TrainError> {
+        match &self.model {
+            ModelConfig::Unet(spec) => spec.resolve(data).map(drop),
+            ModelConfig::Mlp(spec) => spec.resolve(data).map(drop),
+        }
+    }
+}
+
+/// `Ok` if `valid`, else an error that shows the value and what was expected.
+pub(crate) fn check(key: &'static str, value: impl ToString, valid: bool, expected: &str) -> Result<(), TrainError> {
+    if valid {
+        return Ok(());
+    }
+    Err(TrainError::ConfigValue { key, value: value.to_string(), expected: expected.to_owned() })
+}
+
+fn parse(text: &str, origin: &str) -> Result<toml::Table, TrainError> {
+    text.parse().map_err(|error| syntax(origin, &error))
+}
+
+fn syntax(origin: &str, error: &toml::de::Error) -> TrainError {
+    TrainError::ConfigSyntax { origin: origin.to_owned(), message: error.to_string().trim_end().to_owned() }
+}
+
+/// Lays `over` on `base`: tables are merged, everything else is replaced. A table that names another `kind` replaces
+/// the old one whole, since its keys mean nothing to the new kind.
+fn overlay(base: &mut toml::Table, over: toml::Table) {
+    for (key, value) in over {
+        match (base.get_mut(&key), value) {
+            (Some(toml::Value::Table(old)), toml::Value::Table(new))
+                if new.get("kind").is_none_or(|kind| old.get("kind") == Some(kind)) =>
+            {
+                overlay(old, new);
+            }
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+    }
+}

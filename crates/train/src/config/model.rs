@@ -1,0 +1,187 @@
+//! The network, in a few words; [`resolve`](UNetSpec::resolve) fills in what the data decides.
+
+use serde::{Deserialize, Serialize};
+use sfumato_nets::{
+    mlp::MlpConfig,
+    unet::{DownBlockType, SampleSize, UNet2DConfig, UpBlockType},
+};
+
+use super::check;
+use crate::{TrainError, data::Dataset};
+
+/// Which network is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum ModelConfig {
+    /// A U-Net, for images.
+    Unet(UNetSpec),
+    /// A time-conditioned MLP, for points of a few dimensions.
+    Mlp(MlpSpec),
+}
+
+/// A U-Net in the structure of diffusers' `UNet2DModel`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UNetSpec {
+    /// Channels of each level; each level but the last halves the image.
+    pub channels: Vec<usize>,
+    /// Residual blocks of each level on the way down; one more on the way up.
+    pub blocks_per_level: usize,
+    /// Whether each level has self-attention after its blocks.
+    pub attention: Vec<bool>,
+    /// Channels of an attention head; 0 for a single head.
+    pub head_dim: usize,
+    /// Groups of the group norms; must divide every level's channels.
+    pub groups: usize,
+    /// Added to variances in the group norms.
+    pub norm_eps: f64,
+    /// Chance that an activation is dropped.
+    pub dropout: f64,
+    /// Learn the classes of the data set's labels; one more class stands for "any" and serves guidance.
+    pub class_conditional: bool,
+    /// As in diffusers: 0, or 1 for the frequencies of the original DDPM.
+    pub freq_shift: i64,
+    /// As in diffusers: `[cos | sin]` if true, `[sin | cos]` as in the original DDPM if false.
+    pub flip_sin_to_cos: bool,
+    /// As in diffusers: 1, or 0 for the one-sided padding of the original DDPM.
+    pub downsample_padding: usize,
+}
+
+/// An MLP with residual layers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MlpSpec {
+    /// Width of the hidden layers.
+    pub hidden: usize,
+    /// Number of residual layers.
+    pub layers: usize,
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        Self::Unet(UNetSpec::default())
+    }
+}
+
+impl Default for UNetSpec {
+    fn default() -> Self {
+        Self {
+            channels: vec![32, 64, 64],
+            blocks_per_level: 2,
+            attention: vec![false, true, false],
+            head_dim: 0,
+            groups: 8,
+            norm_eps: 1e-5,
+            dropout: 0.0,
+            class_conditional: false,
+            freq_shift: 0,
+            flip_sin_to_cos: true,
+            downsample_padding: 1,
+        }
+    }
+}
+
+impl Default for MlpSpec {
+    fn default() -> Self {
+        Self { hidden: 128, layers: 4 }
+    }
+}
+
+impl ModelConfig {
+    /// Makes a U-Net class-conditional; `false` if this network has no classes.
+    pub fn set_class_conditional(&mut self) -> bool {
+        match self {
+            Self::Unet(spec) => {
+                spec.class_conditional = true;
+                true
+            }
+            Self::Mlp(_) => false,
+        }
+    }
+
+    /// Checks what can be checked without the data.
+    pub(crate) fn validate(&self) -> Result<(), TrainError> {
+        match self {
+            Self::Unet(spec) => spec.validate(),
+            Self::Mlp(spec) => {
+                check("model.hidden", spec.hidden, spec.hidden > 0, "at least 1")?;
+                check("model.layers", spec.layers, spec.layers > 0, "at least 1")
+            }
+        }
+    }
+}
+
+impl UNetSpec {
+    fn validate(&self) -> Result<(), TrainError> {
+        let list = |values: &[usize]| format!("{values:?}");
+        let channels_fit = self.groups > 0 && self.channels.iter().all(|c| *c > 0 && c % self.groups == 0);
+        check("model.channels", list(&self.channels), !self.channels.is_empty(), "at least one level")?;
+        check("model.groups", self.groups, channels_fit, &format!("a divisor of every number in channels = {:?}", self.channels))?;
+        check("model.blocks_per_level", self.blocks_per_level, self.blocks_per_level > 0, "at least 1")?;
+        let levels = self.channels.len();
+        check("model.attention", format!("{:?}", self.attention), self.attention.len() == levels, &format!("{levels} values, one for each level"))?;
+        let heads_fit = self.head_dim == 0 || self.channels.iter().all(|c| c % self.head_dim == 0);
+        check("model.head_dim", self.head_dim, heads_fit, "0 (one head) or a divisor of every number in channels")?;
+        check("model.dropout", self.dropout, (0.0..1.0).contains(&self.dropout), "a number in [0, 1)")?;
+        check("model.norm_eps", self.norm_eps, self.norm_eps > 0.0, "a number above 0")?;
+        check("model.downsample_padding", self.downsample_padding, self.downsample_padding <= 1, "0 or 1")
+    }
+
+    /// The network for `data`: its channels, its size and its classes.
+    ///
+    /// # Errors
+    /// [`TrainError::ConfigValue`] if the data is no image, its sides cannot be halved often enough, or it has no labels for a
+    /// class-conditional model.
+    pub fn resolve(&self, data: &Dataset) -> Result<UNet2DConfig, TrainError> {
+        let &[channels, height, width] = data.shape() else {
+            let hint = format!("\"mlp\", since {} holds points and no images (--preset swiss-roll has one)", data.name());
+            return Err(TrainError::ConfigValue { key: "model.kind", value: "unet".into(), expected: hint });
+        };
+        let divisor = 1 << (self.channels.len() - 1);
+        let fits = height % divisor == 0 && width % divisor == 0;
+        let expected = format!("fewer levels, or an --image-size that is a multiple of {divisor}: the images are {height}x{width}");
+        check("model.channels", format!("{:?}", self.channels), fits, &expected)?;
+        let classes = match (self.class_conditional, data.classes()) {
+            (false, _) => None,
+            (true, Some(classes)) => Some(classes + 1),
+            (true, None) => {
+                let expected = format!("false: {} has no labels", data.name());
+                return Err(TrainError::ConfigValue { key: "model.class_conditional", value: "true".into(), expected });
+            }
+        };
+        let down = |with: &bool| if *with { DownBlockType::AttnDownBlock2D } else { DownBlockType::DownBlock2D };
+        let up = |with: &bool| if *with { UpBlockType::AttnUpBlock2D } else { UpBlockType::UpBlock2D };
+        Ok(UNet2DConfig {
+            sample_size: Some(if height == width { SampleSize::Square(height) } else { SampleSize::Rectangle([height, width]) }),
+            in_channels: channels,
+            out_channels: channels,
+            block_out_channels: self.channels.clone(),
+            layers_per_block: self.blocks_per_level,
+            down_block_types: self.attention.iter().map(down).collect(),
+            up_block_types: self.attention.iter().rev().map(up).collect(),
+            attention_head_dim: (self.head_dim > 0).then_some(self.head_dim),
+            norm_num_groups: self.groups,
+            norm_eps: self.norm_eps,
+            dropout: self.dropout,
+            freq_shift: self.freq_shift,
+            flip_sin_to_cos: self.flip_sin_to_cos,
+            downsample_padding: self.downsample_padding,
+            num_class_embeds: classes,
+            ..UNet2DConfig::default()
+        })
+    }
+}
+
+impl MlpSpec {
+    /// The network for `data`.
+    ///
+    /// # Errors
+    /// [`TrainError::ConfigValue`] if the data are images.
+    pub fn resolve(&self, data: &Dataset) -> Result<MlpConfig, TrainError> {
+        let &[dimensions] = data.shape() else {
+            let expected = format!("\"unet\": {} holds images", data.name());
+            return Err(TrainError::ConfigValue { key: "model.kind", value: "mlp".into(), expected });
+        };
+        Ok(MlpConfig { data_dim: dimensions, hidden_dim: self.hidden, num_blocks: self.layers, ..MlpConfig::default() })
+    }
+}

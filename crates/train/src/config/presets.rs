@@ -1,0 +1,54 @@
+//! Configurations that come with the program.
+
+use crate::TrainError;
+
+/// A named configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Preset {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it is for, in a line.
+    pub about: &'static str,
+    /// What it sets; the rest keeps its default.
+    pub toml: &'static str,
+}
+
+/// The preset that a bare `sfumato train` uses.
+pub const DEFAULT_PRESET: &str = "fashion-mnist-mini";
+
+/// Every preset.
+pub const PRESETS: &[Preset] = &[
+    Preset {
+        name: DEFAULT_PRESET,
+        about: "garments from the embedded images, in ten minutes on two cores",
+        toml: include_str!("../../presets/fashion-mnist-mini.toml"),
+    },
+    Preset {
+        name: "fashion-mnist",
+        about: "the same network on all 60,000 training images, for an hour or more",
+        toml: include_str!("../../presets/fashion-mnist.toml"),
+    },
+    Preset {
+        name: "swiss-roll",
+        about: "a 2-D toy with an MLP, in under a minute",
+        toml: include_str!("../../presets/swiss-roll.toml"),
+    },
+    Preset {
+        name: "ddpm-cifar10",
+        about: "the CIFAR-10 model of Ho et al. (2020): 35.7M parameters, for a GPU",
+        toml: include_str!("../../presets/ddpm-cifar10.toml"),
+    },
+];
+
+impl Preset {
+    /// Looks a preset up by name.
+    ///
+    /// # Errors
+    /// [`TrainError::UnknownPreset`] with the names there are.
+    pub fn find(name: &str) -> Result<&'static Self, TrainError> {
+        PRESETS.iter().find(|preset| preset.name == name).ok_or_else(|| TrainError::UnknownPreset {
+            name: name.to_owned(),
+            known: PRESETS.iter().map(|preset| preset.name).collect::<Vec<_>>().join(", "),
+        })
+    }
+}

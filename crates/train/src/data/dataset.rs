@@ -1,0 +1,270 @@
+//! A data set in memory.
+
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock};
+
+use sha2::{Digest, Sha256};
+
+use super::Split;
+
+/// `k/127.5 - 1` for every byte, computed in `f64` and rounded once.
+static BYTE_TO_UNIT: LazyLock<[f32; 256]> = LazyLock::new(|| std::array::from_fn(|k| (k as f64 / 127.5 - 1.0) as f32));
+
+/// The examples of a [`Dataset`], one after the other, each in the order of [`Dataset::shape`].
+#[derive(Debug, Clone)]
+pub enum Values {
+    /// Bytes `k`, which stand for `k/127.5 - 1`: pictures of 256 levels.
+    U8(Arc<[u8]>),
+    /// Values used as they are: pictures in [-1, 1], or points.
+    F32(Arc<[f32]>),
+}
+
+impl Values {
+    /// Number of values of all examples together.
+    pub fn len(&self) -> usize {
+        match self {
+            Values::U8(values) => values.len(),
+            Values::F32(values) => values.len(),
+        }
+    }
+
+    /// Whether there is no value at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A file that was left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    pub reason: String,
+}
+
+/// A data set in memory: what [`load`](super::load) returns. Cloning is cheap, the values are shared.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    pub(super) name: String,
+    pub(super) split: Split,
+    pub(super) shape: Vec<usize>,
+    pub(super) values: Values,
+    pub(super) labels: Option<Arc<[u32]>>,
+    pub(super) class_names: Vec<String>,
+    pub(super) skipped: Vec<Skipped>,
+    pub(super) notes: Vec<String>,
+    pub(super) sha256: String,
+}
+
+impl Dataset {
+    /// Puts a data set together and computes its checksum.
+    pub(super) fn new(
+        name: String,
+        split: Split,
+        shape: Vec<usize>,
+        values: Values,
+        labels: Option<Vec<u32>>,
+        class_names: Vec<String>,
+    ) -> Dataset {
+        debug_assert_eq!(values.len() % shape.iter().product::<usize>(), 0);
+        let labels: Option<Arc<[u32]>> = labels.map(Into::into);
+        let sha256 = content_sha256(&shape, &values, labels.as_deref());
+        Dataset { name, split, shape, values, labels, class_names, skipped: Vec::new(), notes: Vec::new(), sha256 }
+    }
+
+    /// The [`DatasetSpec`](super::DatasetSpec) it was loaded from, as a string.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The part that was loaded.
+    pub fn split(&self) -> Split {
+        self.split
+    }
+
+    /// Shape of one example: `[channels, height, width]` of a picture, `[D]` of a point.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Number of values of one example, the product of [`shape`](Self::shape).
+    pub fn example_len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Number of examples, at least 1.
+    pub fn len(&self) -> usize {
+        self.values.len() / self.example_len()
+    }
+
+    /// Whether there are no examples; never true of a loaded data set.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// Whether the examples are 256-level pictures, so that bits/dim of the discrete data is defined.
+    pub fn is_discrete(&self) -> bool {
+        matches!(self.values, Values::U8(_))
+    }
+
+    /// All values.
+    pub fn values(&self) -> &Values {
+        &self.values
+    }
+
+    /// One class index per example, from 0, if the data set has classes.
+    pub fn labels(&self) -> Option<&[u32]> {
+        self.labels.as_deref()
+    }
+
+    /// Class index of example `i`, if the data set has classes.
+    ///
+    /// # Panics
+    /// If `i` is not below [`len`](Self::len) and there are labels.
+    pub fn label(&self, i: usize) -> Option<usize> {
+        self.labels.as_ref().map(|labels| labels[i] as usize)
+    }
+
+    /// Number of classes, if the data set has them.
+    pub fn classes(&self) -> Option<usize> {
+        self.labels.as_ref().map(|_| self.class_names.len())
+    }
+
+    /// Names of the classes by index; empty without classes.
+    pub fn class_names(&self) -> &[String] {
+        &self.class_names
+    }
+
+    /// Files that were left out because they cannot be read.
+    pub fn skipped(&self) -> &[Skipped] {
+        &self.skipped
+    }
+
+    /// What the user should know about how the data was read: choices made, files ignored. One sentence each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// SHA-256 of the content as it is used, in hexadecimal, for the provenance of a model: of the line
+    /// `sfumato data set, TYPE, [SHAPE], labels: yes|no` and a newline, then the values (`f32` in little-endian order),
+    /// then the labels as little-endian `u32`.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// Writes example `i` to `out` as the network sees it, mirrored left to right if `flip` says so.
+    ///
+    /// A byte `k` gives `k/127.5 - 1`, correctly rounded: 0 is exactly -1 and 255 exactly 1. Points are never mirrored.
+    ///
+    /// # Panics
+    /// If `i` is not below [`len`](Self::len), or `out` is not [`example_len`](Self::example_len) long.
+    pub fn write_example(&self, i: usize, flip: bool, out: &mut [f32]) {
+        let n = self.example_len();
+        assert!(i < self.len(), "example {i} of a data set of {}", self.len());
+        assert_eq!(out.len(), n, "an example has {n} values");
+        let range = i * n..(i + 1) * n;
+        match &self.values {
+            Values::U8(values) => {
+                let table = &*BYTE_TO_UNIT;
+                for (out, byte) in out.iter_mut().zip(&values[range]) {
+                    *out = table[*byte as usize];
+                }
+            }
+            Values::F32(values) => out.copy_from_slice(&values[range]),
+        }
+        if let (true, [_, _, width]) = (flip, &self.shape[..]) {
+            out.chunks_exact_mut(*width).for_each(<[f32]>::reverse);
+        }
+    }
+
+    pub(super) fn note(mut self, note: Option<String>) -> Dataset {
+        self.notes.extend(note);
+        self
+    }
+}
+
+fn content_sha256(shape: &[usize], values: &Values, labels: Option<&[u32]>) -> String {
+    let (kind, example) = match values {
+        Values::U8(_) => ("uint8", shape.iter().product::<usize>()),
+        Values::F32(_) => ("float32", shape.iter().product::<usize>()),
+    };
+    let mut full_shape = vec![values.len() / example];
+    full_shape.extend(shape);
+    let has_labels = if labels.is_some() { "yes" } else { "no" };
+    let mut hash = Sha256::new();
+    hash.update(format!("sfumato data set, {kind}, {full_shape:?}, labels: {has_labels}\n"));
+    match values {
+        Values::U8(values) => hash.update(&values[..]),
+        Values::F32(values) => values.iter().for_each(|value| hash.update(value.to_le_bytes())),
+    }
+    labels.unwrap_or_default().iter().for_each(|label| hash.update(label.to_le_bytes()));
+    hex(&hash.finalize())
+}
+
+/// Lower-case hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(shape: &[usize], values: Vec<u8>) -> Dataset {
+        Dataset::new("test".into(), Split::Train, shape.to_vec(), Values::U8(values.into()), None, Vec::new())
+    }
+
+    #[test]
+    fn every_byte_becomes_the_nearest_number_to_k_over_127_5_minus_1() {
+        let data = bytes(&[1, 16, 16], (0..=255).collect());
+        let mut out = [0.0f32; 256];
+        data.write_example(0, false, &mut out);
+        for (k, x) in out.iter().enumerate() {
+            // The real number is (2k - 255)/255, which needs a single division.
+            assert_eq!(*x, ((2.0 * k as f64 - 255.0) / 255.0) as f32, "byte {k}");
+            assert_eq!(((x + 1.0) * 127.5).round() as usize, k);
+        }
+        assert_eq!((out[0], out[255]), (-1.0, 1.0));
+    }
+
+    #[test]
+    fn flipping_mirrors_every_row_of_every_channel_and_leaves_points_alone() {
+        let data = bytes(&[2, 2, 3], (0..12).map(|k| k * 20).collect());
+        let (mut plain, mut flipped) = ([0.0; 12], [0.0; 12]);
+        data.write_example(0, false, &mut plain);
+        data.write_example(0, true, &mut flipped);
+        for row in 0..4 {
+            for x in 0..3 {
+                assert_eq!(flipped[row * 3 + x], plain[row * 3 + 2 - x]);
+            }
+        }
+        let points = Values::F32(vec![1.0, 2.0, 3.0, 4.0].into());
+        let points = Dataset::new("p".into(), Split::Train, vec![2], points, None, Vec::new());
+        let mut out = [0.0; 2];
+        points.write_example(1, true, &mut out);
+        assert_eq!(out, [3.0, 4.0]);
+        assert_eq!((points.len(), points.is_discrete()), (2, false));
+    }
+
+    #[test]
+    fn the_checksum_tells_values_shape_type_and_labels_apart() {
+        let values = || Values::U8(vec![1, 2, 3, 4].into());
+        let make = |shape: &[usize], values, labels| {
+            Dataset::new("x".into(), Split::Train, shape.to_vec(), values, labels, vec!["a".into()]).sha256
+        };
+        let sums = [
+            make(&[1, 2, 2], values(), None),
+            make(&[1, 1, 2], values(), None),
+            make(&[1, 2, 2], values(), Some(vec![0])),
+            make(&[1, 2, 2], Values::U8(vec![1, 2, 3, 5].into()), None),
+            make(&[1, 2, 2], Values::F32(vec![1.0, 2.0, 3.0, 4.0].into()), None),
+        ];
+        for (i, a) in sums.iter().enumerate() {
+            assert_eq!(a.len(), 64);
+            assert!(sums[..i].iter().all(|b| b != a));
+        }
+        // Made with: printf 'sfumato data set, uint8, [1, 1, 2, 2], labels: no\n\x01\x02\x03\x04' | sha256sum
+        assert_eq!(sums[0], "91aef0e4c38f7d08f109bcd2f8b8cb985cd818926ac1ccfac417324d91d6d3f5");
+    }
+}

@@ -1,0 +1,149 @@
+//! The IDX file format of MNIST and its relatives: big-endian magic number, sizes, then bytes; plain or gzipped.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+
+use flate2::read::GzDecoder;
+
+use super::DataError;
+
+/// Contents of an IDX file of unsigned bytes.
+#[derive(Debug)]
+pub(super) struct Idx<const D: usize> {
+    pub(super) dimensions: [usize; D],
+    pub(super) values: Vec<u8>,
+    /// The file's header as it stands, for checksums of the uncompressed file.
+    pub(super) header: Vec<u8>,
+}
+
+/// Most bytes that an IDX file may announce: 4 GiB, far above any published set.
+const MAX_BYTES: u64 = 1 << 32;
+
+/// Reads an IDX file of `D`-dimensional unsigned bytes; a gzip stream is recognised by its magic bytes.
+pub(super) fn read<const D: usize>(path: &Path) -> Result<Idx<D>, DataError> {
+    let mut file = BufReader::new(File::open(path).map_err(DataError::io("open", path))?);
+    let mut start = [0; 2];
+    let got = read_up_to(&mut file, &mut start).map_err(DataError::io("read", path))?;
+    let file = start[..got].chain(file);
+    if start == [0x1f, 0x8b] { parse(GzDecoder::new(file), path) } else { parse(file, path) }
+}
+
+/// Reads uncompressed IDX from a gzip stream in memory.
+pub(super) fn read_gz_bytes<const D: usize>(bytes: &[u8], path: &Path) -> Result<Idx<D>, DataError> {
+    parse(GzDecoder::new(bytes), path)
+}
+
+fn parse<const D: usize>(mut reader: impl Read, path: &Path) -> Result<Idx<D>, DataError> {
+    let damaged = |source: io::Error| match source.kind() {
+        // flate2 reports damage with these kinds; anything else comes from the file system.
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+            DataError::Gzip { path: path.to_owned(), source }
+        }
+        _ => DataError::Io { action: "read", path: path.to_owned(), source },
+    };
+    let mut header = vec![0; 4 + 4 * D];
+    let got = read_up_to(&mut reader, &mut header).map_err(damaged)?;
+    if got < header.len() {
+        return Err(DataError::Length { path: path.to_owned(), expected: header.len() as u64, found: got as u64 });
+    }
+    let word = |i: usize| u32::from_be_bytes(header[4 * i..4 * i + 4].try_into().expect("four bytes"));
+    let expected = 0x0800 | D as u32;
+    if word(0) != expected {
+        return Err(DataError::IdxMagic { path: path.to_owned(), expected_dimensions: D, expected, found: word(0) });
+    }
+    let shape: [u32; D] = std::array::from_fn(|i| word(i + 1));
+    let bytes = shape.iter().try_fold(1u64, |product, &n| product.checked_mul(n.into()));
+    let Some(bytes @ 1..=MAX_BYTES) = bytes else {
+        return Err(DataError::BadSize { path: path.to_owned(), shape: shape.map(u64::from).to_vec() });
+    };
+    // The vector grows with what is really there: a header cannot make it reserve more than the file holds.
+    let mut values = Vec::new();
+    reader.by_ref().take(bytes).read_to_end(&mut values).map_err(damaged)?;
+    let rest = read_up_to(&mut reader, &mut [0]).map_err(damaged)?;
+    let found = (values.len() + rest) as u64;
+    if found != bytes {
+        return Err(DataError::Length { path: path.to_owned(), expected: bytes, found });
+    }
+    Ok(Idx { dimensions: shape.map(|n| n as usize), values, header })
+}
+
+/// Fills `buffer` as far as the reader goes.
+fn read_up_to(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut got = 0;
+    while got < buffer.len() {
+        match reader.read(&mut buffer[got..]) {
+            Ok(0) => break,
+            Ok(n) => got += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(got)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    pub(in super::super) fn idx(dimensions: &[u32], values: &[u8]) -> Vec<u8> {
+        let mut file = (0x0800 | dimensions.len() as u32).to_be_bytes().to_vec();
+        dimensions.iter().for_each(|n| file.extend(n.to_be_bytes()));
+        file.extend(values);
+        file
+    }
+
+    pub(in super::super) fn gz(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn read_bytes<const D: usize>(bytes: &[u8]) -> Result<Idx<D>, DataError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x-idx");
+        std::fs::write(&path, bytes).unwrap();
+        read(&path)
+    }
+
+    #[test]
+    fn plain_and_gzipped_files_read_the_same() {
+        let file = idx(&[2, 2, 3], &(0..12).collect::<Vec<u8>>());
+        for bytes in [file.clone(), gz(&file)] {
+            let idx = read_bytes::<3>(&bytes).unwrap();
+            assert_eq!((idx.dimensions, idx.values), ([2, 2, 3], (0..12).collect()));
+            assert_eq!(idx.header, file[..16]);
+        }
+    }
+
+    #[test]
+    fn damaged_files_are_named_and_explained() {
+        let file = idx(&[2, 2, 3], &[9; 12]);
+        let cases: [(Vec<u8>, &str); 9] = [
+            (vec![], "holds 0 bytes of data where 16"),
+            (vec![0], "holds 1 bytes"),
+            (file[..20].to_vec(), "holds 4 bytes of data where 12"),
+            ([&file[..], &[0]].concat(), "holds 13 bytes of data where 12"),
+            (idx(&[12], &[9; 12]), "0x00000801, expected 0x00000803"),
+            (idx(&[u32::MAX, u32::MAX, u32::MAX], &[9; 12]), "too large"),
+            (idx(&[1 << 20, 28, 28], &[9; 12]), "holds 12 bytes"),
+            (idx(&[0, 28, 28], &[]), "empty"),
+            (gz(&file)[..30].to_vec(), "cannot decompress"),
+        ];
+        for (bytes, expected) in cases {
+            let message = read_bytes::<3>(&bytes).unwrap_err().to_string();
+            assert!(message.contains(expected) && message.contains("x-idx"), "{message}");
+        }
+        let mut damaged = gz(&file);
+        let middle = damaged.len() - 6;
+        damaged[middle] ^= 0xff; // the CRC
+        assert!(matches!(read_bytes::<3>(&damaged), Err(DataError::Gzip { .. })));
+        let missing = read::<3>(Path::new("no/such-file")).unwrap_err().to_string();
+        assert!(missing.contains("cannot open no/such-file"), "{missing}");
+    }
+}

@@ -1,0 +1,83 @@
+//! What to load of a data set, and how.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Which part of a data set.
+///
+/// `folder:` has the two parts where the folder holds sub-folders `train` and `test`; otherwise `folder:` and `npy:`
+/// are one part that is loaded for either split, with a note. Toys generate different points for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Split {
+    /// What a model is trained on.
+    #[default]
+    Train,
+    /// What a model has not seen.
+    Test,
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Split::Train => "train",
+            Split::Test => "test",
+        })
+    }
+}
+
+/// Options of [`load`](super::load). The default loads the training split as it is.
+///
+/// # Examples
+/// ```
+/// use sfumato_train::data::{LoadOptions, Split};
+///
+/// let options = LoadOptions { split: Split::Test, image_size: Some(32), ..LoadOptions::default() };
+/// assert!(options.download && !options.strict);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// The part to load.
+    pub split: Split,
+    /// Height and width of the pictures, in pixels; `None` keeps the data set's own (see [`fit`](super::fit) for how a
+    /// picture is brought to the size, and [`load`](super::load) for what `folder:` does with `None`).
+    pub image_size: Option<usize>,
+    /// 1 (grey) or 3 (RGB); `None` keeps the data set's own, and for `folder:` is grey if every picture is grey.
+    pub channels: Option<usize>,
+    /// Whether a picture that cannot be decoded is an error instead of being skipped and counted.
+    pub strict: bool,
+    /// Where the files of `fashion-mnist`, `mnist` or `cifar10` lie. `None` looks in the cache and in the place where
+    /// a Debian package puts them, then downloads.
+    pub data_dir: Option<PathBuf>,
+    /// Where downloads are kept. `None`: the environment variable `SFUMATO_CACHE`, else `sfumato` in the user's cache
+    /// folder (`XDG_CACHE_HOME`, `HOME/.cache` or `LOCALAPPDATA`).
+    pub cache_dir: Option<PathBuf>,
+    /// Whether files that are nowhere on this machine may be downloaded.
+    pub download: bool,
+    /// The address of a mirror, asked instead of the public hosts for `MIRROR/DATASET/FILE`. `None`: the environment
+    /// variable `SFUMATO_MIRROR`, else the public hosts. Checksums are verified either way.
+    pub mirror: Option<String>,
+    /// Seed of the toys' points.
+    pub seed: u64,
+    /// Number of points that a toy has.
+    pub toy_size: usize,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        LoadOptions {
+            split: Split::Train,
+            image_size: None,
+            channels: None,
+            strict: false,
+            data_dir: None,
+            cache_dir: None,
+            download: true,
+            mirror: None,
+            seed: 0,
+            toy_size: 10_000,
+        }
+    }
+}

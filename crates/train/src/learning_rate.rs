@@ -1,0 +1,70 @@
+//! The learning rate as a pure function of the step, so that a resumed run goes on as if it had never stopped.
+
+use crate::config::{LearningRateDecay, OptimizerConfig};
+
+/// Learning rate of step `step` (from 1) of a run of `steps`.
+///
+/// Rises linearly to `learning_rate` at step `warmup_steps`; then stays, or falls to 0 after the last step along half a cosine.
+pub fn learning_rate(config: &OptimizerConfig, step: u64, steps: u64) -> f64 {
+    let warmup = config.warmup_steps;
+    if step < warmup {
+        return config.learning_rate * step as f64 / warmup as f64;
+    }
+    match config.decay {
+        LearningRateDecay::Constant => config.learning_rate,
+        LearningRateDecay::Cosine => {
+            let progress = (step - warmup) as f64 / (steps.saturating_sub(warmup) + 1) as f64;
+            config.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * progress.min(1.0)).cos())
+        }
+    }
+}
+
+/// Decay of the weights' moving average at step `step` (from 1): `min(ceiling, (1 + s) / (10 + s))` with `s = step - 1`.
+///
+/// The early average would otherwise be mostly the initial weights.
+pub fn ema_decay(ceiling: f64, step: u64) -> f64 {
+    let done = step.saturating_sub(1) as f64;
+    ceiling.min((1.0 + done) / (10.0 + done))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(decay: LearningRateDecay) -> OptimizerConfig {
+        OptimizerConfig { learning_rate: 0.5, warmup_steps: 10, decay, ..OptimizerConfig::default() }
+    }
+
+    #[test]
+    fn the_warm_up_is_linear_and_reaches_the_full_rate_at_its_last_step() {
+        let config = config(LearningRateDecay::Constant);
+        assert_eq!(learning_rate(&config, 1, 100), 0.05);
+        assert_eq!(learning_rate(&config, 5, 100), 0.25);
+        assert_eq!(learning_rate(&config, 10, 100), 0.5);
+        assert_eq!(learning_rate(&config, 100, 100), 0.5);
+    }
+
+    #[test]
+    fn the_cosine_falls_from_the_full_rate_almost_to_zero_and_stays_positive() {
+        let config = config(LearningRateDecay::Cosine);
+        let rates: Vec<f64> = (10..=100).map(|step| learning_rate(&config, step, 100)).collect();
+        assert_eq!(rates[0], 0.5);
+        assert!(rates.windows(2).all(|pair| pair[1] < pair[0]));
+        assert!(rates[90] > 0.0 && rates[90] < 1e-3, "{}", rates[90]);
+    }
+
+    #[test]
+    fn a_run_shorter_than_its_warm_up_and_one_without_are_fine() {
+        let short = config(LearningRateDecay::Cosine);
+        assert_eq!(learning_rate(&short, 5, 5), 0.25);
+        let none = OptimizerConfig { warmup_steps: 0, ..config(LearningRateDecay::Constant) };
+        assert_eq!(learning_rate(&none, 1, 5), 0.5);
+    }
+
+    #[test]
+    fn the_average_forgets_quickly_at_first_and_slowly_later() {
+        assert_eq!(ema_decay(0.999, 1), 0.1);
+        assert_eq!(ema_decay(0.999, 91), 91.0 / 100.0);
+        assert_eq!(ema_decay(0.999, 1_000_000), 0.999);
+    }
+}

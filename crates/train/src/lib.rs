@@ -1,0 +1,64 @@
+//! Training of diffusion models: data sets, the loop, checkpoints, and many samples from a model.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`data`] | data sets, embedded, on disk or downloaded, and the order in which examples are seen |
+//! | [`output`] | arrays, pictures, animations, scatter plots |
+//! | [`config`] | everything that decides a run, as TOML, and the presets |
+//! | [`Run`] | the training loop |
+//! | [`RunDir`] | what lies where in `runs/NAME` |
+//! | [`model`] | model directories: what a trained network needs besides its weights |
+//! | [`sampling`] | many samples, batch by batch |
+//! | [`learning_rate`](mod@learning_rate) | warm-up, decay, and the decay of the weights' average |
+//!
+//! Every random number of a run is a function of its seed and of the example's number: a run that is stopped and resumed
+//! ends with the same bits as one that never stopped.
+//!
+//! # Example
+//! Three steps of a small MLP on the swiss roll, and a model directory to show for it:
+//! ```
+//! use std::sync::atomic::AtomicBool;
+//! use burn::backend::{Autodiff, Flex};
+//! use sfumato_train::{Ending, Run, RunDir, Silent, TrainConfig, data};
+//!
+//! let mut config = TrainConfig::layered(Some("swiss-roll"), None, &[])?;
+//! config.training.steps = 3;
+//! config.samples.num = 10;
+//! let data = data::load(&config.data.dataset, &data::LoadOptions::default())?;
+//! let folder = tempfile::tempdir()?;
+//! let environment = serde_json::json!({ "program": "a doctest" });
+//! let dir = RunDir::create(&folder.path().join("roll"), &config, &environment)?;
+//! let stop = AtomicBool::new(false);
+//! let run = Run { config: &config, data: &data, dir: &dir, resume: false, environment: &environment, stop: &stop };
+//! let outcome = run.train::<Autodiff<Flex>>(&Default::default(), &mut Silent)?;
+//! assert_eq!(outcome.ending, Ending::Complete);
+//! assert!(dir.model().join("model_index.json").is_file());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod batch;
+mod checkpoint;
+pub mod config;
+pub mod data;
+mod error;
+pub mod learning_rate;
+mod metrics;
+pub mod model;
+mod network;
+mod optimizer;
+pub mod output;
+mod picture;
+mod preview;
+mod run_dir;
+pub mod sampling;
+mod trainer;
+
+pub use checkpoint::TrainState;
+pub use config::{DEFAULT_PRESET, PRESETS, Preset, TrainConfig};
+pub use error::TrainError;
+pub use metrics::Metrics;
+pub use network::{Blueprint, Network};
+pub use picture::{Picture, picture_kind, write_picture};
+pub use run_dir::{RunDir, free_run_path};
+pub use trainer::{Ending, Outcome, Run, Silent, Watch};

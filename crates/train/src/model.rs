@@ -1,0 +1,51 @@
+//! Between a run's configuration and a model directory.
+
+use sfumato_nets::pipeline::{AnyConfig, Facts, Pipeline, PipelineSpec, Scheduler};
+use sfumato_process::Chain;
+use sfumato_schedule::evenly_spaced;
+
+use crate::{TrainError, config::DiffusionConfig, data::Dataset};
+
+/// Everything about a model but its weights: what a checkpoint of a run on `data` says.
+///
+/// `environment` is recorded as the model's provenance, with the data set's name and checksum. Predictions of images are
+/// clipped to [-1, 1] while sampling, those of points are not.
+pub(crate) fn pipeline_spec(
+    config: AnyConfig,
+    diffusion: &DiffusionConfig,
+    data: &Dataset,
+    environment: &serde_json::Value,
+) -> PipelineSpec {
+    let null_class = match &config {
+        AnyConfig::UNet(config) => config.num_classes().map(|classes| classes - 1),
+        AnyConfig::Mlp(_) => None,
+    };
+    let mut provenance = environment.as_object().cloned().unwrap_or_default();
+    provenance.insert("dataset".into(), data.name().into());
+    provenance.insert("dataset_sha256".into(), data.sha256().into());
+    let scheduler = Scheduler {
+        schedule: diffusion.schedule.clone(),
+        parameterization: diffusion.parameterization,
+        variance: diffusion.variance,
+        clip_sample: matches!(config, AnyConfig::UNet(_)),
+        ..Scheduler::default()
+    };
+    PipelineSpec { config, scheduler, facts: Facts { null_class, provenance } }
+}
+
+/// The reverse chain that `scheduler` describes, over `steps` steps spread evenly from 1 to T.
+///
+/// # Errors
+/// [`TrainError::Schedule`] if the schedule cannot be built or has fewer steps.
+pub fn reverse_chain(scheduler: &Scheduler, steps: usize) -> Result<Chain, TrainError> {
+    let schedule = scheduler.schedule.build()?;
+    let kept = evenly_spaced(schedule.steps(), steps)?;
+    let chain = Chain::respaced(&schedule, &kept, scheduler.parameterization)?;
+    Ok(chain.with_variance(scheduler.variance).with_clip(scheduler.clip_sample))
+}
+
+/// Classes that can be asked for by name: all but the one that stands for "any".
+pub fn named_classes(pipeline: &Pipeline) -> Option<usize> {
+    let AnyConfig::UNet(config) = &pipeline.spec.config else { return None };
+    config.num_classes().map(|classes| if pipeline.spec.facts.null_class.is_some() { classes - 1 } else { classes })
+}

@@ -1,0 +1,144 @@
+//! Many samples from a model, batch by batch.
+
+use std::ops::ControlFlow;
+
+use burn::tensor::Tensor;
+use sfumato_kernels::Backend;
+use sfumato_process::{
+    Chain, Denoiser, NoiseSource, RecordedNoise, SeededNoise,
+    sampler::{self, Ddim, Observer, SampleError},
+};
+
+use crate::network::{Call, Guided, Network};
+
+/// How the chain is walked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Sampler {
+    /// Ancestral sampling.
+    Ddpm,
+    /// DDIM with its options.
+    Ddim(Ddim),
+}
+
+/// Where the noise comes from.
+#[derive(Clone, Debug)]
+pub enum Noise<'a> {
+    /// A function of (seed, sample index, draw).
+    Seeded(u64),
+    /// Recorded numbers.
+    Recorded(RecordedNoise<'a>),
+}
+
+/// Which classes are drawn, for a class-conditional model.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Classes {
+    /// The model knows none.
+    None,
+    /// Sample `n` is of class `n mod classes`.
+    Cycle(usize),
+    /// All samples are of this class.
+    Only(usize),
+}
+
+/// Guidance towards the class.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Guidance {
+    /// 1 is none.
+    pub weight: f64,
+    /// The class that stands for "any".
+    pub null_class: usize,
+}
+
+/// What to draw, and how.
+#[derive(Clone, Debug)]
+pub struct SamplePlan<'a> {
+    /// The reverse chain.
+    pub chain: Chain,
+    /// How it is walked.
+    pub sampler: Sampler,
+    /// Where the noise comes from.
+    pub noise: Noise<'a>,
+    /// Which classes are drawn.
+    pub classes: Classes,
+    /// Guidance, if any.
+    pub guidance: Option<Guidance>,
+    /// Number of samples.
+    pub num: usize,
+    /// Samples at a time; the samples do not depend on it.
+    pub batch_size: usize,
+}
+
+/// What an observer of [`draw`] sees after each step of each batch.
+#[derive(Debug)]
+pub struct Progress<'a, B: Backend, const D: usize> {
+    /// Index of the batch's first sample.
+    pub first: usize,
+    /// Steps done in this batch, `1..=total`.
+    pub done: usize,
+    /// Steps of the chain.
+    pub total: usize,
+    /// The state, `[batch, …]`.
+    pub x: &'a Tensor<B, D>,
+}
+
+/// Draws the samples of `plan`, each of `shape` (without the batch), one after the other in the result.
+///
+/// # Errors
+/// [`SampleError`] from the noise, or if `observe` stops the chain.
+pub fn draw<B: Backend, N: Network<B, D>, const D: usize>(
+    net: &N,
+    plan: &SamplePlan<'_>,
+    shape: &[usize],
+    device: &B::Device,
+    observe: &mut dyn FnMut(Progress<'_, B, D>) -> ControlFlow<()>,
+) -> Result<Vec<f32>, SampleError> {
+    let mut samples = Vec::with_capacity(plan.num * shape.iter().product::<usize>());
+    for first in (0..plan.num).step_by(plan.batch_size) {
+        let mut batch_shape = [plan.batch_size.min(plan.num - first); D];
+        batch_shape[1..].copy_from_slice(shape);
+        let classes: Option<Vec<usize>> = match plan.classes {
+            Classes::None => None,
+            Classes::Cycle(classes) => Some((first..first + batch_shape[0]).map(|n| n % classes).collect()),
+            Classes::Only(class) => Some(vec![class; batch_shape[0]]),
+        };
+        let mut observer = |state: sampler::State<'_, B, D>| {
+            observe(Progress { first, done: state.done, total: state.total, x: state.x })
+        };
+        let x = match (plan.guidance, &classes) {
+            (Some(Guidance { weight, null_class }), Some(classes)) => {
+                batch(plan, &Guided { net, classes, null_class, weight }, first, batch_shape, device, &mut observer)
+            }
+            _ => batch(plan, &Call { net, classes: classes.as_deref(), dropout: None }, first, batch_shape, device, &mut observer),
+        }?;
+        samples.extend(x.into_data().convert::<f32>().into_vec::<f32>().expect("the data was just converted to f32"));
+    }
+    Ok(samples)
+}
+
+fn batch<B: Backend, const D: usize>(
+    plan: &SamplePlan<'_>,
+    denoiser: &impl Denoiser<B, D>,
+    first: usize,
+    shape: [usize; D],
+    device: &B::Device,
+    observer: &mut Observer<'_, B, D>,
+) -> Result<Tensor<B, D>, SampleError> {
+    match &plan.noise {
+        Noise::Seeded(seed) => walk(plan, denoiser, &SeededNoise::new(*seed).starting_at(first as u64), shape, device, observer),
+        Noise::Recorded(noise) => walk(plan, denoiser, &noise.starting_at(first), shape, device, observer),
+    }
+}
+
+fn walk<B: Backend, const D: usize>(
+    plan: &SamplePlan<'_>,
+    denoiser: &impl Denoiser<B, D>,
+    noise: &impl NoiseSource,
+    shape: [usize; D],
+    device: &B::Device,
+    observer: &mut Observer<'_, B, D>,
+) -> Result<Tensor<B, D>, SampleError> {
+    match plan.sampler {
+        Sampler::Ddpm => sampler::ancestral(&plan.chain, denoiser, noise, shape, device, observer),
+        Sampler::Ddim(options) => sampler::ddim(&plan.chain, options, denoiser, noise, shape, device, observer),
+    }
+}

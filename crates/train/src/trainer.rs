@@ -1,0 +1,305 @@
+//! The training loop: Ho et al. (2020), Algorithm 1, and everything that a run needs around it.
+
+use std::{
+    marker::PhantomData,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+    time::Instant,
+};
+
+use burn::{module::AutodiffModule, tensor::ElementConversion};
+use sfumato_kernels::AutodiffBackend;
+use sfumato_nets::{layers::DropoutKey, params::RandomParams, pipeline::PipelineSpec};
+use sfumato_process::loss;
+use sfumato_schedule::NoiseSchedule;
+
+use crate::{
+    Metrics, RunDir, TrainConfig, TrainError, TrainState,
+    batch::{Batch, Batches},
+    checkpoint::{read_training, write_training},
+    config::ModelConfig,
+    data::Dataset,
+    learning_rate::learning_rate,
+    metrics::MetricsLog,
+    model::pipeline_spec,
+    network::{Blueprint, Call, Network},
+    optimizer::Optimizer,
+    preview,
+};
+
+/// What looks on while a run goes.
+pub trait Watch {
+    /// The run begins, or goes on, at `state`; the network has `parameters` weights.
+    fn begin(&mut self, state: &TrainState, parameters: usize);
+    /// A step is done; `loss` is that of its batch.
+    fn step(&mut self, state: &TrainState, loss: f64);
+    /// A line was written to `metrics.jsonl`.
+    fn metrics(&mut self, metrics: &Metrics);
+    /// A checkpoint was written.
+    fn checkpoint(&mut self, path: &Path);
+    /// Samples are being drawn: `done` of `total` sampler steps.
+    fn sampling(&mut self, done: usize, total: usize);
+    /// A sample grid was written.
+    fn samples(&mut self, path: &Path);
+}
+
+/// Looks away.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Watch for Silent {
+    fn begin(&mut self, _: &TrainState, _: usize) {}
+    fn step(&mut self, _: &TrainState, _: f64) {}
+    fn metrics(&mut self, _: &Metrics) {}
+    fn checkpoint(&mut self, _: &Path) {}
+    fn sampling(&mut self, _: usize, _: usize) {}
+    fn samples(&mut self, _: &Path) {}
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All steps are done.
+    Complete,
+    /// The time limit was reached.
+    TimeLimit,
+    /// It was asked to stop.
+    Stopped,
+}
+
+/// A run that has ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// How far it came.
+    pub state: TrainState,
+    /// Why it ended.
+    pub ending: Ending,
+    /// Its newest checkpoint.
+    pub checkpoint: PathBuf,
+    /// Mean loss since the last line of metrics but one, the newest there is.
+    pub last_metrics: Option<Metrics>,
+}
+
+/// A run, ready to start or to go on.
+#[derive(Debug)]
+pub struct Run<'a> {
+    /// Everything that decides it.
+    pub config: &'a TrainConfig,
+    /// Its data.
+    pub data: &'a Dataset,
+    /// Where it is written.
+    pub dir: &'a RunDir,
+    /// Goes on from the newest checkpoint instead of starting.
+    pub resume: bool,
+    /// Facts for the checkpoints: program, revision, machine.
+    pub environment: &'a serde_json::Value,
+    /// Becomes true when the run should stop after the step it is in.
+    pub stop: &'a AtomicBool,
+}
+
+impl Run<'_> {
+    /// Trains until all steps are done, the time is up or it is asked to stop; a checkpoint is written in each case.
+    ///
+    /// # Errors
+    /// [`TrainError`]; what was written before stays, and the newest complete checkpoint can be resumed from.
+    pub fn train<A: AutodiffBackend>(&self, device: &A::Device, watch: &mut dyn Watch) -> Result<Outcome, TrainError> {
+        self.config.validate()?;
+        match &self.config.model {
+            ModelConfig::Unet(spec) => self.train_network::<A, _, 4>(&spec.resolve(self.data)?, device, watch),
+            ModelConfig::Mlp(spec) => self.train_network::<A, _, 2>(&spec.resolve(self.data)?, device, watch),
+        }
+    }
+
+    fn train_network<A, P, const D: usize>(&self, blueprint: &P, device: &A::Device, watch: &mut dyn Watch) -> Result<Outcome, TrainError>
+    where
+        A: AutodiffBackend,
+        P: Blueprint<D>,
+        P::Net<A>: AutodiffModule<A, InnerModule = P::Net<A::InnerBackend>>,
+        P::Net<A::InnerBackend>: Network<A::InnerBackend, D>,
+    {
+        let config = self.config;
+        let (model, optimizer, state) = if self.resume {
+            let dir = self.dir.model();
+            let (model, optimizer) = read_training::<A, P, D>(&dir, config, blueprint, device)?;
+            (model, optimizer, TrainState::read(&dir)?)
+        } else {
+            let model: P::Net<A> = blueprint.build(&mut RandomParams::new(config.seed), device)?;
+            let optimizer = Optimizer::new(&config.optimizer, &model.valid());
+            (model, optimizer, TrainState::default())
+        };
+        watch.begin(&state, burn::module::Module::num_params(&model));
+        let schedule = config.diffusion.schedule.build()?;
+        let spec = pipeline_spec(blueprint.config(), &config.diffusion, self.data, self.environment);
+        let batches = Batches::new(self.data, config.seed, schedule.steps(), config.data.flip, spec.facts.null_class);
+        let metrics = MetricsLog::open(&self.dir.metrics_file(), state.step)?;
+        let mut session = Session::<A, P> { run: self, blueprint: PhantomData, schedule, spec, batches, metrics, window: Window::new(), device, optimizer, state };
+        session.go(model, watch)
+    }
+}
+
+/// The loss and the time since the last line of metrics.
+struct Window {
+    loss: f64,
+    steps: u64,
+    examples: u64,
+    seconds: f64,
+}
+
+impl Window {
+    fn new() -> Self {
+        Self { loss: 0.0, steps: 0, examples: 0, seconds: 0.0 }
+    }
+}
+
+/// A run in progress.
+struct Session<'a, A: AutodiffBackend, P> {
+    run: &'a Run<'a>,
+    blueprint: PhantomData<P>,
+    schedule: NoiseSchedule,
+    spec: PipelineSpec,
+    batches: Batches<'a>,
+    metrics: MetricsLog,
+    window: Window,
+    device: &'a A::Device,
+    optimizer: Optimizer<A::InnerBackend>,
+    state: TrainState,
+}
+
+impl<A: AutodiffBackend, P> Session<'_, A, P> {
+    fn go<const D: usize>(&mut self, mut model: P::Net<A>, watch: &mut dyn Watch) -> Result<Outcome, TrainError>
+    where
+        P: Blueprint<D>,
+        P::Net<A>: AutodiffModule<A, InnerModule = P::Net<A::InnerBackend>>,
+    {
+        let config = self.run.config;
+        let limit = if config.training.max_minutes > 0.0 { config.training.max_minutes * 60.0 } else { f64::INFINITY };
+        let began = self.state.seconds;
+        let mut last_metrics = None;
+        let ending = loop {
+            if self.state.step >= config.training.steps {
+                break Ending::Complete;
+            }
+            if self.run.stop.load(Ordering::SeqCst) {
+                break Ending::Stopped;
+            }
+            if self.state.seconds - began >= limit {
+                break Ending::TimeLimit;
+            }
+            let start = Instant::now();
+            let (next, loss, grad_norm) = self.step(model)?;
+            model = next;
+            self.count(start.elapsed().as_secs_f64(), loss);
+            watch.step(&self.state, loss);
+            let step = self.state.step;
+            if step.is_multiple_of(config.training.log_every) || step == config.training.steps {
+                let metrics = self.log(grad_norm)?;
+                watch.metrics(&metrics);
+                last_metrics = Some(metrics);
+            }
+            let last = step == config.training.steps;
+            if !last && step.is_multiple_of(config.training.checkpoint_every) {
+                watch.checkpoint(&self.checkpoint(&model)?);
+            }
+            if !last && config.samples.every > 0 && step.is_multiple_of(config.samples.every) {
+                self.preview(&model, watch)?;
+            }
+        };
+        if self.window.steps > 0 && ending != Ending::Complete {
+            // The line that a resumed run writes for its first steps then counts from here.
+            self.window = Window::new();
+        }
+        let checkpoint = self.checkpoint(&model)?;
+        watch.checkpoint(&checkpoint);
+        if ending != Ending::Stopped {
+            self.preview(&model, watch)?;
+        }
+        Ok(Outcome { state: self.state, ending, checkpoint, last_metrics })
+    }
+
+    /// One step of Algorithm 1: the model after it, the loss and the gradient's norm.
+    fn step<const D: usize>(&mut self, model: P::Net<A>) -> Result<(P::Net<A>, f64, f64), TrainError>
+    where
+        P: Blueprint<D>,
+        P::Net<A>: AutodiffModule<A, InnerModule = P::Net<A::InnerBackend>>,
+    {
+        let config = self.run.config;
+        let step = self.state.step + 1;
+        let batch: Batch<A, D> = self.batches.get(self.state.examples, config.training.batch_size, self.device);
+        let call = Call { net: &model, classes: batch.classes.as_deref(), dropout: Some(DropoutKey::new(config.seed, step)) };
+        let loss = loss::simple(&self.schedule, config.diffusion.parameterization, &call, batch.x_0, &batch.t, batch.epsilon).mean();
+        let value: f64 = loss.clone().into_scalar().elem();
+        let mut grads = loss.backward();
+        let rate = learning_rate(&config.optimizer, step, config.training.steps);
+        let (model, norm) = self.optimizer.step::<A, _>(model, &mut grads, step, rate);
+        if !(value.is_finite() && norm.grad_norm.is_finite()) {
+            return Err(TrainError::Diverged { step, loss: value, grad_norm: norm.grad_norm, learning_rate: rate });
+        }
+        Ok((model, value, norm.grad_norm))
+    }
+
+    fn count(&mut self, seconds: f64, loss: f64) {
+        let examples = self.run.config.training.batch_size as u64;
+        self.state.step += 1;
+        self.state.examples += examples;
+        self.state.seconds += seconds;
+        self.window.loss += loss;
+        self.window.steps += 1;
+        self.window.examples += examples;
+        self.window.seconds += seconds;
+    }
+
+    fn log(&mut self, grad_norm: f64) -> Result<Metrics, TrainError> {
+        let window = std::mem::replace(&mut self.window, Window::new());
+        let config = self.run.config;
+        let metrics = Metrics {
+            step: self.state.step,
+            examples: self.state.examples,
+            loss: window.loss / window.steps as f64,
+            grad_norm,
+            learning_rate: learning_rate(&config.optimizer, self.state.step, config.training.steps),
+            images_per_second: window.examples as f64 / window.seconds,
+            seconds: self.state.seconds,
+        };
+        self.metrics.write(&metrics)?;
+        Ok(metrics)
+    }
+
+    fn checkpoint<const D: usize>(&self, model: &P::Net<A>) -> Result<PathBuf, TrainError>
+    where
+        P: Blueprint<D>,
+        P::Net<A>: AutodiffModule<A, InnerModule = P::Net<A::InnerBackend>>,
+    {
+        let config = self.run.config;
+        let raw = model.valid();
+        self.run.dir.add_checkpoint(self.state.step, config.training.keep_checkpoints, |dir| {
+            let averaged = self.optimizer.averaged(raw.clone());
+            self.spec.write(dir, &averaged)?;
+            write_training(dir, config, &self.state, &raw, &self.optimizer)
+        })
+    }
+
+    fn preview<const D: usize>(&self, model: &P::Net<A>, watch: &mut dyn Watch) -> Result<(), TrainError>
+    where
+        P: Blueprint<D>,
+        P::Net<A>: AutodiffModule<A, InnerModule = P::Net<A::InnerBackend>>,
+    {
+        let config = self.run.config;
+        let plan = preview::plan(config, &self.spec)?;
+        let net = self.optimizer.averaged(model.valid());
+        let stop = self.run.stop;
+        let mut observe = |progress: crate::sampling::Progress<'_, A::InnerBackend, D>| {
+            watch.sampling(progress.done, progress.total);
+            if stop.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let samples = match crate::sampling::draw(&net, &plan, self.run.data.shape(), self.device, &mut observe) {
+            Ok(samples) => samples,
+            // Asked to stop meanwhile: the picture can wait.
+            Err(sfumato_process::sampler::SampleError::Stopped { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let path = preview::write(&self.run.dir.samples(), self.state.step, &samples, self.run.data)?;
+        watch.samples(&path);
+        Ok(())
+    }
+}

@@ -1,0 +1,86 @@
+//! Cargo, called on this workspace.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
+
+/// The root of the workspace.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace")
+}
+
+/// The cargo that runs this program, on this workspace's manifest whatever the current folder is.
+pub(crate) fn cargo(subcommand: &str) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.arg(subcommand).arg("--manifest-path").arg(root().join("Cargo.toml"));
+    command
+}
+
+/// Builds one binary in release mode and returns its path as cargo reports it, which is right for every setting of the
+/// target folder, target triple or configuration file. `None` if the build failed (cargo has said why).
+pub(crate) fn build(package: &str, binary: &str, features: &[String]) -> anyhow::Result<Option<PathBuf>> {
+    let mut command = cargo("build");
+    command.args(["--release", "--package", package, "--bin", binary, "--message-format", "json-render-diagnostics"]);
+    if !features.is_empty() {
+        command.args(["--features", &features.join(",")]);
+    }
+    // Messages for programs come on standard output, those for people stay on standard error.
+    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
+    let mut executable = None;
+    for line in BufReader::new(child.stdout.take().expect("standard output is piped")).lines() {
+        let line = line.context("cannot read cargo's messages")?;
+        if line.contains(r#""reason":"compiler-artifact""#) && line.contains(&format!(r#""name":"{binary}""#)) {
+            executable = json_string(&line, "executable").or(executable);
+        }
+    }
+    if !child.wait().context("cannot wait for cargo")?.success() {
+        return Ok(None);
+    }
+    match executable {
+        Some(path) => Ok(Some(path.into())),
+        None => bail!("cargo built {package} without reporting where the program `{binary}` is"),
+    }
+}
+
+/// The value of a string member of a one-line JSON object, by its name. Enough for cargo's messages, where the name
+/// stands once; a full parser would be the largest part of this program.
+fn json_string(line: &str, name: &str) -> Option<String> {
+    let (_, rest) = line.split_once(&format!(r#""{name}":""#))?;
+    let mut value = String::new();
+    let mut characters = rest.chars();
+    loop {
+        match characters.next()? {
+            '"' => return Some(value),
+            '\\' => match characters.next()? {
+                'n' => value.push('\n'),
+                't' => value.push('\t'),
+                'u' => {
+                    let code: String = characters.by_ref().take(4).collect();
+                    value.push(char::from_u32(u32::from_str_radix(&code, 16).ok()?)?);
+                }
+                character => value.push(character),
+            },
+            character => value.push(character),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_is_read_out_of_cargos_message() {
+        let line = r#"{"reason":"compiler-artifact","target":{"name":"sfumato"},"executable":"C:\\t \"x\"\\sfumato\u002eexe","fresh":true}"#;
+        assert_eq!(json_string(line, "executable").unwrap(), r#"C:\t "x"\sfumato.exe"#);
+        assert_eq!(json_string(r#"{"executable":null}"#, "executable"), None);
+        assert_eq!(json_string(r#"{"executable":"cut of"#, "executable"), None);
+    }
+
+    #[test]
+    fn the_root_holds_the_workspace() {
+        assert!(root().join("xtask/Cargo.toml").is_file());
+    }
+}

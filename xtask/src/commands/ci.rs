@@ -1,0 +1,173 @@
+//! `cargo xtask ci`: everything that has to pass, cheapest first.
+
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use super::tree::check_tree;
+use super::{Usage, option_value, test};
+use crate::cargo::cargo;
+
+struct Step {
+    name: &'static str,
+    about: &'static str,
+    run: fn() -> anyhow::Result<()>,
+}
+
+const STEPS: [Step; 6] = [
+    Step { name: "fmt", about: "the code is formatted", run: fmt },
+    Step { name: "tree", about: "the dependency tree is as decided", run: check_tree },
+    Step { name: "clippy", about: "no warning in any target", run: clippy },
+    Step { name: "doc", about: "the documentation builds, every link leads somewhere", run: doc },
+    Step { name: "test", about: "all tests and documentation examples pass", run: tests },
+    Step { name: "features", about: "the program builds with no, one and several backends", run: features },
+];
+
+pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
+    let selection = Selection::of(arguments)?;
+    if selection.list {
+        STEPS.iter().for_each(|step| println!("{:<10}{}", step.name, step.about));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut summary = Vec::new();
+    for step in STEPS.iter().filter(|step| selection.has(step.name)) {
+        println!("== {}: {}", step.name, step.about);
+        let start = Instant::now();
+        let result = (step.run)();
+        let time = seconds(start.elapsed());
+        match &result {
+            Ok(()) => println!("== {}: passed in {time}\n", step.name),
+            Err(error) => println!("== {}: FAILED after {time}: {error:#}\n", step.name),
+        }
+        summary.push((step.name, result.is_ok(), time));
+    }
+    for (name, passed, time) in &summary {
+        println!("{:<10}{:<8}{time:>12}", name, if *passed { "passed" } else { "FAILED" });
+    }
+    let passed = summary.iter().all(|(_, passed, _)| *passed);
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Which steps to run.
+#[derive(Debug, Default)]
+struct Selection {
+    only: Vec<String>,
+    skip: Vec<String>,
+    list: bool,
+}
+
+impl Selection {
+    fn of(arguments: &[String]) -> anyhow::Result<Selection> {
+        let mut selection = Selection::default();
+        let mut rest = arguments.iter().cloned();
+        while let Some(argument) = rest.next() {
+            if let Some(step) = option_value(&argument, "--only", &mut rest)? {
+                selection.only.push(known(step)?);
+            } else if let Some(step) = option_value(&argument, "--skip", &mut rest)? {
+                selection.skip.push(known(step)?);
+            } else if argument == "--list" {
+                selection.list = true;
+            } else {
+                return Err(
+                    Usage(format!("unexpected argument `{argument}`, expected --only, --skip or --list")).into()
+                );
+            }
+        }
+        Ok(selection)
+    }
+
+    fn has(&self, step: &str) -> bool {
+        let listed = |steps: &[String]| steps.iter().any(|name| name == step);
+        (self.only.is_empty() || listed(&self.only)) && !listed(&self.skip)
+    }
+}
+
+fn known(step: String) -> anyhow::Result<String> {
+    if STEPS.iter().any(|known| known.name == step) {
+        return Ok(step);
+    }
+    let names = STEPS.map(|step| step.name).join(", ");
+    Err(Usage(format!("unknown step `{step}`, expected one of: {names}")).into())
+}
+
+fn fmt() -> anyhow::Result<()> {
+    pass(cargo("fmt").args(["--all", "--", "--check"]))
+}
+
+fn clippy() -> anyhow::Result<()> {
+    pass(cargo("clippy").args(["--release", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+fn doc() -> anyhow::Result<()> {
+    // Broken links are warnings of rustdoc.
+    pass(cargo("doc").args(["--release", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn tests() -> anyhow::Result<()> {
+    pass(&mut test::command(&[]))
+}
+
+/// Backends that are only type-checked here: their kernels are compiled at run time, by a driver that need not be there.
+fn features() -> anyhow::Result<()> {
+    for features in ["", "flex", "ndarray", "flex,ndarray", "cuda", "vulkan"] {
+        let mut command = cargo("check");
+        command.args(["--release", "--package", "sfumato-cli", "--no-default-features", "--features", features]);
+        pass(&mut command)?;
+    }
+    Ok(())
+}
+
+/// Shows a command, runs it, and fails if it does.
+fn pass(command: &mut Command) -> anyhow::Result<()> {
+    // Without the manifest's path, which is for running it in another folder.
+    let words: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let shown = [&words[..1], &words[3..]].concat().join(" ");
+    println!("-- cargo {shown}");
+    let status = command.status().context("cannot run cargo")?;
+    if !status.success() {
+        bail!("cargo {shown}: {status}");
+    }
+    Ok(())
+}
+
+fn seconds(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    if seconds < 60.0 {
+        format!("{seconds:.1} s")
+    } else {
+        format!("{} min {:02} s", time.as_secs() / 60, time.as_secs() % 60)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selected(arguments: &[&str]) -> anyhow::Result<Vec<&'static str>> {
+        let selection = Selection::of(&arguments.iter().map(|a| (*a).to_owned()).collect::<Vec<_>>())?;
+        Ok(STEPS.iter().map(|step| step.name).filter(|name| selection.has(name)).collect())
+    }
+
+    #[test]
+    fn steps_are_chosen_and_left_out() {
+        assert_eq!(selected(&[]).unwrap().len(), STEPS.len());
+        assert_eq!(selected(&["--only", "fmt", "--only=doc"]).unwrap(), ["fmt", "doc"]);
+        assert_eq!(selected(&["--skip", "test"]).unwrap(), ["fmt", "tree", "clippy", "doc", "features"]);
+        assert!(selected(&["--only", "fmt", "--skip", "fmt"]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn unknown_steps_and_arguments_are_usage_errors() {
+        for arguments in [&["--only", "tests"][..], &["fmt"], &["--skip"]] {
+            assert!(selected(arguments).unwrap_err().is::<Usage>());
+        }
+        assert!(selected(&["--only", "tests"]).unwrap_err().to_string().contains("clippy, doc, test"));
+    }
+
+    #[test]
+    fn times_are_readable() {
+        assert_eq!(seconds(Duration::from_millis(12_345)), "12.3 s");
+        assert_eq!(seconds(Duration::from_secs(184)), "3 min 04 s");
+    }
+}

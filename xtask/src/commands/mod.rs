@@ -1,0 +1,32 @@
+//! One file a command.
+
+pub(crate) mod ci;
+pub(crate) mod dataset;
+pub(crate) mod program;
+pub(crate) mod test;
+mod tree;
+
+/// Arguments that make no sense: exit code 2.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// The value of an option: the rest of `--name=value`, or the next argument.
+pub(crate) fn option_value(
+    argument: &str,
+    name: &str,
+    rest: &mut impl Iterator<Item = String>,
+) -> anyhow::Result<Option<String>> {
+    if argument == name {
+        let missing = || Usage(format!("{name} needs a value"));
+        return Ok(Some(rest.next().ok_or_else(missing)?));
+    }
+    Ok(argument.strip_prefix(name).and_then(|rest| rest.strip_prefix('=')).map(str::to_owned))
+}

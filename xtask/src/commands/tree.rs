@@ -1,0 +1,82 @@
+//! What may stand in the dependency tree: a step of `cargo xtask ci`.
+
+use anyhow::{Context, bail, ensure};
+
+use crate::cargo::cargo;
+
+/// Packages whose build scripts download compilers or toolkits of hundreds of megabytes.
+const DOWNLOADERS: [&str; 7] =
+    ["burn-cpu", "cubecl-cpu", "tracel-llvm", "tracel-mlir", "tracel-tblgen", "burn-tch", "torch-sys"];
+
+/// Features of Burn that bring them in, or that pull in code which nothing here uses.
+const FEATURES: [&str; 2] = ["cpu", "distributed"];
+
+/// Fails if `sfumato-schedule` depends on Burn, or if anything with every feature on depends on a downloader.
+pub(super) fn check_tree() -> anyhow::Result<()> {
+    let schedule = tree(&["--package", "sfumato-schedule", "--edges", "normal,build"])?;
+    let burn = offenders(&schedule, |line| line.starts_with("burn"));
+    ensure!(burn.is_empty(), "sfumato-schedule depends on {}", burn.join(", "));
+    let all = tree(&["--workspace", "--all-features"])?;
+    let forbidden = offenders(&all, is_forbidden);
+    ensure!(forbidden.is_empty(), "the workspace depends on {}", forbidden.join(", "));
+    println!("-- {} lines of cargo tree checked", schedule.lines().count() + all.lines().count());
+    Ok(())
+}
+
+/// Whether a line `PACKAGE vVERSION|FEATURE,FEATURE` must not be there.
+fn is_forbidden(line: &str) -> bool {
+    let (package, features) = line.split_once('|').unwrap_or((line, ""));
+    let features = features.trim_end_matches(" (*)");
+    DOWNLOADERS.iter().any(|name| package.starts_with(name))
+        || (package.starts_with("burn") && features.split(',').any(|feature| FEATURES.contains(&feature)))
+}
+
+/// The lines that `is_one` holds for, each once, without the mark of a repetition.
+fn offenders(tree: &str, is_one: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut lines: Vec<String> =
+        tree.lines().filter(|line| is_one(line)).map(|line| line.trim_end_matches(" (*)").to_owned()).collect();
+    lines.sort();
+    lines.dedup();
+    lines
+}
+
+/// Every package of the tree with the features it is built with. (Cargo's own listing of features, `--edges features`,
+/// leaves out those that are turned on by a feature of ours.)
+fn tree(arguments: &[&str]) -> anyhow::Result<String> {
+    let output = cargo("tree")
+        .args(arguments)
+        .args(["--prefix", "none", "--format", "{p}|{f}"])
+        .output()
+        .context("cannot run cargo tree")?;
+    if !output.status.success() {
+        bail!("cargo tree {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+    }
+    String::from_utf8(output.stdout).context("cargo tree printed something that is not text")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offending_lines_are_found_once_and_innocent_ones_pass() {
+        let tree = "sfumato-train v0.1.0|\nburn v0.21.0|std,autodiff\nburn-core v0.21.0|cpu,std\n\
+                    tracel-llvm-bundler v20.1.4-7|\nburn-core v0.21.0|cpu,std (*)\nburn v0.21.0|std,distributed (*)\n\
+                    num_cpus v1.0|\ncpufeatures v0.2.17|\ncubecl-cpu v0.10.0|default\nserde v1.0|cpu\ntracel-ash v0.38|\n";
+        let expected = [
+            "burn v0.21.0|std,distributed",
+            "burn-core v0.21.0|cpu,std",
+            "cubecl-cpu v0.10.0|default",
+            "tracel-llvm-bundler v20.1.4-7|",
+        ];
+        assert_eq!(offenders(tree, is_forbidden), expected);
+    }
+
+    #[test]
+    fn the_listing_names_the_features_that_ours_turn_on() {
+        let all = tree(&["--workspace", "--all-features"]).unwrap();
+        let burn = all.lines().find(|line| line.starts_with("burn v")).unwrap();
+        let (_, features) = burn.split_once('|').unwrap();
+        assert!(features.split(',').any(|feature| feature == "cuda"), "{burn}");
+    }
+}

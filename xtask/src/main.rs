@@ -1,0 +1,69 @@
+//! `cargo xtask`: the one entrance for people who work with this repository.
+//!
+//! A thin layer over cargo and the program: it picks features, builds, and runs. It depends on nothing heavy, so that it
+//! is there within seconds of a fresh clone. One file a command in `commands`.
+
+mod cargo;
+mod commands;
+mod process;
+
+use std::process::ExitCode;
+
+use commands::{ci, dataset, program, test};
+
+/// Wrong use, as opposed to a failed run.
+pub(crate) const USAGE: u8 = 2;
+
+const HELP: &str = "\
+Sfumato's workbench
+
+Usage: cargo xtask COMMAND [ARGUMENTS]
+
+Run the program (built in release mode; every further argument goes to it, so try `cargo xtask train --help`):
+  train      train a model; without arguments, the default preset on the embedded images
+  sample     draw pictures from a trained model
+  eval       measure a model
+  schedule   show, plot or compare noise schedules
+  info       describe a model directory
+             --backend flex|ndarray|cuda|wgpu|vulkan|metal|rocm also compiles that backend in
+
+Work on the code:
+  test       all tests: cargo xtask test [FILTER...] [-p CRATE] [-- TEST OPTIONS]
+  ci         everything that has to pass: cargo xtask ci [--only STEP] [--skip STEP] [--list]
+  dataset    make the embedded data: cargo xtask dataset fashion-mnist-mini [--from DIR] [--check]
+
+  help       this page
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = match std::env::args_os().skip(1).map(|a| a.into_string()).collect() {
+        Ok(arguments) => arguments,
+        Err(argument) => {
+            eprintln!("error: the argument {} is not valid Unicode", argument.display());
+            return ExitCode::from(USAGE);
+        }
+    };
+    let (command, rest) = match arguments.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("help", &[][..]),
+    };
+    let result = match command {
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+        "test" => test::run(rest),
+        "ci" => ci::run(rest),
+        "dataset" => dataset::run(rest),
+        command if program::COMMANDS.contains(&command) => program::run(command, rest),
+        unknown => {
+            eprintln!("error: unknown command `{unknown}`\n\n{HELP}");
+            return ExitCode::from(USAGE);
+        }
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        // Commands say by the error's type whether it was the arguments.
+        ExitCode::from(if error.is::<commands::Usage>() { USAGE } else { 1 })
+    })
+}
