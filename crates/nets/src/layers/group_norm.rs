@@ -1,0 +1,71 @@
+//! Group normalisation: Wu & He (2018), arXiv:1803.08494.
+
+use burn::{
+    module::{Module, Param},
+    tensor::Tensor,
+};
+use sfumato_kernels::{self as kernels, Backend, NormActivation};
+
+use super::Activation;
+use crate::params::{Builder, Init};
+
+/// Normalises each group of channels of each example to mean 0 and variance 1, then scales and shifts each channel.
+#[derive(Module, Debug)]
+pub struct GroupNorm<B: Backend> {
+    /// Scale, `[channels]`.
+    pub weight: Param<Tensor<B, 1>>,
+    /// Shift, `[channels]`.
+    pub bias: Param<Tensor<B, 1>>,
+    groups: usize,
+    epsilon: f64,
+}
+
+impl<B: Backend> GroupNorm<B> {
+    /// Norm over `groups` groups of `channels` channels; `epsilon` is added to the variance.
+    pub fn new(b: &mut Builder<B>, groups: usize, channels: usize, epsilon: f64) -> Self {
+        let weight = b.param("weight", [channels], Init::Ones);
+        Self { weight, bias: b.param("bias", [channels], Init::Zeros), groups, epsilon }
+    }
+
+    /// Normalises.
+    ///
+    /// # Shapes
+    /// - `x`, output: `[batch, channels, height, width]`
+    pub fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        kernels::group_norm(x, self.weight.val(), self.bias.val(), self.groups, self.epsilon, NormActivation::None)
+    }
+
+    /// Normalises and applies `activation`, in one operation where it is SiLU.
+    ///
+    /// # Shapes
+    /// - `x`, output: `[batch, channels, height, width]`
+    pub fn forward_activated(&self, x: Tensor<B, 4>, activation: Activation) -> Tensor<B, 4> {
+        let (fused, rest) = split(activation);
+        let x = kernels::group_norm(x, self.weight.val(), self.bias.val(), self.groups, self.epsilon, fused);
+        rest(x)
+    }
+
+    /// `activation(norm(x) · (1 + scale) + shift)`: conditioning on time by scale and shift.
+    ///
+    /// # Shapes
+    /// - `x`, output: `[batch, channels, height, width]`
+    /// - `scale`, `shift`: `[batch, channels]`
+    pub fn forward_scale_shift(
+        &self,
+        x: Tensor<B, 4>,
+        scale: Tensor<B, 2>,
+        shift: Tensor<B, 2>,
+        activation: Activation,
+    ) -> Tensor<B, 4> {
+        let (fused, rest) = split(activation);
+        let (weight, bias) = (self.weight.val(), self.bias.val());
+        rest(kernels::group_norm_scale_shift(x, weight, bias, scale, shift, self.groups, self.epsilon, fused))
+    }
+}
+
+/// The part of an activation that the kernel does, and what is left to do.
+fn split<B: Backend>(activation: Activation) -> (NormActivation, impl Fn(Tensor<B, 4>) -> Tensor<B, 4>) {
+    let fused = activation == Activation::Silu;
+    let kernel = if fused { NormActivation::Silu } else { NormActivation::None };
+    (kernel, move |x| if fused { x } else { activation.forward(x) })
+}

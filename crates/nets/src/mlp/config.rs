@@ -1,0 +1,109 @@
+//! Configuration of the multilayer perceptron.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::ConfigError;
+
+/// Largest of any size here; far above use, low enough that products cannot overflow.
+const MAX_SIZE: usize = 1 << 16;
+
+/// Everything that decides the structure of an [`Mlp`](super::Mlp).
+///
+/// The defaults learn the usual two-dimensional toys (swiss roll, moons, checkerboard) in well under a minute on a CPU.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MlpConfig {
+    /// Numbers in an example.
+    pub data_dim: usize,
+    /// Width of all hidden layers.
+    pub hidden_dim: usize,
+    /// Residual blocks, of two linear layers each.
+    pub num_blocks: usize,
+    /// Sines and cosines that the time is presented as.
+    pub time_features: usize,
+}
+
+impl Default for MlpConfig {
+    fn default() -> Self {
+        Self { data_dim: 2, hidden_dim: 128, num_blocks: 3, time_features: 64 }
+    }
+}
+
+impl MlpConfig {
+    /// The `_class_name` in `config.json`.
+    pub const CLASS_NAME: &str = "SfumatoMLP";
+
+    /// Checks all sizes.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] with the first key that is out of range.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let Self { data_dim, hidden_dim, num_blocks, time_features } = *self;
+        for (key, value, range) in [
+            ("data_dim", data_dim, 1..=MAX_SIZE),
+            ("hidden_dim", hidden_dim, 1..=MAX_SIZE),
+            ("num_blocks", num_blocks, 0..=256),
+            ("time_features", time_features, 2..=MAX_SIZE),
+        ] {
+            if !range.contains(&value) {
+                let expected = format!("{} to {}", range.start(), range.end());
+                return Err(ConfigError::Value { key, value: value.to_string(), expected });
+            }
+        }
+        Ok(())
+    }
+
+    /// Number of parameters.
+    pub fn num_params(&self) -> u64 {
+        let [data, hidden, blocks, features] =
+            [self.data_dim, self.hidden_dim, self.num_blocks, self.time_features].map(|n| n as u64);
+        let linear = |before: u64, after: u64| before * after + after;
+        let time = linear(features, hidden) + linear(hidden, hidden);
+        linear(data, hidden) + time + blocks * 3 * linear(hidden, hidden) + linear(hidden, data)
+    }
+
+    /// Reads `config.json`; returns the names of unknown keys with the configuration.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if a value is malformed or out of range.
+    pub fn from_json(value: &Value) -> Result<(Self, Vec<String>), ConfigError> {
+        let Some(map) = value.as_object() else {
+            return Err(ConfigError::NotAnObject { found: value.to_string() });
+        };
+        let mut config = Self::default();
+        let mut unknown = Vec::new();
+        for (key, value) in map {
+            let (key, field) = match key.as_str() {
+                "data_dim" => ("data_dim", &mut config.data_dim),
+                "hidden_dim" => ("hidden_dim", &mut config.hidden_dim),
+                "num_blocks" => ("num_blocks", &mut config.num_blocks),
+                "time_features" => ("time_features", &mut config.time_features),
+                private if private.starts_with('_') => continue,
+                _ => {
+                    unknown.push(key.clone());
+                    continue;
+                }
+            };
+            let number = value.as_u64().and_then(|number| usize::try_from(number).ok());
+            *field = number.ok_or_else(|| ConfigError::Value {
+                key,
+                value: value.to_string(),
+                expected: "a non-negative integer".into(),
+            })?;
+        }
+        config.validate()?;
+        Ok((config, unknown))
+    }
+
+    /// The `config.json`: every key, sorted, with `_class_name`.
+    pub fn to_json(&self) -> Map<String, Value> {
+        let mut map = Map::new();
+        map.insert("_class_name".into(), Self::CLASS_NAME.into());
+        map.insert("data_dim".into(), self.data_dim.into());
+        map.insert("hidden_dim".into(), self.hidden_dim.into());
+        map.insert("num_blocks".into(), self.num_blocks.into());
+        map.insert("time_features".into(), self.time_features.into());
+        map
+    }
+}

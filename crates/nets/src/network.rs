@@ -1,0 +1,118 @@
+//! Networks as denoisers: with the classes and the dropout of one call, and with guidance.
+
+use burn::{module::Module, tensor::Tensor};
+use sfumato_kernels::Backend;
+use sfumato_process::Denoiser;
+
+use crate::{layers::DropoutKey, mlp::Mlp, unet::UNet2D};
+
+/// A network that predicts for data of rank `D`.
+pub trait Network<B: Backend, const D: usize>: Module<B> {
+    /// The raw prediction for `x_t` `[batch, …]` at steps `t` in `1..=T`, with a class for each example if the network is
+    /// class-conditional, and the address of the dropout masks while training.
+    ///
+    /// # Panics
+    /// If the inputs do not fit the network; its `check` says so without a panic.
+    fn forward_at(
+        &self,
+        x_t: Tensor<B, D>,
+        t: &[usize],
+        classes: Option<&[usize]>,
+        dropout: Option<DropoutKey>,
+    ) -> Tensor<B, D>;
+}
+
+impl<B: Backend> Network<B, 4> for UNet2D<B> {
+    fn forward_at(
+        &self,
+        x_t: Tensor<B, 4>,
+        t: &[usize],
+        classes: Option<&[usize]>,
+        dropout: Option<DropoutKey>,
+    ) -> Tensor<B, 4> {
+        self.forward(x_t, &timesteps_0(t), classes, dropout)
+    }
+}
+
+/// The MLP has neither classes nor dropout, and pays no attention to them.
+impl<B: Backend> Network<B, 2> for Mlp<B> {
+    fn forward_at(&self, x_t: Tensor<B, 2>, t: &[usize], _: Option<&[usize]>, _: Option<DropoutKey>) -> Tensor<B, 2> {
+        self.forward(x_t, &timesteps_0(t))
+    }
+}
+
+/// Unconditional networks; class-conditional ones are denoisers together with labels: [`Call`].
+impl<B: Backend> Denoiser<B, 4> for UNet2D<B> {
+    fn predict(&self, x_t: Tensor<B, 4>, t: &[usize]) -> Tensor<B, 4> {
+        self.forward_at(x_t, t, None, None)
+    }
+}
+
+impl<B: Backend> Denoiser<B, 2> for Mlp<B> {
+    fn predict(&self, x_t: Tensor<B, 2>, t: &[usize]) -> Tensor<B, 2> {
+        self.forward_at(x_t, t, None, None)
+    }
+}
+
+/// The timesteps of diffusers, which count from 0, for steps `1..=T`. The one place where the two meet.
+fn timesteps_0(steps: &[usize]) -> Vec<f32> {
+    steps.iter().map(|&t| t as f32 - 1.0).collect()
+}
+
+/// A network with the classes and the dropout of one batch.
+///
+/// Panics in `predict` if they do not fit.
+#[derive(Clone, Debug)]
+pub struct Call<'a, N> {
+    /// The network.
+    pub net: &'a N,
+    /// One label for each example, for a class-conditional network.
+    pub classes: Option<&'a [usize]>,
+    /// Address of the dropout masks, while training.
+    pub dropout: Option<DropoutKey>,
+}
+
+impl<B: Backend, const D: usize, N: Network<B, D>> Denoiser<B, D> for Call<'_, N> {
+    fn predict(&self, x_t: Tensor<B, D>, t: &[usize]) -> Tensor<B, D> {
+        self.net.forward_at(x_t, t, self.classes, self.dropout)
+    }
+}
+
+/// Classifier-free guidance: Ho & Salimans (2022), arXiv:2207.12598, Eq. 6.
+///
+/// # Formula
+/// `f(x_t, ∅) + weight · (f(x_t, c) - f(x_t, ∅))`: weight 0 ignores the class, 1 is the conditional network, more exaggerates
+/// the class. (The paper's `w` is `weight - 1`.) The formula is linear, so it holds alike for predictions of the noise, of the data
+/// and of v.
+///
+/// Both predictions run as one batch of twice the size; weights 0 and 1 need only one of them.
+#[derive(Clone, Debug)]
+pub struct Guided<'a, N> {
+    /// The class-conditional network.
+    pub net: &'a N,
+    /// One label for each example.
+    pub classes: &'a [usize],
+    /// The label that stands for "no class", which the network saw in training in place of dropped labels.
+    pub null_class: usize,
+    /// Strength of the guidance.
+    pub weight: f64,
+}
+
+impl<B: Backend, const D: usize, N: Network<B, D>> Denoiser<B, D> for Guided<'_, N> {
+    fn predict(&self, x_t: Tensor<B, D>, t: &[usize]) -> Tensor<B, D> {
+        let nothing = vec![self.null_class; self.classes.len()];
+        if self.weight == 0.0 {
+            return self.net.forward_at(x_t, t, Some(&nothing), None);
+        }
+        if self.weight == 1.0 {
+            return self.net.forward_at(x_t, t, Some(self.classes), None);
+        }
+        let batch = x_t.dims()[0];
+        let twice = Tensor::cat(vec![x_t.clone(), x_t], 0);
+        let (classes, steps) = ([self.classes, &nothing].concat(), [t, t].concat());
+        let both = self.net.forward_at(twice, &steps, Some(&classes), None);
+        let conditional = both.clone().narrow(0, 0, batch);
+        let unconditional = both.narrow(0, batch, batch);
+        unconditional.clone() + (conditional - unconditional) * self.weight
+    }
+}

@@ -1,0 +1,86 @@
+//! Writing a pipeline directory.
+
+use std::{fs, path::Path};
+
+use burn::{module::Module, tensor::backend::Backend};
+use serde_json::json;
+
+use super::{AnyConfig, Facts, PipelineError, Scheduler, facts, json};
+use crate::{
+    params::write_parameters,
+    tensor_file::{NamedTensor, TensorFileError, write_tensors},
+};
+
+/// Name of the weights file in `unet/`.
+pub const WEIGHTS_FILE: &str = "diffusion_pytorch_model.safetensors";
+
+/// The version of diffusers whose format is written.
+pub(super) const DIFFUSERS_VERSION: &str = "0.35.2";
+
+/// Everything about a model but its weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PipelineSpec {
+    /// Structure of the network.
+    pub config: AnyConfig,
+    /// The process it is for.
+    pub scheduler: Scheduler,
+    /// What diffusers has no key for.
+    pub facts: Facts,
+}
+
+impl PipelineSpec {
+    /// Writes a pipeline directory with the parameters of `net` as weights.
+    ///
+    /// Every file appears whole or not at all, `model_index.json` last: a directory that has one is complete. Missing
+    /// directories are made; other files in `dir` stay.
+    ///
+    /// # Errors
+    /// [`PipelineError`] that names the file that cannot be written, or the schedule that cannot be built.
+    pub fn write<B: Backend, M: Module<B>>(&self, dir: &Path, net: &M) -> Result<(), PipelineError> {
+        self.write_with(dir, |path| write_parameters(net, path))
+    }
+
+    /// As [`PipelineSpec::write`], with weights from host memory.
+    ///
+    /// # Errors
+    /// As [`PipelineSpec::write`].
+    pub fn write_tensors(&self, dir: &Path, weights: &[NamedTensor]) -> Result<(), PipelineError> {
+        self.write_with(dir, |path| write_tensors(path, &[("format", "pt")], weights))
+    }
+
+    fn write_with(
+        &self,
+        dir: &Path,
+        weights: impl FnOnce(&Path) -> Result<(), TensorFileError>,
+    ) -> Result<(), PipelineError> {
+        let (model, scheduler) = (dir.join("unet"), dir.join("scheduler"));
+        for path in [&model, &scheduler] {
+            fs::create_dir_all(path).map_err(|source| PipelineError::Io {
+                path: path.clone(),
+                action: "create",
+                source,
+            })?;
+        }
+        weights(&model.join(WEIGHTS_FILE))?;
+
+        let mut config = self.config.to_json();
+        config.insert("_diffusers_version".into(), DIFFUSERS_VERSION.into());
+        if let Some(facts) = self.facts.to_json() {
+            config.insert(facts::KEY.into(), facts);
+        }
+        json::write(&model.join("config.json"), config)?;
+
+        let path = scheduler.join("scheduler_config.json");
+        let map = self.scheduler.to_json().map_err(|source| PipelineError::Schedule { path: path.clone(), source })?;
+        json::write(&path, map)?;
+
+        let index = json!({
+            "_class_name": "DDPMPipeline",
+            "_diffusers_version": DIFFUSERS_VERSION,
+            "scheduler": ["diffusers", self.scheduler.class_name],
+            "unet": [self.config.library(), self.config.class_name()],
+        });
+        let index = index.as_object().cloned().unwrap_or_default();
+        json::write(&dir.join("model_index.json"), index)
+    }
+}

@@ -1,0 +1,22 @@
+//! Safetensors files: read with bounded memory and no trust, written deterministically.
+//!
+//! A file is an eight-byte header length, a JSON header that gives each tensor's type, shape and place, and the raw
+//! little-endian data. Everything that the header claims is checked against the file's real length before memory is
+//! asked for, and tensors are read one at a time.
+
+mod atomic;
+mod dtype;
+mod error;
+mod header;
+mod reader;
+mod shards;
+mod writer;
+
+pub use atomic::write_atomically;
+pub use dtype::Dtype;
+pub use error::{HeaderFault, TensorFileError};
+pub use header::TensorInfo;
+pub use reader::TensorFile;
+pub use shards::WeightFiles;
+pub(crate) use writer::{Layout, write_stream};
+pub use writer::{NamedTensor, read_tensors, write_tensors};

@@ -1,0 +1,163 @@
+//! `config.json` of a `UNet2DModel`.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use super::{MidBlockType, UNet2DConfig};
+use crate::ConfigError;
+
+/// Keys that diffusers writes or once wrote and that change nothing here.
+const IGNORED: [&str; 1] = ["num_train_timesteps"];
+
+impl UNet2DConfig {
+    /// Reads the `config.json` of a `UNet2DModel`.
+    ///
+    /// Missing keys take the class defaults. Keys that diffusers itself would ignore are returned by name; keys that start
+    /// with an underscore are private to whoever wrote them and are passed over.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with key and value if a value is malformed, or known to diffusers but not supported here. The
+    /// configuration has also passed [`UNet2DConfig::validate`].
+    pub fn from_json(value: &Value) -> Result<(Self, Vec<String>), ConfigError> {
+        let Some(map) = value.as_object() else {
+            return Err(ConfigError::NotAnObject { found: shorten(value) });
+        };
+        let mut config = Self::default();
+        let mut unknown = Vec::new();
+        for (key, value) in map {
+            if !config.set(key, value)? && !key.starts_with('_') && !IGNORED.contains(&key.as_str()) {
+                unknown.push(key.clone());
+            }
+        }
+        config.validate()?;
+        Ok((config, unknown))
+    }
+
+    /// Sets one key; `false` if there is none of that name.
+    fn set(&mut self, key: &str, value: &Value) -> Result<bool, ConfigError> {
+        const COUNT: &str = "a non-negative integer";
+        const FLAG: &str = "true or false";
+        const NUMBER: &str = "a number";
+        match key {
+            "sample_size" => self.sample_size = parse("sample_size", value, "an integer, [height, width] or null")?,
+            "in_channels" => self.in_channels = parse("in_channels", value, COUNT)?,
+            "out_channels" => self.out_channels = parse("out_channels", value, COUNT)?,
+            "center_input_sample" => self.center_input_sample = parse("center_input_sample", value, FLAG)?,
+            "time_embedding_type" => {
+                self.time_embedding_type = choose("time_embedding_type", value, "positional or fourier")?;
+            }
+            "time_embedding_dim" => {
+                self.time_embedding_dim = parse("time_embedding_dim", value, "a non-negative integer or null")?;
+            }
+            "freq_shift" => self.freq_shift = parse("freq_shift", &integral(value), "an integer")?,
+            "flip_sin_to_cos" => self.flip_sin_to_cos = parse("flip_sin_to_cos", value, FLAG)?,
+            "down_block_types" => {
+                let expected = "a list of DownBlock2D, AttnDownBlock2D or ResnetDownsampleBlock2D";
+                self.down_block_types = choose("down_block_types", value, expected)?;
+            }
+            "mid_block_type" => {
+                self.mid_block_type = match value {
+                    Value::Null => MidBlockType::None,
+                    _ => choose("mid_block_type", value, "UNetMidBlock2D or null")?,
+                }
+            }
+            "up_block_types" => {
+                let expected = "a list of UpBlock2D, AttnUpBlock2D or ResnetUpsampleBlock2D";
+                self.up_block_types = choose("up_block_types", value, expected)?;
+            }
+            "block_out_channels" => self.block_out_channels = parse("block_out_channels", value, "a list of integers")?,
+            "layers_per_block" => self.layers_per_block = parse("layers_per_block", value, COUNT)?,
+            "mid_block_scale_factor" => {
+                self.mid_block_scale_factor = parse("mid_block_scale_factor", value, NUMBER)?;
+            }
+            "downsample_padding" => self.downsample_padding = parse("downsample_padding", value, "0 or 1")?,
+            "downsample_type" => self.downsample_type = choose("downsample_type", value, "conv or resnet")?,
+            "upsample_type" => self.upsample_type = choose("upsample_type", value, "conv or resnet")?,
+            "dropout" => self.dropout = parse("dropout", value, NUMBER)?,
+            "act_fn" => self.act_fn = choose("act_fn", &lowercase(value), "silu, swish, mish, gelu or relu")?,
+            "attention_head_dim" => {
+                let expected = "a positive integer or null";
+                self.attention_head_dim = parse("attention_head_dim", value, expected)?;
+                if self.attention_head_dim == Some(0) {
+                    return Err(bad("attention_head_dim", value, expected));
+                }
+            }
+            "norm_num_groups" => self.norm_num_groups = parse("norm_num_groups", value, COUNT)?,
+            "attn_norm_num_groups" => {
+                self.attn_norm_num_groups = parse("attn_norm_num_groups", value, "a positive integer or null")?;
+            }
+            "norm_eps" => self.norm_eps = parse("norm_eps", value, NUMBER)?,
+            "resnet_time_scale_shift" => {
+                self.resnet_time_scale_shift = choose("resnet_time_scale_shift", value, "default or scale_shift")?;
+            }
+            "add_attention" => self.add_attention = parse("add_attention", value, FLAG)?,
+            "class_embed_type" => {
+                self.class_embed_type = choose("class_embed_type", value, "null, timestep or identity")?;
+            }
+            "num_class_embeds" => {
+                self.num_class_embeds = parse("num_class_embeds", value, "a positive integer or null")?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// The `config.json` that diffusers reads: every key, sorted, with `_class_name`.
+    pub fn to_json(&self) -> Map<String, Value> {
+        let serialized =
+            serde_json::to_value(self).expect("a struct of numbers, strings and lists is representable in JSON");
+        let Value::Object(mut map) = serialized else { unreachable!("a struct serializes to an object") };
+        // Absent is not null everywhere: a missing `attention_head_dim` would mean 8.
+        map.insert("attention_head_dim".into(), json!(self.attention_head_dim));
+        if self.mid_block_type == MidBlockType::None {
+            map.insert("mid_block_type".into(), Value::Null);
+        }
+        for key in ["sample_size", "time_embedding_dim", "attn_norm_num_groups", "class_embed_type", "num_class_embeds"]
+        {
+            map.entry(key).or_insert(Value::Null);
+        }
+        map.insert("_class_name".into(), "UNet2DModel".into());
+        map.sort_keys();
+        map
+    }
+}
+
+/// A value of type `T`, or an error that says what was `expected`.
+fn parse<T: DeserializeOwned>(key: &'static str, value: &Value, expected: &str) -> Result<T, ConfigError> {
+    serde_json::from_value(value.clone()).map_err(|_| bad(key, value, expected))
+}
+
+/// As [`parse`], where other values exist in diffusers but not here.
+fn choose<T: DeserializeOwned>(key: &'static str, value: &Value, expected: &str) -> Result<T, ConfigError> {
+    serde_json::from_value(value.clone()).map_err(|_| ConfigError::Unsupported {
+        key,
+        value: shorten(value),
+        expected: expected.into(),
+    })
+}
+
+fn bad(key: &'static str, value: &Value, expected: &str) -> ConfigError {
+    ConfigError::Value { key, value: shorten(value), expected: expected.into() }
+}
+
+/// 1.0 as 1.
+fn integral(value: &Value) -> Value {
+    match value.as_f64() {
+        Some(number) if number.fract() == 0.0 && number.abs() < 1e15 => json!(number as i64),
+        _ => value.clone(),
+    }
+}
+
+fn lowercase(value: &Value) -> Value {
+    value.as_str().map_or_else(|| value.clone(), |text| text.to_lowercase().into())
+}
+
+/// The value as JSON, cut where it would flood a message.
+fn shorten(value: &Value) -> String {
+    const LONGEST: usize = 80;
+    let text = value.to_string();
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}

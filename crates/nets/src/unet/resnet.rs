@@ -1,0 +1,147 @@
+//! The residual block.
+
+use burn::{module::Module, tensor::Tensor};
+use sfumato_kernels::{self as kernels, Backend};
+
+use super::{TimeScaleShift, UNet2DConfig};
+use crate::{
+    layers::{Activation, Conv2d, ConvKind, Dropout, DropoutKey, GroupNorm, Linear},
+    params::Builder,
+};
+
+/// Two convolutions, each behind norm and activation, with the time embedding between them and a shortcut around.
+#[derive(Module, Debug)]
+pub struct ResnetBlock<B: Backend> {
+    /// Norm of the input.
+    pub norm1: GroupNorm<B>,
+    /// To the output's channels.
+    pub conv1: Conv2d<B>,
+    /// From the time embedding to a bias, or a scale and a shift, for each channel.
+    pub time_emb_proj: Linear<B>,
+    /// Norm before the second convolution.
+    pub norm2: GroupNorm<B>,
+    /// Of the output's channels.
+    pub conv2: Conv2d<B>,
+    /// 1×1 convolution of the shortcut where channels change.
+    pub conv_shortcut: Option<Conv2d<B>>,
+    pub(super) settings: ResnetSettings,
+}
+
+/// What a residual block knows beside its parameters.
+#[derive(Clone, Debug)]
+pub(super) struct ResnetSettings {
+    dropout: Dropout,
+    activation: Activation,
+    conditioning: TimeScaleShift,
+    output_scale: f64,
+}
+
+/// What a residual block does to the resolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Resize {
+    /// Nothing.
+    Keep,
+    /// Halves it: the mean of 2×2 pixels.
+    Halve,
+    /// Doubles it: nearest neighbour.
+    Double,
+}
+
+impl<B: Backend> ResnetBlock<B> {
+    /// A block from `before` to `after` channels; the residual sum is divided by `output_scale`.
+    pub fn new(b: &mut Builder<B>, config: &UNet2DConfig, before: usize, after: usize, output_scale: f64) -> Self {
+        let (groups, epsilon) = (config.norm_num_groups, config.norm_eps);
+        let conditioning = config.resnet_time_scale_shift;
+        let projected = match conditioning {
+            TimeScaleShift::Default => after,
+            TimeScaleShift::ScaleShift => 2 * after,
+        };
+        let shortcut = before != after;
+        Self {
+            norm1: b.within("norm1", |b| GroupNorm::new(b, groups, before, epsilon)),
+            conv1: b.within("conv1", |b| Conv2d::new(b, before, after, ConvKind::Same3x3)),
+            time_emb_proj: b.within("time_emb_proj", |b| Linear::new(b, config.time_embed_dim(), projected)),
+            norm2: b.within("norm2", |b| GroupNorm::new(b, groups, after, epsilon)),
+            conv2: b.within("conv2", |b| Conv2d::last(b, after, after, ConvKind::Same3x3)),
+            conv_shortcut: shortcut
+                .then(|| b.within("conv_shortcut", |b| Conv2d::new(b, before, after, ConvKind::Pointwise))),
+            settings: ResnetSettings {
+                dropout: Dropout::new(config.dropout, b.next_dropout()),
+                activation: config.act_fn,
+                conditioning,
+                output_scale,
+            },
+        }
+    }
+
+    /// Runs the block.
+    ///
+    /// # Shapes
+    /// - `x`: `[batch, before, height, width]`
+    /// - `time`: `[batch, time_embed_dim]`, the time embedding *after* the activation, which all blocks share
+    /// - output: `[batch, after, height, width]`
+    pub fn forward(&self, x: Tensor<B, 4>, time: Tensor<B, 2>, key: Option<DropoutKey>) -> Tensor<B, 4> {
+        let Self { norm1, conv1, time_emb_proj, norm2, conv2, conv_shortcut, settings } = self;
+        let parts =
+            ResnetParts { norm1, conv1, time_emb_proj, norm2, conv2, conv_shortcut: conv_shortcut.as_ref(), settings };
+        parts.forward(x, time, key, Resize::Keep)
+    }
+}
+
+/// A residual block whose parts live elsewhere.
+pub(super) struct ResnetParts<'a, B: Backend> {
+    pub(super) norm1: &'a GroupNorm<B>,
+    pub(super) conv1: &'a Conv2d<B>,
+    pub(super) time_emb_proj: &'a Linear<B>,
+    pub(super) norm2: &'a GroupNorm<B>,
+    pub(super) conv2: &'a Conv2d<B>,
+    pub(super) conv_shortcut: Option<&'a Conv2d<B>>,
+    pub(super) settings: &'a ResnetSettings,
+}
+
+impl<B: Backend> ResnetParts<'_, B> {
+    /// See [`ResnetBlock::forward`]; `resize` acts on the shortcut and before the first convolution.
+    pub(super) fn forward(
+        &self,
+        x: Tensor<B, 4>,
+        time: Tensor<B, 2>,
+        key: Option<DropoutKey>,
+        resize: Resize,
+    ) -> Tensor<B, 4> {
+        let ResnetSettings { dropout, activation, conditioning, output_scale } = self.settings;
+        let h = self.norm1.forward_activated(x.clone(), *activation);
+        let (x, h) = (resize.forward(x), resize.forward(h));
+        let h = self.conv1.forward(h);
+        let time = self.time_emb_proj.forward(time);
+        let h = match conditioning {
+            TimeScaleShift::Default => self.norm2.forward_activated(kernels::add_channel_bias(h, time), *activation),
+            TimeScaleShift::ScaleShift => {
+                let [scale, shift] = halves(time);
+                self.norm2.forward_scale_shift(h, scale, shift, *activation)
+            }
+        };
+        let h = dropout.forward(h, key);
+        let shortcut = match self.conv_shortcut {
+            Some(conv) => conv.forward(x),
+            None => x,
+        };
+        let sum = self.conv2.forward_add(h, shortcut);
+        if *output_scale == 1.0 { sum } else { sum / *output_scale }
+    }
+}
+
+impl Resize {
+    fn forward<B: Backend>(self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        match self {
+            Self::Keep => x,
+            Self::Halve => burn::tensor::module::avg_pool2d(x, [2, 2], [2, 2], [0, 0], true, false),
+            Self::Double => kernels::upsample_nearest_2x(x),
+        }
+    }
+}
+
+/// The first and the second half of the columns.
+fn halves<B: Backend>(x: Tensor<B, 2>) -> [Tensor<B, 2>; 2] {
+    let half = x.dims()[1] / 2;
+    [x.clone().narrow(1, 0, half), x.narrow(1, half, half)]
+}

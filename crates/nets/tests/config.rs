@@ -1,0 +1,158 @@
+//! Configurations: defaults, round trips, and what is refused.
+
+use serde_json::{Value, json};
+use sfumato_nets::{
+    ConfigError,
+    layers::Activation,
+    mlp::MlpConfig,
+    unet::{MidBlockType, SampleSize, TimeScaleShift, UNet2DConfig},
+};
+
+/// A valid two-level configuration with one key changed.
+fn with(key: &str, value: Value) -> Result<UNet2DConfig, ConfigError> {
+    let mut json = json!({
+        "block_out_channels": [8, 16],
+        "down_block_types": ["DownBlock2D", "AttnDownBlock2D"],
+        "up_block_types": ["AttnUpBlock2D", "UpBlock2D"],
+        "norm_num_groups": 4,
+    });
+    json[key] = value;
+    UNet2DConfig::from_json(&json).map(|(config, _)| config)
+}
+
+#[test]
+fn an_empty_object_has_the_class_defaults() {
+    let (config, unknown) = UNet2DConfig::from_json(&json!({})).unwrap();
+    assert_eq!(config, UNet2DConfig::default());
+    assert!(unknown.is_empty());
+    // diffusers 0.35.2: sum(p.numel() for p in UNet2DModel().parameters())
+    assert_eq!(config.num_params(), 274_056_163);
+}
+
+#[test]
+fn every_spelling_of_a_value_is_understood() {
+    assert_eq!(with("act_fn", json!("swish")).unwrap().act_fn, Activation::Silu);
+    assert_eq!(with("act_fn", json!("GELU")).unwrap().act_fn, Activation::Gelu);
+    assert_eq!(with("sample_size", json!([8, 12])).unwrap().sample_size, Some(SampleSize::Rectangle([8, 12])));
+    assert_eq!(with("mid_block_type", json!(null)).unwrap().mid_block_type, MidBlockType::None);
+    assert_eq!(with("freq_shift", json!(1.0)).unwrap().freq_shift, 1);
+    assert_eq!(with("dropout", json!(0)).unwrap().dropout, 0.0);
+    let shift = with("resnet_time_scale_shift", json!("scale_shift")).unwrap();
+    assert_eq!(shift.resnet_time_scale_shift, TimeScaleShift::ScaleShift);
+    assert_eq!(with("time_embedding_dim", json!(0)).unwrap().time_embed_dim(), 32);
+}
+
+#[test]
+fn both_formats_round_trip_every_value() {
+    for (key, value) in [
+        ("attention_head_dim", json!(null)),
+        ("attention_head_dim", json!(4)),
+        ("mid_block_type", json!(null)),
+        ("sample_size", json!(32)),
+        ("class_embed_type", json!("timestep")),
+        ("num_class_embeds", json!(10)),
+        ("attn_norm_num_groups", json!(2)),
+        ("norm_eps", json!(1e-6)),
+    ] {
+        let config = with(key, value).unwrap();
+        let (diffusers, _) = UNet2DConfig::from_json(&Value::Object(config.to_json())).unwrap();
+        assert_eq!(diffusers, config, "{key}");
+        // Inside a larger configuration, where absent keys mean the default and there is no null.
+        let mut value = serde_json::to_value(&config).unwrap();
+        assert!(value.as_object_mut().unwrap().values().all(|value| !value.is_null()), "{key}");
+        assert_eq!(serde_json::from_value::<UNet2DConfig>(value).unwrap(), config, "{key}");
+    }
+    assert!(serde_json::from_value::<UNet2DConfig>(json!({"in_chanels": 1})).is_err());
+}
+
+#[test]
+fn unsupported_values_are_refused_with_key_value_and_alternatives() {
+    for (key, value, expected) in [
+        ("time_embedding_type", json!("learned"), "positional or fourier"),
+        ("down_block_types", json!(["SkipDownBlock2D", "DownBlock2D"]), "DownBlock2D, AttnDownBlock2D"),
+        ("down_block_types", json!(["CrossAttnDownBlock2D", "DownBlock2D"]), "CrossAttnDownBlock2D"),
+        ("up_block_types", json!(["UpBlock2D", "SkipUpBlock2D"]), "SkipUpBlock2D"),
+        ("mid_block_type", json!("UNetMidBlock2DCrossAttn"), "UNetMidBlock2D or null"),
+        ("downsample_type", json!("fir"), "conv or resnet"),
+        ("upsample_type", json!("fir"), "conv or resnet"),
+        ("act_fn", json!("tanh"), "silu, swish, mish, gelu or relu"),
+        ("resnet_time_scale_shift", json!("spatial"), "default or scale_shift"),
+        ("class_embed_type", json!("projection"), "null, timestep or identity"),
+    ] {
+        let error = with(key, value.clone()).unwrap_err();
+        assert!(matches!(error, ConfigError::Unsupported { .. }), "{error}");
+        let message = error.to_string();
+        assert!(message.contains(&format!("`{key}`")) && message.contains(expected), "{message}");
+        assert!(message.contains(&value.to_string()), "{message}");
+    }
+}
+
+#[test]
+fn values_that_make_no_network_are_refused_with_key_and_value() {
+    let long = Value::from(vec![8; 17]);
+    for (key, value, expected) in [
+        ("in_channels", json!(0), "`in_channels` is 0"),
+        ("in_channels", json!(-1), "`in_channels` is -1"),
+        ("in_channels", json!("three"), "a non-negative integer"),
+        ("in_channels", json!(null), "`in_channels` is null"),
+        ("out_channels", json!(1e30), "`out_channels` is 1e+30"),
+        ("block_out_channels", json!([8]), "`down_block_types` is a list of 2, expected 1 entries"),
+        ("block_out_channels", json!([]), "1 to 16 levels"),
+        ("block_out_channels", long, "1 to 16 levels"),
+        ("block_out_channels", json!([8, 0]), "`block_out_channels` is [8, 0]"),
+        ("block_out_channels", json!([8, 65_537]), "1 to 65536 each"),
+        ("block_out_channels", json!([65_536, 65_536]), "at most 8589934592 parameters"),
+        ("block_out_channels", json!([8, 18]), "`norm_num_groups` is 4, expected a divisor of 18"),
+        ("up_block_types", json!(["UpBlock2D"]), "`up_block_types` is a list of 1, expected 2 entries"),
+        ("norm_num_groups", json!(0), "a positive integer"),
+        ("norm_num_groups", json!(3), "a divisor of 8"),
+        ("attn_norm_num_groups", json!(5), "16 channels"),
+        ("layers_per_block", json!(0), "1 to 256"),
+        ("layers_per_block", json!(1_000_000_000), "1 to 256"),
+        ("attention_head_dim", json!(0), "a positive integer or null"),
+        ("attention_head_dim", json!(17), "at most 16"),
+        ("norm_eps", json!(0.0), "a positive number"),
+        ("mid_block_scale_factor", json!(0.0), "a positive number"),
+        ("downsample_padding", json!(2), "0 or 1"),
+        ("dropout", json!(1.0), "a probability in [0, 1)"),
+        ("freq_shift", json!(4), "below 4"),
+        ("freq_shift", json!(0.5), "an integer"),
+        ("sample_size", json!(7), "positive multiples of 2"),
+        ("sample_size", json!([8, 0]), "positive multiples of 2"),
+        ("sample_size", json!([8, 8, 8]), "an integer, [height, width] or null"),
+        ("num_class_embeds", json!(0), "1 to 16777216 classes"),
+        ("time_embedding_dim", json!(1_000_000), "at most 65536"),
+        ("add_attention", json!(1), "true or false"),
+    ] {
+        let error = with(key, value).unwrap_err();
+        assert!(matches!(error, ConfigError::Value { .. }), "{error}");
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+    let not_an_object = UNet2DConfig::from_json(&json!([1, 2])).unwrap_err();
+    assert!(matches!(not_an_object, ConfigError::NotAnObject { .. }));
+}
+
+#[test]
+fn long_values_are_cut_in_messages() {
+    let message = with("sample_size", Value::from(vec![1; 1000])).unwrap_err().to_string();
+    assert!(message.len() < 200, "{message}");
+}
+
+#[test]
+fn an_mlp_is_checked_alike() {
+    let read = |json: Value| MlpConfig::from_json(&json);
+    assert_eq!(read(json!({"_class_name": "SfumatoMLP"})).unwrap(), (MlpConfig::default(), vec![]));
+    assert_eq!(read(json!({"depth": 3})).unwrap().1, ["depth"]);
+    let config = MlpConfig { data_dim: 3, hidden_dim: 7, num_blocks: 0, time_features: 5 };
+    assert_eq!(read(Value::Object(config.to_json())).unwrap().0, config);
+    for (json, expected) in [
+        (json!({"data_dim": 0}), "`data_dim` is 0, expected 1 to 65536"),
+        (json!({"hidden_dim": 1_000_000}), "`hidden_dim` is 1000000"),
+        (json!({"num_blocks": -1}), "`num_blocks` is -1"),
+        (json!({"time_features": 1}), "`time_features` is 1"),
+        (json!(null), "expected an object"),
+    ] {
+        let message = read(json).unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+    }
+}
