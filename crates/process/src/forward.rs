@@ -90,6 +90,7 @@ pub fn q_posterior<B: Backend, const D: usize>(
     check_steps(&x_0, t);
     let device = x_0.device();
     let weights = || t.iter().map(|&t| schedule.posterior_mean_coefficients(t));
-    let mean = x_0 * coefficients(weights().map(|w| w.x_0), &device) + x_t * coefficients(weights().map(|w| w.x_t), &device);
+    let mean =
+        x_0 * coefficients(weights().map(|w| w.x_0), &device) + x_t * coefficients(weights().map(|w| w.x_t), &device);
     Gaussian { mean, log_variance: t.iter().map(|&t| schedule.posterior_log_variance(t)).collect() }
 }

@@ -70,7 +70,9 @@ pub fn fill_normal(seed: u64, purpose: Purpose, sample: u64, draw: u64, out: &mu
 #[non_exhaustive]
 pub enum NoiseError {
     /// The recording ends before the sampler does.
-    #[error("the recorded noise has {available} entries, but entry {draw} (counted from 0) is needed: record one for x_T and one for each stochastic step")]
+    #[error(
+        "the recorded noise has {available} entries, but entry {draw} (counted from 0) is needed: record one for x_T and one for each stochastic step"
+    )]
     Exhausted {
         /// Entry that was asked for, from 0.
         draw: usize,
@@ -273,7 +275,8 @@ mod tests {
         let n = values.len() as f64;
         let moment = |k: i32| values.iter().map(|&v| f64::from(v).powi(k)).sum::<f64>() / n;
         // Standard errors: 1/√n, √2/√n, √15/√n and √96/√n; five of them leave room for no real bias.
-        for (k, expected, sd) in [(1, 0.0, 1.0), (2, 1.0, 2f64.sqrt()), (3, 0.0, 15f64.sqrt()), (4, 3.0, 96f64.sqrt())] {
+        for (k, expected, sd) in [(1, 0.0, 1.0), (2, 1.0, 2f64.sqrt()), (3, 0.0, 15f64.sqrt()), (4, 3.0, 96f64.sqrt())]
+        {
             assert!((moment(k) - expected).abs() < 5.0 * sd / n.sqrt(), "moment {k}: {}", moment(k));
         }
     }

@@ -8,7 +8,8 @@ use burn::{
 };
 use proptest::prelude::*;
 use sfumato_process::{
-    Chain, Denoiser, NoiseError, NoiseSource, Parameterization, RecordedNoise, ReverseVariance, SeededNoise, forward, loss,
+    Chain, Denoiser, NoiseError, NoiseSource, Parameterization, RecordedNoise, ReverseVariance, SeededNoise, forward,
+    loss,
     sampler::{self, Ddim, SampleError},
 };
 use sfumato_schedule::{NoiseSchedule, ScheduleConfig};
@@ -162,7 +163,9 @@ fn ancestral_samples_have_the_mean_and_variance_of_the_exact_chain() {
             (mean, spread) = (a + b * mean, b * b * spread + noise);
         }
         let n = 40_000;
-        let x = sampler::ancestral::<Flex, 2>(&chain, &oracle, &SeededNoise::new(5), [n, 1], &DEVICE, &mut sampler::ignore).unwrap();
+        let x =
+            sampler::ancestral::<Flex, 2>(&chain, &oracle, &SeededNoise::new(5), [n, 1], &DEVICE, &mut sampler::ignore)
+                .unwrap();
         let x = values(x);
         let n = n as f64;
         let found_mean = x.iter().sum::<f64>() / n;
@@ -184,7 +187,8 @@ fn ddim_approaches_the_data_distribution_as_steps_grow() {
         let chain = Chain::respaced(&schedule, steps, Parameterization::Epsilon).unwrap();
         let recording = [x_t];
         let noise = RecordedNoise::new(&[1, 1, 1], &recording).unwrap();
-        let x = sampler::ddim::<Flex, 2>(&chain, Ddim::default(), &oracle, &noise, [1, 1], &DEVICE, &mut sampler::ignore);
+        let x =
+            sampler::ddim::<Flex, 2>(&chain, Ddim::default(), &oracle, &noise, [1, 1], &DEVICE, &mut sampler::ignore);
         values(x.unwrap())[0]
     };
     for x_t in [-1.5f32, 0.0, 0.7] {
@@ -200,7 +204,8 @@ fn a_respaced_chain_that_keeps_every_step_is_the_chain_itself() {
     let schedule = NoiseSchedule::from_betas(vec![0.1, 0.2, 0.3, 0.4]).unwrap();
     let oracle = GaussianOracle { schedule: schedule.clone(), mean: 0.0, variance: 0.5 };
     let run = |chain: &Chain| {
-        let x = sampler::ancestral::<Flex, 2>(chain, &oracle, &SeededNoise::new(2), [3, 2], &DEVICE, &mut sampler::ignore);
+        let x =
+            sampler::ancestral::<Flex, 2>(chain, &oracle, &SeededNoise::new(2), [3, 2], &DEVICE, &mut sampler::ignore);
         values(x.unwrap())
     };
     let whole = Chain::new(&schedule, Parameterization::Epsilon);
@@ -224,7 +229,8 @@ fn a_respaced_chain_shows_the_network_the_steps_it_was_trained_on() {
     let chain = Chain::respaced(&schedule, &[1, 334, 1000], Parameterization::Epsilon).unwrap();
     let recorder = Recorder(Vec::new().into());
     let noise = SeededNoise::new(0);
-    sampler::ddim::<Flex, 2>(&chain, Ddim::default(), &recorder, &noise, [2, 1], &DEVICE, &mut sampler::ignore).unwrap();
+    sampler::ddim::<Flex, 2>(&chain, Ddim::default(), &recorder, &noise, [2, 1], &DEVICE, &mut sampler::ignore)
+        .unwrap();
     assert_eq!(recorder.0.into_inner(), [1000, 334, 1]);
 }
 

@@ -23,7 +23,9 @@ use sfumato_nets::{
     tensor_file::{NamedTensor, TensorFileError, read_tensors, write_tensors},
 };
 
-use crate::{TrainConfig, TrainError, error::IoContext, network::Blueprint, optimizer::Optimizer, run_dir::write_atomically};
+use crate::{
+    TrainConfig, TrainError, error::IoContext, network::Blueprint, optimizer::Optimizer, run_dir::write_atomically,
+};
 
 const DIR: &str = "training";
 const FIRST_MOMENT: &str = "exp_avg.";
@@ -67,7 +69,11 @@ pub(crate) fn write_training<B: Backend, M: burn::module::Module<B>>(
     let mut moments = Vec::with_capacity(2 * optimizer.states().len());
     for (parameter, state) in named_parameters(model).into_iter().zip(optimizer.states()) {
         for (prefix, moment) in [(FIRST_MOMENT, &state.m), (SECOND_MOMENT, &state.v)] {
-            moments.push(NamedTensor { name: format!("{prefix}{}", parameter.name), shape: parameter.shape.clone(), values: host(moment) });
+            moments.push(NamedTensor {
+                name: format!("{prefix}{}", parameter.name),
+                shape: parameter.shape.clone(),
+                values: host(moment),
+            });
         }
     }
     write_tensors(&dir.join("optimizer.safetensors"), &[("format", "pt")], &moments).map_err(net)?;
@@ -76,13 +82,19 @@ pub(crate) fn write_training<B: Backend, M: burn::module::Module<B>>(
     write_atomically(&dir.join("state.json"), (state + "\n").as_bytes())
 }
 
+/// What a run goes on with.
+pub(crate) struct Resumed<M, B: Backend> {
+    pub(crate) model: M,
+    pub(crate) optimizer: Optimizer<B>,
+}
+
 /// The model and the optimizer of the checkpoint in `dir`.
 pub(crate) fn read_training<A, P, const D: usize>(
     dir: &Path,
     config: &TrainConfig,
     blueprint: &P,
     device: &A::Device,
-) -> Result<(P::Net<A>, Optimizer<A::InnerBackend>), TrainError>
+) -> Result<Resumed<P::Net<A>, A::InnerBackend>, TrainError>
 where
     A: sfumato_kernels::AutodiffBackend,
     P: Blueprint<D>,
@@ -106,7 +118,7 @@ where
             ema: Some(take(&mut averages, "")?),
         });
     }
-    Ok((model, Optimizer::resumed(&config.optimizer, states)))
+    Ok(Resumed { model, optimizer: Optimizer::resumed(&config.optimizer, states) })
 }
 
 /// The tensors of a file, by name.
@@ -121,7 +133,12 @@ impl<'a> Tensors<'a> {
         Ok(Self { path, by_name: tensors.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect() })
     }
 
-    fn take<B: Backend>(&mut self, name: &str, shape: &[usize], device: &B::Device) -> Result<Tensor<B, 1>, TrainError> {
+    fn take<B: Backend>(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        device: &B::Device,
+    ) -> Result<Tensor<B, 1>, TrainError> {
         let bad = |reason| TrainError::BadCheckpoint { path: self.path.to_path_buf(), reason };
         let tensor = self.by_name.remove(name).ok_or_else(|| bad(format!("the tensor {name} is missing")))?;
         if tensor.shape != shape {

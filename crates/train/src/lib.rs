@@ -58,7 +58,7 @@ pub use checkpoint::TrainState;
 pub use config::{DEFAULT_PRESET, PRESETS, Preset, TrainConfig};
 pub use error::TrainError;
 pub use metrics::Metrics;
-pub use network::{Blueprint, Network};
+pub use network::Blueprint;
 pub use picture::{Picture, picture_kind, write_picture};
 pub use run_dir::{RunDir, free_run_path};
 pub use trainer::{Ending, Outcome, Run, Silent, Watch};

@@ -30,7 +30,8 @@ impl<B: Backend> Optimizer<B> {
     pub(crate) fn new<M: Module<B>>(config: &OptimizerConfig, model: &M) -> Self {
         let mut weights = Weights { flat: Vec::new() };
         model.visit(&mut weights);
-        let state = |weight: Tensor<B, 1>| AdamState { m: weight.zeros_like(), v: weight.zeros_like(), ema: Some(weight) };
+        let state =
+            |weight: Tensor<B, 1>| AdamState { m: weight.zeros_like(), v: weight.zeros_like(), ema: Some(weight) };
         Self { config: config.clone(), states: weights.flat.into_iter().map(state).collect() }
     }
 
@@ -46,7 +47,13 @@ impl<B: Backend> Optimizer<B> {
 
     /// Moves `model` along `grads`; `step` counts from 1. Weights are left alone if the gradient is not finite: the
     /// caller sees it in the norm.
-    pub(crate) fn step<A, M>(&mut self, model: M, grads: &mut A::Gradients, step: u64, learning_rate: f64) -> (M, StepNorm)
+    pub(crate) fn step<A, M>(
+        &mut self,
+        model: M,
+        grads: &mut A::Gradients,
+        step: u64,
+        learning_rate: f64,
+    ) -> (M, StepNorm)
     where
         A: AutodiffBackend<InnerBackend = B> + backend::AutodiffBackend<InnerBackend = B>,
         M: AutodiffModule<A>,
@@ -71,7 +78,7 @@ impl<B: Backend> Optimizer<B> {
             ema_decay: Some(ema_decay(self.config.ema_decay, step)),
         };
         let states = std::mem::take(&mut self.states);
-        let mut update = Update::<A> { by, inputs: flat.into_iter().zip(states).collect::<Vec<_>>().into_iter(), states: Vec::new() };
+        let mut update = Update::<A> { by, grads: flat.into_iter(), old: states.into_iter(), states: Vec::new() };
         let model = model.map(&mut update);
         self.states = update.states;
         (model, StepNorm { grad_norm })
@@ -112,14 +119,15 @@ type Inner<A> = <A as backend::AutodiffBackend>::InnerBackend;
 /// Puts every parameter through [`adam_step`].
 struct Update<A: AutodiffBackend> {
     by: AdamStep,
-    inputs: std::vec::IntoIter<(Option<Tensor<Inner<A>, 1>>, AdamState<Inner<A>>)>,
+    grads: std::vec::IntoIter<Option<Tensor<Inner<A>, 1>>>,
+    old: std::vec::IntoIter<AdamState<Inner<A>>>,
     states: Vec<AdamState<Inner<A>>>,
 }
 
 impl<A: AutodiffBackend> ModuleMapper<A> for Update<A> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<A, D>>) -> Param<Tensor<A, D>> {
-        let (grad, state) = self.inputs.next().expect("one state for each parameter that the module visits");
-        let Some(grad) = grad else {
+        let state = self.old.next().expect("one state for each parameter that the module visits");
+        let Some(grad) = self.grads.next().flatten() else {
             // Not part of the loss: it stays, and so does its average.
             self.states.push(state);
             return param;

@@ -34,7 +34,12 @@ pub fn picture_kind(shape: &[usize]) -> Picture {
 ///
 /// # Errors
 /// [`OutputError`] if the file cannot be written.
-pub fn write_picture(path: &Path, shape: &[usize], samples: &[f32], data: Option<&Dataset>) -> Result<Picture, OutputError> {
+pub fn write_picture(
+    path: &Path,
+    shape: &[usize],
+    samples: &[f32],
+    data: Option<&Dataset>,
+) -> Result<Picture, OutputError> {
     let kind = picture_kind(shape);
     match (kind, shape) {
         (Picture::Grid, &[c, h, w]) => {

@@ -4,12 +4,11 @@ use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
 use sfumato_kernels::Backend;
+use sfumato_nets::{Call, Guided, Network};
 use sfumato_process::{
     Chain, Denoiser, NoiseSource, RecordedNoise, SeededNoise,
     sampler::{self, Ddim, Observer, SampleError},
 };
-
-use crate::network::{Call, Guided, Network};
 
 /// How the chain is walked.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -108,7 +107,14 @@ pub fn draw<B: Backend, N: Network<B, D>, const D: usize>(
             (Some(Guidance { weight, null_class }), Some(classes)) => {
                 batch(plan, &Guided { net, classes, null_class, weight }, first, batch_shape, device, &mut observer)
             }
-            _ => batch(plan, &Call { net, classes: classes.as_deref(), dropout: None }, first, batch_shape, device, &mut observer),
+            _ => batch(
+                plan,
+                &Call { net, classes: classes.as_deref(), dropout: None },
+                first,
+                batch_shape,
+                device,
+                &mut observer,
+            ),
         }?;
         samples.extend(x.into_data().convert::<f32>().into_vec::<f32>().expect("the data was just converted to f32"));
     }
@@ -124,7 +130,9 @@ fn batch<B: Backend, const D: usize>(
     observer: &mut Observer<'_, B, D>,
 ) -> Result<Tensor<B, D>, SampleError> {
     match &plan.noise {
-        Noise::Seeded(seed) => walk(plan, denoiser, &SeededNoise::new(*seed).starting_at(first as u64), shape, device, observer),
+        Noise::Seeded(seed) => {
+            walk(plan, denoiser, &SeededNoise::new(*seed).starting_at(first as u64), shape, device, observer)
+        }
         Noise::Recorded(noise) => walk(plan, denoiser, &noise.starting_at(first), shape, device, observer),
     }
 }

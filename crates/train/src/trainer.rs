@@ -10,20 +10,20 @@ use std::{
 
 use burn::{module::AutodiffModule, tensor::ElementConversion};
 use sfumato_kernels::AutodiffBackend;
-use sfumato_nets::{layers::DropoutKey, params::RandomParams, pipeline::PipelineSpec};
+use sfumato_nets::{Call, Network, layers::DropoutKey, params::RandomParams, pipeline::PipelineSpec};
 use sfumato_process::loss;
 use sfumato_schedule::NoiseSchedule;
 
 use crate::{
     Metrics, RunDir, TrainConfig, TrainError, TrainState,
     batch::{Batch, Batches},
-    checkpoint::{read_training, write_training},
+    checkpoint::{Resumed, read_training, write_training},
     config::ModelConfig,
     data::Dataset,
     learning_rate::learning_rate,
     metrics::MetricsLog,
     model::pipeline_spec,
-    network::{Blueprint, Call, Network},
+    network::Blueprint,
     optimizer::Optimizer,
     preview,
 };
@@ -111,7 +111,12 @@ impl Run<'_> {
         }
     }
 
-    fn train_network<A, P, const D: usize>(&self, blueprint: &P, device: &A::Device, watch: &mut dyn Watch) -> Result<Outcome, TrainError>
+    fn train_network<A, P, const D: usize>(
+        &self,
+        blueprint: &P,
+        device: &A::Device,
+        watch: &mut dyn Watch,
+    ) -> Result<Outcome, TrainError>
     where
         A: AutodiffBackend,
         P: Blueprint<D>,
@@ -121,7 +126,7 @@ impl Run<'_> {
         let config = self.config;
         let (model, optimizer, state) = if self.resume {
             let dir = self.dir.model();
-            let (model, optimizer) = read_training::<A, P, D>(&dir, config, blueprint, device)?;
+            let Resumed { model, optimizer } = read_training::<A, P, D>(&dir, config, blueprint, device)?;
             (model, optimizer, TrainState::read(&dir)?)
         } else {
             let model: P::Net<A> = blueprint.build(&mut RandomParams::new(config.seed), device)?;
@@ -133,7 +138,18 @@ impl Run<'_> {
         let spec = pipeline_spec(blueprint.config(), &config.diffusion, self.data, self.environment);
         let batches = Batches::new(self.data, config.seed, schedule.steps(), config.data.flip, spec.facts.null_class);
         let metrics = MetricsLog::open(&self.dir.metrics_file(), state.step)?;
-        let mut session = Session::<A, P> { run: self, blueprint: PhantomData, schedule, spec, batches, metrics, window: Window::new(), device, optimizer, state };
+        let mut session = Session::<A, P> {
+            run: self,
+            blueprint: PhantomData,
+            schedule,
+            spec,
+            batches,
+            metrics,
+            window: Window::new(),
+            device,
+            optimizer,
+            state,
+        };
         session.go(model, watch)
     }
 }
@@ -226,8 +242,11 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
         let config = self.run.config;
         let step = self.state.step + 1;
         let batch: Batch<A, D> = self.batches.get(self.state.examples, config.training.batch_size, self.device);
-        let call = Call { net: &model, classes: batch.classes.as_deref(), dropout: Some(DropoutKey::new(config.seed, step)) };
-        let loss = loss::simple(&self.schedule, config.diffusion.parameterization, &call, batch.x_0, &batch.t, batch.epsilon).mean();
+        let call =
+            Call { net: &model, classes: batch.classes.as_deref(), dropout: Some(DropoutKey::new(config.seed, step)) };
+        let loss =
+            loss::simple(&self.schedule, config.diffusion.parameterization, &call, batch.x_0, &batch.t, batch.epsilon)
+                .mean();
         let value: f64 = loss.clone().into_scalar().elem();
         let mut grads = loss.backward();
         let rate = learning_rate(&config.optimizer, step, config.training.steps);

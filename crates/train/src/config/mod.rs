@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// A whole training run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
     /// Seed of every random number of the run.
@@ -139,23 +139,16 @@ pub struct SamplesConfig {
     pub steps: usize,
 }
 
-impl Default for TrainConfig {
-    fn default() -> Self {
-        Self {
-            seed: 0,
-            data: DataConfig::default(),
-            model: ModelConfig::default(),
-            diffusion: DiffusionConfig::default(),
-            optimizer: OptimizerConfig::default(),
-            training: TrainingConfig::default(),
-            samples: SamplesConfig::default(),
-        }
-    }
-}
-
 impl Default for DataConfig {
     fn default() -> Self {
-        Self { dataset: DatasetSpec::FashionMnistMini, dir: None, image_size: None, channels: None, flip: false, strict: false }
+        Self {
+            dataset: DatasetSpec::FashionMnistMini,
+            dir: None,
+            image_size: None,
+            channels: None,
+            flip: false,
+            strict: false,
+        }
     }
 }
 
@@ -178,7 +171,14 @@ impl Default for OptimizerConfig {
 
 impl Default for TrainingConfig {
     fn default() -> Self {
-        Self { steps: 100_000, batch_size: 64, max_minutes: 0.0, log_every: 10, checkpoint_every: 1000, keep_checkpoints: 3 }
+        Self {
+            steps: 100_000,
+            batch_size: 64,
+            max_minutes: 0.0,
+            log_every: 10,
+            checkpoint_every: 1000,
+            keep_checkpoints: 3,
+        }
     }
 }
 
@@ -214,7 +214,10 @@ impl TrainConfig {
             overlay(&mut table, parse(&text, &origin)?);
         }
         for (keys, value) in overrides {
-            let nested = keys.iter().rev().fold(value.clone(), |value, key| toml::Table::from_iter([(key.clone(), value)]).into());
+            let nested = keys
+                .iter()
+                .rev()
+                .fold(value.clone(), |value, key| toml::Table::from_iter([(key.clone(), value)]).into());
             if let toml::Value::Table(nested) = nested {
                 overlay(&mut table, nested);
             }
@@ -243,7 +246,8 @@ impl TrainConfig {
     /// # Errors
     /// [`TrainError::ConfigValue`] with the key, the value and what would be valid; [`TrainError::Schedule`].
     pub fn validate(&self) -> Result<(), TrainError> {
-        let OptimizerConfig { learning_rate, beta_1, beta_2, epsilon, weight_decay, clip_norm, ema_decay, .. } = self.optimizer;
+        let OptimizerConfig { learning_rate, beta_1, beta_2, epsilon, weight_decay, clip_norm, ema_decay, .. } =
+            self.optimizer;
         let TrainingConfig { steps, batch_size, max_minutes, log_every, checkpoint_every, .. } = self.training;
         let positive = |x: f64| x > 0.0 && x.is_finite();
         let not_negative = |x: f64| x >= 0.0 && x.is_finite();
@@ -262,7 +266,12 @@ impl TrainConfig {
         check("samples.num", self.samples.num, self.samples.num > 0, "at least 1")?;
         let total = self.diffusion.schedule.build()?.steps();
         let sampler_steps = self.samples.steps;
-        check("samples.steps", sampler_steps, (1..=total).contains(&sampler_steps), &format!("1 to {total}, the schedule's steps"))?;
+        check(
+            "samples.steps",
+            sampler_steps,
+            (1..=total).contains(&sampler_steps),
+            &format!("1 to {total}, the schedule's steps"),
+        )?;
         self.model.validate()
     }
 }

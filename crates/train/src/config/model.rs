@@ -116,10 +116,20 @@ impl UNetSpec {
         let list = |values: &[usize]| format!("{values:?}");
         let channels_fit = self.groups > 0 && self.channels.iter().all(|c| *c > 0 && c % self.groups == 0);
         check("model.channels", list(&self.channels), !self.channels.is_empty(), "at least one level")?;
-        check("model.groups", self.groups, channels_fit, &format!("a divisor of every number in channels = {:?}", self.channels))?;
+        check(
+            "model.groups",
+            self.groups,
+            channels_fit,
+            &format!("a divisor of every number in channels = {:?}", self.channels),
+        )?;
         check("model.blocks_per_level", self.blocks_per_level, self.blocks_per_level > 0, "at least 1")?;
         let levels = self.channels.len();
-        check("model.attention", format!("{:?}", self.attention), self.attention.len() == levels, &format!("{levels} values, one for each level"))?;
+        check(
+            "model.attention",
+            format!("{:?}", self.attention),
+            self.attention.len() == levels,
+            &format!("{levels} values, one for each level"),
+        )?;
         let heads_fit = self.head_dim == 0 || self.channels.iter().all(|c| c % self.head_dim == 0);
         check("model.head_dim", self.head_dim, heads_fit, "0 (one head) or a divisor of every number in channels")?;
         check("model.dropout", self.dropout, (0.0..1.0).contains(&self.dropout), "a number in [0, 1)")?;
@@ -134,12 +144,15 @@ impl UNetSpec {
     /// class-conditional model.
     pub fn resolve(&self, data: &Dataset) -> Result<UNet2DConfig, TrainError> {
         let &[channels, height, width] = data.shape() else {
-            let hint = format!("\"mlp\", since {} holds points and no images (--preset swiss-roll has one)", data.name());
+            let hint =
+                format!("\"mlp\", since {} holds points and no images (--preset swiss-roll has one)", data.name());
             return Err(TrainError::ConfigValue { key: "model.kind", value: "unet".into(), expected: hint });
         };
         let divisor = 1 << (self.channels.len() - 1);
         let fits = height % divisor == 0 && width % divisor == 0;
-        let expected = format!("fewer levels, or an --image-size that is a multiple of {divisor}: the images are {height}x{width}");
+        let expected = format!(
+            "fewer levels, or an --image-size that is a multiple of {divisor}: the images are {height}x{width}"
+        );
         check("model.channels", format!("{:?}", self.channels), fits, &expected)?;
         let classes = match (self.class_conditional, data.classes()) {
             (false, _) => None,
@@ -152,7 +165,11 @@ impl UNetSpec {
         let down = |with: &bool| if *with { DownBlockType::AttnDownBlock2D } else { DownBlockType::DownBlock2D };
         let up = |with: &bool| if *with { UpBlockType::AttnUpBlock2D } else { UpBlockType::UpBlock2D };
         Ok(UNet2DConfig {
-            sample_size: Some(if height == width { SampleSize::Square(height) } else { SampleSize::Rectangle([height, width]) }),
+            sample_size: Some(if height == width {
+                SampleSize::Square(height)
+            } else {
+                SampleSize::Rectangle([height, width])
+            }),
             in_channels: channels,
             out_channels: channels,
             block_out_channels: self.channels.clone(),

@@ -41,8 +41,8 @@ impl fmt::Display for Split {
 pub struct LoadOptions {
     /// The part to load.
     pub split: Split,
-    /// Height and width of the pictures, in pixels; `None` keeps the data set's own (see [`fit`](super::fit) for how a
-    /// picture is brought to the size, and [`load`](super::load) for what `folder:` does with `None`).
+    /// Height and width of the pictures, in pixels; `None` keeps the data set's own. [`load`](super::load) says how a
+    /// picture is brought to a size, and what `folder:` does with `None`.
     pub image_size: Option<usize>,
     /// 1 (grey) or 3 (RGB); `None` keeps the data set's own, and for `folder:` is grey if every picture is grey.
     pub channels: Option<usize>,
