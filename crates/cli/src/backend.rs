@@ -111,9 +111,13 @@ pub(crate) fn with_backend<W: Work + Send>(machine: &MachineArgs, work: W) -> an
             start::<burn::backend::NdArray, W>(machine.backend, burn::backend::ndarray::NdArrayDevice::Cpu, work)
         }
         #[cfg(feature = "cuda")]
-        BackendName::Cuda => start::<burn::backend::Cuda, W>(machine.backend, burn::backend::cuda::CudaDevice::new(gpu), work),
+        BackendName::Cuda => {
+            start::<burn::backend::Cuda, W>(machine.backend, burn::backend::cuda::CudaDevice::new(gpu), work)
+        }
         #[cfg(feature = "rocm")]
-        BackendName::Rocm => start::<burn::backend::Rocm, W>(machine.backend, burn::backend::rocm::RocmDevice::new(gpu), work),
+        BackendName::Rocm => {
+            start::<burn::backend::Rocm, W>(machine.backend, burn::backend::rocm::RocmDevice::new(gpu), work)
+        }
         #[cfg(feature = "wgpu")]
         BackendName::Wgpu => start::<burn::backend::Wgpu, W>(machine.backend, wgpu_device(gpu), work),
         #[cfg(feature = "vulkan")]

@@ -8,7 +8,12 @@ use common::{TINY, fail, run, stderr, succeed, train_tiny};
 
 /// `train` with a tiny network; a later `--set` or flag wins.
 fn train_args<'a>(args: &[&'a str]) -> Vec<&'a str> {
-    ["train", "--steps", "1", "--sample-every", "0", "--out", "runs/x"].iter().chain(TINY).chain(args).copied().collect()
+    ["train", "--steps", "1", "--sample-every", "0", "--out", "runs/x"]
+        .iter()
+        .chain(TINY)
+        .chain(args)
+        .copied()
+        .collect()
 }
 
 fn contains_all(said: &str, parts: &[&str]) {
@@ -35,7 +40,10 @@ fn missing_and_truncated_data_files_are_named() {
     header.extend([7; 1000]);
     fs::write(images.join("train-images-idx3-ubyte"), header).unwrap();
     fs::write(images.join("train-labels-idx1-ubyte"), [0, 0, 8, 1, 0, 0, 0xea, 0x60]).unwrap();
-    contains_all(&fail(dir.path(), 1, &train_args(&["--dataset", "mnist", "--data-dir", "idx"])), &["train-images-idx3-ubyte"]);
+    contains_all(
+        &fail(dir.path(), 1, &train_args(&["--dataset", "mnist", "--data-dir", "idx"])),
+        &["train-images-idx3-ubyte"],
+    );
     contains_all(&fail(dir.path(), 1, &train_args(&["--dataset", "cifar10", "--data-dir", "idx"])), &["idx"]);
     assert!(!dir.path().join("runs/x").exists(), "nothing is written before the data is there");
 }
@@ -70,7 +78,10 @@ fn wrong_configurations_name_the_key_and_the_value() {
         ("[optimizer]\nlearning_rate = -1.0\n", &["optimizer.learning_rate", "-1", "above 0"]),
         ("[optimizer]\nlearning_rate = \"fast\"\n", &["c.toml", "fast"]),
         ("[training]\nsteps = 0\n", &["training.steps", "0", "at least 1"]),
-        ("[model]\nkind = \"unet\"\nchannels = [10]\ngroups = 4\nattention = [false]\n", &["model.groups", "4", "[10]"]),
+        (
+            "[model]\nkind = \"unet\"\nchannels = [10]\ngroups = 4\nattention = [false]\n",
+            &["model.groups", "4", "[10]"],
+        ),
         ("[model]\nkind = \"transformer\"\n", &["transformer", "unet"]),
         ("[diffusion.schedule]\nkind = \"explicit\"\nbetas = [0.1, 1.5]\n", &["1.5"]),
         ("[data]\ndataset = \"imagenet\"\n", &["imagenet", "fashion-mnist-mini"]),
@@ -80,7 +91,10 @@ fn wrong_configurations_name_the_key_and_the_value() {
         contains_all(&fail(dir.path(), 1, &["train", "--config", "c.toml", "--out", "runs/x"]), parts);
     }
     contains_all(&fail(dir.path(), 1, &["train", "--config", "nowhere.toml"]), &["nowhere.toml"]);
-    contains_all(&fail(dir.path(), 1, &["train", "--preset", "everything"]), &["everything", "fashion-mnist-mini", "swiss-roll"]);
+    contains_all(
+        &fail(dir.path(), 1, &["train", "--preset", "everything"]),
+        &["everything", "fashion-mnist-mini", "swiss-roll"],
+    );
     assert!(!dir.path().join("runs").exists());
 }
 
@@ -95,16 +109,27 @@ fn wrong_usage_ends_with_two() {
     contains_all(&fail(dir.path(), 2, &["sample", "--out", "x"]), &["--model"]);
     contains_all(&fail(dir.path(), 2, &["schedule", "show", "sawtooth"]), &["sawtooth", "cosine"]);
     contains_all(&fail(dir.path(), 2, &["paint"]), &["paint"]);
-    contains_all(&fail(dir.path(), 2, &["train", "--dataset", "toy:swiss-roll", "--class-conditional"]), &["--class-conditional"]);
+    contains_all(
+        &fail(dir.path(), 2, &["train", "--dataset", "toy:swiss-roll", "--class-conditional"]),
+        &["--class-conditional"],
+    );
     assert_eq!(run(dir.path(), &[]).status.code(), Some(2));
 }
 
 #[test]
 fn a_network_that_does_not_fit_the_data_is_refused_before_anything_is_written() {
     let dir = tempfile::tempdir().unwrap();
-    let said = fail(dir.path(), 1, &train_args(&["--set", "model.channels=[8, 8, 8, 8]", "--set", "model.attention=[false, false, false, false]"]));
+    let said = fail(
+        dir.path(),
+        1,
+        &train_args(&["--set", "model.channels=[8, 8, 8, 8]", "--set", "model.attention=[false, false, false, false]"]),
+    );
     contains_all(&said, &["28x28", "multiple of 8"]);
-    let said = fail(dir.path(), 1, &["train", "--preset", "swiss-roll", "--set", "data.dataset=fashion-mnist-mini", "--out", "runs/x"]);
+    let said = fail(
+        dir.path(),
+        1,
+        &["train", "--preset", "swiss-roll", "--set", "data.dataset=fashion-mnist-mini", "--out", "runs/x"],
+    );
     contains_all(&said, &["unet", "images"]);
     let said = fail(dir.path(), 1, &train_args(&["--set", "data.dataset=toy:swiss-roll"]));
     contains_all(&said, &["mlp", "points"]);
@@ -136,11 +161,13 @@ fn there_must_be_a_run_to_resume() {
 fn an_output_that_cannot_be_written_is_named() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("occupied"), b"").unwrap();
-    let args: Vec<&str> = train_args(&[]).into_iter().map(|arg| if arg == "runs/x" { "occupied/x" } else { arg }).collect();
+    let args: Vec<&str> =
+        train_args(&[]).into_iter().map(|arg| if arg == "runs/x" { "occupied/x" } else { arg }).collect();
     contains_all(&fail(dir.path(), 1, &args), &["occupied/x"]);
     let root = train_tiny(dir.path(), "y", &["--steps", "1", "--sample-every", "0"]);
     let model = root.join("model");
-    let said = fail(dir.path(), 1, &["sample", "--model", model.to_str().unwrap(), "--steps", "1", "--out", "occupied"]);
+    let said =
+        fail(dir.path(), 1, &["sample", "--model", model.to_str().unwrap(), "--steps", "1", "--out", "occupied"]);
     contains_all(&said, &["occupied"]);
 }
 
@@ -151,14 +178,16 @@ fn a_full_disk_keeps_the_checkpoint_that_was_there() {
     let dir = tempfile::tempdir().unwrap();
     let root = train_tiny(dir.path(), "x", &["--steps", "2", "--sample-every", "0"]);
     // A limit on the size of files fails the write as a full disk does: in the middle, with an error from the system.
-    let script = format!("trap '' XFSZ; ulimit -f 8; exec {} train --resume runs/x --steps 4", env!("CARGO_BIN_EXE_sfumato"));
+    let script =
+        format!("trap '' XFSZ; ulimit -f 8; exec {} train --resume runs/x --steps 4", env!("CARGO_BIN_EXE_sfumato"));
     let output = std::process::Command::new("bash").args(["-c", &script]).current_dir(dir.path()).output().unwrap();
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
     contains_all(&said, &["error:", "runs/x"]);
     assert!(!said.contains("panicked"), "{said}");
     assert_eq!(fs::read_link(root.join("model")).unwrap(), Path::new("checkpoints/step-0000002"));
-    let names: Vec<_> = fs::read_dir(root.join("checkpoints")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let names: Vec<_> =
+        fs::read_dir(root.join("checkpoints")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["step-0000002"]);
     succeed(dir.path(), &["train", "--resume", "runs/x", "--steps", "4"]);
 }
@@ -214,7 +243,8 @@ fn divergence_ends_the_run_with_a_reason() {
 fn a_backend_that_is_not_compiled_in_says_how_to_get_it() {
     let dir = tempfile::tempdir().unwrap();
     for backend in ["cuda", "wgpu", "vulkan", "metal", "rocm", "ndarray", "flex"] {
-        let version: serde_json::Value = serde_json::from_slice(&succeed(dir.path(), &["--version", "--json"]).stdout).unwrap();
+        let version: serde_json::Value =
+            serde_json::from_slice(&succeed(dir.path(), &["--version", "--json"]).stdout).unwrap();
         if version["backends"].as_array().unwrap().iter().any(|name| name == backend) {
             continue;
         }

@@ -33,7 +33,10 @@ fn sampling_leaves_an_array_a_grid_and_single_pictures() {
     let dir = tempfile::tempdir().unwrap();
     let run = train_tiny(dir.path(), "a", &["--steps", "1", "--sample-every", "0"]);
     let model = run.join("model");
-    succeed(dir.path(), &["sample", "--model", model.to_str().unwrap(), "--num", "3", "--steps", "4", "--gif", "--out", "out"]);
+    succeed(
+        dir.path(),
+        &["sample", "--model", model.to_str().unwrap(), "--num", "3", "--steps", "4", "--gif", "--out", "out"],
+    );
     let out = dir.path().join("out");
     let (shape, values) = read_npy(&out.join("samples.npy"));
     assert_eq!(shape, [3, 1, 28, 28]);
@@ -58,7 +61,19 @@ fn recorded_noise_replaces_the_random_numbers() {
     let run = train_tiny(dir.path(), "a", &["--steps", "1", "--sample-every", "0"]);
     let model = run.join("model");
     let sample = |out: &str, args: &[&str]| {
-        let all = ["sample", "--model", model.to_str().unwrap(), "--num", "2", "--steps", "3", "--sampler", "ddpm", "--out", out];
+        let all = [
+            "sample",
+            "--model",
+            model.to_str().unwrap(),
+            "--num",
+            "2",
+            "--steps",
+            "3",
+            "--sampler",
+            "ddpm",
+            "--out",
+            out,
+        ];
         succeed(dir.path(), &all.iter().chain(args).copied().collect::<Vec<_>>());
         read_npy(&dir.path().join(out).join("samples.npy")).1
     };
@@ -67,7 +82,13 @@ fn recorded_noise_replaces_the_random_numbers() {
     for draw in 0..4 {
         for sample in 0..2 {
             let mut values = vec![0.0; 784];
-            sfumato_process::noise::fill_normal(9, sfumato_process::noise::Purpose::Sampling, sample, draw, &mut values);
+            sfumato_process::noise::fill_normal(
+                9,
+                sfumato_process::noise::Purpose::Sampling,
+                sample,
+                draw,
+                &mut values,
+            );
             noise.extend(values);
         }
     }
@@ -76,7 +97,21 @@ fn recorded_noise_replaces_the_random_numbers() {
     assert_eq!(sample("replayed", &["--noise", "noise.npy"]), sample("seeded", &["--seed", "9"]));
 
     sfumato_train::output::write_npy_f32(&file, &[2, 2, 1, 28, 28], &noise[..2 * 2 * 784]).unwrap();
-    let args = ["sample", "--model", model.to_str().unwrap(), "--num", "2", "--steps", "3", "--sampler", "ddpm", "--out", "x", "--noise", "noise.npy"];
+    let args = [
+        "sample",
+        "--model",
+        model.to_str().unwrap(),
+        "--num",
+        "2",
+        "--steps",
+        "3",
+        "--sampler",
+        "ddpm",
+        "--out",
+        "x",
+        "--noise",
+        "noise.npy",
+    ];
     let said = fail(dir.path(), 1, &args);
     assert!(said.contains("noise.npy") && said.contains("2 entries"), "{said}");
 }

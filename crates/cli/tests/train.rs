@@ -13,9 +13,13 @@ use std::{
 use common::{TINY, fail, read_npy, run, sfumato, stderr, stdout, succeed, train_tiny};
 
 fn weights(run: &Path) -> Vec<Vec<u8>> {
-    ["model/unet/diffusion_pytorch_model.safetensors", "model/training/weights.safetensors", "model/training/optimizer.safetensors"]
-        .map(|file| fs::read(run.join(file)).unwrap_or_else(|error| panic!("{file}: {error}")))
-        .into()
+    [
+        "model/unet/diffusion_pytorch_model.safetensors",
+        "model/training/weights.safetensors",
+        "model/training/optimizer.safetensors",
+    ]
+    .map(|file| fs::read(run.join(file)).unwrap_or_else(|error| panic!("{file}: {error}")))
+    .into()
 }
 
 fn metrics(run: &Path) -> Vec<serde_json::Value> {
@@ -50,7 +54,8 @@ fn a_run_leaves_what_the_design_says() {
             assert!(line[key].as_f64().is_some_and(|value| value > 0.0), "{key} in {line}");
         }
     }
-    let environment: serde_json::Value = serde_json::from_str(&fs::read_to_string(run.join("environment.json")).unwrap()).unwrap();
+    let environment: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(run.join("environment.json")).unwrap()).unwrap();
     for key in ["version", "revision", "backends", "cpu_features", "backend", "threads"] {
         assert!(!environment[key].is_null(), "{key} in {environment}");
     }
@@ -117,7 +122,12 @@ fn a_run_that_lost_its_last_steps_resumes_from_its_checkpoint() {
 fn the_time_limit_ends_a_run_with_a_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
     let out = "runs/short";
-    let args: Vec<&str> = ["train", "--out", out].iter().chain(TINY).chain(&["--steps", "100000", "--max-minutes", "0.01"]).copied().collect();
+    let args: Vec<&str> = ["train", "--out", out]
+        .iter()
+        .chain(TINY)
+        .chain(&["--steps", "100000", "--max-minutes", "0.01"])
+        .copied()
+        .collect();
     let said = stderr(&succeed(dir.path(), &args));
     assert!(said.contains("time is up") && said.contains("--resume runs/short"), "{said}");
     assert!(dir.path().join(out).join("model/unet/config.json").is_file());
@@ -126,8 +136,13 @@ fn the_time_limit_ends_a_run_with_a_checkpoint() {
 #[test]
 fn old_checkpoints_are_removed_and_the_newest_stay() {
     let dir = tempfile::tempdir().unwrap();
-    let run = train_tiny(dir.path(), "a", &["--steps", "6", "--checkpoint-every", "1", "--sample-every", "0", "--set", "training.keep_checkpoints=2"]);
-    let mut names: Vec<_> = fs::read_dir(run.join("checkpoints")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let run = train_tiny(
+        dir.path(),
+        "a",
+        &["--steps", "6", "--checkpoint-every", "1", "--sample-every", "0", "--set", "training.keep_checkpoints=2"],
+    );
+    let mut names: Vec<_> =
+        fs::read_dir(run.join("checkpoints")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["step-0000005", "step-0000006"]);
 }
@@ -139,7 +154,11 @@ fn a_class_conditional_model_is_trained_and_draws_the_class_that_is_asked_for() 
     let model = run_dir.join("model");
     let model = model.to_str().unwrap();
     let sample = |out: &str, args: &[&str]| {
-        let args: Vec<&str> = ["sample", "--model", model, "--num", "2", "--steps", "2", "--out", out].iter().chain(args).copied().collect();
+        let args: Vec<&str> = ["sample", "--model", model, "--num", "2", "--steps", "2", "--out", out]
+            .iter()
+            .chain(args)
+            .copied()
+            .collect();
         succeed(dir.path(), &args);
         read_npy(&dir.path().join(out).join("samples.npy")).1
     };
@@ -168,7 +187,8 @@ fn every_preset_is_a_valid_configuration() {
         let again = stdout(&succeed(dir.path(), &["train", "--config", "config.toml", "--print-config"]));
         assert_eq!(config, again, "{} does not survive being written and read", preset.name);
     }
-    let overridden = stdout(&succeed(dir.path(), &["train", "--set", "optimizer.ema_decay=0.5", "--steps", "7", "--print-config"]));
+    let overridden =
+        stdout(&succeed(dir.path(), &["train", "--set", "optimizer.ema_decay=0.5", "--steps", "7", "--print-config"]));
     assert!(overridden.contains("ema_decay = 0.5") && overridden.contains("steps = 7"), "{overridden}");
     assert!(run(dir.path(), &["train", "--help"]).status.success());
 }

@@ -14,7 +14,8 @@ pub(crate) fn run(args: InfoArgs) -> Result<()> {
     let pipeline = Pipeline::open(&args.model)?;
     // The header alone: names, shapes and the file's length are checked without reading the weights.
     pipeline.params()?;
-    let training = args.model.join("training/state.json").is_file().then(|| TrainState::read(&args.model)).transpose()?;
+    let training =
+        args.model.join("training/state.json").is_file().then(|| TrainState::read(&args.model)).transpose()?;
     if args.json {
         println!("{:#}", as_json(&pipeline, training.as_ref()));
     } else {
@@ -62,7 +63,10 @@ fn print(pipeline: &Pipeline, training: Option<&TrainState>) -> Result<()> {
     }
     if let Some(state) = training {
         let minutes = state.seconds / 60.0;
-        row("training", format!("step {}, {} examples, {minutes:.1} minutes; can be resumed", state.step, state.examples));
+        row(
+            "training",
+            format!("step {}, {} examples, {minutes:.1} minutes; can be resumed", state.step, state.examples),
+        );
     }
     for (key, value) in &spec.facts.provenance {
         row(key, value.as_str().map_or_else(|| value.to_string(), str::to_owned));
@@ -80,10 +84,20 @@ fn print_blocks(config: &UNet2DConfig) {
     let side = config.size_divisor();
     let size = config.sample_size.map_or([side, side], |size| size.height_width());
     let summary = config.summarize(size);
-    println!("\n{:<18} {:>9} {:>9} {:>11} {:>13}  contents", "block", "size", "channels", "parameters", "multiply-adds");
+    println!(
+        "\n{:<18} {:>9} {:>9} {:>11} {:>13}  contents",
+        "block", "size", "channels", "parameters", "multiply-adds"
+    );
     for BlockSummary { name, contents, resolution, channels, parameters, multiply_adds } in &summary.blocks {
         let size = resolution.map_or_else(String::new, |[height, width]| format!("{height}x{width}"));
         println!("{name:<18} {size:>9} {channels:>9} {parameters:>11} {multiply_adds:>13}  {contents}");
     }
-    println!("{:<18} {:>9} {:>9} {:>11} {:>13}  for one image", "all", "", "", summary.parameters(), summary.multiply_adds());
+    println!(
+        "{:<18} {:>9} {:>9} {:>11} {:>13}  for one image",
+        "all",
+        "",
+        "",
+        summary.parameters(),
+        summary.multiply_adds()
+    );
 }

@@ -14,10 +14,13 @@ use std::{
 use anyhow::{Context, Result, bail};
 use burn::tensor::Tensor;
 use sfumato_kernels::Backend;
-use sfumato_nets::pipeline::{AnyConfig, Pipeline};
+use sfumato_nets::{
+    Network,
+    pipeline::{AnyConfig, Pipeline},
+};
 use sfumato_process::{RecordedNoise, sampler::Ddim};
 use sfumato_train::{
-    Network, Picture,
+    Picture,
     model::{named_classes, reverse_chain},
     output::{self, GridLayout},
     picture_kind,
@@ -49,7 +52,7 @@ pub(crate) fn run(args: SampleArgs) -> Result<()> {
     let shape = model.spec.config.example_shape().with_context(|| {
         format!("{}: unet/config.json has no sample_size; add the side of the images in pixels", args.model.display())
     })?;
-    let noise = args.noise.as_deref().map(|path| output::read_npy_f32(path)).transpose()?;
+    let noise = args.noise.as_deref().map(output::read_npy_f32).transpose()?;
     // Before the work, so that an unwritable place costs nothing.
     fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     let machine = args.machine.clone();
@@ -110,7 +113,11 @@ impl Work for Sampling {
         let seconds = start.elapsed().as_secs_f64();
         self.write(&samples, &frames)?;
         let rate = self.args.num as f64 / seconds;
-        eprintln!("{} samples, {} steps each, in {seconds:.1} s ({rate:.2} a second)", self.args.num, plan.chain.steps());
+        eprintln!(
+            "{} samples, {} steps each, in {seconds:.1} s ({rate:.2} a second)",
+            self.args.num,
+            plan.chain.steps()
+        );
         println!("{}", self.args.out.display());
         Ok(())
     }
@@ -121,7 +128,9 @@ impl Sampling {
         let args = &self.args;
         let (sampler, default_steps) = match args.sampler {
             SamplerName::Ddpm => (Sampler::Ddpm, self.steps),
-            SamplerName::Ddim => (Sampler::Ddim(Ddim { eta: args.eta, keep_epsilon: false }), DDIM_STEPS.min(self.steps)),
+            SamplerName::Ddim => {
+                (Sampler::Ddim(Ddim { eta: args.eta, keep_epsilon: false }), DDIM_STEPS.min(self.steps))
+            }
         };
         let chain = reverse_chain(&self.model.spec.scheduler, args.steps.unwrap_or(default_steps))?;
         let noise = match (&self.noise, &args.noise) {
@@ -135,7 +144,8 @@ impl Sampling {
             (None, Some(classes)) => Classes::Cycle(classes),
             (None, None) => Classes::None,
         };
-        let guidance = self.model.spec.facts.null_class.map(|null_class| Guidance { weight: args.guidance, null_class });
+        let guidance =
+            self.model.spec.facts.null_class.map(|null_class| Guidance { weight: args.guidance, null_class });
         let (num, batch_size) = (args.num as usize, args.batch_size as usize);
         Ok(SamplePlan { chain, sampler, noise, classes, guidance, num, batch_size })
     }
@@ -152,7 +162,12 @@ impl Sampling {
         let mut frames = Vec::new();
         let every = plan.chain.steps().div_ceil(GIF_FRAMES);
         let mut observe = |state: Progress<'_, B, D>| {
-            progress.step(&format!("samples {}–{} of {}", state.first + 1, (state.first + plan.batch_size).min(plan.num), plan.num));
+            progress.step(&format!(
+                "samples {}–{} of {}",
+                state.first + 1,
+                (state.first + plan.batch_size).min(plan.num),
+                plan.num
+            ));
             let wanted = state.done.is_multiple_of(every) || state.done == state.total;
             if self.args.gif && state.first == 0 && wanted {
                 frames.push(host(state.x));

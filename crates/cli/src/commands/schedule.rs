@@ -21,7 +21,8 @@ fn show(args: &ShowArgs) -> Result<()> {
     let config = config(args)?;
     let schedule = config.build().with_context(|| format!("schedule {}", config.name()))?;
     let steps = schedule.steps();
-    let every = args.every.map_or(if args.format == Format::Table { steps.div_ceil(TABLE_ROWS) } else { 1 }, |n| n as usize);
+    let every =
+        args.every.map_or(if args.format == Format::Table { steps.div_ceil(TABLE_ROWS) } else { 1 }, |n| n as usize);
     let rows: Vec<usize> = (1..=steps).filter(|t| *t == 1 || *t == steps || t.is_multiple_of(every)).collect();
     let mut out = BufWriter::new(stdout().lock());
     let written = match args.format {
@@ -54,7 +55,12 @@ fn numbers(c: &Coefficients) -> [f64; 7] {
     [c.beta, c.alpha_bar, c.snr, c.log_snr, c.posterior_variance, c.posterior_mean_x_0, c.posterior_mean_x_t]
 }
 
-fn table(out: &mut impl Write, config: &ScheduleConfig, schedule: &NoiseSchedule, rows: &[usize]) -> std::io::Result<()> {
+fn table(
+    out: &mut impl Write,
+    config: &ScheduleConfig,
+    schedule: &NoiseSchedule,
+    rows: &[usize],
+) -> std::io::Result<()> {
     writeln!(out, "{config}: T = {}, alpha_bar_T = {:.3e}\n", schedule.steps(), schedule.alpha_bar(schedule.steps()))?;
     writeln!(
         out,

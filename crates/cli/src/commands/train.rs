@@ -65,7 +65,14 @@ impl Work for Training {
         };
         eprintln!("data       {}: {} examples of {:?}", data.name(), data.len(), data.shape());
         eprintln!("run        {}", dir.root().display());
-        let run = Run { config: &plan.config, data: &data, dir: &dir, resume: plan.resume, environment: &environment, stop: &stop };
+        let run = Run {
+            config: &plan.config,
+            data: &data,
+            dir: &dir,
+            resume: plan.resume,
+            environment: &environment,
+            stop: &stop,
+        };
         let mut progress = TrainProgress::new(plan.config.training.steps);
         let outcome = run.train::<Autodiff<B>>(&device, &mut progress);
         progress.finish();

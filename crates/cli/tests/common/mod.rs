@@ -7,26 +7,26 @@ use std::{
 };
 
 /// The program, as a user's shell would start it in `dir`.
-pub fn sfumato(dir: &Path) -> Command {
+pub(crate) fn sfumato(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sfumato"));
     command.current_dir(dir).env_remove("SFUMATO_LOG").env_remove("RAYON_NUM_THREADS");
     command
 }
 
 /// Runs the program to its end.
-pub fn run(dir: &Path, args: &[&str]) -> Output {
+pub(crate) fn run(dir: &Path, args: &[&str]) -> Output {
     sfumato(dir).args(args).output().expect("the program starts")
 }
 
 /// Runs the program and insists that it succeeds.
-pub fn succeed(dir: &Path, args: &[&str]) -> Output {
+pub(crate) fn succeed(dir: &Path, args: &[&str]) -> Output {
     let output = run(dir, args);
     assert!(output.status.success(), "{args:?} ended with {}:\n{}", output.status, stderr(&output));
     output
 }
 
 /// Runs the program, insists on the exit code, no panic and one error, and gives what it said.
-pub fn fail(dir: &Path, code: i32, args: &[&str]) -> String {
+pub(crate) fn fail(dir: &Path, code: i32, args: &[&str]) -> String {
     let output = run(dir, args);
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(code), "{args:?} said:\n{said}");
@@ -35,29 +35,38 @@ pub fn fail(dir: &Path, code: i32, args: &[&str]) -> String {
     said
 }
 
-pub fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-pub fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// A U-Net of a few thousand parameters on the embedded images.
-pub const TINY: &[&str] = &[
-    "--set", "model.channels=[8, 16]",
-    "--set", "model.attention=[false, true]",
-    "--set", "model.groups=4",
-    "--set", "model.blocks_per_level=1",
-    "--set", "optimizer.warmup_steps=2",
-    "--set", "samples.num=4",
-    "--set", "samples.steps=2",
-    "--set", "training.log_every=1",
-    "--batch-size", "8",
+pub(crate) const TINY: &[&str] = &[
+    "--set",
+    "model.channels=[8, 16]",
+    "--set",
+    "model.attention=[false, true]",
+    "--set",
+    "model.groups=4",
+    "--set",
+    "model.blocks_per_level=1",
+    "--set",
+    "optimizer.warmup_steps=2",
+    "--set",
+    "samples.num=4",
+    "--set",
+    "samples.steps=2",
+    "--set",
+    "training.log_every=1",
+    "--batch-size",
+    "8",
 ];
 
 /// `train ARGS… --out runs/NAME` with [`TINY`].
-pub fn train_tiny(dir: &Path, name: &str, args: &[&str]) -> PathBuf {
+pub(crate) fn train_tiny(dir: &Path, name: &str, args: &[&str]) -> PathBuf {
     let out = format!("runs/{name}");
     let args: Vec<&str> = ["train", "--out", &out].iter().chain(TINY).chain(args).copied().collect();
     succeed(dir, &args);
@@ -65,7 +74,7 @@ pub fn train_tiny(dir: &Path, name: &str, args: &[&str]) -> PathBuf {
 }
 
 /// Reads a float32 array as the rest of the world would.
-pub fn read_npy(path: &Path) -> (Vec<u64>, Vec<f32>) {
+pub(crate) fn read_npy(path: &Path) -> (Vec<u64>, Vec<f32>) {
     let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let npy = npyz::NpyFile::new(&bytes[..]).unwrap();
     let shape = npy.shape().to_vec();
