@@ -8,6 +8,9 @@ use super::OutputError;
 /// Writes a file under a temporary name in the same folder and renames it. A reader sees the old file or the new one;
 /// a run that dies in between leaves the old one and at most a hidden temporary file.
 ///
+/// Unlike [`sfumato_nets::tensor_file::write_atomically`], which checkpoints use, it does not wait for the device: thousands of
+/// pictures would take minutes, and they can be drawn again.
+///
 /// # Errors
 /// [`OutputError::Io`] with the path if the folder is missing or not writable, or the disk is full.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), OutputError> {
