@@ -5,10 +5,10 @@ use sfumato_kernels::cpu::{Conv2d, GroupNorm, Isa};
 use std::sync::Mutex;
 
 /// Relative error `|got - want| / |want|` that a kernel may have.
-pub const TOLERANCE: f64 = 1e-5;
+pub(crate) const TOLERANCE: f64 = 1e-5;
 
 /// Approximately normal random numbers.
-pub fn random(seed: u64, n: usize) -> Vec<f32> {
+pub(crate) fn random(seed: u64, n: usize) -> Vec<f32> {
     let mut s = (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut uniform = || {
         s ^= s << 13;
@@ -19,12 +19,12 @@ pub fn random(seed: u64, n: usize) -> Vec<f32> {
     (0..n).map(|_| ((0..6).map(|_| uniform()).sum::<f32>() - 3.0) * 1.414).collect()
 }
 
-pub fn wide(x: &[f32]) -> Vec<f64> {
+pub(crate) fn wide(x: &[f32]) -> Vec<f64> {
     x.iter().map(|v| f64::from(*v)).collect()
 }
 
 /// `|got - want| / |want|`, or the absolute error where `want` is 0.
-pub fn error(got: &[f32], want: &[f64]) -> f64 {
+pub(crate) fn error(got: &[f32], want: &[f64]) -> f64 {
     assert_eq!(got.len(), want.len());
     let difference: f64 = got.iter().zip(want).map(|(a, b)| (f64::from(*a) - b).powi(2)).sum();
     let size: f64 = want.iter().map(|b| b * b).sum();
@@ -32,7 +32,7 @@ pub fn error(got: &[f32], want: &[f64]) -> f64 {
 }
 
 #[track_caller]
-pub fn assert_close(what: &str, got: &[f32], want: &[f64]) {
+pub(crate) fn assert_close(what: &str, got: &[f32], want: &[f64]) {
     let e = error(got, want);
     assert!(e <= TOLERANCE, "{what}: relative error {e:e}");
 }
@@ -41,7 +41,7 @@ pub fn assert_close(what: &str, got: &[f32], want: &[f64]) {
 static ISA: Mutex<()> = Mutex::new(());
 
 /// Runs `f` with every instruction set of this machine.
-pub fn on_every_isa(mut f: impl FnMut(Isa)) {
+pub(crate) fn on_every_isa(mut f: impl FnMut(Isa)) {
     let _alone = ISA.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     for isa in Isa::ALL {
         if Isa::force(isa) {
@@ -55,7 +55,7 @@ const GUARD: usize = 64;
 /// Values written by `f` into the middle of a longer slice that held guard values: all of the middle must be written,
 /// nothing else.
 #[track_caller]
-pub fn guarded(n: usize, f: impl FnOnce(&mut [f32])) -> Vec<f32> {
+pub(crate) fn guarded(n: usize, f: impl FnOnce(&mut [f32])) -> Vec<f32> {
     let mark = f32::from_bits(0x7fc5_1234); // a NaN that no computation makes
     // An odd offset, so that the middle is not aligned to a vector.
     let (before, after) = (GUARD + 3, GUARD);
@@ -95,7 +95,7 @@ fn products(s: &Conv2d, mut f: impl FnMut(usize, usize, usize)) {
     }
 }
 
-pub fn conv(s: &Conv2d, x: &[f64], w: &[f64], bias: Option<&[f64]>) -> Vec<f64> {
+pub(crate) fn conv(s: &Conv2d, x: &[f64], w: &[f64], bias: Option<&[f64]>) -> Vec<f64> {
     let (oh, ow) = s.output_size();
     let bias = |i: usize| bias.map_or(0.0, |b| b[i / (oh * ow) % s.k]);
     let mut y: Vec<f64> = (0..s.output_len()).map(bias).collect();
@@ -103,14 +103,14 @@ pub fn conv(s: &Conv2d, x: &[f64], w: &[f64], bias: Option<&[f64]>) -> Vec<f64> 
     y
 }
 
-pub fn conv_backward_input(s: &Conv2d, dy: &[f64], w: &[f64]) -> Vec<f64> {
+pub(crate) fn conv_backward_input(s: &Conv2d, dy: &[f64], w: &[f64]) -> Vec<f64> {
     let mut dx = vec![0.0; s.input_len()];
     products(s, |a, b, c| dx[a] += dy[b] * w[c]);
     dx
 }
 
 /// Gradients of weight and bias.
-pub fn conv_backward_weight(s: &Conv2d, x: &[f64], dy: &[f64]) -> (Vec<f64>, Vec<f64>) {
+pub(crate) fn conv_backward_weight(s: &Conv2d, x: &[f64], dy: &[f64]) -> (Vec<f64>, Vec<f64>) {
     let mut dw = vec![0.0; s.weight_len()];
     products(s, |a, b, c| dw[c] += x[a] * dy[b]);
     let (oh, ow) = s.output_size();
@@ -126,7 +126,7 @@ fn silu(z: f64) -> f64 {
 }
 
 /// `scale` and `offset` are `[c]` or `[n, c]`.
-pub fn group_norm(s: &GroupNorm, x: &[f64], scale: &[f64], offset: &[f64]) -> Vec<f64> {
+pub(crate) fn group_norm(s: &GroupNorm, x: &[f64], scale: &[f64], offset: &[f64]) -> Vec<f64> {
     let len = s.c / s.groups * s.hw;
     let mut y = Vec::new();
     for (group, values) in x.chunks(len).enumerate() {
@@ -142,7 +142,7 @@ pub fn group_norm(s: &GroupNorm, x: &[f64], scale: &[f64], offset: &[f64]) -> Ve
 }
 
 /// Gradients of x, scale and offset (the latter for every image), the chain rule written out step by step.
-pub fn group_norm_backward(
+pub(crate) fn group_norm_backward(
     s: &GroupNorm,
     x: &[f64],
     scale: &[f64],
@@ -177,7 +177,7 @@ pub fn group_norm_backward(
 }
 
 /// `y = softmax(q kᵀ / sqrt(d)) v` of one head, and the gradients of `Σ y dy`.
-pub fn attention_head([n, m, d, d_v]: [usize; 4], [q, k, v]: [&[f64]; 3], dy: &[f64]) -> [Vec<f64>; 4] {
+pub(crate) fn attention_head([n, m, d, d_v]: [usize; 4], [q, k, v]: [&[f64]; 3], dy: &[f64]) -> [Vec<f64>; 4] {
     let factor = 1.0 / (d as f64).sqrt();
     let mut y = vec![0.0; n * d_v];
     let (mut dq, mut dk, mut dv) = (vec![0.0; n * d], vec![0.0; m * d], vec![0.0; m * d_v]);

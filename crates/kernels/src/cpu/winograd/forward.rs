@@ -22,9 +22,8 @@ struct BlockArgs {
     out: usize,
     /// Transformed filters.
     u: *const f32,
-    /// Null, or one value an output channel; images `bias_stride` apart.
+    /// Null, or one value an output channel.
     bias: *const f32,
-    bias_stride: usize,
     /// Null, or what is added to the output, in its shape.
     res: *const f32,
     /// Output planes of the whole batch.
@@ -72,11 +71,7 @@ unsafe fn forward_block<S: Simd, W: Tile>(b: &BlockArgs) {
                 let nk = (b.out - k0).min(L);
                 for Segment { image, ty0, ty1, tile } in g.segments(t.r0, t.r1) {
                     let (lo, hi) = (ty0 * W::M, (ty1 * W::M).min(g.h));
-                    let bias = if b.bias.is_null() {
-                        S::zero()
-                    } else {
-                        S::load_n(b.bias.add(image * b.bias_stride + k0), nk)
-                    };
+                    let bias = if b.bias.is_null() { S::zero() } else { S::load_n(b.bias.add(k0), nk) };
                     let mut m = b.m.add(tile * W::X * ms + v * L);
                     for ty in ty0..ty1 {
                         for tx in 0..g.tw {
@@ -102,9 +97,8 @@ isa_entry!(
 /// What is added to a convolution's result.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Epilogue<'a> {
-    /// `[k]`, or `[n, k]` where `bias_per_image`.
+    /// `[k]`
     pub(super) bias: Option<&'a [f32]>,
-    pub(super) bias_per_image: bool,
     /// In the shape of the output.
     pub(super) residual: Option<&'a [f32]>,
 }
@@ -112,9 +106,8 @@ pub(super) struct Epilogue<'a> {
 /// `y = conv(x, w)` plus the epilogue; with `rotate`, `w: [c, k, 3, 3]` is the filter of the convolution whose input
 /// gradient `y` is. `s` are the sizes of the convolution that is computed.
 pub(super) fn convolve<W: Tile>(s: &Conv3x3, x: &[f32], w: &[f32], rotate: bool, add: Epilogue, y: &mut [f32]) {
-    let biases = if add.bias_per_image { s.n * s.k } else { s.k };
     assert!(x.len() == s.input_len() && y.len() == s.output_len() && w.len() == s.weight_len());
-    assert!(add.bias.is_none_or(|b| b.len() == biases));
+    assert!(add.bias.is_none_or(|b| b.len() == s.k));
     assert!(add.residual.is_none_or(|r| r.len() == y.len()));
     if y.is_empty() {
         return;
@@ -162,7 +155,6 @@ fn run<W: Tile>(s: &Conv3x3, x: &[f32], u: &[f32], add: Epilogue, y: &mut [f32])
                 out: s.k,
                 u: u.at(0),
                 bias: bias.at(0),
-                bias_stride: if add.bias_per_image { s.k } else { 0 },
                 res: res.at(0),
                 y: y.at(0),
                 m: m.as_mut_ptr(),

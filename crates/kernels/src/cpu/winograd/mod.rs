@@ -57,7 +57,7 @@ pub fn conv3x3(
     residual: Option<&[f32]>,
     y: &mut [f32],
 ) {
-    let add = Epilogue { bias, bias_per_image: false, residual };
+    let add = Epilogue { bias, residual };
     match tile {
         TileSize::Two => convolve::<F2>(s, x, w, false, add, y),
         TileSize::Four => convolve::<F4>(s, x, w, false, add, y),

@@ -1,0 +1,191 @@
+//! Group normalisation with its affine map and SiLU in one pass over memory.
+
+mod backward;
+
+pub use backward::group_norm_backward;
+
+use crate::cpu::isa::{Isa, isa_entry};
+use crate::cpu::scratch::Shared;
+use crate::cpu::simd::{L, Simd};
+use rayon::prelude::*;
+
+/// Sizes of a group normalisation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GroupNorm {
+    /// Images.
+    pub n: usize,
+    /// Channels.
+    pub c: usize,
+    /// Pixels of an image.
+    pub hw: usize,
+    /// Groups; divides `c`.
+    pub groups: usize,
+    /// Added to the variance.
+    pub eps: f32,
+    /// Whether SiLU follows.
+    pub silu: bool,
+}
+
+/// Scale and offset after the normalisation.
+#[derive(Clone, Copy, Debug)]
+pub struct Affine<'a> {
+    /// `[c]`, or `[n, c]` where every image has its own.
+    pub scale: &'a [f32],
+    /// As long as `scale`.
+    pub offset: &'a [f32],
+}
+
+/// Mean and `1 / sqrt(variance + eps)` of every image and group, `[n, groups]` both.
+#[derive(Clone, Copy, Debug)]
+pub struct Statistics<'a> {
+    /// The means.
+    pub mean: &'a [f32],
+    /// The reciprocal standard deviations.
+    pub rstd: &'a [f32],
+}
+
+impl GroupNorm {
+    fn len(&self) -> usize {
+        self.n * self.c * self.hw
+    }
+
+    fn channels(&self) -> usize {
+        self.c / self.groups
+    }
+
+    /// Floats from one image's scales to the next's.
+    fn check(&self, affine: &Affine) -> usize {
+        assert!(
+            self.groups > 0 && self.c.is_multiple_of(self.groups),
+            "group_norm: {} groups do not divide {} channels",
+            self.groups,
+            self.c
+        );
+        let len = affine.scale.len();
+        assert!(len == affine.offset.len() && (len == self.c || len == self.n * self.c));
+        if len == self.c { 0 } else { self.c }
+    }
+}
+
+/// One group of one image.
+struct Forward {
+    hw: usize,
+    channels: usize,
+    eps: f32,
+    silu: bool,
+    x: *const f32,
+    y: *mut f32,
+    scale: *const f32,
+    offset: *const f32,
+    mean: *mut f32,
+    rstd: *mut f32,
+}
+
+/// `Σ (x - m)`, or with `SQUARED` `Σ (x - m)²`.
+#[inline(always)]
+unsafe fn sum<S: Simd, const SQUARED: bool>(x: *const f32, n: usize, m: f32) -> f32 {
+    unsafe {
+        let mv = S::splat(m);
+        let mut acc = [S::zero(); 4];
+        macro_rules! add {
+            ($q:expr, $v:expr) => {
+                let d = S::sub($v, mv);
+                acc[$q] = if SQUARED { S::fma(d, d, acc[$q]) } else { S::add(acc[$q], d) };
+            };
+        }
+        let mut i = 0;
+        while i + 4 * L <= n {
+            for q in 0..4 {
+                add!(q, S::load(x.add(i + q * L)));
+            }
+            i += 4 * L;
+        }
+        while i + L <= n {
+            add!(0, S::load(x.add(i)));
+            i += L;
+        }
+        let mut s = S::hsum(S::add(S::add(acc[0], acc[1]), S::add(acc[2], acc[3])));
+        while i < n {
+            let d = *x.add(i) - m;
+            s += if SQUARED { d * d } else { d };
+            i += 1;
+        }
+        s
+    }
+}
+
+#[inline(always)]
+unsafe fn forward_group<S: Simd>(a: &Forward) {
+    unsafe {
+        let len = a.channels * a.hw;
+        let mean = sum::<S, false>(a.x, len, 0.0) / len as f32;
+        let variance = sum::<S, true>(a.x, len, mean) / len as f32;
+        let rstd = 1.0 / (variance + a.eps).sqrt();
+        *a.mean = mean;
+        *a.rstd = rstd;
+        for c in 0..a.channels {
+            let scale = *a.scale.add(c) * rstd;
+            // Centred first: `x scale + (offset - mean scale)` would cancel where |mean| is large.
+            let (mean, offset) = (S::splat(mean), S::splat(*a.offset.add(c)));
+            let scale = S::splat(scale);
+            let (x, y) = (a.x.add(c * a.hw), a.y.add(c * a.hw));
+            macro_rules! f {
+                ($v:expr) => {{
+                    let z = S::fma(S::sub($v, mean), scale, offset);
+                    if a.silu { S::mul(z, S::sigmoid(z)) } else { z }
+                }};
+            }
+            let mut i = 0;
+            while i + 2 * L <= a.hw {
+                let (v, w) = (f!(S::load(x.add(i))), f!(S::load(x.add(i + L))));
+                S::store(y.add(i), v);
+                S::store(y.add(i + L), w);
+                i += 2 * L;
+            }
+            while i < a.hw {
+                let m = (a.hw - i).min(L);
+                S::store_n(y.add(i), m, f!(S::load_n(x.add(i), m)));
+                i += m;
+            }
+        }
+    }
+}
+isa_entry!(
+    /// [`forward_group`].
+    forward_group_isa [] = forward_group(Forward)
+);
+
+/// `y = silu(normalised x · scale + offset)`, or without SiLU; also the statistics.
+///
+/// # Shapes
+/// `x`, `y`: `[n, c, hw]`; `mean`, `rstd`: `[n, groups]`.
+///
+/// # Panics
+/// If a length does not fit or the groups do not divide the channels.
+pub fn group_norm(s: &GroupNorm, x: &[f32], affine: Affine, y: &mut [f32], mean: &mut [f32], rstd: &mut [f32]) {
+    let stride = s.check(&affine);
+    let (isa, channels) = (Isa::current(), s.channels());
+    assert!(x.len() == s.len() && y.len() == s.len());
+    assert!(mean.len() == s.n * s.groups && rstd.len() == mean.len());
+    let (x, y) = (Shared::read(x), Shared::new(y));
+    let (mean, rstd) = (Shared::new(mean), Shared::new(rstd));
+    let (scale, offset) = (Shared::read(affine.scale), Shared::read(affine.offset));
+    (0..s.n * s.groups).into_par_iter().for_each(|i| {
+        let (image, group) = (i / s.groups, i % s.groups);
+        let (at, channel) = (i * channels * s.hw, image * stride + group * channels);
+        let args = Forward {
+            hw: s.hw,
+            channels,
+            eps: s.eps,
+            silu: s.silu,
+            x: x.at(at),
+            y: y.at(at),
+            scale: scale.at(channel),
+            offset: offset.at(channel),
+            mean: mean.at(i),
+            rstd: rstd.at(i),
+        };
+        // SAFETY: the lengths were checked; every task writes its own group.
+        unsafe { forward_group_isa(isa, &args) }
+    });
+}
