@@ -60,25 +60,15 @@ impl<B: Backend> Attention<B> {
     /// # Shapes
     /// - `x`, output: `[batch, channels, height, width]`
     pub fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
-        let [batch, channels, height, width] = x.dims();
-        let pixels = height * width;
         let normed = match &self.group_norm {
             Some(norm) => norm.forward(x.clone()),
             None => x.clone(),
         };
-        let tokens = normed.reshape([batch, channels, pixels]).swap_dims(1, 2);
-        let split = |tokens: Tensor<B, 3>| {
-            let [_, _, inner] = tokens.dims();
-            tokens.reshape([batch, pixels, self.heads, inner / self.heads]).swap_dims(1, 2)
-        };
-        let q = split(self.to_q.forward(tokens.clone()));
-        let k = split(self.to_k.forward(tokens.clone()));
-        let v = split(self.to_v.forward(tokens));
-        let attended = kernels::attention(q, k, v);
-        let [_, heads, _, dim] = attended.dims();
-        let attended = attended.swap_dims(1, 2).reshape([batch, pixels, heads * dim]);
-        let out = self.to_out[0].forward(attended);
-        let sum = out.swap_dims(1, 2).reshape([batch, channels, height, width]) + x;
+        let q = self.to_q.forward_pixels(normed.clone());
+        let k = self.to_k.forward_pixels(normed.clone());
+        let v = self.to_v.forward_pixels(normed);
+        let attended = kernels::spatial_attention(q, k, v, self.heads);
+        let sum = self.to_out[0].forward_pixels(attended) + x;
         if self.output_scale == 1.0 { sum } else { sum / self.output_scale }
     }
 }
