@@ -9,7 +9,7 @@ mod process;
 
 use std::process::ExitCode;
 
-use commands::{ci, dataset, program, test};
+use commands::{bench, ci, dataset, program, test};
 
 /// Wrong use, as opposed to a failed run.
 pub(crate) const USAGE: u8 = 2;
@@ -22,7 +22,6 @@ Usage: cargo xtask COMMAND [ARGUMENTS]
 Run the program (built in release mode; every further argument goes to it, so try `cargo xtask train --help`):
   train      train a model; without arguments, the default preset on the embedded images
   sample     draw pictures from a trained model
-  eval       measure a model
   schedule   show, plot or compare noise schedules
   info       describe a model directory
              --backend flex|ndarray|cuda|wgpu|vulkan|metal|rocm also compiles that backend in
@@ -30,6 +29,7 @@ Run the program (built in release mode; every further argument goes to it, so tr
 Work on the code:
   test       all tests: cargo xtask test [FILTER...] [-p CRATE] [-- TEST OPTIONS]
   ci         everything that has to pass: cargo xtask ci [--only STEP] [--skip STEP] [--list]
+  bench      how fast it is: cargo xtask bench [FILTER...], --peer torch, --scaling, --profile, --curve
   dataset    make the embedded data: cargo xtask dataset fashion-mnist-mini [--from DIR] [--check]
 
   help       this page
@@ -54,6 +54,7 @@ fn main() -> ExitCode {
         }
         "test" => test::run(rest),
         "ci" => ci::run(rest),
+        "bench" => bench::run(rest),
         "dataset" => dataset::run(rest),
         command if program::COMMANDS.contains(&command) => program::run(command, rest),
         unknown => {

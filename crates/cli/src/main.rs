@@ -2,6 +2,7 @@
 
 #![recursion_limit = "256"]
 
+mod allocator;
 mod args;
 mod backend;
 mod commands;
@@ -16,6 +17,7 @@ use clap::Parser;
 use crate::args::{Cli, Command};
 
 fn main() -> ExitCode {
+    allocator::keep_freed_memory();
     let cli = Cli::parse();
     if cli.version {
         return environment::print_version(cli.json);

@@ -1,5 +1,7 @@
 //! The backends that are not compiled in by default: `cargo test -p sfumato-cli --features ndarray,cuda,vulkan --test backends`.
 
+#![cfg(all(feature = "ndarray", feature = "cuda", feature = "vulkan"))]
+
 mod common;
 
 use common::{TINY, fail, run, stderr, succeed, train_tiny};
@@ -8,7 +10,9 @@ use common::{TINY, fail, run, stderr, succeed, train_tiny};
 fn losses(dir: &std::path::Path, backend: &str) -> Vec<f64> {
     let root = train_tiny(dir, backend, &["--steps", "4", "--sample-every", "0", "--backend", backend]);
     let text = std::fs::read_to_string(root.join("metrics.jsonl")).unwrap();
-    text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["loss"].as_f64().unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["loss"].as_f64().unwrap())
+        .collect()
 }
 
 /// Random numbers are addressed, so every backend sees the same run up to rounding.
@@ -22,7 +26,6 @@ fn same_losses(dir: &std::path::Path, backend: &str, tolerance: f64) {
     succeed(dir, &["sample", "--model", &model, "--num", "2", "--steps", "2", "--out", "out", "--backend", backend]);
 }
 
-#[cfg(feature = "ndarray")]
 #[test]
 fn ndarray_trains_and_samples_as_flex_does() {
     let dir = tempfile::tempdir().unwrap();
@@ -30,11 +33,11 @@ fn ndarray_trains_and_samples_as_flex_does() {
 }
 
 /// On a machine with an NVIDIA GPU it trains; on one without it ends with one clear sentence.
-#[cfg(feature = "cuda")]
 #[test]
 fn cuda_without_a_gpu_is_one_clear_sentence() {
     let dir = tempfile::tempdir().unwrap();
-    let args: Vec<&str> = ["train", "--steps", "1", "--out", "runs/x", "--backend", "cuda"].iter().chain(TINY).copied().collect();
+    let args: Vec<&str> =
+        ["train", "--steps", "1", "--out", "runs/x", "--backend", "cuda"].iter().chain(TINY).copied().collect();
     let output = run(dir.path(), &args);
     if output.status.success() {
         // TF32 may be used in matrix products.
@@ -47,11 +50,11 @@ fn cuda_without_a_gpu_is_one_clear_sentence() {
 }
 
 /// Runs on Mesa's software rasteriser where there is no GPU; says so where there is no Vulkan device at all.
-#[cfg(feature = "vulkan")]
 #[test]
 fn vulkan_trains_on_whatever_device_there_is() {
     let dir = tempfile::tempdir().unwrap();
-    let args: Vec<&str> = ["train", "--steps", "1", "--out", "runs/x", "--backend", "vulkan"].iter().chain(TINY).copied().collect();
+    let args: Vec<&str> =
+        ["train", "--steps", "1", "--out", "runs/x", "--backend", "vulkan"].iter().chain(TINY).copied().collect();
     let output = run(dir.path(), &args);
     let said = stderr(&output);
     if said.contains("finds no usable device") {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use sfumato_nets::pipeline::PipelineSpec;
-use sfumato_process::sampler::Ddim;
+use sfumato_process::ReverseVariance;
 
 use crate::{
     TrainConfig, TrainError,
@@ -18,10 +18,11 @@ const BATCH: usize = 64;
 
 /// What is drawn: always the same noise, so that grids of different steps can be compared picture by picture.
 pub(crate) fn plan(config: &TrainConfig, spec: &PipelineSpec) -> Result<SamplePlan<'static>, TrainError> {
-    let chain = reverse_chain(&spec.scheduler, config.samples.steps)?;
+    // Over few steps the large variance leaves grain (Nichol & Dhariwal 2021, §4), whatever the model is sampled with later.
+    let chain = reverse_chain(&spec.scheduler, config.samples.steps)?.with_variance(ReverseVariance::FixedSmall);
     Ok(SamplePlan {
         chain,
-        sampler: Sampler::Ddim(Ddim::default()),
+        sampler: Sampler::Ddpm,
         noise: Noise::Seeded(config.seed),
         classes: spec.facts.null_class.map_or(Classes::None, Classes::Cycle),
         guidance: None,

@@ -13,7 +13,8 @@ use super::MachineArgs;
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:
   sfumato sample --model runs/fashion-mnist-mini/model --num 64 --out samples
-  sfumato sample --model runs/fashion-mnist-mini/model --sampler ddpm --steps 1000 --out samples
+  sfumato sample --model runs/fashion-mnist-mini/model --steps 1000 --out samples
+  sfumato sample --model runs/fashion-mnist-mini/model --sampler ddim --steps 20 --out samples
   sfumato sample --model runs/classes/model --class 3 --guidance 2 --out coats")]
 pub(crate) struct SampleArgs {
     /// Model directory: a diffusers pipeline, such as runs/NAME/model
@@ -25,10 +26,10 @@ pub(crate) struct SampleArgs {
     /// Number of samples
     #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) num: u32,
-    /// ddim needs few steps; ddpm is the chain that the model was trained as
-    #[arg(long, value_enum, default_value_t = SamplerName::Ddim, value_name = "NAME")]
+    /// Which sampler
+    #[arg(long, value_enum, default_value_t = SamplerName::Ddpm, value_name = "NAME")]
     pub(crate) sampler: SamplerName,
-    /// Steps of the sampler [default: 50 for ddim, all steps of the schedule for ddpm]
+    /// Steps of the sampler, spread evenly over the schedule's: all of those, usually 1000, are the chain as it was trained [default: 50]
     #[arg(long, value_name = "S")]
     pub(crate) steps: Option<usize>,
     /// Noise of ddim: 0 is deterministic, 1 has the variance of ddpm

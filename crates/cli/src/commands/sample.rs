@@ -35,8 +35,8 @@ use crate::{
     signals,
 };
 
-/// Steps of DDIM if nothing is said.
-const DDIM_STEPS: usize = 50;
+/// Steps if nothing is said.
+const STEPS: usize = 50;
 /// Samples and frames of the animation.
 const GIF_SAMPLES: usize = 16;
 const GIF_FRAMES: usize = 50;
@@ -126,13 +126,11 @@ impl Work for Sampling {
 impl Sampling {
     fn plan(&self) -> Result<SamplePlan<'_>> {
         let args = &self.args;
-        let (sampler, default_steps) = match args.sampler {
-            SamplerName::Ddpm => (Sampler::Ddpm, self.steps),
-            SamplerName::Ddim => {
-                (Sampler::Ddim(Ddim { eta: args.eta, keep_epsilon: false }), DDIM_STEPS.min(self.steps))
-            }
+        let sampler = match args.sampler {
+            SamplerName::Ddpm => Sampler::Ddpm,
+            SamplerName::Ddim => Sampler::Ddim(Ddim { eta: args.eta, keep_epsilon: false }),
         };
-        let chain = reverse_chain(&self.model.spec.scheduler, args.steps.unwrap_or(default_steps))?;
+        let chain = reverse_chain(&self.model.spec.scheduler, args.steps.unwrap_or(STEPS.min(self.steps)))?;
         let noise = match (&self.noise, &args.noise) {
             (Some((shape, values)), Some(path)) => {
                 Noise::Recorded(RecordedNoise::new(shape, values).with_context(|| path.display().to_string())?)

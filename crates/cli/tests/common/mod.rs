@@ -56,6 +56,8 @@ pub(crate) const TINY: &[&str] = &[
     "--set",
     "optimizer.warmup_steps=2",
     "--set",
+    "optimizer.decay=constant",
+    "--set",
     "samples.num=4",
     "--set",
     "samples.steps=2",

@@ -135,7 +135,7 @@ pub struct SamplesConfig {
     pub every: u64,
     /// Samples in a grid.
     pub num: usize,
-    /// Steps of the sampler (DDIM).
+    /// Steps of the sampler: ancestral sampling over so many of the schedule's steps.
     pub steps: usize,
 }
 

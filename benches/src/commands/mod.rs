@@ -1,0 +1,12 @@
+//! One file a concern.
+
+pub(crate) mod ceiling;
+pub(crate) mod curve;
+pub(crate) mod peer;
+pub(crate) mod scaling;
+
+use burn::backend::{Autodiff, Flex, flex::FlexDevice};
+
+/// The backend that is measured where nothing else is said.
+type B = Autodiff<Flex>;
+const DEVICE: FlexDevice = FlexDevice;

@@ -1,0 +1,121 @@
+"""The peer of `cargo xtask bench --peer torch`: the same U-Net on the same batch in PyTorch.
+
+torch_peer.py versions
+torch_peer.py check DIR                                        loss and gradient norm of the first step
+torch_peer.py train|evaluate DIR VARIANT WARM_UP REPETITIONS   eager, channels_last or compile
+torch_peer.py image DIR FILE.png                               one image by 50 steps of DDIM
+
+DIR is a pipeline directory that `sfumato-bench prepare` wrote, with x_0.npy, epsilon.npy and t.npy (from 1). Every line
+of output is a name and a value. THREADS (environment) sets the number of threads.
+"""
+
+import os
+import sys
+import time
+
+import torch
+
+torch.set_num_threads(int(os.environ.get("THREADS", "2")))
+
+from diffusers import DDIMScheduler, DDPMScheduler, UNet2DModel  # noqa: E402 (after the threads)
+
+
+def load(folder, variant):
+    """The network and the batch, in the memory format of the variant."""
+    import numpy
+
+    net = UNet2DModel.from_pretrained(folder, subfolder="unet", low_cpu_mem_usage=False)
+    x_0, epsilon, t = (torch.from_numpy(numpy.load(f"{folder}/{name}.npy")) for name in ("x_0", "epsilon", "t"))
+    if variant == "channels_last":
+        net = net.to(memory_format=torch.channels_last)
+        x_0, epsilon = (x.contiguous(memory_format=torch.channels_last) for x in (x_0, epsilon))
+    return net, x_0, epsilon, t.long() - 1
+
+
+def compiled(net, variant):
+    return torch.compile(net, dynamic=False) if variant == "compile" else net
+
+
+def training_step(folder, variant):
+    """A function that takes one step and returns its loss and gradient norm: noise, loss, gradient, clipping, Adam."""
+    net, x_0, epsilon, t = load(folder, variant)
+    scheduler = DDPMScheduler.from_pretrained(folder, subfolder="scheduler")
+    adam = torch.optim.Adam(net.parameters(), lr=1e-4, fused=True)
+    run = compiled(net.train(), variant)
+
+    def step():
+        x_t = scheduler.add_noise(x_0, epsilon, t)
+        loss = torch.nn.functional.mse_loss(run(x_t, t, return_dict=False)[0], epsilon)
+        adam.zero_grad()
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        adam.step()
+        return loss.item(), norm.item()
+
+    return step
+
+
+def evaluation(folder, variant):
+    net, _, x_t, t = load(folder, variant)
+    run = compiled(net.eval(), variant)
+
+    def step():
+        with torch.inference_mode():
+            return run(x_t, t, return_dict=False)[0]
+
+    return step
+
+
+def measure(make, folder, variant, warm_up, repetitions):
+    step = make(folder, variant)
+    for _ in range(int(warm_up)):
+        step()
+    for _ in range(int(repetitions)):
+        start = time.perf_counter()
+        step()
+        print("seconds", time.perf_counter() - start)
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    print("peak_bytes", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+
+
+def image(folder, path):
+    """What a user of diffusers writes to get one picture."""
+    from PIL import Image
+
+    net = UNet2DModel.from_pretrained(folder, subfolder="unet", low_cpu_mem_usage=False).eval()
+    scheduler = DDIMScheduler.from_pretrained(folder, subfolder="scheduler")
+    scheduler.set_timesteps(50)
+    channels, size = net.config.in_channels, net.config.sample_size
+    x = torch.randn(1, channels, size, size, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        for t in scheduler.timesteps:
+            x = scheduler.step(net(x, t).sample, t, x).prev_sample
+    pixels = (127.5 * (x[0].clamp(-1, 1) + 1)).round().byte().permute(1, 2, 0).squeeze(-1)
+    Image.fromarray(pixels.numpy()).save(path)
+
+
+def main(command, *arguments):
+    if command == "versions":
+        import datetime
+        import platform
+
+        import diffusers
+
+        print("python", platform.python_version())
+        print("torch", torch.__version__)
+        print("diffusers", diffusers.__version__)
+        print("date", datetime.date.today())
+    elif command == "check":
+        loss, norm = training_step(arguments[0], "eager")()
+        print("loss", loss)
+        print("grad_norm", norm)
+    elif command == "image":
+        image(*arguments)
+    else:
+        measure({"train": training_step, "evaluate": evaluation}[command], *arguments)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,224 @@
+//! `cargo xtask bench`: how fast it is, alone and beside PyTorch.
+
+mod chart;
+mod curve;
+mod machine;
+mod measured;
+mod peer;
+mod profile;
+mod python;
+mod report;
+mod scaling;
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use anyhow::Context;
+
+use super::{Usage, option_value};
+use crate::cargo;
+use crate::process::become_program;
+
+const HELP: &str = "\
+Usage: cargo xtask bench [FILTER...]                    criterion: kernels, training steps, evaluations, sampling
+       cargo xtask bench --peer torch [OPTIONS]         beside PyTorch: the same networks, weights and batches
+       cargo xtask bench --scaling                      threads, batch sizes, image sizes, flex and ndarray
+       cargo xtask bench --profile                      where a training step's time goes, and the arithmetic ceiling
+       cargo xtask bench --curve                        200 steps with the fast kernels and in double precision
+
+Options of --peer:
+  --rounds N      rounds in which all are measured in turns [default: 3]
+  --quick         one round of the small network, without torch.compile: a look, no result
+  --work FILTER   only works whose name contains this, e.g. \"training step\" or cifar10
+  --json FILE     also write the rows as JSON
+  --patience S    seconds spent in all on waiting for a quiet machine and repeating disturbed runs [default: 300]
+
+SFUMATO_PEER_PYTHON names a Python that has torch and diffusers; without it, .venv-peer is made with the pinned ones.
+";
+
+pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
+    match Mode::of(arguments)? {
+        Mode::Help => {
+            print!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Mode::Criterion(arguments) => become_program(criterion(&arguments)),
+        Mode::Peer(options) => peer::run(&options),
+        Mode::Scaling => scaling::run(),
+        Mode::Profile => profile::run(),
+        Mode::Curve => curve::run(),
+    }
+}
+
+/// What to measure.
+#[derive(Debug, PartialEq)]
+enum Mode {
+    Help,
+    Criterion(Vec<String>),
+    Peer(Options),
+    Scaling,
+    Profile,
+    Curve,
+}
+
+/// Options of `--peer`.
+#[derive(Clone, Debug, PartialEq)]
+struct Options {
+    rounds: usize,
+    quick: bool,
+    work: String,
+    json: Option<PathBuf>,
+    patience: f64,
+}
+
+impl Mode {
+    fn of(arguments: &[String]) -> anyhow::Result<Mode> {
+        let mut modes = Vec::new();
+        let (mut rounds, mut quick, mut work, mut json, mut patience) = (None, false, None, None, None);
+        let mut words = Vec::new();
+        let mut rest = arguments.iter().cloned();
+        while let Some(argument) = rest.next() {
+            if argument == "--" {
+                words.extend(rest.by_ref());
+            } else if let Some(peer) = option_value(&argument, "--peer", &mut rest)? {
+                if peer != "torch" {
+                    return Err(Usage(format!("unknown peer `{peer}`, expected torch")).into());
+                }
+                modes.push("--peer");
+            } else if let Some(value) = option_value(&argument, "--rounds", &mut rest)? {
+                let positive = value.parse::<usize>().ok().filter(|&rounds| rounds > 0);
+                rounds = Some(positive.ok_or_else(|| Usage(format!("--rounds {value}: expected a number above 0")))?);
+            } else if let Some(value) = option_value(&argument, "--patience", &mut rest)? {
+                let seconds = value.parse::<f64>().ok().filter(|seconds| *seconds >= 0.0);
+                patience = Some(seconds.ok_or_else(|| Usage(format!("--patience {value}: expected seconds")))?);
+            } else if let Some(value) = option_value(&argument, "--work", &mut rest)? {
+                work = Some(value);
+            } else if let Some(value) = option_value(&argument, "--json", &mut rest)? {
+                json = Some(PathBuf::from(value));
+            } else {
+                match argument.as_str() {
+                    "--quick" => quick = true,
+                    "--scaling" => modes.push("--scaling"),
+                    "--profile" => modes.push("--profile"),
+                    "--curve" => modes.push("--curve"),
+                    "--help" | "-h" => return Ok(Mode::Help),
+                    option if option.starts_with('-') => {
+                        return Err(Usage(format!("unexpected argument `{option}`\n\n{HELP}")).into());
+                    }
+                    _ => words.push(argument),
+                }
+            }
+        }
+        let for_peer = quick || rounds.is_some() || work.is_some() || json.is_some() || patience.is_some();
+        let mode = match modes[..] {
+            [] => Mode::Criterion(words.clone()),
+            ["--peer"] => Mode::Peer(Options {
+                rounds: rounds.unwrap_or(if quick { 1 } else { 3 }),
+                quick,
+                work: work.unwrap_or_default(),
+                json,
+                patience: patience.unwrap_or(if quick { 0.0 } else { 300.0 }),
+            }),
+            ["--scaling"] => Mode::Scaling,
+            ["--profile"] => Mode::Profile,
+            ["--curve"] => Mode::Curve,
+            _ => return Err(Usage(format!("{} exclude each other", modes.join(" and "))).into()),
+        };
+        match mode {
+            Mode::Peer(_) | Mode::Criterion(_) => {}
+            _ if words.is_empty() => {}
+            _ => return Err(Usage(format!("unexpected argument `{}`", words[0])).into()),
+        }
+        match &mode {
+            Mode::Peer(_) if !words.is_empty() => {
+                Err(Usage(format!("unexpected `{}`: --work filters", words[0])).into())
+            }
+            Mode::Peer(_) => Ok(mode),
+            _ if for_peer => {
+                Err(Usage("--rounds, --quick, --work, --json and --patience need --peer torch".into()).into())
+            }
+            _ => Ok(mode),
+        }
+    }
+}
+
+/// The criterion benchmarks of all packages that have some.
+fn criterion(arguments: &[String]) -> Command {
+    let mut command = cargo::cargo("bench");
+    command.args([
+        "--profile",
+        "release",
+        "--package",
+        "sfumato-kernels",
+        "--package",
+        "sfumato-bench",
+        "--bench",
+        "*",
+    ]);
+    command.arg("--").args(arguments);
+    command
+}
+
+/// The measured program, built.
+fn build(features: &[&str]) -> anyhow::Result<PathBuf> {
+    let features: Vec<String> = features.iter().map(|feature| (*feature).to_owned()).collect();
+    cargo::build("sfumato-bench", "sfumato-bench", &features)?.context("sfumato-bench cannot be built")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(arguments: &[&str]) -> anyhow::Result<Mode> {
+        Mode::of(&arguments.iter().map(|a| (*a).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn words_are_filters_for_criterion() {
+        assert_eq!(mode(&[]).unwrap(), Mode::Criterion(vec![]));
+        assert_eq!(
+            mode(&["small", "--", "--noplot"]).unwrap(),
+            Mode::Criterion(vec!["small".into(), "--noplot".into()])
+        );
+    }
+
+    #[test]
+    fn the_peer_takes_its_options_in_any_order() {
+        let Mode::Peer(options) =
+            mode(&["--json=rows.json", "--work", "small", "--peer", "torch", "--rounds", "5"]).unwrap()
+        else {
+            panic!("the peer was asked for")
+        };
+        assert_eq!((options.rounds, options.quick, options.work.as_str()), (5, false, "small"));
+        assert_eq!(options.json, Some("rows.json".into()));
+        let Mode::Peer(quick) = mode(&["--peer=torch", "--quick"]).unwrap() else { panic!("the peer was asked for") };
+        assert_eq!((quick.rounds, quick.patience), (1, 0.0));
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_a_usage_error() {
+        for arguments in [
+            &["--peer", "jax"][..],
+            &["--peer"],
+            &["--peer", "torch", "small"],
+            &["--peer", "torch", "--rounds", "0"],
+            &["--peer", "torch", "--scaling"],
+            &["--scaling", "small"],
+            &["--json", "x"],
+            &["--quick"],
+            &["--patience", "-1", "--peer", "torch"],
+            &["--fast"],
+        ] {
+            let error = mode(arguments).unwrap_err();
+            assert!(error.is::<Usage>(), "{arguments:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_other_modes_are_one_word() {
+        assert_eq!(mode(&["--scaling"]).unwrap(), Mode::Scaling);
+        assert_eq!(mode(&["--profile"]).unwrap(), Mode::Profile);
+        assert_eq!(mode(&["--curve"]).unwrap(), Mode::Curve);
+        assert_eq!(mode(&["--help"]).unwrap(), Mode::Help);
+    }
+}
