@@ -46,7 +46,7 @@ pub mod learning_rate;
 mod metrics;
 pub mod model;
 mod network;
-mod optimizer;
+pub mod optimizer;
 pub mod output;
 mod picture;
 mod preview;

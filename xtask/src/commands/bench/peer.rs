@@ -216,8 +216,8 @@ impl Bench {
                         fs::remove_dir_all(&out).with_context(|| format!("cannot remove {}", out.display()))?;
                     }
                     let mut command = Command::new(&self.sfumato);
-                    command.args(["sample", "--num", "1", "--steps", "50", "--threads", THREADS, "--model"]).arg(dir);
-                    command.arg("--out").arg(out);
+                    command.args("sample --num 1 --sampler ddim --steps 50 --threads".split(' ')).arg(THREADS);
+                    command.arg("--model").arg(dir).arg("--out").arg(out);
                     command
                 } else {
                     let mut command = self.theirs("image", &dir, variant);
