@@ -22,7 +22,11 @@ const STEPS: [Step; 7] = [
     Step { name: "doc", about: "the documentation builds, every link leads somewhere", run: doc },
     Step { name: "test", about: "all tests and documentation examples pass", run: tests },
     Step { name: "features", about: "the program builds with no, one and several backends", run: features },
-    Step { name: "backends", about: "the other backends do what flex does, or say why they cannot", run: backends },
+    Step {
+        name: "backends",
+        about: "the other backends do what flex does, or say why they cannot; all gradients on both CPU backends",
+        run: backends,
+    },
 ];
 
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
@@ -119,11 +123,14 @@ fn features() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs the program on the backends that are off by default, on whatever devices this machine has.
+/// Tests what needs several backends: every operation's gradients on both CPU backends, and the program on the backends
+/// that are off by default, on whatever devices this machine has.
 fn backends() -> anyhow::Result<()> {
     let mut command = cargo("test");
-    command.args(["--release", "--package", "sfumato-cli", "--features", "ndarray,cuda,vulkan", "--test", "backends"]);
-    pass(command.args(["--", "--nocapture"]))
+    command.args(["--release", "--package", "sfumato-kernels", "--package", "sfumato-cli"]);
+    command.args(["--features", "sfumato-cli/ndarray,sfumato-cli/cuda,sfumato-cli/vulkan"]);
+    command.args(["--test", "gradients", "--test", "tensors", "--test", "backends", "--", "--nocapture"]);
+    pass(&mut command)
 }
 
 /// Shows a command, runs it, and fails if it does.

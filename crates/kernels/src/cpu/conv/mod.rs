@@ -1,5 +1,6 @@
 //! Two-dimensional convolution with any square kernel, stride and padding: which algorithm, and the general one.
 
+mod pointwise;
 mod product;
 mod taps;
 mod weight;
@@ -71,6 +72,11 @@ impl Conv2d {
         same.then_some(Conv3x3 { n: self.n, c: self.c, k: self.k, h: self.h, w: self.w })
     }
 
+    /// Whether output pixels are input pixels.
+    fn is_pointwise(&self) -> bool {
+        self.side == 1 && self.stride == 1 && self.padding == [0; 4]
+    }
+
     /// Columns of every phase of an input row for a stride, and the lowered grid of the output.
     fn grid(&self) -> Grid {
         let (height, width) = self.output_size();
@@ -109,6 +115,9 @@ const FEW_CHANNELS: usize = 4;
 /// The same for the weight gradient.
 const FEW_CHANNELS_WEIGHT: usize = 2;
 
+/// Tiles of a whole batch up to which kept filters are used: the transform takes the time of about fifty of them.
+const FEW_TILES: usize = 2048;
+
 /// Winograd's sizes where it pays: the one place where that is decided.
 fn winograd(s: &Conv2d, pass: Pass) -> Option<(Conv3x3, TileSize)> {
     let sizes = s.as_3x3()?;
@@ -118,6 +127,17 @@ fn winograd(s: &Conv2d, pass: Pass) -> Option<(Conv3x3, TileSize)> {
         Pass::BackwardWeight => s.c > FEW_CHANNELS_WEIGHT,
     };
     pays.then(|| (sizes, TileSize::for_size(s.h, s.w)))
+}
+
+/// The tiles of a convolution whose filters are transformed, where the transform is a good part of its time; `None`
+/// where it is computed otherwise, or over so many tiles ([`FEW_TILES`]) that nothing is gained.
+pub(crate) fn kept_tile(s: &Conv2d) -> Option<(Conv3x3, TileSize)> {
+    let (sizes, tile) = winograd(s, Pass::Forward)?;
+    let side = match tile {
+        TileSize::Two => 2,
+        TileSize::Four => 4,
+    };
+    (s.n * s.h.div_ceil(side) * s.w.div_ceil(side) <= FEW_TILES).then_some((sizes, tile))
 }
 
 /// `y = conv(x, weight) + bias + residual`.
@@ -184,6 +204,9 @@ pub fn conv2d_backward_weight(s: &Conv2d, x: &[f32], dy: &[f32], dw: Option<&mut
             }
             if let Some(dw) = dw {
                 assert!(dw.len() == s.weight_len());
+                if s.is_pointwise() && pointwise::backward_weight(x, dy, [s.n, s.h * s.w, s.k, s.c], dw) {
+                    return;
+                }
                 let table = Table::new(&s.grid(), &s.taps());
                 with_phases(s, x, |images| weight::backward_weight(images, &table, s.k, dy, dw));
             }
