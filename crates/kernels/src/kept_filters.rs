@@ -2,7 +2,7 @@
 
 /// While one lives, the CPU backends keep the transformed filters of the 3×3 convolutions that they compute over few
 /// pixels, instead of transforming them anew in every call. Results are the same bits. The memory (four times that of
-/// the weights, at most 1 GiB) is given back when the last one is dropped.
+/// the weights, at most 64 MiB) is given back when the last one is dropped.
 ///
 /// For sampling and evaluation. In training, weights change with every step, and each version would be kept.
 ///

@@ -115,8 +115,9 @@ const FEW_CHANNELS: usize = 4;
 /// The same for the weight gradient.
 const FEW_CHANNELS_WEIGHT: usize = 2;
 
-/// Tiles of a whole batch up to which kept filters are used: the transform takes the time of about fifty of them.
-const FEW_TILES: usize = 2048;
+/// Tiles of a whole batch up to which filters are kept: the transform takes the time of about fifty of them, and from
+/// sixteen images of 28×28 on (784) nothing was gained.
+const FEW_TILES: usize = 512;
 
 /// Winograd's sizes where it pays: the one place where that is decided.
 fn winograd(s: &Conv2d, pass: Pass) -> Option<(Conv3x3, TileSize)> {
@@ -261,17 +262,32 @@ fn phase_gradient(s: &Conv2d, py: usize, px: usize, dy: &[f32], weight: &[f32], 
         }
     }
     let table = Table::new(&grid, &taps);
-    let area = s.side * s.side;
     with(s.c * s.k * used.len(), |matrix| {
-        // [c][k, tap] of [k][c, tap]
-        for (i, value) in matrix.iter_mut().enumerate() {
-            let (c, k, tap) = (i / used.len() / s.k, i / used.len() % s.k, used[i % used.len()]);
-            *value = weight[(k * s.c + c) * area + tap];
-        }
+        exchange_channels(s, weight, &used, matrix);
         let images = Images { values: dy, n: s.n, channels: s.k, stride: oh * ow };
         let lowered = Lowered { images, table: &table, m: s.c, matrix, bias: None, add };
         convolve(&lowered, dx);
     })
+}
+
+/// The `used` taps of `weight: [k][c][tap]` as `[c][k][used]`.
+fn exchange_channels(s: &Conv2d, weight: &[f32], used: &[usize], matrix: &mut [f32]) {
+    /// Input channels of a task: neighbours in `weight`, so that whole lines of it are used.
+    const CHANNELS: usize = 16;
+    let (area, row) = (s.side * s.side, s.k * used.len());
+    if row == 0 {
+        return;
+    }
+    matrix.par_chunks_mut(CHANNELS * row).enumerate().for_each(|(i, rows)| {
+        for (k, weight) in weight.chunks_exact(s.c * area).enumerate() {
+            let weight = weight[i * CHANNELS * area..].chunks_exact(area);
+            for (row, weight) in rows.chunks_exact_mut(row).zip(weight) {
+                for (out, &tap) in row[k * used.len()..].iter_mut().zip(used) {
+                    *out = weight[tap];
+                }
+            }
+        }
+    });
 }
 
 /// Puts the phases of the input gradient in their places, plus `add`.
