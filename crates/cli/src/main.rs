@@ -5,6 +5,7 @@
 mod allocator;
 mod args;
 mod backend;
+mod chart;
 mod commands;
 mod environment;
 mod progress;

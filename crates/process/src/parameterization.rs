@@ -5,7 +5,7 @@
 
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
-use sfumato_schedule::NoiseSchedule;
+use sfumato_schedule::{NoiseSchedule, Prediction};
 
 use crate::broadcast::{check_steps, coefficients};
 
@@ -119,6 +119,17 @@ impl Parameterization {
                 let Scales { signal, noise } = Scales::at(schedule, t, &x_t);
                 (output - x_t * noise) / signal
             }
+        }
+    }
+}
+
+impl From<Parameterization> for Prediction {
+    /// The same, as the linter of schedules calls it.
+    fn from(parameterization: Parameterization) -> Self {
+        match parameterization {
+            Parameterization::Epsilon => Self::Epsilon,
+            Parameterization::X0 => Self::X0,
+            Parameterization::V => Self::V,
         }
     }
 }

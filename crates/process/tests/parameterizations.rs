@@ -6,7 +6,7 @@ use burn::{
 };
 use proptest::prelude::*;
 use sfumato_process::{
-    NoiseSource, Parameterization,
+    NoiseSource,
     Parameterization::{Epsilon, V, X0},
     SeededNoise, forward,
 };
@@ -63,13 +63,14 @@ proptest! {
             }
             let output = kind.target(&schedule, x_0.clone(), epsilon.clone(), &t);
             let tolerance = ROUNDING * amplification;
-            let to = |reading: fn(Parameterization, &NoiseSchedule, Tensor<Flex, 2>, Tensor<Flex, 2>, &[usize]) -> Tensor<Flex, 2>| {
-                reading(kind, &schedule, output.clone(), x_t.clone(), &t)
-            };
+            let (o, x) = (output, &x_t);
+            let to_x_0 = kind.to_x_0(&schedule, o.clone(), x.clone(), &t);
+            let to_epsilon = kind.to_epsilon(&schedule, o.clone(), x.clone(), &t);
+            let to_v = kind.to_v(&schedule, o, x.clone(), &t);
             let errors = [
-                largest_error(to(Parameterization::to_x_0), x_0.clone()),
-                largest_error(to(Parameterization::to_epsilon), epsilon.clone()),
-                largest_error(to(Parameterization::to_v), v.clone()),
+                largest_error(to_x_0, x_0.clone()),
+                largest_error(to_epsilon, epsilon.clone()),
+                largest_error(to_v, v.clone()),
             ];
             prop_assert!(errors.iter().all(|error| *error <= tolerance), "{:?} at {} of {:?}: {:?} > {}", kind, t[0], schedule, errors, tolerance);
         }

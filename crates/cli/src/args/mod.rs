@@ -7,7 +7,10 @@ mod train;
 
 pub(crate) use info::InfoArgs;
 pub(crate) use sample::{SampleArgs, SamplerName};
-pub(crate) use schedule::{Format, ScheduleArgs, ScheduleCommand, ShowArgs};
+pub(crate) use schedule::{
+    CheckArgs, CompareArgs, ConditionArgs, Format, PlotArgs, PredictionName, Quantity, ScheduleArgs, ScheduleCommand,
+    ShowArgs,
+};
 pub(crate) use train::TrainArgs;
 
 use std::process::ExitCode;
