@@ -145,10 +145,10 @@ impl<B: Backend, const D: usize> Scales<B, D> {
     #[track_caller]
     pub(crate) fn at(schedule: &NoiseSchedule, t: &[usize], x: &Tensor<B, D>) -> Self {
         check_steps(x, t);
-        let device = x.device();
+        let like = (&x.device(), x.dtype());
         Self {
-            signal: coefficients(t.iter().map(|&t| schedule.alpha_bar(t).sqrt()), &device),
-            noise: coefficients(t.iter().map(|&t| schedule.one_minus_alpha_bar(t).sqrt()), &device),
+            signal: coefficients(t.iter().map(|&t| schedule.alpha_bar(t).sqrt()), like),
+            noise: coefficients(t.iter().map(|&t| schedule.one_minus_alpha_bar(t).sqrt()), like),
         }
     }
 }

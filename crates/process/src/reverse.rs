@@ -52,8 +52,38 @@ pub struct Chain {
     /// The trained chain's step for each of ours: `original[i - 1]`.
     original: Vec<usize>,
     parameterization: Parameterization,
-    variance: ReverseVariance,
+    variance: Variance,
     clip: bool,
+}
+
+/// Where the variances of a chain come from.
+#[derive(Clone, Debug)]
+enum Variance {
+    Fixed(ReverseVariance),
+    /// `log σ_i²` of step `i` at `i - 1`.
+    Table(Vec<f64>),
+}
+
+/// Why a table of variances does not fit a chain.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum VarianceError {
+    /// One value for each step is needed.
+    #[error("a chain of {steps} steps needs as many log-variances, {found} were given")]
+    Length {
+        /// Steps of the chain.
+        steps: usize,
+        /// Values given.
+        found: usize,
+    },
+    /// NaN or infinite.
+    #[error("log-variances must be finite, but that of step {step} is {log_variance}")]
+    NotFinite {
+        /// The step, from 1.
+        step: usize,
+        /// The value given for it.
+        log_variance: f64,
+    },
 }
 
 /// One reverse step's answer.
@@ -72,7 +102,7 @@ impl Chain {
             schedule: schedule.clone(),
             original: (1..=schedule.steps()).collect(),
             parameterization,
-            variance: ReverseVariance::default(),
+            variance: Variance::Fixed(ReverseVariance::default()),
             clip: false,
         }
     }
@@ -92,7 +122,26 @@ impl Chain {
 
     /// The same chain with another variance.
     pub fn with_variance(self, variance: ReverseVariance) -> Self {
-        Self { variance, ..self }
+        Self { variance: Variance::Fixed(variance), ..self }
+    }
+
+    /// The same chain with a variance for each step: `log_variances[i - 1]` is `log σ_i²` in nats.
+    ///
+    /// For variances that are computed, not chosen by a rule: the exact reverse variance of known data, or the optimal one of
+    /// Bao et al. (2022), arXiv:2201.06503, `σ_t² = β̃_t + (√ᾱ_{t-1} β_t / (1 - ᾱ_t))² E[tr Cov(x_0 | x_t)] / d`
+    /// ([`NoisedMixture::optimal_reverse_variance`](crate::oracle::NoisedMixture::optimal_reverse_variance)).
+    ///
+    /// # Errors
+    /// [`VarianceError`] if there is not one finite value for each step.
+    pub fn with_log_variances(self, log_variances: Vec<f64>) -> Result<Self, VarianceError> {
+        let steps = self.steps();
+        if log_variances.len() != steps {
+            return Err(VarianceError::Length { steps, found: log_variances.len() });
+        }
+        if let Some(index) = log_variances.iter().position(|value| !value.is_finite()) {
+            return Err(VarianceError::NotFinite { step: index + 1, log_variance: log_variances[index] });
+        }
+        Ok(Self { variance: Variance::Table(log_variances), ..self })
     }
 
     /// The same chain, clipping predictions of `x_0` to [-1, 1] or not. For images it should: the data is there, and
@@ -117,6 +166,22 @@ impl Chain {
     /// If `i` is outside `1..=S`.
     pub fn original_step(&self, i: usize) -> usize {
         self.original[i - 1]
+    }
+
+    /// `log σ_i²` of `p(x_{i-1} | x_i)`, in nats.
+    ///
+    /// # Panics
+    /// If `i` is outside `1..=S`.
+    pub fn log_variance(&self, i: usize) -> f64 {
+        match &self.variance {
+            Variance::Fixed(variance) => variance.log_variance(&self.schedule, i),
+            Variance::Table(table) => table[i - 1],
+        }
+    }
+
+    /// Whether predictions of `x_0` are clipped to [-1, 1].
+    pub fn clips(&self) -> bool {
+        self.clip
     }
 
     /// How the network's output is read.
@@ -153,7 +218,7 @@ impl Chain {
         let t = vec![i; x.dims()[0]];
         let (x_0, _) = self.predict(denoiser, x.clone(), i);
         let Gaussian { mean, .. } = q_posterior(&self.schedule, x_0.clone(), x, &t);
-        let log_variance = t.iter().map(|&t| self.variance.log_variance(&self.schedule, t)).collect();
+        let log_variance = vec![self.log_variance(i); t.len()];
         Reverse { x_0, gaussian: Gaussian { mean, log_variance } }
     }
 }
