@@ -22,6 +22,7 @@ Usage: cargo xtask COMMAND [ARGUMENTS]
 Run the program (built in release mode; every further argument goes to it, so try `cargo xtask train --help`):
   train      train a model; without arguments, the default preset on the embedded images
   sample     draw pictures from a trained model
+  eval       score a model on data, in bits per dimension
   schedule   show, plot, compare or check noise schedules
   info       describe a model directory
              --backend flex|ndarray|cuda|wgpu|vulkan|metal|rocm also compiles that backend in

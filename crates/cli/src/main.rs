@@ -43,6 +43,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Train(args) => commands::train::run(args),
         Command::Sample(args) => commands::sample::run(args),
+        Command::Eval(args) => commands::eval::run(args),
         Command::Schedule(args) => commands::schedule::run(args),
         Command::Info(args) => commands::info::run(args),
     }

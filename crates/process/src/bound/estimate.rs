@@ -24,18 +24,9 @@ pub trait Examples {
     fn write(&self, i: usize, out: &mut [f32]);
 }
 
-/// A denoiser that may look up more about an example than its noisy values: a class label.
-pub trait Predict<B: Backend, const D: usize> {
-    /// The raw prediction, as [`Denoiser::predict`]; `examples` are the indices of the batch's examples.
-    fn predict(&self, x_t: Tensor<B, D>, t: &[usize], examples: &[usize]) -> Tensor<B, D>;
-}
-
-/// A denoiser that knows nothing but the noisy values.
-impl<B: Backend, const D: usize, N: Denoiser<B, D>> Predict<B, D> for N {
-    fn predict(&self, x_t: Tensor<B, D>, t: &[usize], _: &[usize]) -> Tensor<B, D> {
-        Denoiser::predict(self, x_t, t)
-    }
-}
+/// A denoiser that may look up more about an example than its noisy values, such as a class label: from `x_t` and `t` as in
+/// [`Denoiser::predict`], and the indices of the batch's examples, the raw prediction.
+pub type Predict<'a, B, const D: usize> = dyn Fn(Tensor<B, D>, &[usize], &[usize]) -> Tensor<B, D> + 'a;
 
 /// What an observer sees after each batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +39,9 @@ pub struct Progress {
     pub total: u64,
 }
 
-/// Estimates the bound of `chain` with `denoiser` over `examples` by the KL form.
+/// Estimates the bound of `chain` with the predictions of `predict` over `examples` by the KL form.
+///
+/// `&|x_t, t, _| denoiser.predict(x_t, t)` makes a [`Denoiser`] into a `predict`.
 ///
 /// `batch_size` evaluations at a time go through the network, whichever examples and steps they belong to; the result depends on
 /// it only by the network's rounding. Memory depends on the batch and on the number of steps, not on the number of examples.
@@ -61,7 +54,7 @@ pub struct Progress {
 /// If `plan.strata` is for another number of steps than the chain's, or the rank `D` is not one more than the examples'.
 pub fn estimate<B: Backend, const D: usize>(
     chain: &Chain,
-    denoiser: &impl Predict<B, D>,
+    predict: &Predict<'_, B, D>,
     plan: &Plan<'_>,
     examples: &impl Examples,
     batch_size: usize,
@@ -75,8 +68,7 @@ pub fn estimate<B: Backend, const D: usize>(
         }
     }
     let size = examples.shape().iter().product();
-    let mut run =
-        Run { chain, denoiser, plan, device, size, rows: Rows::default(), gather: Gather::new(chain.steps()) };
+    let mut run = Run { chain, predict, plan, device, size, rows: Rows::default(), gather: Gather::new(chain.steps()) };
     let mut progress =
         Progress { examples: 0, evaluations: 0, total: (plan.points_per_example() * examples.len()) as u64 };
     let mut shape = [0; D];
@@ -101,9 +93,9 @@ pub fn estimate<B: Backend, const D: usize>(
     Ok(bound.expect("there is at least one example"))
 }
 
-struct Run<'a, B: Backend, P> {
+struct Run<'a, B: Backend, const D: usize> {
     chain: &'a Chain,
-    denoiser: &'a P,
+    predict: &'a Predict<'a, B, D>,
     plan: &'a Plan<'a>,
     device: &'a B::Device,
     /// Values in an example.
@@ -133,19 +125,14 @@ impl Rows {
     }
 }
 
-impl<B: Backend, P> Run<'_, B, P> {
+impl<B: Backend, const D: usize> Run<'_, B, D> {
     /// Evaluates the waiting rows and says how many examples are complete now that were not before.
-    fn flush<const D: usize>(&mut self, mut shape: [usize; D]) -> Result<usize, BoundError>
-    where
-        P: Predict<B, D>,
-    {
+    fn flush(&mut self, mut shape: [usize; D]) -> Result<usize, BoundError> {
         let Rows { points, last, x_0: values, epsilon } = std::mem::take(&mut self.rows);
         shape[0] = points.len();
         let steps: Vec<usize> = points.iter().map(|point| point.step).collect();
-        let known = WithExamples {
-            denoiser: self.denoiser,
-            examples: &points.iter().map(|point| point.example).collect::<Vec<_>>(),
-        };
+        let examples: Vec<usize> = points.iter().map(|point| point.example).collect();
+        let known = WithExamples { predict: self.predict, examples: &examples };
         let tensor = |values: Vec<f32>| Tensor::<B, D>::from_data(TensorData::new(values, shape), self.device);
         let x_0 = tensor(values.clone());
         let x_t = q_sample(self.chain.schedule(), x_0.clone(), &steps, tensor(epsilon));
@@ -176,13 +163,13 @@ fn at_example(error: BoundError, points: &[Point]) -> BoundError {
 }
 
 /// A denoiser for the examples of one batch.
-struct WithExamples<'a, P> {
-    denoiser: &'a P,
+struct WithExamples<'a, B: Backend, const D: usize> {
+    predict: &'a Predict<'a, B, D>,
     examples: &'a [usize],
 }
 
-impl<B: Backend, const D: usize, P: Predict<B, D>> Denoiser<B, D> for WithExamples<'_, P> {
+impl<B: Backend, const D: usize> Denoiser<B, D> for WithExamples<'_, B, D> {
     fn predict(&self, x_t: Tensor<B, D>, t: &[usize]) -> Tensor<B, D> {
-        self.denoiser.predict(x_t, t, self.examples)
+        (self.predict)(x_t, t, self.examples)
     }
 }

@@ -58,7 +58,9 @@ fn plan(schedule: &NoiseSchedule, stride: usize, draws: usize) -> Plan<'static> 
 }
 
 fn run(chain: &Chain, oracle: &Oracle, plan: &Plan<'_>, list: &List, batch: usize) -> Result<Bound, BoundError> {
-    estimate::<Flex, 2>(chain, oracle, plan, list, batch, &DEVICE, &mut |_| ControlFlow::Continue(()))
+    estimate::<Flex, 2>(chain, &|x, t, _| oracle.predict(x, t), plan, list, batch, &DEVICE, &mut |_| {
+        ControlFlow::Continue(())
+    })
 }
 
 #[test]
@@ -197,7 +199,15 @@ fn what_cannot_be_averaged_is_an_error_that_names_the_example() {
     let oracle = Oracle::new(data(), &schedule, Parameterization::Epsilon);
     let list = List::draw(&data(), 4);
     let mut ignore = |_: Progress| ControlFlow::Continue(());
-    let broken = estimate::<Flex, 2>(&chain, &Broken, &plan(&schedule, 1, 1), &list, 1, &DEVICE, &mut ignore);
+    let broken = estimate::<Flex, 2>(
+        &chain,
+        &|x, t, _| Broken.predict(x, t),
+        &plan(&schedule, 1, 1),
+        &list,
+        1,
+        &DEVICE,
+        &mut ignore,
+    );
     assert!(matches!(broken.unwrap_err(), BoundError::NotFinite { example: 0, step: 2, .. }));
     let none = List { shape: vec![2], values: Vec::new() };
     let what = "the number of examples";
@@ -219,9 +229,9 @@ fn the_observer_sees_the_work_advance_and_can_stop_it() {
         seen.borrow_mut().push((progress.examples, progress.evaluations, progress.total));
         ControlFlow::Continue(())
     };
-    estimate::<Flex, 2>(&chain, &oracle, &plan, &list, 8, &DEVICE, &mut observe).unwrap();
+    estimate::<Flex, 2>(&chain, &|x, t, _| oracle.predict(x, t), &plan, &list, 8, &DEVICE, &mut observe).unwrap();
     assert_eq!(seen.into_inner(), [(1, 8, 20), (3, 16, 20), (4, 20, 20)]);
     let mut stop = |_: Progress| ControlFlow::Break(());
-    let stopped = estimate::<Flex, 2>(&chain, &oracle, &plan, &list, 8, &DEVICE, &mut stop);
+    let stopped = estimate::<Flex, 2>(&chain, &|x, t, _| oracle.predict(x, t), &plan, &list, 8, &DEVICE, &mut stop);
     assert_eq!(stopped.unwrap_err(), BoundError::Stopped { done: 1, total: 4 });
 }
