@@ -6,7 +6,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 use sfumato_schedule::{NoiseSchedule, ScheduleError};
 
-use crate::{Denoiser, Parameterization, forward::q_posterior};
+use crate::{Clipping, Denoiser, Parameterization, forward::q_posterior, levels::NoiseLevel};
 
 /// The fixed variance of `p(x_{t-1} | x_t)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,25 @@ impl ReverseVariance {
     }
 }
 
+/// The variance of one reverse step of a batch.
+#[derive(Clone, Debug)]
+pub enum StepVariance<B: Backend, const D: usize> {
+    /// `log σ²` in nats, the same everywhere.
+    Fixed(f64),
+    /// `log σ²` in nats for each element, `[batch, …]`, as the network says.
+    Learned(Tensor<B, D>),
+}
+
+impl<B: Backend, const D: usize> StepVariance<B, D> {
+    /// Noise of this variance from standard normal `z`, `[batch, …]`.
+    pub fn scale(&self, z: Tensor<B, D>) -> Tensor<B, D> {
+        match self {
+            Self::Fixed(log_variance) => z * (0.5 * log_variance).exp(),
+            Self::Learned(log_variance) => z * (log_variance.clone() * 0.5).exp(),
+        }
+    }
+}
+
 /// A batch of isotropic Gaussians.
 #[derive(Clone, Debug)]
 pub struct Gaussian<B: Backend, const D: usize> {
@@ -49,14 +68,17 @@ pub struct Gaussian<B: Backend, const D: usize> {
 #[derive(Clone, Debug)]
 pub struct Chain {
     schedule: NoiseSchedule,
+    /// The schedule of the chain that the model was trained on.
+    trained: NoiseSchedule,
     /// The trained chain's step for each of ours: `original[i - 1]`.
     original: Vec<usize>,
     parameterization: Parameterization,
     variance: ReverseVariance,
-    clip: bool,
+    learned_range: bool,
+    clipping: Clipping,
 }
 
-/// One reverse step's answer.
+/// One reverse step's answer where the variance is fixed.
 #[derive(Clone, Debug)]
 pub struct Reverse<B: Backend, const D: usize> {
     /// The network's idea of the clean data, clipped if the chain clips: `[batch, …]`.
@@ -65,15 +87,28 @@ pub struct Reverse<B: Backend, const D: usize> {
     pub gaussian: Gaussian<B, D>,
 }
 
+/// One reverse step's answer, whichever variance the chain has.
+#[derive(Clone, Debug)]
+pub struct ReverseStep<B: Backend, const D: usize> {
+    /// The network's idea of the clean data, clipped if the chain clips: `[batch, …]`.
+    pub x_0: Tensor<B, D>,
+    /// Mean of `p(x_{i-1} | x_i)`: `[batch, …]`.
+    pub mean: Tensor<B, D>,
+    /// Its variance.
+    pub variance: StepVariance<B, D>,
+}
+
 impl Chain {
     /// The full chain of `schedule`, with the small variance and without clipping.
     pub fn new(schedule: &NoiseSchedule, parameterization: Parameterization) -> Self {
         Self {
             schedule: schedule.clone(),
+            trained: schedule.clone(),
             original: (1..=schedule.steps()).collect(),
             parameterization,
             variance: ReverseVariance::default(),
-            clip: false,
+            learned_range: false,
+            clipping: Clipping::Off,
         }
     }
 
@@ -86,19 +121,33 @@ impl Chain {
         steps: &[usize],
         parameterization: Parameterization,
     ) -> Result<Self, ScheduleError> {
-        let respaced = schedule.respace(steps)?;
-        Ok(Self { original: steps.to_vec(), ..Self::new(respaced.schedule(), parameterization) })
+        let respaced = schedule.respace(steps)?.schedule().clone();
+        let whole = Self::new(schedule, parameterization);
+        Ok(Self { schedule: respaced, original: steps.to_vec(), ..whole })
     }
 
-    /// The same chain with another variance.
+    /// The same chain with this fixed variance, also if the network has learned one.
     pub fn with_variance(self, variance: ReverseVariance) -> Self {
-        Self { variance, ..self }
+        Self { variance, learned_range: false, ..self }
+    }
+
+    /// The same chain with the variance that the network says: `learned_range` of Nichol & Dhariwal (2021), Eq. 15.
+    ///
+    /// The network's output has twice the channels then. With `v` from the second half,
+    /// `log σ² = frac · log β + (1 - frac) · log β̃`, `frac = (v + 1) / 2`.
+    pub fn with_learned_range(self) -> Self {
+        Self { learned_range: true, ..self }
     }
 
     /// The same chain, clipping predictions of `x_0` to [-1, 1] or not. For images it should: the data is there, and
     /// an `x_0` outside pulls the chain away.
     pub fn with_clip(self, clip: bool) -> Self {
-        Self { clip, ..self }
+        self.with_clipping(if clip { Clipping::UNIT } else { Clipping::Off })
+    }
+
+    /// The same chain with predictions of `x_0` kept in range in another way.
+    pub fn with_clipping(self, clipping: Clipping) -> Self {
+        Self { clipping, ..self }
     }
 
     /// Number of steps, `S`.
@@ -109,6 +158,16 @@ impl Chain {
     /// The (respaced) schedule that is walked; its steps are `1..=S`.
     pub fn schedule(&self) -> &NoiseSchedule {
         &self.schedule
+    }
+
+    /// The schedule of the chain that the model was trained on; its steps are `1..=T`.
+    pub fn trained_schedule(&self) -> &NoiseSchedule {
+        &self.trained
+    }
+
+    /// The trained chain's steps that this chain visits, strictly increasing.
+    pub fn original_steps(&self) -> &[usize] {
+        &self.original
     }
 
     /// The trained chain's step `t` for step `i` of this chain.
@@ -124,7 +183,18 @@ impl Chain {
         self.parameterization
     }
 
-    /// The network's idea of `x_0` at step `i`, clipped if the chain clips, with its raw output.
+    /// Whether the variance is the network's: [`p_mean_variance`](Self::p_mean_variance) is not for such a chain.
+    pub fn has_learned_range(&self) -> bool {
+        self.learned_range
+    }
+
+    /// What is done to predictions of `x_0`.
+    pub fn clipping(&self) -> Clipping {
+        self.clipping
+    }
+
+    /// The network's idea of `x_0` at step `i`, clipped if the chain clips, with its raw output (without the half that is
+    /// about the variance).
     ///
     /// # Panics
     /// If `i` is outside `1..=S`.
@@ -134,26 +204,92 @@ impl Chain {
         x: Tensor<B, D>,
         i: usize,
     ) -> (Tensor<B, D>, Tensor<B, D>) {
-        let batch = x.dims()[0];
-        let output = denoiser.predict(x.clone(), &vec![self.original_step(i); batch]);
-        let x_0 = self.parameterization.to_x_0(&self.schedule, output.clone(), x, &vec![i; batch]);
-        (if self.clip { x_0.clamp(-1.0, 1.0) } else { x_0 }, output)
+        let (x_0, output, _) = self.predict_all(denoiser, x, i);
+        (x_0, output)
     }
 
-    /// `p(x_{i-1} | x_i)` for a batch at step `i`: the posterior's mean with the predicted `x_0` in its place.
+    /// The network's idea of `x_0` between the trained chain's steps, clipped if the chain clips.
+    ///
+    /// `x_t` has signal `√ᾱ = 1 / √(1 + σ²)` and noise `σ / √(1 + σ²)`, for the level's `σ`: variance is preserved, as the
+    /// network saw it in training.
+    pub fn predict_at<B: Backend, const D: usize>(
+        &self,
+        denoiser: &impl Denoiser<B, D>,
+        x_t: Tensor<B, D>,
+        level: NoiseLevel,
+    ) -> Tensor<B, D> {
+        let output = denoiser.predict_between(x_t.clone(), &vec![level.t; x_t.dims()[0]]);
+        let (output, _) = halves(output, &x_t);
+        let (signal, noise) = (level.signal(), level.noise());
+        self.clipping.apply(match self.parameterization {
+            Parameterization::Epsilon => (x_t - output * noise) / signal,
+            Parameterization::X0 => output,
+            Parameterization::V => x_t * signal - output * noise,
+        })
+    }
+
+    /// `p(x_{i-1} | x_i)` for a batch at step `i`: the posterior's mean with the predicted `x_0` in its place, and the
+    /// chain's fixed variance.
     ///
     /// # Panics
-    /// If `i` is outside `1..=S`.
+    /// If `i` is outside `1..=S`, or the chain [has a learned variance](Self::has_learned_range): [`p_step`](Self::p_step)
+    /// knows both kinds.
     pub fn p_mean_variance<B: Backend, const D: usize>(
         &self,
         denoiser: &impl Denoiser<B, D>,
         x: Tensor<B, D>,
         i: usize,
     ) -> Reverse<B, D> {
-        let t = vec![i; x.dims()[0]];
-        let (x_0, _) = self.predict(denoiser, x.clone(), i);
-        let Gaussian { mean, .. } = q_posterior(&self.schedule, x_0.clone(), x, &t);
-        let log_variance = t.iter().map(|&t| self.variance.log_variance(&self.schedule, t)).collect();
+        assert!(!self.learned_range, "a chain with a learned variance has no variance without the network");
+        let log_variance = vec![self.variance.log_variance(&self.schedule, i); x.dims()[0]];
+        let ReverseStep { x_0, mean, .. } = self.p_step(denoiser, x, i);
         Reverse { x_0, gaussian: Gaussian { mean, log_variance } }
     }
+
+    /// `p(x_{i-1} | x_i)` for a batch at step `i`, with the chain's fixed variance or the network's.
+    ///
+    /// # Panics
+    /// If `i` is outside `1..=S`, or the variance is to be learned and the network's output does not have twice the channels.
+    pub fn p_step<B: Backend, const D: usize>(
+        &self,
+        denoiser: &impl Denoiser<B, D>,
+        x: Tensor<B, D>,
+        i: usize,
+    ) -> ReverseStep<B, D> {
+        let t = vec![i; x.dims()[0]];
+        let (x_0, _, range) = self.predict_all(denoiser, x.clone(), i);
+        let variance = if self.learned_range {
+            let range = range.expect("a network with a learned variance has twice the channels");
+            let (low, high) = (self.schedule.posterior_log_variance(i), self.schedule.beta(i).ln());
+            // frac · high + (1 - frac) · low with frac = (v + 1) / 2.
+            StepVariance::Learned(range * (0.5 * (high - low)) + 0.5 * (high + low))
+        } else {
+            StepVariance::Fixed(self.variance.log_variance(&self.schedule, i))
+        };
+        let Gaussian { mean, .. } = q_posterior(&self.schedule, x_0.clone(), x, &t);
+        ReverseStep { x_0, mean, variance }
+    }
+
+    /// `x_0`, clipped if the chain clips, the output that it was read from, and the output's other half.
+    fn predict_all<B: Backend, const D: usize>(
+        &self,
+        denoiser: &impl Denoiser<B, D>,
+        x: Tensor<B, D>,
+        i: usize,
+    ) -> (Tensor<B, D>, Tensor<B, D>, Option<Tensor<B, D>>) {
+        let batch = x.dims()[0];
+        let output = denoiser.predict(x.clone(), &vec![self.original_step(i); batch]);
+        let (output, range) = halves(output, &x);
+        let x_0 = self.parameterization.to_x_0(&self.schedule, output.clone(), x, &vec![i; batch]);
+        (self.clipping.apply(x_0), output, range)
+    }
+}
+
+/// The prediction, and what follows it where the output has twice the channels of `x`.
+fn halves<B: Backend, const D: usize>(output: Tensor<B, D>, x: &Tensor<B, D>) -> (Tensor<B, D>, Option<Tensor<B, D>>) {
+    if D < 2 || output.dims()[1] != 2 * x.dims()[1] {
+        return (output, None);
+    }
+    let channels = x.dims()[1];
+    (output.clone().narrow(1, 0, channels), Some(output.narrow(1, channels, channels)))
 }
