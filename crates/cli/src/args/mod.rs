@@ -6,7 +6,7 @@ mod schedule;
 mod train;
 
 pub(crate) use info::InfoArgs;
-pub(crate) use sample::{SampleArgs, SamplerName};
+pub(crate) use sample::SampleArgs;
 pub(crate) use schedule::{Format, ScheduleArgs, ScheduleCommand, ShowArgs};
 pub(crate) use train::TrainArgs;
 
