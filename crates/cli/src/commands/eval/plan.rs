@@ -22,7 +22,7 @@ const DEFAULT_STRATA: usize = 10;
 
 /// Steps of the chain that is scored, and the longest stratum.
 fn steps(args: &EvalArgs, model: &Pipeline) -> Result<(usize, usize)> {
-    let total = model.spec.scheduler.schedule.build()?.steps();
+    let total = model.spec.scheduler.noise_schedule()?.steps();
     let steps = args.steps.unwrap_or(total);
     Ok((steps, args.stride.unwrap_or(steps.div_ceil(DEFAULT_STRATA))))
 }
@@ -30,7 +30,7 @@ fn steps(args: &EvalArgs, model: &Pipeline) -> Result<(usize, usize)> {
 /// Compares the arguments with the model, before the data is loaded.
 pub(super) fn check(args: &EvalArgs, model: &Pipeline) -> Result<()> {
     let usage = |text: String| Err(UsageError(text).into());
-    let total = model.spec.scheduler.schedule.build()?.steps();
+    let total = model.spec.scheduler.noise_schedule()?.steps();
     let (steps, stride) = steps(args, model)?;
     if !(1..=total).contains(&steps) {
         return usage(format!("--steps {steps}: the model's schedule has {total} steps, so 1 to {total} are possible"));
