@@ -38,6 +38,17 @@ pub(super) fn check(args: &EvalArgs, model: &Pipeline) -> Result<()> {
     if !(1..=steps).contains(&stride) {
         return usage(format!("--stride {stride}: the chain has {steps} steps, so 1 to {steps} are possible"));
     }
+    if let AnyConfig::UNet(config) = &model.spec.config {
+        let (found, channels) = (config.out_channels, config.in_channels);
+        if found != channels && found != 2 * channels {
+            bail!(
+                "{}: the network has {found} output channels, but a prediction of {channels} channels has {channels}, or {} with a \
+                 learned variance",
+                args.model.display(),
+                2 * channels
+            );
+        }
+    }
     if args.ignore_labels && model.spec.facts.null_class.is_none() {
         bail!("--ignore-labels: {} has no class that stands for \"any\"", args.model.display());
     }
