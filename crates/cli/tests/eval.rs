@@ -2,9 +2,14 @@
 
 mod common;
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    path::Path,
+    process::Stdio,
+};
 
-use common::{fail, read_npy, stdout, succeed, train_tiny};
+use common::{fail, read_npy, sfumato, stdout, succeed, train_tiny};
 use serde_json::Value;
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/bits_per_dim");
@@ -249,4 +254,32 @@ fn recorded_noise_replaces_the_seed() {
     };
     assert_eq!(score(&["--noise", "noise.npy"]), score(&["--seed", "9"]));
     assert_ne!(score(&["--seed", "9"]), score(&["--seed", "10"]));
+}
+
+/// Half an estimate is no result: stopping is said, with the count, and nothing is written.
+#[test]
+fn a_signal_stops_the_work_in_good_order() {
+    let dir = tempfile::tempdir().unwrap();
+    train_tiny(dir.path(), "a", &["--steps", "1", "--sample-every", "0"]);
+    let data = images(dir.path(), 6);
+    let args = ["eval", "--model", "runs/a/model", "--dataset", &data, "--stride", "1", "--draws", "1000"];
+    let mut child = sfumato(dir.path())
+        .args(args)
+        .args(["--json", "e.json"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("scoring 6 of 6 examples, 6000000 evaluations") {
+        line.clear();
+        assert!(said.read_line(&mut line).unwrap() > 0, "it ended without a word");
+    }
+    assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{rest}");
+    assert!(rest.contains("stopped after 0 of 6 examples") && rest.contains("nothing was written"), "{rest}");
+    assert!(!dir.path().join("e.json").exists());
 }

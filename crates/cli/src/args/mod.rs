@@ -8,7 +8,7 @@ mod train;
 
 pub(crate) use eval::EvalArgs;
 pub(crate) use info::InfoArgs;
-pub(crate) use sample::{SampleArgs, SamplerName};
+pub(crate) use sample::SampleArgs;
 pub(crate) use schedule::{
     CheckArgs, CompareArgs, ConditionArgs, Format, PlotArgs, PredictionName, Quantity, ScheduleArgs, ScheduleCommand,
     ShowArgs,

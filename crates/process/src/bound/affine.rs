@@ -68,6 +68,9 @@ impl AffineChain {
     ///
     /// # Errors
     /// [`ProbabilityError`] if a prediction is not finite.
+    ///
+    /// # Panics
+    /// If the chain's variance is learned: the network says it, not the chain.
     pub fn of_predictions(chain: &Chain, prediction: impl Fn(usize) -> (f64, f64)) -> Result<Self, ProbabilityError> {
         let step = |i| {
             let (gain, offset) = prediction(i);
@@ -75,7 +78,7 @@ impl AffineChain {
             AffineStep {
                 gain: weights.x_t + weights.x_0 * gain,
                 offset: weights.x_0 * offset,
-                variance: chain.log_variance(i).exp(),
+                variance: chain.log_variance(i).expect("a variance that is not learned").exp(),
             }
         };
         Self::new((1..=chain.steps()).map(step).collect())

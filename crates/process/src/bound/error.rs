@@ -32,6 +32,11 @@ pub enum BoundError {
         /// The term.
         nats: f64,
     },
+    /// A chain with a learned variance, and a network that has learned none.
+    #[error(
+        "the variance is to be the network's, but the network's output does not have twice the channels of the data"
+    )]
+    NoVariance,
     /// No examples, no draws: nothing to average.
     #[error("there is nothing to average: {what} is 0")]
     Nothing {

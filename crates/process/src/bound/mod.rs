@@ -56,6 +56,7 @@ mod noise;
 mod path;
 mod pathwise;
 mod plan;
+mod predicted;
 mod result;
 mod strata;
 mod terms;

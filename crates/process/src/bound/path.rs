@@ -5,7 +5,7 @@ use std::f64::consts::TAU;
 use burn::tensor::{Tensor, backend::Backend};
 use sfumato_schedule::NoiseSchedule;
 
-use super::{BoundError, Decoder, host, terms};
+use super::{BoundError, Decoder, host, predicted::Predicted};
 use crate::{Chain, Denoiser, NoiseSource, forward::q_trajectory};
 
 /// The states `x_0, x_1, …, x_T` of one trajectory for each example of a batch, each `[batch, …]`.
@@ -97,7 +97,7 @@ impl<B: Backend, const D: usize> Path<B, D> {
         let mut sums: Vec<f64> = last.chunks_exact(last.len() / batch).map(log_prior).collect();
         self.walk(|t, previous, x_t, size| {
             let state = self.states[t].clone();
-            let predicted = terms::predict_x_0(chain, denoiser, state, &vec![t; batch])?;
+            let predicted = Predicted::at(chain, denoiser, state, &vec![t; batch])?;
             add(&mut sums, log_p_step(chain, decoder, previous, x_t, &predicted, t, size)?.into_iter());
             Ok(())
         })?;
@@ -149,30 +149,32 @@ pub(super) fn log_q_step(
     })
 }
 
-/// `ln p_θ(x_{t-1} | x_t)` for each example, given the predicted `x_0`.
+/// `ln p_θ(x_{t-1} | x_t)` for each example, given what the model says about `x_t`.
 pub(super) fn log_p_step(
     chain: &Chain,
     decoder: Decoder,
     previous: &[f64],
     x_t: &[f64],
-    predicted: &[f64],
+    predicted: &Predicted,
     t: usize,
     size: usize,
 ) -> Result<Vec<f64>, BoundError> {
     let weights = chain.schedule().posterior_mean_coefficients(t);
-    let log_variance = chain.log_variance(t);
-    let rows = previous.chunks_exact(size).zip(x_t.chunks_exact(size)).zip(predicted.chunks_exact(size));
+    let rows = previous.chunks_exact(size).zip(x_t.chunks_exact(size));
     rows.enumerate()
-        .map(|(example, ((previous, x_t), predicted))| {
-            let log_p = if t == 1 {
-                -terms::decoder_term(chain, decoder, previous, predicted)
-                    .map_err(|value| BoundError::NotALevel { example, value })?
+        .map(|(example, (previous, x_t))| {
+            let row = predicted.row(chain, example, t);
+            let nats = if t == 1 {
+                row.decoder(decoder, previous).map_err(|value| BoundError::NotALevel { example, value })?
             } else {
-                let mean = predicted.iter().zip(x_t).map(|(x_0, x_t)| weights.x_0 * x_0 + weights.x_t * x_t);
-                let distance = host::squared_distance(previous, mean);
-                -0.5 * (size as f64 * (TAU.ln() + log_variance) + distance * (-log_variance).exp())
+                let term = |(j, (x, (x_0, x_t))): (usize, (&f64, (&f64, &f64)))| {
+                    let mean = weights.x_0 * x_0 + weights.x_t * x_t;
+                    let log_variance = row.log_variance(j);
+                    0.5 * (TAU.ln() + log_variance + (x - mean).powi(2) * (-log_variance).exp())
+                };
+                previous.iter().zip(row.x_0.iter().zip(x_t)).enumerate().map(term).sum()
             };
-            if log_p.is_finite() { Ok(log_p) } else { Err(BoundError::NotFinite { example, step: t, nats: -log_p }) }
+            if nats.is_finite() { Ok(-nats) } else { Err(BoundError::NotFinite { example, step: t, nats }) }
         })
         .collect()
 }

@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use super::{
     BoundError, Decoder, host,
     path::{log_p_step, log_prior, log_q_step},
-    terms,
+    predicted::Predicted,
 };
 use crate::{Chain, Denoiser, NoiseSource, forward::q_trajectory};
 
@@ -32,7 +32,7 @@ pub fn pathwise<B: Backend, const D: usize>(
     let mut sums = vec![0.0; batch];
     for (t, x_t) in (1..).zip(q_trajectory(schedule, x_0, noise)) {
         let x_t = x_t?;
-        let predicted = terms::predict_x_0(chain, denoiser, x_t.clone(), &vec![t; batch])?;
+        let predicted = Predicted::at(chain, denoiser, x_t.clone(), &vec![t; batch])?;
         let x_t = host::read(x_t)?;
         let log_p = log_p_step(chain, decoder, &previous, &x_t, &predicted, t, size)?;
         let log_q = log_q_step(schedule, &previous, &x_t, t, size);

@@ -7,7 +7,7 @@ use burn::{
     tensor::{Tensor, backend::Backend},
 };
 use sfumato_process::{
-    Chain, Denoiser, NoiseError, Parameterization, RecordedNoise,
+    Chain, Denoiser, NoiseError, Parameterization, RecordedNoise, ReverseVariance,
     bound::{
         Bound, BoundError, BoundNoise, Decoder, Examples, Plan, Progress, Strata, estimate, prior_term, step_terms,
     },
@@ -173,7 +173,9 @@ fn the_decoder_of_grey_levels_is_the_discretised_gaussian() {
             .values
             .iter()
             .zip(&predicted)
-            .map(|(x, mean)| plan.decoder.nll((*x).into(), mean.clamp(-1.0, 1.0), chain.log_variance(1)).unwrap())
+            .map(|(x, mean)| {
+                plan.decoder.nll((*x).into(), mean.clamp(-1.0, 1.0), chain.log_variance(1).unwrap()).unwrap()
+            })
             .sum();
         // x_1 passes through f32: 1e-7 of a mean, times the slope of the likelihood.
         assert!((bound.decoder.mean - expected).abs() < 1e-3 * expected.abs().max(1.0), "{:?}", bound.decoder);
@@ -182,6 +184,45 @@ fn the_decoder_of_grey_levels_is_the_discretised_gaussian() {
     let list = List { values: vec![level(3), 0.0, level(4)], ..list };
     let plan = Plan { decoder: Decoder::Discretized(LikelihoodCdf::Exact), ..plan(&schedule, 1, 1) };
     assert_eq!(run(&chain, &oracle, &plan, &list, 4).unwrap_err(), BoundError::NotALevel { example: 0, value: 0.0 });
+}
+
+/// The noise that it is told, and a place between the two variances.
+struct Learned {
+    place: f64,
+}
+impl Denoiser<Flex, 2> for Learned {
+    fn predict(&self, x_t: Tensor<Flex, 2>, _: &[usize]) -> Tensor<Flex, 2> {
+        Tensor::cat(vec![x_t.clone() * 0.3, x_t.zeros_like() + self.place], 1)
+    }
+}
+
+/// A learned variance at one end of its range is that fixed variance; at `t = 1` the upper end is `β_1`.
+#[test]
+fn a_learned_variance_reaches_both_fixed_ones() {
+    let schedule = ScheduleConfig::default().with_steps(8).unwrap().build().unwrap();
+    let list = List::draw(&data(), 5);
+    let run = |chain: &Chain, place: f64| {
+        let model = Learned { place };
+        let mut ignore = |_: Progress| ControlFlow::Continue(());
+        let plan = plan(&schedule, 1, 1);
+        estimate::<Flex, 2>(chain, &|x, t, _| model.predict(x, t), &plan, &list, 6, &DEVICE, &mut ignore).unwrap()
+    };
+    let chain = Chain::new(&schedule, Parameterization::Epsilon);
+    let learned = chain.clone().with_learned_range();
+    let terms = |bound: &Bound| bound.steps.iter().map(|step| step.term.unwrap().mean).collect::<Vec<_>>();
+    let close = |a: &[f64], b: &[f64]| {
+        assert_eq!(a.len(), b.len());
+        a.iter().zip(b).for_each(|(a, b)| assert!((a - b).abs() < 1e-6 * b.abs().max(1.0), "{a} against {b}"));
+    };
+    close(&terms(&run(&learned, -1.0)), &terms(&run(&chain, 0.0)));
+    let large = chain.clone().with_variance(ReverseVariance::FixedLarge);
+    close(&terms(&run(&learned, 1.0))[1..], &terms(&run(&large, 0.0))[1..]);
+    let table = (1..=8).map(|t| 0.5 * (schedule.posterior_log_variance(t) + schedule.beta(t).ln())).collect();
+    close(&terms(&run(&learned, 0.0)), &terms(&run(&chain.clone().with_log_variances(table).unwrap(), 0.0)));
+
+    let oracle = Oracle::new(data(), &schedule, Parameterization::Epsilon);
+    let error = super::estimate::run(&learned, &oracle, &plan(&schedule, 1, 1), &list, 6).unwrap_err();
+    assert_eq!(error, BoundError::NoVariance);
 }
 
 /// Says NaN once it is shown step 2.
@@ -201,6 +242,18 @@ fn what_cannot_be_averaged_is_an_error_that_names_the_example() {
     let mut ignore = |_: Progress| ControlFlow::Continue(());
     let broken = estimate::<Flex, 2>(
         &chain,
+        &|x, t, _| Broken.predict(x, t),
+        &plan(&schedule, 1, 1),
+        &list,
+        1,
+        &DEVICE,
+        &mut ignore,
+    );
+    assert!(matches!(broken.unwrap_err(), BoundError::NotFinite { example: 0, step: 2, .. }));
+    // Clipping does not hide it.
+    let clipped = chain.clone().with_clip(true);
+    let broken = estimate::<Flex, 2>(
+        &clipped,
         &|x, t, _| Broken.predict(x, t),
         &plan(&schedule, 1, 1),
         &list,

@@ -1,6 +1,7 @@
 //! The variational bound: its three forms, its two factorisations, and the equalities that tie it to the likelihood.
 
 mod common;
+mod convergence;
 mod estimate;
 mod forms;
 mod gap;

@@ -182,5 +182,5 @@ fn a_table_of_variances_must_fit_the_chain() {
     assert_eq!(error, VarianceError::Length { steps: 2, found: 1 });
     let error = chain.clone().with_log_variances(vec![0.0, f64::NEG_INFINITY]).unwrap_err();
     assert_eq!(error, VarianceError::NotFinite { step: 2, log_variance: f64::NEG_INFINITY });
-    assert_eq!(chain.with_log_variances(vec![0.5, -1.5]).unwrap().log_variance(2), -1.5);
+    assert_eq!(chain.with_log_variances(vec![0.5, -1.5]).unwrap().log_variance(2), Some(-1.5));
 }

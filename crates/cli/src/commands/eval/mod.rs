@@ -112,7 +112,9 @@ impl Scoring {
         plan: &EvalPlan<'_>,
         device: &B::Device,
     ) -> Result<Bound> {
-        let mut shown = EvalProgress::new((plan.num * plan.bound.points_per_example()) as u64);
+        let evaluations = plan.num * plan.bound.points_per_example();
+        eprintln!("scoring {} of {} examples, {evaluations} evaluations of the network", plan.num, self.data.len());
+        let mut shown = EvalProgress::new(evaluations as u64);
         let mut observe = |progress: Progress| {
             shown.update(progress.evaluations, &format!("{} of {} examples", progress.examples, plan.num));
             if self.stop.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

@@ -22,7 +22,7 @@ const DEFAULT_STRATA: usize = 10;
 
 /// Steps of the chain that is scored, and the longest stratum.
 fn steps(args: &EvalArgs, model: &Pipeline) -> Result<(usize, usize)> {
-    let total = model.spec.scheduler.schedule.build()?.steps();
+    let total = model.spec.scheduler.noise_schedule()?.steps();
     let steps = args.steps.unwrap_or(total);
     Ok((steps, args.stride.unwrap_or(steps.div_ceil(DEFAULT_STRATA))))
 }
@@ -30,13 +30,24 @@ fn steps(args: &EvalArgs, model: &Pipeline) -> Result<(usize, usize)> {
 /// Compares the arguments with the model, before the data is loaded.
 pub(super) fn check(args: &EvalArgs, model: &Pipeline) -> Result<()> {
     let usage = |text: String| Err(UsageError(text).into());
-    let total = model.spec.scheduler.schedule.build()?.steps();
+    let total = model.spec.scheduler.noise_schedule()?.steps();
     let (steps, stride) = steps(args, model)?;
     if !(1..=total).contains(&steps) {
         return usage(format!("--steps {steps}: the model's schedule has {total} steps, so 1 to {total} are possible"));
     }
     if !(1..=steps).contains(&stride) {
         return usage(format!("--stride {stride}: the chain has {steps} steps, so 1 to {steps} are possible"));
+    }
+    if let AnyConfig::UNet(config) = &model.spec.config {
+        let (found, channels) = (config.out_channels, config.in_channels);
+        if found != channels && found != 2 * channels {
+            bail!(
+                "{}: the network has {found} output channels, but a prediction of {channels} channels has {channels}, or {} with a \
+                 learned variance",
+                args.model.display(),
+                2 * channels
+            );
+        }
     }
     if args.ignore_labels && model.spec.facts.null_class.is_none() {
         bail!("--ignore-labels: {} has no class that stands for \"any\"", args.model.display());

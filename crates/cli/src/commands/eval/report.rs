@@ -9,7 +9,10 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use sfumato_nets::pipeline::Pipeline;
-use sfumato_process::bound::{Bound, BoundNoise, Decoder, Mean, StepTerm};
+use sfumato_process::{
+    Clipping,
+    bound::{Bound, BoundNoise, Decoder, Mean, StepTerm},
+};
 use sfumato_schedule::probability::LikelihoodCdf;
 use sfumato_train::{
     data::Dataset,
@@ -105,11 +108,18 @@ impl Report<'_> {
             chain.steps(),
             word(&chain.parameterization()),
             self.variance(),
-            if chain.clips() { "clipped to [-1, 1]" } else { "not clipped" }
+            match chain.clipping() {
+                Clipping::Off => "not clipped".to_owned(),
+                Clipping::Fixed { range } => format!("clipped to [-{range}, {range}]"),
+                Clipping::Dynamic { .. } => "thresholded dynamically".to_owned(),
+            }
         )
     }
 
     fn variance(&self) -> String {
+        if self.plan.chain.has_learned_range() {
+            return "learned-range".to_owned();
+        }
         let variance = self.args.variance.map_or(self.model.spec.scheduler.variance, Into::into);
         word(&variance)
     }
@@ -171,7 +181,7 @@ impl Report<'_> {
             "steps": plan.chain.steps(),
             "parameterization": plan.chain.parameterization(),
             "variance": self.variance(),
-            "clip": plan.chain.clips(),
+            "clipping": plan.chain.clipping(),
             "strata": plan.bound.strata.iter().map(|s| json!([s.first, s.width])).collect::<Vec<_>>(),
             "draws": plan.bound.draws,
             "seed": args.seed,
