@@ -9,7 +9,7 @@ mod process;
 
 use std::process::ExitCode;
 
-use commands::{bench, ci, dataset, program, test};
+use commands::{bench, book, ci, dataset, program, test};
 
 /// Wrong use, as opposed to a failed run.
 pub(crate) const USAGE: u8 = 2;
@@ -22,7 +22,8 @@ Usage: cargo xtask COMMAND [ARGUMENTS]
 Run the program (built in release mode; every further argument goes to it, so try `cargo xtask train --help`):
   train      train a model; without arguments, the default preset on the embedded images
   sample     draw pictures from a trained model
-  schedule   show, plot or compare noise schedules
+  eval       score a model on data, in bits per dimension
+  schedule   show, plot, compare or check noise schedules
   info       describe a model directory
              --backend flex|ndarray|cuda|wgpu|vulkan|metal|rocm also compiles that backend in
 
@@ -30,6 +31,7 @@ Work on the code:
   test       all tests: cargo xtask test [FILTER...] [-p CRATE] [-- TEST OPTIONS]
   ci         everything that has to pass: cargo xtask ci [--only STEP] [--skip STEP] [--list]
   bench      how fast it is: cargo xtask bench [FILTER...], --peer torch, --scaling, --profile, --curve
+  book       build the book in docs/ with mdBook, if that is installed: cargo xtask book [--open]
   dataset    make the embedded data: cargo xtask dataset fashion-mnist-mini [--from DIR] [--check]
 
   help       this page
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         "ci" => ci::run(rest),
         "bench" => bench::run(rest),
         "dataset" => dataset::run(rest),
+        "book" => book::run(rest),
         command if program::COMMANDS.contains(&command) => program::run(command, rest),
         unknown => {
             eprintln!("error: unknown command `{unknown}`\n\n{HELP}");

@@ -5,6 +5,7 @@
 mod allocator;
 mod args;
 mod backend;
+mod chart;
 mod commands;
 mod environment;
 mod progress;
@@ -42,6 +43,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Train(args) => commands::train::run(args),
         Command::Sample(args) => commands::sample::run(args),
+        Command::Eval(args) => commands::eval::run(args),
         Command::Schedule(args) => commands::schedule::run(args),
         Command::Info(args) => commands::info::run(args),
     }

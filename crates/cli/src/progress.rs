@@ -129,6 +129,44 @@ impl SampleProgress {
     }
 }
 
+/// Shows an evaluation.
+pub(crate) struct EvalProgress {
+    total: u64,
+    bar: Option<ProgressBar>,
+    began: Instant,
+    last_line: Instant,
+}
+
+impl EvalProgress {
+    /// Of `total` evaluations of the network.
+    pub(crate) fn new(total: u64) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{bar:24} {percent}%  {msg}  {eta} left");
+            ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        });
+        Self { total, bar, began: Instant::now(), last_line: Instant::now() }
+    }
+
+    /// So many evaluations are done.
+    pub(crate) fn update(&mut self, done: u64, message: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(message.to_owned());
+            bar.set_position(done);
+        } else if self.last_line.elapsed() >= LINE_EVERY {
+            let left = self.began.elapsed().mul_f64(self.total.saturating_sub(done) as f64 / done.max(1) as f64);
+            eprintln!("{message}  {} left", indicatif::HumanDuration(left));
+            self.last_line = Instant::now();
+        }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 /// An exponential moving average without the pull of its starting value.
 #[derive(Default)]
 struct Smoothed {

@@ -8,25 +8,39 @@ use crate::{layers::DropoutKey, mlp::Mlp, unet::UNet2D};
 
 /// A network that predicts for data of rank `D`.
 pub trait Network<B: Backend, const D: usize>: Module<B> {
-    /// The raw prediction for `x_t` `[batch, …]` at steps `t` in `1..=T`, with a class for each example if the network is
-    /// class-conditional, and the address of the dropout masks while training.
+    /// The raw prediction for `x_t` `[batch, …]` at times `t` in `1.0..=T`, which need not be whole steps, with a class for each
+    /// example if the network is class-conditional, and the address of the dropout masks while training.
     ///
     /// # Panics
     /// If the inputs do not fit the network; its `check` says so without a panic.
+    fn forward_between(
+        &self,
+        x_t: Tensor<B, D>,
+        t: &[f64],
+        classes: Option<&[usize]>,
+        dropout: Option<DropoutKey>,
+    ) -> Tensor<B, D>;
+
+    /// The same at whole steps `t` in `1..=T`.
+    ///
+    /// # Panics
+    /// As [`forward_between`](Self::forward_between).
     fn forward_at(
         &self,
         x_t: Tensor<B, D>,
         t: &[usize],
         classes: Option<&[usize]>,
         dropout: Option<DropoutKey>,
-    ) -> Tensor<B, D>;
+    ) -> Tensor<B, D> {
+        self.forward_between(x_t, &times(t), classes, dropout)
+    }
 }
 
 impl<B: Backend> Network<B, 4> for UNet2D<B> {
-    fn forward_at(
+    fn forward_between(
         &self,
         x_t: Tensor<B, 4>,
-        t: &[usize],
+        t: &[f64],
         classes: Option<&[usize]>,
         dropout: Option<DropoutKey>,
     ) -> Tensor<B, 4> {
@@ -36,7 +50,13 @@ impl<B: Backend> Network<B, 4> for UNet2D<B> {
 
 /// The MLP has neither classes nor dropout, and pays no attention to them.
 impl<B: Backend> Network<B, 2> for Mlp<B> {
-    fn forward_at(&self, x_t: Tensor<B, 2>, t: &[usize], _: Option<&[usize]>, _: Option<DropoutKey>) -> Tensor<B, 2> {
+    fn forward_between(
+        &self,
+        x_t: Tensor<B, 2>,
+        t: &[f64],
+        _: Option<&[usize]>,
+        _: Option<DropoutKey>,
+    ) -> Tensor<B, 2> {
         self.forward(x_t, &timesteps_0(t))
     }
 }
@@ -46,17 +66,30 @@ impl<B: Backend> Denoiser<B, 4> for UNet2D<B> {
     fn predict(&self, x_t: Tensor<B, 4>, t: &[usize]) -> Tensor<B, 4> {
         self.forward_at(x_t, t, None, None)
     }
+
+    fn predict_between(&self, x_t: Tensor<B, 4>, t: &[f64]) -> Tensor<B, 4> {
+        self.forward_between(x_t, t, None, None)
+    }
 }
 
 impl<B: Backend> Denoiser<B, 2> for Mlp<B> {
     fn predict(&self, x_t: Tensor<B, 2>, t: &[usize]) -> Tensor<B, 2> {
         self.forward_at(x_t, t, None, None)
     }
+
+    fn predict_between(&self, x_t: Tensor<B, 2>, t: &[f64]) -> Tensor<B, 2> {
+        self.forward_between(x_t, t, None, None)
+    }
 }
 
-/// The timesteps of diffusers, which count from 0, for steps `1..=T`. The one place where the two meet.
-fn timesteps_0(steps: &[usize]) -> Vec<f32> {
-    steps.iter().map(|&t| t as f32 - 1.0).collect()
+/// Whole steps as times.
+fn times(steps: &[usize]) -> Vec<f64> {
+    steps.iter().map(|&t| t as f64).collect()
+}
+
+/// The timesteps of diffusers, which count from 0, for times in `1.0..=T`. The one place where the two meet.
+fn timesteps_0(times: &[f64]) -> Vec<f32> {
+    times.iter().map(|&t| (t - 1.0) as f32).collect()
 }
 
 /// A network with the classes and the dropout of one batch.
@@ -75,6 +108,10 @@ pub struct Call<'a, N> {
 impl<B: Backend, const D: usize, N: Network<B, D>> Denoiser<B, D> for Call<'_, N> {
     fn predict(&self, x_t: Tensor<B, D>, t: &[usize]) -> Tensor<B, D> {
         self.net.forward_at(x_t, t, self.classes, self.dropout)
+    }
+
+    fn predict_between(&self, x_t: Tensor<B, D>, t: &[f64]) -> Tensor<B, D> {
+        self.net.forward_between(x_t, t, self.classes, self.dropout)
     }
 }
 
@@ -100,17 +137,21 @@ pub struct Guided<'a, N> {
 
 impl<B: Backend, const D: usize, N: Network<B, D>> Denoiser<B, D> for Guided<'_, N> {
     fn predict(&self, x_t: Tensor<B, D>, t: &[usize]) -> Tensor<B, D> {
+        self.predict_between(x_t, &times(t))
+    }
+
+    fn predict_between(&self, x_t: Tensor<B, D>, t: &[f64]) -> Tensor<B, D> {
         let nothing = vec![self.null_class; self.classes.len()];
         if self.weight == 0.0 {
-            return self.net.forward_at(x_t, t, Some(&nothing), None);
+            return self.net.forward_between(x_t, t, Some(&nothing), None);
         }
         if self.weight == 1.0 {
-            return self.net.forward_at(x_t, t, Some(self.classes), None);
+            return self.net.forward_between(x_t, t, Some(self.classes), None);
         }
         let batch = x_t.dims()[0];
         let twice = Tensor::cat(vec![x_t.clone(), x_t], 0);
-        let (classes, steps) = ([self.classes, &nothing].concat(), [t, t].concat());
-        let both = self.net.forward_at(twice, &steps, Some(&classes), None);
+        let (classes, times) = ([self.classes, &nothing].concat(), [t, t].concat());
+        let both = self.net.forward_between(twice, &times, Some(&classes), None);
         let conditional = both.clone().narrow(0, 0, batch);
         let unconditional = both.narrow(0, batch, batch);
         unconditional.clone() + (conditional - unconditional) * self.weight

@@ -16,7 +16,7 @@ use sfumato_nets::{
     unet::{ClassEmbedType, DownBlockType, SampleSize, UNet2DConfig, UpBlockType},
 };
 use sfumato_process::{Parameterization, ReverseVariance};
-use sfumato_schedule::{Cosine, Explicit, Linear, ScaledLinear, ScheduleConfig, Sigmoid};
+use sfumato_schedule::{Cosine, Explicit, Linear, ScaledLinear, ScheduleConfig, Sigmoid, Spacing};
 use tempfile::{TempDir, tempdir};
 
 fn golden(case: &str) -> PathBuf {
@@ -95,10 +95,7 @@ fn pipelines_of_diffusers_are_understood() {
     let (_, scheduler) = open("fourier");
     assert_eq!(scheduler.schedule, Linear { steps: 50, beta_end: 0.3, ..Linear::default() }.into());
     let (_, scheduler) = open("identity");
-    assert_eq!(
-        (&scheduler.other["steps_offset"], &scheduler.other["timestep_spacing"]),
-        (&json!(1), &json!("trailing"))
-    );
+    assert_eq!((scheduler.sampling.steps_offset, scheduler.sampling.spacing), (1, Spacing::Trailing));
 }
 
 #[test]
@@ -203,42 +200,6 @@ fn named_schedules_have_the_betas_of_diffusers() {
             assert!((ours / beta - 1.0).abs() < 3e-6, "{name}[{index}]: {ours} {beta}");
         }
     }
-}
-
-#[test]
-fn schedulers_of_other_samplers_bring_their_defaults() {
-    let read = |json: Value| Scheduler::from_json(&json).unwrap();
-    let solver = read(json!({"_class_name": "DPMSolverMultistepScheduler", "solver_order": 3, "variance_type": null}));
-    assert_eq!((solver.clip_sample, &solver.other["solver_order"]), (false, &json!(3)));
-    assert_eq!(solver.schedule, ScheduleConfig::default());
-    assert!(read(json!({"_class_name": "DDIMScheduler"})).clip_sample);
-    let heun = read(json!({"_class_name": "HeunDiscreteScheduler"}));
-    assert_eq!(heun.schedule, Linear { beta_start: 0.00085, beta_end: 0.012, ..Linear::default() }.into());
-    // And go back under their own name.
-    assert_eq!(read(Value::from(solver.to_json().unwrap())), solver);
-}
-
-#[test]
-fn what_would_change_the_process_is_refused_by_key_and_value() {
-    for (json, expected) in [
-        (json!({"_class_name": "ScoreSdeVeScheduler"}), "`_class_name` = \"ScoreSdeVeScheduler\""),
-        (json!({"variance_type": "learned_range"}), "`variance_type` = \"learned_range\""),
-        (json!({"prediction_type": "flow_prediction"}), "`prediction_type` = \"flow_prediction\""),
-        (json!({"beta_schedule": "laplace"}), "`beta_schedule` = \"laplace\""),
-        (json!({"thresholding": true}), "`thresholding` = true"),
-        (json!({"rescale_betas_zero_snr": true}), "`rescale_betas_zero_snr` = true"),
-        (json!({"clip_sample_range": 2.0}), "`clip_sample_range` = 2.0"),
-        (json!({"num_train_timesteps": -3}), "`num_train_timesteps` is -3"),
-        (json!({"num_train_timesteps": 3, "trained_betas": [0.1]}), "expected 1, the number of trained_betas"),
-        (json!({"trained_betas": "many"}), "`trained_betas` is \"many\""),
-        (json!({"beta_start": "small"}), "`beta_start` is \"small\""),
-        (json!([]), "expected an object"),
-    ] {
-        let message = Scheduler::from_json(&json).unwrap_err().to_string();
-        assert!(message.contains(expected), "{json}: {message}");
-    }
-    let harmless = json!({"clip_sample": false, "clip_sample_range": 2.0});
-    assert!(!Scheduler::from_json(&harmless).unwrap().clip_sample);
 }
 
 #[test]

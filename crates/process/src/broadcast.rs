@@ -1,16 +1,18 @@
 //! Per-example coefficients from the `f64` tables, shaped so that they broadcast over a batch.
 
-use burn::tensor::{Tensor, TensorData, backend::Backend};
+use burn::tensor::{Tensor, TensorCreationOptions, TensorData, backend::Backend};
 
 /// `values[i]` for example `i`, as `[batch, 1, …, 1]`; narrowed from `f64` only here.
+///
+/// `options` is a device, or a device with the element type of the tensor that the coefficients meet.
 pub(crate) fn coefficients<B: Backend, const D: usize>(
     values: impl Iterator<Item = f64>,
-    device: &B::Device,
+    options: impl Into<TensorCreationOptions<B>>,
 ) -> Tensor<B, D> {
-    let values: Vec<f32> = values.map(|value| value as f32).collect();
+    let values: Vec<f64> = values.collect();
     let mut shape = [1; D];
     shape[0] = values.len();
-    Tensor::from_data(TensorData::new(values, shape), device)
+    Tensor::from_data(TensorData::new(values, shape), options)
 }
 
 /// Checks that there is one step for each example of the batch.

@@ -26,9 +26,9 @@ pub fn q_step<B: Backend, const D: usize>(
     epsilon: Tensor<B, D>,
 ) -> Tensor<B, D> {
     check_steps(&x_prev, t);
-    let device = x_prev.device();
-    let signal = coefficients(t.iter().map(|&t| schedule.alpha(t).sqrt()), &device);
-    let noise = coefficients(t.iter().map(|&t| schedule.beta(t).sqrt()), &device);
+    let like = (&x_prev.device(), x_prev.dtype());
+    let signal = coefficients(t.iter().map(|&t| schedule.alpha(t).sqrt()), like);
+    let noise = coefficients(t.iter().map(|&t| schedule.beta(t).sqrt()), like);
     x_prev * signal + epsilon * noise
 }
 
@@ -60,10 +60,11 @@ pub fn q_trajectory<B: Backend, const D: usize>(
     x_0: Tensor<B, D>,
     noise: &impl NoiseSource,
 ) -> impl Iterator<Item = Result<Tensor<B, D>, NoiseError>> {
-    let (shape, device) = (x_0.dims(), x_0.device());
+    let (shape, device, dtype) = (x_0.dims(), x_0.device(), x_0.dtype());
     (1..=schedule.steps()).scan(Some(x_0), move |state, t| {
         let x_prev = state.take()?;
         Some(noise.normal(t - 1, shape, &device).map(|epsilon| {
+            let epsilon = epsilon.cast(dtype);
             let x_t = q_step(schedule, x_prev, &vec![t; shape[0]], epsilon);
             *state = Some(x_t.clone());
             x_t
@@ -88,9 +89,8 @@ pub fn q_posterior<B: Backend, const D: usize>(
     t: &[usize],
 ) -> Gaussian<B, D> {
     check_steps(&x_0, t);
-    let device = x_0.device();
+    let like = (&x_0.device(), x_0.dtype());
     let weights = || t.iter().map(|&t| schedule.posterior_mean_coefficients(t));
-    let mean =
-        x_0 * coefficients(weights().map(|w| w.x_0), &device) + x_t * coefficients(weights().map(|w| w.x_t), &device);
+    let mean = x_0 * coefficients(weights().map(|w| w.x_0), like) + x_t * coefficients(weights().map(|w| w.x_t), like);
     Gaussian { mean, log_variance: t.iter().map(|&t| schedule.posterior_log_variance(t)).collect() }
 }

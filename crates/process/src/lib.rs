@@ -1,5 +1,5 @@
-//! Diffusion processes on [Burn](burn) tensors: the fixed forward chain `q`, the learned reverse chain `p`, and the
-//! samplers that walk it.
+//! Diffusion processes on [Burn](burn) tensors: the fixed forward chain `q`, the learned reverse chain `p`, the samplers
+//! that walk it, and the bound on the likelihood that it gives.
 //!
 //! Nothing here knows a network, a data set or a device. A network is whatever implements [`Denoiser`]; noise is
 //! an explicit argument, by default a pure function of (seed, sample index, draw) ([`SeededNoise`]); every tensor is
@@ -11,9 +11,13 @@
 //! | --- | --- |
 //! | [`forward`] | `q(x_t given x_{t-1})`, `q(x_t given x_0)`, whole trajectories, `q(x_{t-1} given x_t, x_0)` |
 //! | [`parameterization`] | epsilon, x_0 and v predictions, and how to pass from one to another |
-//! | [`reverse`] | `p(x_{t-1} given x_t)` with fixed variances |
-//! | [`sampler`] | ancestral sampling (DDPM) and DDIM, with an observer for intermediate states |
+//! | [`reverse`] | `p(x_{t-1} given x_t)` with fixed and learned variances |
+//! | [`clipping`] | keeping predictions of the clean data in range |
+//! | [`levels`] | the noise levels that solvers of the probability-flow ODE visit |
+//! | [`sampler`] | ancestral sampling (DDPM), DDIM, DPM-Solver++, Euler and Heun, with an observer for intermediate states |
 //! | [`loss`] | `L_simple` |
+//! | [`bound`] | the variational bound: path-wise, as a sum of divergences, and exact |
+//! | [`oracle`] | data whose diffusion is known exactly, and the perfect denoiser for it |
 //! | [`noise`] | counter-based and replayed noise |
 //! | [`denoiser`] | the trait that a network implements |
 //!
@@ -46,16 +50,24 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod bound;
 mod broadcast;
+pub mod clipping;
 pub mod denoiser;
 pub mod forward;
+pub mod levels;
 pub mod loss;
 pub mod noise;
+pub mod oracle;
 pub mod parameterization;
 pub mod reverse;
 pub mod sampler;
+mod variance;
 
+pub use clipping::Clipping;
 pub use denoiser::Denoiser;
+pub use levels::{NoiseLevel, NoiseLevels};
 pub use noise::{NoiseError, NoiseSource, RecordedNoise, SeededNoise};
 pub use parameterization::Parameterization;
-pub use reverse::{Chain, Gaussian, ReverseVariance};
+pub use reverse::{Chain, Gaussian, ReverseStep};
+pub use variance::{ReverseVariance, StepVariance, VarianceError};

@@ -23,6 +23,8 @@ pub enum Purpose {
     Forward,
     /// Choices about training data: class labels that are dropped for guidance.
     Labels,
+    /// The step that stands for a stratum of steps in an estimate of the bound.
+    Strata,
 }
 
 impl Purpose {
@@ -34,6 +36,7 @@ impl Purpose {
             Self::TrainingStep => 3,
             Self::Forward => 4,
             Self::Labels => 5,
+            Self::Strata => 6,
         }
     }
 }
@@ -202,6 +205,29 @@ impl<'a> RecordedNoise<'a> {
     /// The same recording for a batch whose first example is sample `first`.
     pub fn starting_at(&self, first: usize) -> Self {
         Self { first_sample: first, ..self.clone() }
+    }
+
+    /// Number of entries, of samples, and the shape of one sample.
+    pub fn shape(&self) -> (usize, usize, &'a [usize]) {
+        (self.shape[0], self.shape[1], &self.shape[2..])
+    }
+
+    /// Entry `draw` of sample `sample`, both from 0, in row-major order.
+    ///
+    /// # Errors
+    /// [`NoiseError::Exhausted`] or [`NoiseError::TooFewSamples`] if the recording ends before.
+    pub fn get(&self, draw: usize, sample: usize) -> Result<&'a [f32], NoiseError> {
+        let (entries, samples, shape) = self.shape();
+        if draw >= entries {
+            return Err(NoiseError::Exhausted { draw, available: entries });
+        }
+        let sample = self.first_sample + sample;
+        if sample >= samples {
+            return Err(NoiseError::TooFewSamples { sample, available: samples });
+        }
+        let size: usize = shape.iter().product();
+        let start = (draw * samples + sample) * size;
+        Ok(&self.values[start..start + size])
     }
 }
 

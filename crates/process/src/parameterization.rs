@@ -5,7 +5,7 @@
 
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
-use sfumato_schedule::NoiseSchedule;
+use sfumato_schedule::{NoiseSchedule, Prediction};
 
 use crate::broadcast::{check_steps, coefficients};
 
@@ -123,6 +123,17 @@ impl Parameterization {
     }
 }
 
+impl From<Parameterization> for Prediction {
+    /// The same, as the linter of schedules calls it.
+    fn from(parameterization: Parameterization) -> Self {
+        match parameterization {
+            Parameterization::Epsilon => Self::Epsilon,
+            Parameterization::X0 => Self::X0,
+            Parameterization::V => Self::V,
+        }
+    }
+}
+
 /// `√ᾱ_t` and `√(1 - ᾱ_t)` for a batch, each `[batch, 1, …, 1]`.
 pub(crate) struct Scales<B: Backend, const D: usize> {
     pub(crate) signal: Tensor<B, D>,
@@ -134,10 +145,10 @@ impl<B: Backend, const D: usize> Scales<B, D> {
     #[track_caller]
     pub(crate) fn at(schedule: &NoiseSchedule, t: &[usize], x: &Tensor<B, D>) -> Self {
         check_steps(x, t);
-        let device = x.device();
+        let like = (&x.device(), x.dtype());
         Self {
-            signal: coefficients(t.iter().map(|&t| schedule.alpha_bar(t).sqrt()), &device),
-            noise: coefficients(t.iter().map(|&t| schedule.one_minus_alpha_bar(t).sqrt()), &device),
+            signal: coefficients(t.iter().map(|&t| schedule.alpha_bar(t).sqrt()), like),
+            noise: coefficients(t.iter().map(|&t| schedule.one_minus_alpha_bar(t).sqrt()), like),
         }
     }
 }

@@ -3,34 +3,12 @@
 //! Ho et al. (2020), arXiv:2006.11239, §3.2.
 
 use burn::tensor::{Tensor, backend::Backend};
-use serde::{Deserialize, Serialize};
 use sfumato_schedule::{NoiseSchedule, ScheduleError};
 
-use crate::{Denoiser, Parameterization, forward::q_posterior};
-
-/// The fixed variance of `p(x_{t-1} | x_t)`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ReverseVariance {
-    /// `β̃_t`, exact when all data is one point (the lower bound on the true reverse entropy).
-    #[default]
-    FixedSmall,
-    /// `β_t`, exact when data is standard normal (the upper bound).
-    FixedLarge,
-}
-
-impl ReverseVariance {
-    /// `log σ_t²` in nats, for `t` in `1..=T`; at `t = 1` both kinds use `log β̃_2`, as DDPM does.
-    ///
-    /// # Panics
-    /// If `t` is outside `1..=T`.
-    pub fn log_variance(self, schedule: &NoiseSchedule, t: usize) -> f64 {
-        match self {
-            Self::FixedLarge if t > 1 => schedule.beta(t).ln(),
-            _ => schedule.posterior_log_variance(t),
-        }
-    }
-}
+use crate::{
+    Clipping, Denoiser, Parameterization, ReverseVariance, StepVariance, VarianceError, forward::q_posterior,
+    levels::NoiseLevel, variance::Variance,
+};
 
 /// A batch of isotropic Gaussians.
 #[derive(Clone, Debug)]
@@ -49,14 +27,16 @@ pub struct Gaussian<B: Backend, const D: usize> {
 #[derive(Clone, Debug)]
 pub struct Chain {
     schedule: NoiseSchedule,
+    /// The schedule of the chain that the model was trained on.
+    trained: NoiseSchedule,
     /// The trained chain's step for each of ours: `original[i - 1]`.
     original: Vec<usize>,
     parameterization: Parameterization,
-    variance: ReverseVariance,
-    clip: bool,
+    variance: Variance,
+    clipping: Clipping,
 }
 
-/// One reverse step's answer.
+/// One reverse step's answer where the variance is fixed.
 #[derive(Clone, Debug)]
 pub struct Reverse<B: Backend, const D: usize> {
     /// The network's idea of the clean data, clipped if the chain clips: `[batch, …]`.
@@ -65,15 +45,27 @@ pub struct Reverse<B: Backend, const D: usize> {
     pub gaussian: Gaussian<B, D>,
 }
 
+/// One reverse step's answer, whichever variance the chain has.
+#[derive(Clone, Debug)]
+pub struct ReverseStep<B: Backend, const D: usize> {
+    /// The network's idea of the clean data, clipped if the chain clips: `[batch, …]`.
+    pub x_0: Tensor<B, D>,
+    /// Mean of `p(x_{i-1} | x_i)`: `[batch, …]`.
+    pub mean: Tensor<B, D>,
+    /// Its variance.
+    pub variance: StepVariance<B, D>,
+}
+
 impl Chain {
     /// The full chain of `schedule`, with the small variance and without clipping.
     pub fn new(schedule: &NoiseSchedule, parameterization: Parameterization) -> Self {
         Self {
             schedule: schedule.clone(),
+            trained: schedule.clone(),
             original: (1..=schedule.steps()).collect(),
             parameterization,
-            variance: ReverseVariance::default(),
-            clip: false,
+            variance: Variance::Fixed(ReverseVariance::default()),
+            clipping: Clipping::Off,
         }
     }
 
@@ -86,19 +78,52 @@ impl Chain {
         steps: &[usize],
         parameterization: Parameterization,
     ) -> Result<Self, ScheduleError> {
-        let respaced = schedule.respace(steps)?;
-        Ok(Self { original: steps.to_vec(), ..Self::new(respaced.schedule(), parameterization) })
+        let respaced = schedule.respace(steps)?.schedule().clone();
+        let whole = Self::new(schedule, parameterization);
+        Ok(Self { schedule: respaced, original: steps.to_vec(), ..whole })
     }
 
-    /// The same chain with another variance.
+    /// The same chain with this fixed variance, also if the network has learned one.
     pub fn with_variance(self, variance: ReverseVariance) -> Self {
-        Self { variance, ..self }
+        Self { variance: Variance::Fixed(variance), ..self }
+    }
+
+    /// The same chain with a variance for each step: `log_variances[i - 1]` is `log σ_i²` in nats.
+    ///
+    /// For variances that are computed, not chosen by a rule: the exact reverse variance of known data, or the optimal one of
+    /// Bao et al. (2022), arXiv:2201.06503, `σ_t² = β̃_t + (√ᾱ_{t-1} β_t / (1 - ᾱ_t))² E[tr Cov(x_0 | x_t)] / d`
+    /// ([`NoisedMixture::optimal_reverse_variance`](crate::oracle::NoisedMixture::optimal_reverse_variance)).
+    ///
+    /// # Errors
+    /// [`VarianceError`] if there is not one finite value for each step.
+    pub fn with_log_variances(self, log_variances: Vec<f64>) -> Result<Self, VarianceError> {
+        let steps = self.steps();
+        if log_variances.len() != steps {
+            return Err(VarianceError::Length { steps, found: log_variances.len() });
+        }
+        if let Some(index) = log_variances.iter().position(|value| !value.is_finite()) {
+            return Err(VarianceError::NotFinite { step: index + 1, log_variance: log_variances[index] });
+        }
+        Ok(Self { variance: Variance::Table(log_variances), ..self })
+    }
+
+    /// The same chain with the variance that the network says: `learned_range` of Nichol & Dhariwal (2021), Eq. 15.
+    ///
+    /// The network's output has twice the channels then. With `v` from the second half,
+    /// `log σ² = frac · log β + (1 - frac) · log β̃`, `frac = (v + 1) / 2`.
+    pub fn with_learned_range(self) -> Self {
+        Self { variance: Variance::LearnedRange, ..self }
     }
 
     /// The same chain, clipping predictions of `x_0` to [-1, 1] or not. For images it should: the data is there, and
     /// an `x_0` outside pulls the chain away.
     pub fn with_clip(self, clip: bool) -> Self {
-        Self { clip, ..self }
+        self.with_clipping(if clip { Clipping::UNIT } else { Clipping::Off })
+    }
+
+    /// The same chain with predictions of `x_0` kept in range in another way.
+    pub fn with_clipping(self, clipping: Clipping) -> Self {
+        Self { clipping, ..self }
     }
 
     /// Number of steps, `S`.
@@ -111,6 +136,16 @@ impl Chain {
         &self.schedule
     }
 
+    /// The schedule of the chain that the model was trained on; its steps are `1..=T`.
+    pub fn trained_schedule(&self) -> &NoiseSchedule {
+        &self.trained
+    }
+
+    /// The trained chain's steps that this chain visits, strictly increasing.
+    pub fn original_steps(&self) -> &[usize] {
+        &self.original
+    }
+
     /// The trained chain's step `t` for step `i` of this chain.
     ///
     /// # Panics
@@ -119,12 +154,35 @@ impl Chain {
         self.original[i - 1]
     }
 
+    /// `log σ_i²` of `p(x_{i-1} | x_i)`, in nats; none if the network says it.
+    ///
+    /// # Panics
+    /// If `i` is outside `1..=S`.
+    pub fn log_variance(&self, i: usize) -> Option<f64> {
+        match &self.variance {
+            Variance::Fixed(variance) => Some(variance.log_variance(&self.schedule, i)),
+            Variance::Table(table) => Some(table[i - 1]),
+            Variance::LearnedRange => None,
+        }
+    }
+
     /// How the network's output is read.
     pub fn parameterization(&self) -> Parameterization {
         self.parameterization
     }
 
-    /// The network's idea of `x_0` at step `i`, clipped if the chain clips, with its raw output.
+    /// Whether the variance is the network's: [`p_mean_variance`](Self::p_mean_variance) is not for such a chain.
+    pub fn has_learned_range(&self) -> bool {
+        matches!(self.variance, Variance::LearnedRange)
+    }
+
+    /// What is done to predictions of `x_0`.
+    pub fn clipping(&self) -> Clipping {
+        self.clipping
+    }
+
+    /// The network's idea of `x_0` at step `i`, clipped if the chain clips, with its raw output (without the half that is
+    /// about the variance).
     ///
     /// # Panics
     /// If `i` is outside `1..=S`.
@@ -134,26 +192,100 @@ impl Chain {
         x: Tensor<B, D>,
         i: usize,
     ) -> (Tensor<B, D>, Tensor<B, D>) {
-        let batch = x.dims()[0];
-        let output = denoiser.predict(x.clone(), &vec![self.original_step(i); batch]);
-        let x_0 = self.parameterization.to_x_0(&self.schedule, output.clone(), x, &vec![i; batch]);
-        (if self.clip { x_0.clamp(-1.0, 1.0) } else { x_0 }, output)
+        let steps = vec![i; x.dims()[0]];
+        let (x_0, output, _) = self.predict_each(denoiser, x, &steps);
+        (self.clipping.apply(x_0), output)
     }
 
-    /// `p(x_{i-1} | x_i)` for a batch at step `i`: the posterior's mean with the predicted `x_0` in its place.
+    /// The network's idea of `x_0` between the trained chain's steps, clipped if the chain clips.
+    ///
+    /// `x_t` has signal `√ᾱ = 1 / √(1 + σ²)` and noise `σ / √(1 + σ²)`, for the level's `σ`: variance is preserved, as the
+    /// network saw it in training.
+    pub fn predict_at<B: Backend, const D: usize>(
+        &self,
+        denoiser: &impl Denoiser<B, D>,
+        x_t: Tensor<B, D>,
+        level: NoiseLevel,
+    ) -> Tensor<B, D> {
+        let output = denoiser.predict_between(x_t.clone(), &vec![level.t; x_t.dims()[0]]);
+        let (output, _) = halves(output, &x_t);
+        let (signal, noise) = (level.signal(), level.noise());
+        self.clipping.apply(match self.parameterization {
+            Parameterization::Epsilon => (x_t - output * noise) / signal,
+            Parameterization::X0 => output,
+            Parameterization::V => x_t * signal - output * noise,
+        })
+    }
+
+    /// `p(x_{i-1} | x_i)` for a batch at step `i`: the posterior's mean with the predicted `x_0` in its place, and the
+    /// chain's fixed variance.
     ///
     /// # Panics
-    /// If `i` is outside `1..=S`.
+    /// If `i` is outside `1..=S`, or the chain [has a learned variance](Self::has_learned_range): [`p_step`](Self::p_step)
+    /// knows both kinds.
     pub fn p_mean_variance<B: Backend, const D: usize>(
         &self,
         denoiser: &impl Denoiser<B, D>,
         x: Tensor<B, D>,
         i: usize,
     ) -> Reverse<B, D> {
-        let t = vec![i; x.dims()[0]];
-        let (x_0, _) = self.predict(denoiser, x.clone(), i);
-        let Gaussian { mean, .. } = q_posterior(&self.schedule, x_0.clone(), x, &t);
-        let log_variance = t.iter().map(|&t| self.variance.log_variance(&self.schedule, t)).collect();
+        let log_variance = self.log_variance(i).expect("a chain with a learned variance has none without the network");
+        let log_variance = vec![log_variance; x.dims()[0]];
+        let ReverseStep { x_0, mean, .. } = self.p_step(denoiser, x, i);
         Reverse { x_0, gaussian: Gaussian { mean, log_variance } }
     }
+
+    /// `p(x_{i-1} | x_i)` for a batch at step `i`, with the chain's fixed variance or the network's.
+    ///
+    /// # Panics
+    /// If `i` is outside `1..=S`, or the variance is to be learned and the network's output does not have twice the channels.
+    pub fn p_step<B: Backend, const D: usize>(
+        &self,
+        denoiser: &impl Denoiser<B, D>,
+        x: Tensor<B, D>,
+        i: usize,
+    ) -> ReverseStep<B, D> {
+        let t = vec![i; x.dims()[0]];
+        let (x_0, _, range) = self.predict_each(denoiser, x.clone(), &t);
+        let x_0 = self.clipping.apply(x_0);
+        let variance = match self.log_variance(i) {
+            Some(log_variance) => StepVariance::Fixed(log_variance),
+            None => {
+                let range = range.expect("a network with a learned variance has twice the channels");
+                let [low, high] = self.log_variance_range(i);
+                // frac · high + (1 - frac) · low with frac = (v + 1) / 2.
+                StepVariance::Learned(range * (0.5 * (high - low)) + 0.5 * (high + low))
+            }
+        };
+        let Gaussian { mean, .. } = q_posterior(&self.schedule, x_0.clone(), x, &t);
+        ReverseStep { x_0, mean, variance }
+    }
+
+    /// `x_0` as it is predicted, not clipped, with a step for each example; the output that it was read from, and the output's
+    /// other half.
+    pub(crate) fn predict_each<B: Backend, const D: usize>(
+        &self,
+        denoiser: &impl Denoiser<B, D>,
+        x: Tensor<B, D>,
+        steps: &[usize],
+    ) -> (Tensor<B, D>, Tensor<B, D>, Option<Tensor<B, D>>) {
+        let original: Vec<usize> = steps.iter().map(|&i| self.original_step(i)).collect();
+        let output = denoiser.predict(x.clone(), &original);
+        let (output, range) = halves(output, &x);
+        (self.parameterization.to_x_0(&self.schedule, output.clone(), x, steps), output, range)
+    }
+
+    /// `log β̃_i` and `log β_i`, between which a learned variance lies.
+    pub(crate) fn log_variance_range(&self, i: usize) -> [f64; 2] {
+        [self.schedule.posterior_log_variance(i), self.schedule.beta(i).ln()]
+    }
+}
+
+/// The prediction, and what follows it where the output has twice the channels of `x`.
+fn halves<B: Backend, const D: usize>(output: Tensor<B, D>, x: &Tensor<B, D>) -> (Tensor<B, D>, Option<Tensor<B, D>>) {
+    if D < 2 || output.dims()[1] != 2 * x.dims()[1] {
+        return (output, None);
+    }
+    let channels = x.dims()[1];
+    (output.clone().narrow(1, 0, channels), Some(output.narrow(1, channels, channels)))
 }

@@ -29,7 +29,7 @@ pub struct ForwardKernel {
 }
 
 impl ForwardKernel {
-    /// No step at all: `y = x`.
+    /// No step at all: `y = x`, whose variance is 0 (a point, so it has no density).
     pub const IDENTITY: Self = Self { scale: 1.0, variance: 0.0 };
 
     /// One step of the forward chain.

@@ -32,6 +32,7 @@
 //! - [`NoiseSchedule::respace`], [`Spacing`], [`evenly_spaced`], [`leading`], [`trailing`]: shorter chains.
 //! - [`ForwardKernel`], [`forward_induction`]: the chain as Gaussian kernels, step by step and in closed form;
 //!   [`NoiseSchedule::prior_kl`] and its neighbours: what a schedule alone says about the variational bound.
+//! - [`NoiseSchedule::with_zero_terminal_snr`]: the same schedule, down to pure noise.
 //! - [`check()`]: what is wrong with a schedule for given data.
 //! - [`probability`]: Gaussians, discrete distributions, the normal distribution function and the likelihood of 8-bit data.
 //! - [`ScheduleError`], [`probability::ProbabilityError`]: everything that can be wrong with the input.
@@ -54,6 +55,7 @@ pub mod probability;
 mod respace;
 mod schedule;
 mod spacing;
+mod zero_snr;
 
 pub use check::{CheckConditions, Finding, IdleReason, Prediction, Severity, check};
 pub use config::ScheduleConfig;

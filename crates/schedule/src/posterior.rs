@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::schedule::NoiseSchedule;
 
-/// The weights of `x_0` and `x_t` in the mean of `q(x_{t-1} | x_t, x_0)`; DDPM Eq. 7.
+/// The weights of `x_0` and `x_t` in the mean of `q(x_{t-1} | x_t, x_0)`; DDPM Eq. 7. No unit; both lie in [0, 1].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct PosteriorMean {
     /// Weight of the clean data, `sqrt(alpha_bar_{t-1}) beta_t / (1 - alpha_bar_t)`.

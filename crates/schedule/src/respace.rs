@@ -1,7 +1,9 @@
 //! The sub-chain of a schedule that visits only some of its steps; Nichol & Dhariwal (2021, arXiv:2102.09672), Section 4.
 
+use crate::double_double::DoubleDouble;
 use crate::error::ScheduleError;
 use crate::schedule::NoiseSchedule;
+use crate::zero_snr::ALL_NOISE;
 
 /// A schedule over a subset of another schedule's steps, with the way back to the original steps.
 ///
@@ -18,7 +20,8 @@ impl NoiseSchedule {
     ///
     /// # Formula
     /// `beta'_i = 1 - alpha_bar_{tau_i} / alpha_bar_{tau_{i-1}}` with `tau_0 = 0` (Nichol & Dhariwal 2021, Section 4), so that
-    /// `alpha_bar'_i = alpha_bar_{tau_i}`. The quotient is taken as the product of the alphas between, which keeps its digits.
+    /// `alpha_bar'_i = alpha_bar_{tau_i}`. The quotient is taken as the product of the alphas between, which keeps its digits. A
+    /// last step [without signal](NoiseSchedule::has_zero_terminal_snr) has the same beta in both.
     ///
     /// # Errors
     /// [`ScheduleError::NoTimesteps`], [`ScheduleError::TimestepOutOfRange`] or [`ScheduleError::TimestepsNotIncreasing`] for a
@@ -38,7 +41,12 @@ impl NoiseSchedule {
     pub fn respace(&self, timesteps: &[usize]) -> Result<RespacedSchedule, ScheduleError> {
         check_timesteps(timesteps, self.steps())?;
         let starts = std::iter::once(0).chain(timesteps.iter().copied());
-        let alphas = starts.zip(timesteps).map(|(from, &to)| self.alpha_between(from, to)).collect();
+        let mut alphas: Vec<_> = starts.zip(timesteps).map(|(from, &to)| self.alpha_between(from, to)).collect();
+        if self.has_zero_terminal_snr() && timesteps.last() == Some(&self.steps()) {
+            // Pure noise stays pure noise: the quotient would be closer to 0 than a beta can say.
+            alphas.pop();
+            alphas.push(DoubleDouble::one_minus(ALL_NOISE));
+        }
         Ok(RespacedSchedule { schedule: Self::from_alphas(alphas)?, original_steps: timesteps.to_vec() })
     }
 }

@@ -50,6 +50,16 @@ impl NoiseSchedule {
     /// [`ScheduleError::StepWithoutEffect`] where a beta is too small (about 2e-16) for `alpha_bar` or the SNR to change;
     /// [`ScheduleError::AlphaBarUnderflow`] where `alpha_bar` falls below 2.2e-308: past that point the SNR would be zero
     /// and `x_0` could not be expressed by `x_t` and the noise.
+    ///
+    /// # Examples
+    /// ```
+    /// use sfumato_schedule::{NoiseSchedule, ScheduleError};
+    ///
+    /// assert_eq!(NoiseSchedule::from_betas(vec![0.5, 0.75])?.steps(), 2);
+    /// let error = NoiseSchedule::from_betas(vec![0.5, 1.0]).unwrap_err();
+    /// assert_eq!(error, ScheduleError::BetaOutOfRange { step: 2, beta: 1.0 });
+    /// # Ok::<(), ScheduleError>(())
+    /// ```
     pub fn from_betas(betas: Vec<f64>) -> Result<Self, ScheduleError> {
         check_length(betas.len())?;
         if let Some(index) = betas.iter().position(|beta| !(*beta > 0.0 && *beta < 1.0)) {

@@ -44,6 +44,15 @@ impl Spacing {
     /// # Errors
     /// [`ScheduleError::NoTimesteps`] if `count` is 0, [`ScheduleError::TooManyTimesteps`] if it exceeds `steps`, and the
     /// errors for a bad number of `steps`.
+    ///
+    /// # Examples
+    /// ```
+    /// use sfumato_schedule::Spacing;
+    ///
+    /// assert_eq!(Spacing::Trailing.timesteps(10, 3)?, [3, 7, 10]);
+    /// assert!(Spacing::Trailing.timesteps(10, 11).is_err());
+    /// # Ok::<(), sfumato_schedule::ScheduleError>(())
+    /// ```
     pub fn timesteps(self, steps: usize, count: usize) -> Result<Vec<usize>, ScheduleError> {
         match self {
             Self::Leading => leading(steps, count, 0),
@@ -53,6 +62,11 @@ impl Spacing {
     }
 
     /// The name in configuration files and on the command line.
+    ///
+    /// # Examples
+    /// ```
+    /// assert_eq!(sfumato_schedule::Spacing::default().name(), "linspace");
+    /// ```
     pub fn name(self) -> &'static str {
         match self {
             Self::Leading => "leading",

@@ -96,6 +96,12 @@ pub enum TrainError {
     /// The noise schedule.
     #[error("noise schedule: {0}")]
     Schedule(#[from] sfumato_schedule::ScheduleError),
+    /// A schedule that cannot work for what the network predicts, or for the data.
+    #[error("noise schedule: {finding}")]
+    ScheduleUnfit {
+        /// What is wrong.
+        finding: sfumato_schedule::Finding,
+    },
     /// A sampler.
     #[error(transparent)]
     Sample(#[from] sfumato_process::sampler::SampleError),

@@ -1,4 +1,4 @@
-//! Training of diffusion models: data sets, the loop, checkpoints, and many samples from a model.
+//! Training of diffusion models: data sets, the loop, checkpoints, many samples from a model, and its score.
 //!
 //! | module | what it holds |
 //! | --- | --- |
@@ -9,6 +9,7 @@
 //! | [`RunDir`] | what lies where in `runs/NAME` |
 //! | [`model`] | model directories: what a trained network needs besides its weights |
 //! | [`sampling`] | many samples, batch by batch |
+//! | [`evaluation`] | bits/dim of a model on a data set |
 //! | [`learning_rate`](mod@learning_rate) | warm-up, decay, and the decay of the weights' average |
 //!
 //! Every random number of a run is a function of its seed and of the example's number: a run that is stopped and resumed
@@ -42,6 +43,7 @@ mod checkpoint;
 pub mod config;
 pub mod data;
 mod error;
+pub mod evaluation;
 pub mod learning_rate;
 mod metrics;
 pub mod model;

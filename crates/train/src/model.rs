@@ -1,8 +1,8 @@
 //! Between a run's configuration and a model directory.
 
-use sfumato_nets::pipeline::{AnyConfig, Facts, Pipeline, PipelineSpec, Scheduler};
+use sfumato_nets::pipeline::{AnyConfig, Facts, Pipeline, PipelineSpec, SamplingDefaults, Scheduler};
 use sfumato_process::Chain;
-use sfumato_schedule::evenly_spaced;
+use sfumato_schedule::{Spacing, evenly_spaced};
 
 use crate::{TrainError, config::DiffusionConfig, data::Dataset};
 
@@ -28,20 +28,23 @@ pub(crate) fn pipeline_spec(
         parameterization: diffusion.parameterization,
         variance: diffusion.variance,
         clip_sample: matches!(config, AnyConfig::UNet(_)),
+        // With few steps the class's `leading` starts well below T, where x_T is not yet noise.
+        sampling: SamplingDefaults { spacing: Spacing::Linspace, ..SamplingDefaults::default() },
         ..Scheduler::default()
     };
     PipelineSpec { config, scheduler, facts: Facts { null_class, provenance } }
 }
 
-/// The reverse chain that `scheduler` describes, over `steps` steps spread evenly from 1 to T.
+/// The reverse chain that `scheduler` describes, over `steps` steps spread evenly from 1 to T, whatever its spacing.
 ///
 /// # Errors
 /// [`TrainError::Schedule`] if the schedule cannot be built or has fewer steps.
 pub fn reverse_chain(scheduler: &Scheduler, steps: usize) -> Result<Chain, TrainError> {
-    let schedule = scheduler.schedule.build()?;
+    let schedule = scheduler.noise_schedule()?;
     let kept = evenly_spaced(schedule.steps(), steps)?;
     let chain = Chain::respaced(&schedule, &kept, scheduler.parameterization)?;
-    Ok(chain.with_variance(scheduler.variance).with_clip(scheduler.clip_sample))
+    let chain = chain.with_variance(scheduler.variance).with_clipping(scheduler.clipping());
+    Ok(if scheduler.learned_range { chain.with_learned_range() } else { chain })
 }
 
 /// Classes that can be asked for by name: all but the one that stands for "any".

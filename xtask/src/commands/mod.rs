@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub(crate) mod bench;
+pub(crate) mod book;
 pub(crate) mod ci;
 pub(crate) mod dataset;
 pub(crate) mod program;

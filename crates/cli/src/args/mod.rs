@@ -1,13 +1,18 @@
 //! What the user typed, as close to the flags as possible. Each command turns its arguments into a plan.
 
+mod eval;
 mod info;
 mod sample;
 mod schedule;
 mod train;
 
+pub(crate) use eval::EvalArgs;
 pub(crate) use info::InfoArgs;
-pub(crate) use sample::{SampleArgs, SamplerName};
-pub(crate) use schedule::{Format, ScheduleArgs, ScheduleCommand, ShowArgs};
+pub(crate) use sample::SampleArgs;
+pub(crate) use schedule::{
+    CheckArgs, CompareArgs, ConditionArgs, Format, PlotArgs, PredictionName, Quantity, ScheduleArgs, ScheduleCommand,
+    ShowArgs,
+};
 pub(crate) use train::TrainArgs;
 
 use std::process::ExitCode;
@@ -16,13 +21,14 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::backend::BackendName;
 
-/// Denoising diffusion models in Rust: train, sample and inspect.
+/// Denoising diffusion models in Rust: train, sample, score and inspect.
 #[derive(Debug, Parser)]
 #[command(name = "sfumato", disable_version_flag = true, args_override_self = true, max_term_width = 100)]
 #[command(after_help = "Examples:
   sfumato train                                   garments from the embedded images, 10 minutes on two cores
   sfumato train --dataset folder:photos --image-size 32 --out runs/photos
   sfumato sample --model runs/photos/model --num 64 --out samples
+  sfumato eval --model runs/photos/model --dataset folder:held-out
   sfumato info runs/photos/model
 
 Exit codes: 0 done (also: stopped on request with everything saved), 1 failed, 2 wrong usage.
@@ -44,6 +50,8 @@ pub(crate) enum Command {
     Train(Box<TrainArgs>),
     /// Draw samples from a model
     Sample(SampleArgs),
+    /// Score a model on data: bits per dimension
+    Eval(EvalArgs),
     /// Look at noise schedules
     Schedule(ScheduleArgs),
     /// Say what a model directory holds

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use sfumato_process::sampler::SamplerKind;
+use sfumato_schedule::Spacing;
+use sfumato_train::sampling::DdimConvention;
 
 use super::MachineArgs;
 
@@ -11,11 +14,7 @@ use super::MachineArgs;
 /// Writes samples.npy (float32, in [-1, 1]), grid.png and one PNG a sample; 2-D data gets samples.npy and scatter.png.
 /// Sample n of a seed is the same picture whatever the batch size and the number of threads.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Examples:
-  sfumato sample --model runs/fashion-mnist-mini/model --num 64 --out samples
-  sfumato sample --model runs/fashion-mnist-mini/model --steps 1000 --out samples
-  sfumato sample --model runs/fashion-mnist-mini/model --sampler ddim --steps 20 --out samples
-  sfumato sample --model runs/classes/model --class 3 --guidance 2 --out coats")]
+#[command(after_long_help = SAMPLERS, after_help = EXAMPLES)]
 pub(crate) struct SampleArgs {
     /// Model directory: a diffusers pipeline, such as runs/NAME/model
     #[arg(long, value_name = "DIR")]
@@ -26,15 +25,27 @@ pub(crate) struct SampleArgs {
     /// Number of samples
     #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) num: u32,
-    /// Which sampler
-    #[arg(long, value_enum, default_value_t = SamplerName::Ddpm, value_name = "NAME")]
-    pub(crate) sampler: SamplerName,
-    /// Steps of the sampler, spread evenly over the schedule's: all of those, usually 1000, are the chain as it was trained [default: 50]
+    /// Which sampler [default: the one that the model's scheduler_config.json names]
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(crate) sampler: Option<SamplerName>,
+    /// Steps of the sampler, out of the schedule's: all of those, usually 1000, are the chain as it was trained [default: 50 for ddpm and ddim, 20 for the others]
     #[arg(long, value_name = "S")]
     pub(crate) steps: Option<usize>,
+    /// How the steps are spread over the schedule's [default: what scheduler_config.json says]
+    #[arg(long, value_name = "leading|linspace|trailing")]
+    pub(crate) spacing: Option<Spacing>,
     /// Noise of ddim: 0 is deterministic, 1 has the variance of ddpm
     #[arg(long, default_value_t = 0.0, value_name = "E")]
     pub(crate) eta: f64,
+    /// Whose ddim [default: diffusers for a model whose scheduler is a DDIMScheduler, else consistent]
+    #[arg(long, value_enum, value_name = "WHOSE")]
+    pub(crate) ddim: Option<DdimName>,
+    /// Order of dpm-solver++ [default: what scheduler_config.json says, else 2]
+    #[arg(long, value_name = "1|2|3", value_parser = clap::value_parser!(u8).range(1..=3))]
+    pub(crate) order: Option<u8>,
+    /// Noise levels after Karras et al. (2022) for dpm-solver++, euler and heun [default: what scheduler_config.json says]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) karras: Option<bool>,
     /// Class to draw, for a class-conditional model [default: all classes in turn]
     #[arg(long, value_name = "K")]
     pub(crate) class: Option<usize>,
@@ -60,8 +71,81 @@ pub(crate) struct SampleArgs {
 /// The samplers there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SamplerName {
-    /// Ancestral sampling (Ho et al. 2020)
+    /// Ancestral sampling (Ho et al. 2020): fresh noise at every step
     Ddpm,
-    /// Song et al. (2021)
+    /// Song et al. (2021): between ddpm (--eta 1) and a deterministic map (--eta 0)
     Ddim,
+    /// Lu et al. (2022), multistep, orders 1 to 3: good pictures in 10 to 20 steps
+    #[value(name = "dpm-solver++")]
+    DpmSolver,
+    /// Euler's method on the probability-flow ODE (Karras et al. 2022)
+    Euler,
+    /// Heun's method on the same: two evaluations a step
+    Heun,
 }
+
+impl From<SamplerName> for SamplerKind {
+    fn from(name: SamplerName) -> Self {
+        match name {
+            SamplerName::Ddpm => Self::Ddpm,
+            SamplerName::Ddim => Self::Ddim,
+            SamplerName::DpmSolver => Self::DpmSolver,
+            SamplerName::Euler => Self::Euler,
+            SamplerName::Heun => Self::Heun,
+        }
+    }
+}
+
+/// The two kinds of ddim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DdimName {
+    /// Each step leads to the next one visited; the noise follows from x_0 as it was clipped
+    Consistent,
+    /// Each step leads T/S steps down; the noise stays the network's own
+    Diffusers,
+}
+
+impl From<DdimName> for DdimConvention {
+    fn from(name: DdimName) -> Self {
+        match name {
+            DdimName::Consistent => Self::Consistent,
+            DdimName::Diffusers => Self::Diffusers,
+        }
+    }
+}
+
+const EXAMPLES: &str = "Examples:
+  sfumato sample --model runs/fashion-mnist-mini/model --num 64 --out samples
+  sfumato sample --model runs/fashion-mnist-mini/model --steps 1000 --out samples
+  sfumato sample --model runs/fashion-mnist-mini/model --sampler dpm-solver++ --steps 12 --out samples
+  sfumato sample --model runs/classes/model --class 3 --guidance 2 --out coats
+
+`sfumato sample --help` says more about the samplers.";
+
+const SAMPLERS: &str = "Samplers (S steps out of the T of the training; any of them works with any model):
+  ddpm          the chain that was trained, or a shorter one; noise in every step, S evaluations
+                  --sampler ddpm --steps 1000
+  ddim          larger steps; --eta says how much of ddpm's noise each adds
+                  --sampler ddim --steps 50
+                  --sampler ddim --steps 50 --eta 1
+                  --sampler ddim --ddim diffusers --steps 50 --noise recorded.npy
+  dpm-solver++  each step looks at the last 1, 2 or 3 predictions; deterministic, S evaluations
+                  --sampler dpm-solver++ --steps 20
+                  --sampler dpm-solver++ --order 3 --steps 10 --spacing trailing
+  euler         one slope a step; deterministic, S evaluations
+                  --sampler euler --steps 30 --karras
+  heun          two slopes a step; deterministic, 2S - 1 evaluations
+                  --sampler heun --steps 20 --karras
+
+What is not said on the command line comes from the model's scheduler_config.json: sampler, spacing, order, Karras levels,
+clipping, thresholding and variance. A pipeline whose scheduler is diffusers' DDPM-, DDIM-, DPMSolverMultistep-,
+EulerDiscrete- or HeunDiscreteScheduler gives diffusers' samples for the same noise.
+
+Noise (--noise FILE.npy): entry 0 is x_T; entry k is for the k-th step of ddpm, and of ddim with --eta above 0. The others use
+entry 0 alone. The last step of ddpm adds none.
+
+Examples:
+  sfumato sample --model runs/fashion-mnist-mini/model --num 64 --out samples
+  sfumato sample --model runs/fashion-mnist-mini/model --steps 1000 --out samples
+  sfumato sample --model runs/fashion-mnist-mini/model --sampler dpm-solver++ --steps 12 --out samples
+  sfumato sample --model runs/classes/model --class 3 --guidance 2 --out coats";

@@ -18,25 +18,23 @@ use sfumato_nets::{
     Network,
     pipeline::{AnyConfig, Pipeline},
 };
-use sfumato_process::{RecordedNoise, sampler::Ddim};
+use sfumato_process::{RecordedNoise, sampler::SamplerKind};
 use sfumato_train::{
     Picture,
-    model::{named_classes, reverse_chain},
+    model::named_classes,
     output::{self, GridLayout},
     picture_kind,
-    sampling::{Classes, Guidance, Noise, Progress, SamplePlan, Sampler, draw},
+    sampling::{Classes, Guidance, Noise, Progress, SamplePlan, SamplerChoice, draw},
     write_picture,
 };
 
 use crate::{
-    args::{SampleArgs, SamplerName, UsageError},
+    args::{SampleArgs, UsageError},
     backend::{Work, with_backend},
     progress::SampleProgress,
     signals,
 };
 
-/// Steps if nothing is said.
-const STEPS: usize = 50;
 /// Samples and frames of the animation.
 const GIF_SAMPLES: usize = 16;
 const GIF_FRAMES: usize = 50;
@@ -47,8 +45,8 @@ pub(crate) fn run(args: SampleArgs) -> Result<()> {
     for warning in &model.warnings {
         eprintln!("warning: {warning}");
     }
-    let steps = model.spec.scheduler.schedule.build()?.steps();
-    check(&args, &model, steps)?;
+    let sampler = sampler(&args, &model)?;
+    check(&args, &model, &sampler)?;
     let shape = model.spec.config.example_shape().with_context(|| {
         format!("{}: unet/config.json has no sample_size; add the side of the images in pixels", args.model.display())
     })?;
@@ -56,21 +54,49 @@ pub(crate) fn run(args: SampleArgs) -> Result<()> {
     // Before the work, so that an unwritable place costs nothing.
     fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     let machine = args.machine.clone();
-    with_backend(&machine, Sampling { args, model, steps, shape, noise, stop: signals::stop_flag()? })
+    with_backend(&machine, Sampling { args, model, sampler, shape, noise, stop: signals::stop_flag()? })
+}
+
+/// The sampler that was asked for, or else the model's own.
+fn sampler(args: &SampleArgs, model: &Pipeline) -> Result<SamplerChoice> {
+    let scheduler = &model.spec.scheduler;
+    let Some(kind) = args.sampler.map(SamplerKind::from).or(scheduler.sampler()) else {
+        bail!(
+            "{}: the sampler of `{}` does not exist here; choose one with --sampler ddpm, ddim, dpm-solver++, euler or heun",
+            args.model.display(),
+            scheduler.class_name
+        )
+    };
+    let order = args.order.map(TryInto::try_into).transpose().map_err(UsageError)?;
+    let (steps, spacing, eta, ddim, karras) =
+        (args.steps, args.spacing, args.eta, args.ddim.map(Into::into), args.karras);
+    Ok(SamplerChoice { kind, steps, spacing, eta, ddim, order, karras })
 }
 
 /// Compares the arguments with the model; what is wrong is said before anything is loaded.
-fn check(args: &SampleArgs, model: &Pipeline, total: usize) -> Result<()> {
+fn check(args: &SampleArgs, model: &Pipeline, sampler: &SamplerChoice) -> Result<()> {
     let usage = |text: String| Err(UsageError(text).into());
+    let kind = sampler.kind;
+    let total = model.spec.scheduler.schedule.steps();
     if let Some(steps) = args.steps.filter(|steps| !(1..=total).contains(steps)) {
         return usage(format!("--steps {steps}: the model's schedule has {total} steps, so 1 to {total} are possible"));
     }
     if !(0.0..=1.0).contains(&args.eta) {
         return usage(format!("--eta {}: expected a number from 0 to 1", args.eta));
     }
-    if args.eta > 0.0 && args.sampler != SamplerName::Ddim {
-        return usage(format!("--eta {}: only ddim has it", args.eta));
+    if args.eta > 0.0 && kind != SamplerKind::Ddim {
+        return usage(format!("--eta {}: only ddim has it, and the sampler is {kind}", args.eta));
     }
+    if args.ddim.is_some() && kind != SamplerKind::Ddim {
+        return usage(format!("--ddim: the sampler is {kind}"));
+    }
+    if let Some(order) = args.order.filter(|_| kind != SamplerKind::DpmSolver) {
+        return usage(format!("--order {order}: only dpm-solver++ has it, and the sampler is {kind}"));
+    }
+    if args.karras.is_some() && matches!(kind, SamplerKind::Ddpm | SamplerKind::Ddim) {
+        return usage(format!("--karras: only dpm-solver++, euler and heun have it, and the sampler is {kind}"));
+    }
+    check_channels(args, model)?;
     if !args.guidance.is_finite() {
         return usage(format!("--guidance {}: expected a finite number", args.guidance));
     }
@@ -88,12 +114,31 @@ fn check(args: &SampleArgs, model: &Pipeline, total: usize) -> Result<()> {
     Ok(())
 }
 
+/// A network that answers with as many channels as it is shown, or twice as many where it has learned the variance.
+fn check_channels(args: &SampleArgs, model: &Pipeline) -> Result<()> {
+    let AnyConfig::UNet(config) = &model.spec.config else { return Ok(()) };
+    let (shown, answered) = (config.in_channels, config.out_channels);
+    let learned = model.spec.scheduler.learned_range;
+    let fits = if learned { answered == 2 * shown } else { answered == shown || answered == 2 * shown };
+    if !fits {
+        let (dir, twice) = (args.model.display(), 2 * shown);
+        let expected = if learned {
+            format!("{twice}, as variance_type is learned_range")
+        } else {
+            format!("{shown}, or {twice} with a learned variance")
+        };
+        bail!(
+            "{dir}: the network has in_channels {shown} and out_channels {answered}, expected out_channels {expected}"
+        );
+    }
+    Ok(())
+}
+
 /// The work of the command, for whichever backend.
 struct Sampling {
     args: SampleArgs,
     model: Pipeline,
-    /// Steps of the trained chain.
-    steps: usize,
+    sampler: SamplerChoice,
     /// Shape of one sample.
     shape: Vec<usize>,
     noise: Option<(Vec<usize>, Vec<f32>)>,
@@ -114,9 +159,10 @@ impl Work for Sampling {
         self.write(&samples, &frames)?;
         let rate = self.args.num as f64 / seconds;
         eprintln!(
-            "{} samples, {} steps each, in {seconds:.1} s ({rate:.2} a second)",
+            "{} samples, {} steps of {} each, in {seconds:.1} s ({rate:.2} a second)",
             self.args.num,
-            plan.chain.steps()
+            plan.steps(),
+            self.sampler.kind
         );
         println!("{}", self.args.out.display());
         Ok(())
@@ -126,11 +172,7 @@ impl Work for Sampling {
 impl Sampling {
     fn plan(&self) -> Result<SamplePlan<'_>> {
         let args = &self.args;
-        let sampler = match args.sampler {
-            SamplerName::Ddpm => Sampler::Ddpm,
-            SamplerName::Ddim => Sampler::Ddim(Ddim { eta: args.eta, keep_epsilon: false }),
-        };
-        let chain = reverse_chain(&self.model.spec.scheduler, args.steps.unwrap_or(STEPS.min(self.steps)))?;
+        let (chain, sampler) = self.sampler.resolve(&self.model.spec.scheduler)?;
         let noise = match (&self.noise, &args.noise) {
             (Some((shape, values)), Some(path)) => {
                 Noise::Recorded(RecordedNoise::new(shape, values).with_context(|| path.display().to_string())?)
@@ -156,9 +198,9 @@ impl Sampling {
         device: &B::Device,
     ) -> Result<(Vec<f32>, Vec<Vec<f32>>)> {
         let batches = plan.num.div_ceil(plan.batch_size);
-        let progress = SampleProgress::new((batches * plan.chain.steps()) as u64);
+        let progress = SampleProgress::new((batches * plan.steps()) as u64);
         let mut frames = Vec::new();
-        let every = plan.chain.steps().div_ceil(GIF_FRAMES);
+        let every = plan.steps().div_ceil(GIF_FRAMES);
         let mut observe = |state: Progress<'_, B, D>| {
             progress.step(&format!(
                 "samples {}–{} of {}",

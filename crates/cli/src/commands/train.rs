@@ -54,6 +54,9 @@ impl Work for Training {
         let Self { plan, stop, machine } = self;
         let data = load_data(&plan.config)?;
         plan.config.check_data(&data)?; // before anything is written
+        for finding in plan.config.check_schedule(&data)? {
+            eprintln!("warning: noise schedule: {finding}");
+        }
         let environment = environment::describe_run(machine.backend);
         let dir = if plan.resume {
             let dir = RunDir::open(&plan.root)?;

@@ -22,9 +22,34 @@ pub(super) fn read(path: &Path) -> Result<Value, PipelineError> {
         return Err(PipelineError::TooLong { path: path.into(), bytes: metadata.len(), limit: MAX_LENGTH });
     }
     let bytes = fs::read(path).map_err(io)?;
-    let strict: Strict =
-        serde_json::from_slice(&bytes).map_err(|source| PipelineError::Json { path: path.into(), source })?;
+    let strict: Strict = serde_json::from_slice(&bytes)
+        .or_else(|error| serde_json::from_slice(&quote_non_finite(&bytes)).map_err(|_| error))
+        .map_err(|source| PipelineError::Json { path: path.into(), source })?;
     Ok(strict.0)
+}
+
+/// Makes strings of the numbers that Python writes and JSON does not have: `NaN`, `Infinity`, `-Infinity`.
+fn quote_non_finite(bytes: &[u8]) -> Vec<u8> {
+    const WORDS: [&[u8]; 3] = [b"-Infinity", b"Infinity", b"NaN"];
+    let mut quoted = Vec::with_capacity(bytes.len() + 16);
+    let (mut i, mut in_string) = (0, false);
+    while i < bytes.len() {
+        let word = WORDS.iter().find(|word| !in_string && bytes[i..].starts_with(word));
+        if let Some(word) = word {
+            quoted.extend([b"\"", *word, b"\""].concat());
+            i += word.len();
+            continue;
+        }
+        if in_string && bytes[i] == b'\\' {
+            quoted.push(bytes[i]);
+            i += 1;
+        } else if bytes[i] == b'"' {
+            in_string = !in_string;
+        }
+        quoted.extend(bytes.get(i));
+        i += 1;
+    }
+    quoted
 }
 
 /// Writes a JSON file as Python's `json.dumps(…, indent=2, sort_keys=True)` lays it out, atomically.

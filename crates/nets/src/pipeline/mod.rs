@@ -16,12 +16,13 @@ mod facts;
 mod json;
 mod read;
 mod scheduler;
-mod scheduler_json;
+mod scheduler_read;
+mod scheduler_write;
 mod write;
 
 pub use any_config::AnyConfig;
 pub use error::{PipelineError, Warning};
 pub use facts::Facts;
 pub use read::Pipeline;
-pub use scheduler::Scheduler;
+pub use scheduler::{SamplingDefaults, Scheduler, Thresholding};
 pub use write::{PipelineSpec, WEIGHTS_FILE};

@@ -50,7 +50,9 @@ impl Pipeline {
                 let value = json::read(path)?;
                 let scheduler = Scheduler::from_json(&value)
                     .map_err(|source| PipelineError::Config { path: path.clone(), source })?;
-                scheduler.schedule.build().map_err(|source| PipelineError::Schedule { path: path.clone(), source })?;
+                scheduler.noise_schedule().map_err(|source| PipelineError::Schedule { path: path.clone(), source })?;
+                let unknown = scheduler.unknown_keys().cloned();
+                warnings.extend(unknown.map(|key| Warning::UnknownKey { path: path.clone(), key }));
                 scheduler
             }
             None => {

@@ -1,24 +1,89 @@
 //! The noise schedule and what goes with it.
 
 use serde_json::{Map, Value};
-use sfumato_process::{Parameterization, ReverseVariance};
-use sfumato_schedule::ScheduleConfig;
+use sfumato_process::{
+    Clipping, Parameterization, ReverseVariance,
+    levels::{FinalSigma, LevelOptions},
+    sampler::{DpmSolverOptions, SamplerKind},
+};
+use sfumato_schedule::{NoiseSchedule, ScheduleConfig, ScheduleError, Spacing};
 
-/// What `scheduler_config.json` says about the process that a network was trained for.
+/// What `scheduler_config.json` says about the process that a network was trained for, and about sampling from it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scheduler {
     /// Class in diffusers: `DDPMScheduler` for models made here.
     pub class_name: String,
-    /// The noise schedule.
+    /// The noise schedule as it is described; [`Scheduler::noise_schedule`] builds it.
     pub schedule: ScheduleConfig,
+    /// Whether it is rescaled to end in pure noise (`rescale_betas_zero_snr`).
+    pub zero_terminal_snr: bool,
     /// What the network's output means.
     pub parameterization: Parameterization,
-    /// Variance of the reverse steps.
+    /// Variance of the reverse steps, where it is not learned.
     pub variance: ReverseVariance,
-    /// Whether predictions of the clean data are clipped to [-1, 1] while sampling.
+    /// Whether the network has learned the variance (`variance_type` learned_range): its output has twice the channels.
+    pub learned_range: bool,
+    /// Whether predictions of the clean data are clipped while sampling; [`Scheduler::clipping`] is the whole answer.
     pub clip_sample: bool,
-    /// Keys that concern sampling in diffusers only (`timestep_spacing`, `steps_offset`, solver settings, …), kept as they are.
+    /// Largest magnitude that clipping leaves.
+    pub clip_sample_range: f64,
+    /// Dynamic thresholding.
+    pub thresholding: Thresholding,
+    /// How to sample, unless the caller says otherwise.
+    pub sampling: SamplingDefaults,
+    /// Keys that nothing here reads, kept as they are.
     pub other: Map<String, Value>,
+}
+
+/// Dynamic thresholding of predictions of the clean data: see [`Clipping::Dynamic`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Thresholding {
+    /// Whether it takes the place of clipping.
+    pub enabled: bool,
+    /// Which quantile of the magnitudes (`dynamic_thresholding_ratio`).
+    pub ratio: f64,
+    /// Ceiling of the threshold (`sample_max_value`).
+    pub max: f64,
+}
+
+impl Default for Thresholding {
+    fn default() -> Self {
+        Self { enabled: false, ratio: 0.995, max: 1.0 }
+    }
+}
+
+/// What a scheduler's configuration says about the steps of a sampler.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SamplingDefaults {
+    /// How the steps are spread (`timestep_spacing`).
+    pub spacing: Spacing,
+    /// Steps by which `leading` starts later.
+    pub steps_offset: usize,
+    /// Whether the last step of DDIM leads to clean data, or to the trained chain's first step.
+    pub set_alpha_to_one: bool,
+    /// Levels after Karras et al. for the ODE solvers (`use_karras_sigmas`).
+    pub karras: bool,
+    /// Where the ODE solvers stop (`final_sigmas_type`).
+    pub end: FinalSigma,
+    /// Least half log-SNR that DPM-Solver++ visits (`lambda_min_clipped`).
+    pub lambda_min: f64,
+    /// Options of DPM-Solver++.
+    pub solver: DpmSolverOptions,
+}
+
+impl Default for SamplingDefaults {
+    /// The class defaults of diffusers' `DDPMScheduler`, and of the solvers for what that does not have.
+    fn default() -> Self {
+        Self {
+            spacing: Spacing::Leading,
+            steps_offset: 0,
+            set_alpha_to_one: true,
+            karras: false,
+            end: FinalSigma::Zero,
+            lambda_min: f64::NEG_INFINITY,
+            solver: DpmSolverOptions::default(),
+        }
+    }
 }
 
 impl Default for Scheduler {
@@ -27,10 +92,69 @@ impl Default for Scheduler {
         Self {
             class_name: "DDPMScheduler".into(),
             schedule: ScheduleConfig::default(),
+            zero_terminal_snr: false,
             parameterization: Parameterization::Epsilon,
             variance: ReverseVariance::FixedSmall,
+            learned_range: false,
             clip_sample: true,
+            clip_sample_range: 1.0,
+            thresholding: Thresholding::default(),
+            sampling: SamplingDefaults::default(),
             other: Map::new(),
         }
     }
+}
+
+impl Scheduler {
+    /// The sampler that the class stands for; none for classes whose sampler does not exist here (their noise schedules are
+    /// understood all the same).
+    pub fn sampler(&self) -> Option<SamplerKind> {
+        sampler_of(&self.class_name)
+    }
+
+    /// The schedule that the network was trained with.
+    ///
+    /// # Errors
+    /// [`ScheduleError`] if it cannot be built or rescaled.
+    pub fn noise_schedule(&self) -> Result<NoiseSchedule, ScheduleError> {
+        let schedule = self.schedule.build()?;
+        if self.zero_terminal_snr { schedule.with_zero_terminal_snr() } else { Ok(schedule) }
+    }
+
+    /// What is done to predictions of the clean data while sampling.
+    pub fn clipping(&self) -> Clipping {
+        let Thresholding { enabled, ratio, max } = self.thresholding;
+        match (enabled, self.clip_sample) {
+            (true, _) => Clipping::Dynamic { ratio, max },
+            (false, true) => Clipping::Fixed { range: self.clip_sample_range },
+            (false, false) => Clipping::Off,
+        }
+    }
+
+    /// Which levels an ODE solver visits.
+    pub fn level_options(&self) -> LevelOptions {
+        let SamplingDefaults { spacing, steps_offset, karras, end, lambda_min, .. } = self.sampling;
+        // diffusers tells the network the step below a Karras level where the schedule is this one by name.
+        let round_down = matches!(self.schedule, ScheduleConfig::Cosine(_));
+        LevelOptions { spacing, offset: steps_offset, karras, end, lambda_min, round_down }
+    }
+
+    /// Keys of the configuration that neither diffusers' class nor anything here reads.
+    pub(super) fn unknown_keys(&self) -> impl Iterator<Item = &String> {
+        // Of classes whose sampler does not exist here, the keys are not known.
+        let known = self.sampler().is_some();
+        self.other.keys().filter(move |_| known)
+    }
+}
+
+/// The sampler of a scheduler class of diffusers.
+pub(super) fn sampler_of(class_name: &str) -> Option<SamplerKind> {
+    Some(match class_name {
+        "DDPMScheduler" => SamplerKind::Ddpm,
+        "DDIMScheduler" => SamplerKind::Ddim,
+        "DPMSolverMultistepScheduler" => SamplerKind::DpmSolver,
+        "EulerDiscreteScheduler" => SamplerKind::Euler,
+        "HeunDiscreteScheduler" => SamplerKind::Heun,
+        _ => return None,
+    })
 }

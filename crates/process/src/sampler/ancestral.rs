@@ -2,10 +2,48 @@
 
 use burn::tensor::{Tensor, backend::Backend};
 
-use super::{Observer, SampleError, State, observe};
-use crate::{Chain, Denoiser, NoiseSource, reverse::Reverse};
+use super::{Observer, SampleError, Step, Stepper, walk};
+use crate::{Chain, Denoiser, NoiseError, NoiseSource, reverse::ReverseStep};
 
-/// Draws `x_0` by sampling each reverse step of `chain` in turn.
+/// Each reverse step of a chain in turn: `x_{t-1} = μ(x_t, t) + σ_t z`.
+///
+/// Noise: draw `k` is for the `k`-th step; the last step adds none.
+///
+/// diffusers' DDPMScheduler does the same, but adds noise at the last step as well wherever that does not start at `t = 1`
+/// (spacing `trailing`, or an offset): of variance `β_t` with `fixed_large`, which leaves grain in the result, and 1e-20 with `fixed_small`.
+#[derive(Clone, Copy, Debug)]
+pub struct Ancestral<'a> {
+    chain: &'a Chain,
+}
+
+impl<'a> Ancestral<'a> {
+    /// The sampler for `chain`.
+    pub fn new(chain: &'a Chain) -> Self {
+        Self { chain }
+    }
+}
+
+impl<B: Backend, const D: usize> Stepper<B, D> for Ancestral<'_> {
+    fn total(&self) -> usize {
+        self.chain.steps()
+    }
+
+    fn step(
+        &mut self,
+        step: usize,
+        x: Tensor<B, D>,
+        denoiser: &impl Denoiser<B, D>,
+        noise: &impl NoiseSource,
+    ) -> Result<Step<B, D>, NoiseError> {
+        let i = self.chain.steps() + 1 - step;
+        let (shape, device) = (x.dims(), x.device());
+        let ReverseStep { x_0, mean, variance } = self.chain.p_step(denoiser, x, i);
+        let x = if i > 1 { mean + variance.scale(noise.normal(step, shape, &device)?) } else { mean };
+        Ok(Step { x, x_0 })
+    }
+}
+
+/// Draws `x_0` by [`Ancestral`] sampling.
 ///
 /// Noise: draw 0 is `x_T`, draw `k` is for the `k`-th step; the last step adds none.
 ///
@@ -22,18 +60,5 @@ pub fn ancestral<B: Backend, const D: usize>(
     device: &B::Device,
     observer: &mut Observer<'_, B, D>,
 ) -> Result<Tensor<B, D>, SampleError> {
-    let total = chain.steps();
-    let mut x = noise.normal(0, shape, device)?;
-    for i in (1..=total).rev() {
-        let done = total - i + 1;
-        let Reverse { x_0, gaussian } = chain.p_mean_variance(denoiser, x, i);
-        x = gaussian.mean;
-        if i > 1 {
-            // One step for the whole batch, so one variance.
-            let sigma = (0.5 * gaussian.log_variance[0]).exp();
-            x = x + noise.normal(done, shape, device)? * sigma;
-        }
-        observe(observer, State { done, total, x: &x, x_0: &x_0 })?;
-    }
-    Ok(x)
+    walk(&mut Ancestral::new(chain), denoiser, noise, shape, device, observer)
 }

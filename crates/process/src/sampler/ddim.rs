@@ -2,8 +2,8 @@
 
 use burn::tensor::{Tensor, backend::Backend};
 
-use super::{Observer, SampleError, State, observe};
-use crate::{Chain, Denoiser, NoiseSource, Parameterization};
+use super::{Observer, SampleError, Step, Stepper, walk};
+use crate::{Chain, Denoiser, NoiseError, NoiseSource, Parameterization};
 
 /// Options of [`ddim`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -16,8 +16,102 @@ pub struct Ddim {
     pub keep_epsilon: bool,
 }
 
-/// Draws `x_0` along `chain`'s steps:
-/// `x_s = √ᾱ_s x̂_0 + √(1 - ᾱ_s - σ²) ε̂ + σ z`, `σ² = η² β̃`, where `s` is the step before `t`.
+/// Where each step of DDIM leads: pairs `(t, s)` of steps of the trained chain, `s` the one after `t` on the way down; `s = 0` is
+/// clean data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaps(Vec<(usize, usize)>);
+
+impl Leaps {
+    /// Each step leads to the next one that `chain` visits, the last one to clean data.
+    pub fn visited(chain: &Chain) -> Self {
+        let steps = chain.original_steps();
+        Self((0..steps.len()).rev().map(|i| (steps[i], if i == 0 { 0 } else { steps[i - 1] })).collect())
+    }
+
+    /// Each step leads `⌊T / S⌋` steps down, as in diffusers' DDIMScheduler, whichever step is visited next.
+    ///
+    /// With spacing `leading`, and with `trailing` where `S` divides `T`, this is the same as [`visited`](Self::visited). Elsewhere the
+    /// network is shown states with a little more noise, or less, than it is told.
+    pub fn strided(chain: &Chain) -> Self {
+        let stride = chain.trained_schedule().steps() / chain.steps();
+        Self(chain.original_steps().iter().rev().map(|&t| (t, t.saturating_sub(stride))).collect())
+    }
+
+    /// The same leaps, but what led to clean data leads to `t = 1`: diffusers' `set_alpha_to_one = false`.
+    pub fn ending_at_first_step(self) -> Self {
+        Self(self.0.into_iter().map(|(t, s)| (t, s.max(1))).collect())
+    }
+
+    /// The pairs, in the order of use.
+    pub fn pairs(&self) -> &[(usize, usize)] {
+        &self.0
+    }
+}
+
+/// DDIM: `x_s = √ᾱ_s x̂_0 + √(1 - ᾱ_s - σ²) ε̂ + σ z`, `σ² = η² (1 - ᾱ_s) / (1 - ᾱ_t) · (1 - ᾱ_t / ᾱ_s)`.
+///
+/// Noise: with `η > 0` draw `k` is for the `k`-th step; where `s` is clean data none is added.
+///
+/// With [`Leaps::strided`] and [`Ddim::keep_epsilon`] this is diffusers' DDIMScheduler.
+#[derive(Clone, Debug)]
+pub struct DdimSteps<'a> {
+    chain: &'a Chain,
+    options: Ddim,
+    leaps: Leaps,
+}
+
+impl<'a> DdimSteps<'a> {
+    /// The sampler along the steps that `chain` visits.
+    pub fn new(chain: &'a Chain, options: Ddim) -> Self {
+        Self { chain, options, leaps: Leaps::visited(chain) }
+    }
+
+    /// The same sampler with other leaps, which must be as many as the chain's steps and start at them.
+    ///
+    /// # Panics
+    /// If the leaps are those of another chain.
+    pub fn with_leaps(self, leaps: Leaps) -> Self {
+        let starts = leaps.0.iter().map(|leap| &leap.0);
+        assert!(starts.eq(self.chain.original_steps().iter().rev()), "the leaps belong to another chain");
+        Self { leaps, ..self }
+    }
+}
+
+impl<B: Backend, const D: usize> Stepper<B, D> for DdimSteps<'_> {
+    fn total(&self) -> usize {
+        self.chain.steps()
+    }
+
+    fn step(
+        &mut self,
+        step: usize,
+        x: Tensor<B, D>,
+        denoiser: &impl Denoiser<B, D>,
+        noise: &impl NoiseSource,
+    ) -> Result<Step<B, D>, NoiseError> {
+        let schedule = self.chain.trained_schedule();
+        let (t, s) = self.leaps.0[step - 1];
+        let (shape, device) = (x.dims(), x.device());
+        let steps = vec![t; shape[0]];
+        let (x_0, output) = self.chain.predict(denoiser, x.clone(), self.chain.steps() + 1 - step);
+        let epsilon = if self.options.keep_epsilon {
+            self.chain.parameterization().to_epsilon(schedule, output, x, &steps)
+        } else {
+            Parameterization::X0.to_epsilon(schedule, x_0.clone(), x, &steps)
+        };
+        let (noise_t, noise_s) = (schedule.one_minus_alpha_bar(t), schedule.one_minus_alpha_bar(s));
+        let variance = self.options.eta.powi(2) * (noise_s / noise_t) * schedule.transition(s, t).variance;
+        // σ² ≤ 1 - ᾱ_s for η ≤ 1; rounding may still leave a tiny negative number where the two are equal.
+        let direction = (noise_s - variance).max(0.0).sqrt();
+        let mut x = x_0.clone() * schedule.alpha_bar(s).sqrt() + epsilon * direction;
+        if variance > 0.0 {
+            x = x + noise.normal(step, shape, &device)? * variance.sqrt();
+        }
+        Ok(Step { x, x_0 })
+    }
+}
+
+/// Draws `x_0` along `chain`'s steps by [DDIM](DdimSteps).
 ///
 /// Noise: draw 0 is `x_T`; with `η > 0` draw `k` is for the `k`-th step, and the last step adds none.
 ///
@@ -35,24 +129,5 @@ pub fn ddim<B: Backend, const D: usize>(
     device: &B::Device,
     observer: &mut Observer<'_, B, D>,
 ) -> Result<Tensor<B, D>, SampleError> {
-    let (schedule, total) = (chain.schedule(), chain.steps());
-    let mut x = noise.normal(0, shape, device)?;
-    for i in (1..=total).rev() {
-        let (done, t) = (total - i + 1, vec![i; shape[0]]);
-        let (x_0, output) = chain.predict(denoiser, x.clone(), i);
-        let epsilon = if options.keep_epsilon {
-            chain.parameterization().to_epsilon(schedule, output, x, &t)
-        } else {
-            Parameterization::X0.to_epsilon(schedule, x_0.clone(), x, &t)
-        };
-        let variance = options.eta * options.eta * schedule.posterior_variance(i);
-        // σ² ≤ 1 - ᾱ_s for η ≤ 1; rounding may still leave a tiny negative number where the two are equal.
-        let direction = (schedule.one_minus_alpha_bar(i - 1) - variance).max(0.0).sqrt();
-        x = x_0.clone() * schedule.alpha_bar(i - 1).sqrt() + epsilon * direction;
-        if variance > 0.0 {
-            x = x + noise.normal(done, shape, device)? * variance.sqrt();
-        }
-        observe(observer, State { done, total, x: &x, x_0: &x_0 })?;
-    }
-    Ok(x)
+    walk(&mut DdimSteps::new(chain, options), denoiser, noise, shape, device, observer)
 }

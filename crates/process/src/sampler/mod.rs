@@ -1,66 +1,67 @@
 //! Samplers: from `x_T ~ N(0, I)` down the reverse chain to `x_0`.
 //!
-//! Each sampler is a function that follows its paper line by line. Noise is drawn from a [`NoiseSource`](crate::NoiseSource)
-//! (draw 0 is `x_T`, then one draw for each stochastic step), and an observer sees every state and may stop the chain.
+//! | sampler | of | noise in its steps | evaluations for `S` steps |
+//! | --- | --- | --- | --- |
+//! | [`ancestral`] | Ho et al. (2020), Algorithm 2 | yes | `S` |
+//! | [`ddim`] | Song et al. (2021), Eq. 12 | with `η > 0` | `S` |
+//! | [`DpmSolver`] | Lu et al. (2022), Algorithm 2 | no | `S` |
+//! | [`Euler`] | Karras et al. (2022), Eq. 4 | no | `S` |
+//! | [`Heun`] | Karras et al. (2022), Algorithm 1 | no | `2S - 1` |
+//!
+//! Each is a [`Stepper`] whose step follows its paper line by line, and [`walk`] takes it from noise to data. Noise is drawn
+//! from a [`NoiseSource`](crate::NoiseSource) (draw 0 is `x_T`, then one draw for each stochastic step), and an observer
+//! sees every state and may stop the chain.
 
 mod ancestral;
 mod ddim;
+mod dpm_solver;
+mod euler;
+mod heun;
+mod walk;
 
-pub use ancestral::ancestral;
-pub use ddim::{Ddim, ddim};
+pub use ancestral::{Ancestral, ancestral};
+pub use ddim::{Ddim, DdimSteps, Leaps, ddim};
+pub use dpm_solver::{DpmSolver, DpmSolverOptions, SolverOrder, SolverType};
+pub use euler::Euler;
+pub use heun::Heun;
+pub use walk::{Observer, SampleError, State, Step, Stepper, ignore, walk};
 
-use std::ops::ControlFlow;
+use std::fmt;
 
-use burn::tensor::{Tensor, backend::Backend};
+use serde::{Deserialize, Serialize};
 
-use crate::NoiseError;
-
-/// A state of the chain, as an observer sees it.
-#[derive(Debug)]
-pub struct State<'a, B: Backend, const D: usize> {
-    /// Steps done, `1..=total`.
-    pub done: usize,
-    /// Steps of the whole chain.
-    pub total: usize,
-    /// The state after this step, `[batch, …]`.
-    pub x: &'a Tensor<B, D>,
-    /// The prediction of the clean data that this step was made with, `[batch, …]`.
-    pub x_0: &'a Tensor<B, D>,
+/// The samplers by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SamplerKind {
+    /// [`ancestral`] sampling.
+    Ddpm,
+    /// [`ddim`].
+    Ddim,
+    /// [`DpmSolver`].
+    #[serde(rename = "dpm-solver++")]
+    DpmSolver,
+    /// [`Euler`].
+    Euler,
+    /// [`Heun`].
+    Heun,
 }
 
-/// What looks on: called after each step; [`ControlFlow::Break`] stops the chain with [`SampleError::Stopped`].
-pub type Observer<'a, B, const D: usize> = dyn FnMut(State<'_, B, D>) -> ControlFlow<()> + 'a;
-
-/// The observer that only looks away.
-pub fn ignore<B: Backend, const D: usize>(_: State<'_, B, D>) -> ControlFlow<()> {
-    ControlFlow::Continue(())
+impl SamplerKind {
+    /// The name on command lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ddpm => "ddpm",
+            Self::Ddim => "ddim",
+            Self::DpmSolver => "dpm-solver++",
+            Self::Euler => "euler",
+            Self::Heun => "heun",
+        }
+    }
 }
 
-/// Why a chain did not reach its end.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SampleError {
-    /// Noise could not be had.
-    #[error(transparent)]
-    Noise(#[from] NoiseError),
-    /// The observer stopped the chain.
-    #[error("sampling was stopped after {done} of {total} steps")]
-    Stopped {
-        /// Steps that were done.
-        done: usize,
-        /// Steps of the whole chain.
-        total: usize,
-    },
-}
-
-/// Shows `state` to the observer and turns its wish to stop into an error.
-fn observe<B: Backend, const D: usize>(
-    observer: &mut Observer<'_, B, D>,
-    state: State<'_, B, D>,
-) -> Result<(), SampleError> {
-    let (done, total) = (state.done, state.total);
-    match observer(state) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(()) => Err(SampleError::Stopped { done, total }),
+impl fmt::Display for SamplerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }

@@ -137,7 +137,10 @@ impl fmt::Display for Finding {
                     IdleReason::BelowResolution => "their beta is below the resolution of f32: use larger betas",
                     IdleReason::SignalGone => "the signal is gone before them: use fewer steps or smaller betas",
                 };
-                write!(f, "{count} steps from {first} to {last} do nothing; {reason}")
+                match count {
+                    1 => write!(f, "step {first} does nothing; {reason}"),
+                    _ => write!(f, "{count} steps from {first} to {last} do nothing; {reason}"),
+                }
             }
         }
     }

@@ -173,6 +173,35 @@ impl ScheduleConfig {
         Ok(self)
     }
 
+    /// The variances that the family's formula gives, not yet validated; index `t - 1` holds `beta_t`.
+    ///
+    /// # Errors
+    /// Those of the family's `betas`.
+    ///
+    /// # Examples
+    /// ```
+    /// use sfumato_schedule::{Explicit, ScheduleConfig};
+    ///
+    /// // No schedule: the second step leaves no signal.
+    /// let config = ScheduleConfig::from(Explicit { betas: vec![0.5, 1.0] });
+    /// assert_eq!(config.betas()?, [0.5, 1.0]);
+    /// assert!(config.build().is_err());
+    /// # Ok::<(), sfumato_schedule::ScheduleError>(())
+    /// ```
+    pub fn betas(&self) -> Result<Vec<f64>, ScheduleError> {
+        match self {
+            Self::Linear(family) => family.betas(),
+            Self::Quadratic(family) => family.betas(),
+            Self::ScaledLinear(family) => family.betas(),
+            Self::Cosine(family) => family.betas(),
+            Self::NotesCosine(family) => family.betas(),
+            Self::Sigmoid(family) => family.betas(),
+            Self::Constant(family) => family.betas(),
+            Self::JensenShannon(family) => family.betas(),
+            Self::Explicit(family) => Ok(family.betas.clone()),
+        }
+    }
+
     /// Evaluates the family's formula and validates the result.
     ///
     /// # Errors
@@ -187,17 +216,7 @@ impl ScheduleConfig {
     /// assert!(message.starts_with("beta at step 1 is 1.5, but every beta must lie strictly between 0 and 1"));
     /// ```
     pub fn build(&self) -> Result<NoiseSchedule, ScheduleError> {
-        NoiseSchedule::from_betas(match self {
-            Self::Linear(family) => family.betas()?,
-            Self::Quadratic(family) => family.betas()?,
-            Self::ScaledLinear(family) => family.betas()?,
-            Self::Cosine(family) => family.betas()?,
-            Self::NotesCosine(family) => family.betas()?,
-            Self::Sigmoid(family) => family.betas()?,
-            Self::Constant(family) => family.betas()?,
-            Self::JensenShannon(family) => family.betas()?,
-            Self::Explicit(family) => family.betas.clone(),
-        })
+        NoiseSchedule::from_betas(self.betas()?)
     }
 }
 

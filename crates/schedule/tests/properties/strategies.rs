@@ -43,7 +43,7 @@ pub(crate) fn schedule_of_several_steps() -> impl Strategy<Value = NoiseSchedule
 
 /// The families with two ends, which are kept so small that some signal is left.
 fn rising() -> impl Strategy<Value = ScheduleConfig> {
-    let ends = (log_uniform(1e-12, 0.99), log_uniform(1e-12, 0.99), steps(), 0_u8..5, 0.0..20.0);
+    let ends = (log_uniform(1e-15, 0.99), log_uniform(1e-15, 0.99), steps(), 0_u8..5, 0.0..20.0);
     ends.prop_map(|(a, b, steps, family, range)| {
         // The total of -ln(1 - beta) is at most T times that of the larger end.
         let limit = -(-LOG_RANGE / steps as f64).exp_m1();
@@ -76,7 +76,7 @@ fn cosine() -> impl Strategy<Value = ScheduleConfig> {
 }
 
 fn constant() -> impl Strategy<Value = ScheduleConfig> {
-    (log_uniform(1e-12, 0.9999), steps()).prop_map(|(beta, steps)| {
+    (log_uniform(1e-15, 0.9999), steps()).prop_map(|(beta, steps)| {
         let most = (LOG_RANGE / -(-beta).ln_1p()) as usize;
         Constant { steps: steps.min(most.max(1)), beta }.into()
     })
@@ -86,9 +86,9 @@ fn jensen_shannon() -> impl Strategy<Value = ScheduleConfig> {
     (steps(), 0.5..0.9999).prop_map(|(steps, max_beta)| JensenShannon { steps, max_beta }.into())
 }
 
-/// Unrelated betas from 1e-12 to almost 1, as many as the signal lasts.
+/// Unrelated betas from 1e-15 to 1e-9 short of 1, as many as the signal lasts.
 fn explicit() -> impl Strategy<Value = ScheduleConfig> {
-    let beta = prop_oneof![8 => log_uniform(1e-12, 0.5), 1 => 0.5..0.9999_f64];
+    let beta = prop_oneof![16 => log_uniform(1e-15, 0.5), 2 => 0.5..0.9999_f64, 1 => log_uniform(1e-9, 0.1).prop_map(|alpha| 1.0 - alpha)];
     (prop::collection::vec(beta, 1..500), 1_usize..9).prop_map(|(betas, repeats)| {
         let mut total = 0.0;
         let betas = betas.repeat(repeats).into_iter().take(4000);

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sfumato_process::{Parameterization, ReverseVariance};
-use sfumato_schedule::ScheduleConfig;
+use sfumato_schedule::{CheckConditions, Finding, ScheduleConfig, Severity};
 
 use crate::{
     TrainError,
@@ -285,6 +285,27 @@ impl TrainConfig {
         match &self.model {
             ModelConfig::Unet(spec) => spec.resolve(data).map(drop),
             ModelConfig::Mlp(spec) => spec.resolve(data).map(drop),
+        }
+    }
+}
+
+impl TrainConfig {
+    /// What is wrong with the noise schedule for `data` and for what the network predicts: warnings, since errors are returned
+    /// as such; see [`sfumato_schedule::check`](sfumato_schedule::check()).
+    ///
+    /// # Errors
+    /// [`TrainError::Schedule`] for a description that gives no schedule, [`TrainError::ScheduleUnfit`] for a schedule that
+    /// cannot work.
+    pub fn check_schedule(&self, data: &Dataset) -> Result<Vec<Finding>, TrainError> {
+        let conditions = CheckConditions {
+            mean_square: data.mean_square(),
+            prediction: self.diffusion.parameterization.into(),
+            ..CheckConditions::default()
+        };
+        let findings = self.diffusion.schedule.build()?.check(&conditions);
+        match findings.iter().find(|finding| finding.severity() == Severity::Error) {
+            Some(finding) => Err(TrainError::ScheduleUnfit { finding: *finding }),
+            None => Ok(findings),
         }
     }
 }

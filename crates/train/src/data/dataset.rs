@@ -103,6 +103,19 @@ impl Dataset {
         self.values.is_empty()
     }
 
+    /// Mean of `x²` over all examples and dimensions, in squared data units: what the bound's prior term depends on.
+    pub fn mean_square(&self) -> f64 {
+        let total = match &self.values {
+            Values::U8(values) => {
+                let mut counts = [0_u64; 256];
+                values.iter().for_each(|level| counts[usize::from(*level)] += 1);
+                counts.iter().zip(BYTE_TO_UNIT.iter()).map(|(n, x)| *n as f64 * f64::from(*x).powi(2)).sum::<f64>()
+            }
+            Values::F32(values) => values.iter().map(|x| f64::from(*x).powi(2)).sum(),
+        };
+        total / self.values.len() as f64
+    }
+
     /// Whether the examples are 256-level pictures, so that bits/dim of the discrete data is defined.
     pub fn is_discrete(&self) -> bool {
         matches!(self.values, Values::U8(_))
@@ -226,6 +239,16 @@ mod tests {
             assert_eq!(((x + 1.0) * 127.5).round() as usize, k);
         }
         assert_eq!((out[0], out[255]), (-1.0, 1.0));
+    }
+
+    #[test]
+    fn the_mean_square_is_that_of_the_values() {
+        assert!((bytes(&[1, 1, 2], vec![0, 255, 0, 51]).mean_square() - (3.0 + 0.36) / 4.0).abs() < 1e-7);
+        // Uniform levels: 1/3 and a little, since the outermost lie on the ends.
+        let uniform = bytes(&[1, 16, 16], (0..=255).collect()).mean_square();
+        assert!((uniform - (1.0 / 3.0) * 257.0 / 255.0).abs() < 1e-6, "{uniform}");
+        let points = Values::F32(vec![1.0, -2.0].into());
+        assert_eq!(Dataset::new("p".into(), Split::Train, vec![2], points, None, Vec::new()).mean_square(), 2.5);
     }
 
     #[test]

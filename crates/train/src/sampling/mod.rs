@@ -1,22 +1,44 @@
 //! Many samples from a model, batch by batch.
 
+mod choice;
+
+pub use choice::{DdimConvention, SamplerChoice};
+
 use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
 use sfumato_kernels::Backend;
 use sfumato_nets::{Call, Guided, Network};
 use sfumato_process::{
-    Chain, Denoiser, NoiseSource, RecordedNoise, SeededNoise,
-    sampler::{self, Ddim, Observer, SampleError},
+    Chain, Denoiser, NoiseLevels, NoiseSource, RecordedNoise, SeededNoise,
+    sampler::{
+        self, Ancestral, Ddim, DdimSteps, DpmSolver, DpmSolverOptions, Euler, Heun, Leaps, Observer, SampleError, walk,
+    },
 };
 
-/// How the chain is walked.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// How the chain is walked. [`SamplerChoice::resolve`] makes one that fits a model.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Sampler {
     /// Ancestral sampling.
     Ddpm,
-    /// DDIM with its options.
-    Ddim(Ddim),
+    /// DDIM.
+    Ddim {
+        /// Its options.
+        options: Ddim,
+        /// Where each step of the chain leads.
+        leaps: Leaps,
+    },
+    /// DPM-Solver++.
+    DpmSolver {
+        /// The levels it visits.
+        levels: NoiseLevels,
+        /// Its options.
+        options: DpmSolverOptions,
+    },
+    /// Euler's method over these levels.
+    Euler(NoiseLevels),
+    /// Heun's method over these levels.
+    Heun(NoiseLevels),
 }
 
 /// Where the noise comes from.
@@ -65,6 +87,16 @@ pub struct SamplePlan<'a> {
     pub num: usize,
     /// Samples at a time; the samples do not depend on it.
     pub batch_size: usize,
+}
+
+impl SamplePlan<'_> {
+    /// Steps of the sampler.
+    pub fn steps(&self) -> usize {
+        match &self.sampler {
+            Sampler::Ddpm | Sampler::Ddim { .. } => self.chain.steps(),
+            Sampler::DpmSolver { levels, .. } | Sampler::Euler(levels) | Sampler::Heun(levels) => levels.steps(),
+        }
+    }
 }
 
 /// What an observer of [`draw`] sees after each step of each batch.
@@ -132,13 +164,13 @@ fn batch<B: Backend, const D: usize>(
 ) -> Result<Tensor<B, D>, SampleError> {
     match &plan.noise {
         Noise::Seeded(seed) => {
-            walk(plan, denoiser, &SeededNoise::new(*seed).starting_at(first as u64), shape, device, observer)
+            sample(plan, denoiser, &SeededNoise::new(*seed).starting_at(first as u64), shape, device, observer)
         }
-        Noise::Recorded(noise) => walk(plan, denoiser, &noise.starting_at(first), shape, device, observer),
+        Noise::Recorded(noise) => sample(plan, denoiser, &noise.starting_at(first), shape, device, observer),
     }
 }
 
-fn walk<B: Backend, const D: usize>(
+fn sample<B: Backend, const D: usize>(
     plan: &SamplePlan<'_>,
     denoiser: &impl Denoiser<B, D>,
     noise: &impl NoiseSource,
@@ -146,8 +178,17 @@ fn walk<B: Backend, const D: usize>(
     device: &B::Device,
     observer: &mut Observer<'_, B, D>,
 ) -> Result<Tensor<B, D>, SampleError> {
-    match plan.sampler {
-        Sampler::Ddpm => sampler::ancestral(&plan.chain, denoiser, noise, shape, device, observer),
-        Sampler::Ddim(options) => sampler::ddim(&plan.chain, options, denoiser, noise, shape, device, observer),
+    let chain = &plan.chain;
+    match &plan.sampler {
+        Sampler::Ddpm => walk(&mut Ancestral::new(chain), denoiser, noise, shape, device, observer),
+        Sampler::Ddim { options, leaps } => {
+            let mut ddim = DdimSteps::new(chain, *options).with_leaps(leaps.clone());
+            walk(&mut ddim, denoiser, noise, shape, device, observer)
+        }
+        Sampler::DpmSolver { levels, options } => {
+            walk(&mut DpmSolver::new(chain, levels, *options), denoiser, noise, shape, device, observer)
+        }
+        Sampler::Euler(levels) => walk(&mut Euler::new(chain, levels), denoiser, noise, shape, device, observer),
+        Sampler::Heun(levels) => walk(&mut Heun::new(chain, levels), denoiser, noise, shape, device, observer),
     }
 }

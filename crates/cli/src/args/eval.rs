@@ -1,0 +1,120 @@
+//! `sfumato eval`
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use sfumato_process::ReverseVariance;
+use sfumato_schedule::probability::LikelihoodCdf;
+use sfumato_train::data::{DatasetSpec, Split};
+
+use super::MachineArgs;
+
+/// Score a model on data: the variational bound in bits per dimension
+///
+/// An upper bound on the model's code length for the data, L_T + sum of L_(t-1) + L_0 (Ho et al. 2020, Eq. 5), over the whole split.
+/// 8-bit images get the discretised decoder; points and float images a density, which is not comparable with it. Noise is
+/// a function of (seed, example, step, draw): the result does not depend on the batch size or the number of threads.
+///
+/// Unless --stride is 1, an example visits one random step of each stratum of steps; the standard error holds that too.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  sfumato eval --model runs/fashion-mnist-mini/model --dataset fashion-mnist
+  sfumato eval --model runs/fashion-mnist-mini/model --dataset fashion-mnist --limit 100 --stride 1 --json bound.json
+  sfumato eval --model runs/roll/model --dataset toy:swiss-roll --curve terms.svg
+  sfumato eval --model ddpm-cifar10-32 --dataset cifar10 --variance fixed-large --cdf tanh --noise noise.npy")]
+pub(crate) struct EvalArgs {
+    /// Model directory: a diffusers pipeline, such as runs/NAME/model
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+
+    /// fashion-mnist, mnist, cifar10, folder:PATH, npy:FILE.npy, toy:swiss-roll, …
+    #[arg(long, value_name = "SPEC", help_heading = "Data")]
+    pub(crate) dataset: DatasetSpec,
+    /// Which part of the data set
+    #[arg(long, value_enum, default_value_t = SplitName::Test, value_name = "NAME", help_heading = "Data")]
+    pub(crate) split: SplitName,
+    /// Score only the first N examples
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Data")]
+    pub(crate) limit: Option<u32>,
+    /// Directory with the files of a named data set
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Fail at an unreadable image instead of leaving it out
+    #[arg(long, help_heading = "Data")]
+    pub(crate) strict: bool,
+    /// Tell a class-conditional model nothing about the class, even where the data has labels
+    #[arg(long, help_heading = "Data")]
+    pub(crate) ignore_labels: bool,
+
+    /// Longest stratum of steps that one evaluation stands for; 1 evaluates every step [default: a tenth of the steps]
+    #[arg(long, value_name = "N", help_heading = "Estimate")]
+    pub(crate) stride: Option<usize>,
+    /// Noise draws for each example and stratum
+    #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Estimate")]
+    pub(crate) draws: u16,
+    /// Seed of the noise and of the choice of steps
+    #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Estimate")]
+    pub(crate) seed: u64,
+    /// Noise to use instead of random numbers: float32 [K, N, C, H, W], entry t - 1 is the noise of step t
+    #[arg(long, value_name = "FILE.npy", help_heading = "Estimate")]
+    pub(crate) noise: Option<PathBuf>,
+    /// Evaluations of the network at a time
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Estimate")]
+    pub(crate) batch_size: u32,
+
+    /// Variance of the reverse steps [default: the model's]
+    #[arg(long, value_enum, value_name = "NAME", help_heading = "Chain")]
+    pub(crate) variance: Option<VarianceName>,
+    /// Score the chain of only S steps, spread evenly; it is another model than the full chain [default: all]
+    #[arg(long, value_name = "S", help_heading = "Chain")]
+    pub(crate) steps: Option<usize>,
+    /// Distribution function of the discretised decoder: exact, or DDPM's tanh approximation [default: exact]
+    #[arg(long, value_name = "NAME", help_heading = "Chain")]
+    pub(crate) cdf: Option<LikelihoodCdf>,
+
+    /// Also write the result, with every step's term, as JSON
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(crate) json: Option<PathBuf>,
+    /// Also draw every step's term, as SVG or PNG
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(crate) curve: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) machine: MachineArgs,
+}
+
+/// The parts of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SplitName {
+    /// What a model has not seen
+    Test,
+    /// What a model is trained on
+    Train,
+}
+
+impl From<SplitName> for Split {
+    fn from(name: SplitName) -> Self {
+        match name {
+            SplitName::Test => Self::Test,
+            SplitName::Train => Self::Train,
+        }
+    }
+}
+
+/// The fixed variances of the reverse steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum VarianceName {
+    /// Of the posterior, beta tilde
+    FixedSmall,
+    /// Of the forward step, beta
+    FixedLarge,
+}
+
+impl From<VarianceName> for ReverseVariance {
+    fn from(name: VarianceName) -> Self {
+        match name {
+            VarianceName::FixedSmall => Self::FixedSmall,
+            VarianceName::FixedLarge => Self::FixedLarge,
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Line charts as SVG or PNG.
+//!
+//! A [`Figure`] of panels becomes a [`Scene`](scene::Scene) of lines, boxes and texts with fractional coordinates, and two short
+//! renderers draw that: `svg` writes text that the viewer sets in its own font, `png` draws with an embedded one, so that no
+//! font need be installed. The same figure gives the same bytes on every machine.
+
+mod axis;
+mod figure;
+mod png;
+mod scene;
+mod simplify;
+mod svg;
+
+pub(crate) use axis::Scale;
+pub(crate) use figure::{Figure, Panel, Series};
+
+use std::path::Path;
+
+use anyhow::Result;
+use sfumato_train::output::write_atomically;
+
+use crate::args::UsageError;
+
+/// What a picture is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Svg,
+    Png,
+}
+
+impl Format {
+    /// The format that the file's name asks for.
+    pub(crate) fn of(path: &Path) -> Result<Self, UsageError> {
+        let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
+        match extension.as_ref().and_then(|extension| extension.to_str()) {
+            Some("svg") => Ok(Self::Svg),
+            Some("png") => Ok(Self::Png),
+            _ => Err(UsageError(format!("{}: expected a file name that ends in .svg or .png", path.display()))),
+        }
+    }
+}
+
+/// Draws the figure and writes it, in the format of the file's name.
+pub(crate) fn write(path: &Path, figure: &Figure) -> Result<()> {
+    let scene = figure.scene();
+    let bytes = match Format::of(path)? {
+        Format::Svg => svg::render(&scene).into_bytes(),
+        Format::Png => png::render(&scene)?,
+    };
+    Ok(write_atomically(path, &bytes)?)
+}

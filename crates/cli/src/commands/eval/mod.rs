@@ -1,0 +1,126 @@
+//! `sfumato eval`
+
+mod plan;
+mod report;
+
+use std::{
+    ops::ControlFlow,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use anyhow::{Context, Result, bail};
+use sfumato_kernels::Backend;
+use sfumato_nets::{
+    Network,
+    pipeline::{AnyConfig, Pipeline},
+};
+use sfumato_process::bound::{Bound, Progress};
+use sfumato_train::{
+    data::Dataset,
+    evaluation::{EvalPlan, evaluate},
+    output,
+};
+
+use crate::{
+    args::EvalArgs,
+    backend::{Work, with_backend},
+    progress::EvalProgress,
+    signals,
+};
+
+pub(crate) fn run(args: EvalArgs) -> Result<()> {
+    let model = Pipeline::open(&args.model)?;
+    for warning in &model.warnings {
+        eprintln!("warning: {warning}");
+    }
+    plan::check(&args, &model)?;
+    // Before the work, so that an impossible place costs nothing.
+    for path in [&args.json, &args.curve].into_iter().flatten() {
+        check_place(path)?;
+    }
+    let data = plan::load_data(&args, &model)?;
+    let noise = args.noise.as_deref().map(output::read_npy_f32).transpose()?;
+    let machine = args.machine.clone();
+    let scoring = Scoring { args, model, data, noise, stop: signals::stop_flag()? };
+    // What does not fit is said before a device is opened.
+    scoring.plan()?;
+    with_backend(&machine, scoring)
+}
+
+/// A file can be written only where there is a directory.
+fn check_place(path: &Path) -> Result<()> {
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    if path.is_dir() {
+        bail!("{} is a directory; give the name of a file", path.display());
+    }
+    if !parent.is_dir() {
+        bail!("cannot write {}: there is no directory {}", path.display(), parent.display());
+    }
+    Ok(())
+}
+
+/// The work of the command, for whichever backend.
+struct Scoring {
+    args: EvalArgs,
+    model: Pipeline,
+    data: Dataset,
+    noise: Option<(Vec<usize>, Vec<f32>)>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Work for Scoring {
+    type Output = ();
+
+    fn run<B: Backend>(self, device: B::Device) -> Result<()> {
+        let plan = self.plan()?;
+        let start = Instant::now();
+        let bound = match &self.model.spec.config {
+            AnyConfig::UNet(_) => self.score::<B, _, 4>(&self.model.load_unet(&device)?, &plan, &device),
+            AnyConfig::Mlp(_) => self.score::<B, _, 2>(&self.model.load_mlp(&device)?, &plan, &device),
+        }?;
+        let report =
+            report::Report { args: &self.args, model: &self.model, data: &self.data, plan: &plan, bound: &bound };
+        report.print(start.elapsed())?;
+        if let Some(path) = &self.args.json {
+            let json = format!("{:#}\n", report.json(start.elapsed()));
+            output::write_atomically(path, json.as_bytes())?;
+        }
+        if let Some(path) = &self.args.curve {
+            report.draw(path)?;
+        }
+        Ok(())
+    }
+}
+
+impl Scoring {
+    fn plan(&self) -> Result<EvalPlan<'_>> {
+        let noise = self.noise.as_ref().map(|(shape, values)| (&shape[..], &values[..]));
+        plan::plan(&self.args, &self.model, &self.data, noise)
+    }
+
+    fn score<B: Backend, N: Network<B, D>, const D: usize>(
+        &self,
+        net: &N,
+        plan: &EvalPlan<'_>,
+        device: &B::Device,
+    ) -> Result<Bound> {
+        let evaluations = plan.num * plan.bound.points_per_example();
+        eprintln!("scoring {} of {} examples, {evaluations} evaluations of the network", plan.num, self.data.len());
+        let mut shown = EvalProgress::new(evaluations as u64);
+        let mut observe = |progress: Progress| {
+            shown.update(progress.evaluations, &format!("{} of {} examples", progress.examples, plan.num));
+            if self.stop.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let bound = evaluate::<B, N, D>(net, plan, &self.data, device, &mut observe);
+        shown.finish();
+        bound.with_context(|| format!("{}: nothing was written", self.args.model.display()))
+    }
+}

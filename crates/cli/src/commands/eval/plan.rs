@@ -1,0 +1,187 @@
+//! From arguments to a plan: what fits what, said before any work.
+
+use anyhow::{Context, Result, bail};
+use sfumato_nets::pipeline::{AnyConfig, Pipeline};
+use sfumato_process::{
+    RecordedNoise,
+    bound::{BoundNoise, Decoder, Plan, Strata},
+};
+use sfumato_train::{
+    data::{self, Dataset, LoadOptions},
+    evaluation::{Condition, EvalPlan},
+    model::{named_classes, reverse_chain},
+};
+
+use crate::{
+    args::{EvalArgs, UsageError},
+    chart,
+};
+
+/// Strata of at most this fraction of the steps if nothing is said.
+const DEFAULT_STRATA: usize = 10;
+
+/// Steps of the chain that is scored, and the longest stratum.
+fn steps(args: &EvalArgs, model: &Pipeline) -> Result<(usize, usize)> {
+    let total = model.spec.scheduler.noise_schedule()?.steps();
+    let steps = args.steps.unwrap_or(total);
+    Ok((steps, args.stride.unwrap_or(steps.div_ceil(DEFAULT_STRATA))))
+}
+
+/// Compares the arguments with the model, before the data is loaded.
+pub(super) fn check(args: &EvalArgs, model: &Pipeline) -> Result<()> {
+    let usage = |text: String| Err(UsageError(text).into());
+    let total = model.spec.scheduler.noise_schedule()?.steps();
+    let (steps, stride) = steps(args, model)?;
+    if !(1..=total).contains(&steps) {
+        return usage(format!("--steps {steps}: the model's schedule has {total} steps, so 1 to {total} are possible"));
+    }
+    if !(1..=steps).contains(&stride) {
+        return usage(format!("--stride {stride}: the chain has {steps} steps, so 1 to {steps} are possible"));
+    }
+    if let AnyConfig::UNet(config) = &model.spec.config {
+        let (found, channels) = (config.out_channels, config.in_channels);
+        if found != channels && found != 2 * channels {
+            bail!(
+                "{}: the network has {found} output channels, but a prediction of {channels} channels has {channels}, or {} with a \
+                 learned variance",
+                args.model.display(),
+                2 * channels
+            );
+        }
+    }
+    if args.ignore_labels && model.spec.facts.null_class.is_none() {
+        bail!("--ignore-labels: {} has no class that stands for \"any\"", args.model.display());
+    }
+    if let Some(path) = &args.curve {
+        chart::Format::of(path)?;
+    }
+    Ok(())
+}
+
+/// Loads the data in the model's size, and says what was left out.
+pub(super) fn load_data(args: &EvalArgs, model: &Pipeline) -> Result<Dataset> {
+    let shape = shape(args, model)?;
+    let mut options = LoadOptions {
+        split: args.split.into(),
+        strict: args.strict,
+        data_dir: args.data_dir.clone(),
+        ..LoadOptions::default()
+    };
+    if let &[channels, height, width] = &shape[..] {
+        options.channels = Some(channels);
+        options.image_size = (height == width).then_some(height);
+    }
+    let data = data::load(&args.dataset, &options).context("cannot load the data")?;
+    for note in data.notes() {
+        eprintln!("note: {note}");
+    }
+    for skipped in data.skipped() {
+        eprintln!("warning: left out {}: {}", skipped.path.display(), skipped.reason);
+    }
+    if data.shape() != shape {
+        bail!(
+            "{}: the model draws examples of shape {shape:?}, but those of {} are of shape {:?}",
+            args.model.display(),
+            args.dataset,
+            data.shape()
+        );
+    }
+    Ok(data)
+}
+
+/// Shape of one example of the model.
+fn shape(args: &EvalArgs, model: &Pipeline) -> Result<Vec<usize>> {
+    let shape = model.spec.config.example_shape().with_context(|| {
+        format!("{}: unet/config.json has no sample_size; add the side of the images in pixels", args.model.display())
+    })?;
+    // Asked for pictures, a loader of points would blame the size; the kind is what is wrong.
+    let points = matches!(model.spec.config, AnyConfig::Mlp(_));
+    if points != (shape.len() == 1) {
+        bail!("{}: examples of shape {shape:?} do not fit the network", args.model.display());
+    }
+    Ok(shape)
+}
+
+/// The whole plan; also what only the data decides.
+pub(super) fn plan<'a>(
+    args: &EvalArgs,
+    model: &Pipeline,
+    data: &Dataset,
+    noise: Option<(&'a [usize], &'a [f32])>,
+) -> Result<EvalPlan<'a>> {
+    let (steps, stride) = steps(args, model)?;
+    let num = args.limit.map_or(data.len(), |limit| limit as usize);
+    if num > data.len() {
+        bail!("--limit {num}: the {} split of {} has {} examples", data.split(), args.dataset, data.len());
+    }
+    let mut chain = reverse_chain(&model.spec.scheduler, steps)?;
+    if let Some(variance) = args.variance {
+        chain = chain.with_variance(variance.into());
+    }
+    let draws = usize::from(args.draws);
+    let noise = match (noise, &args.noise) {
+        (Some((shape, values)), Some(path)) => {
+            let expected = [&[steps * draws, num], data.shape()].concat();
+            let fits = shape.len() == expected.len()
+                && shape[0] >= expected[0]
+                && shape[1] >= expected[1]
+                && shape[2..] == expected[2..];
+            if !fits {
+                bail!(
+                    "{}: the noise is of shape {shape:?}, but {expected:?} is needed (or more in the first two): entry t - 1 for \
+                     step t of {steps}, {draws} times over, for each of {num} examples",
+                    path.display()
+                );
+            }
+            BoundNoise::Recorded(RecordedNoise::new(shape, values).with_context(|| path.display().to_string())?)
+        }
+        _ => BoundNoise::Seeded(args.seed),
+    };
+    Ok(EvalPlan {
+        chain,
+        bound: Plan {
+            decoder: decoder(args, data)?,
+            strata: Strata::with_stride(steps, stride),
+            draws,
+            noise,
+            seed: args.seed,
+        },
+        condition: condition(args, model, data)?,
+        num,
+        batch_size: args.batch_size as usize,
+    })
+}
+
+fn decoder(args: &EvalArgs, data: &Dataset) -> Result<Decoder> {
+    match (data.is_discrete(), args.cdf) {
+        (true, cdf) => Ok(Decoder::Discretized(cdf.unwrap_or_default())),
+        (false, None) => Ok(Decoder::Gaussian),
+        (false, Some(cdf)) => {
+            bail!(
+                "--cdf {cdf}: the examples of {} are no 8-bit values, so that their decoder is a density",
+                args.dataset
+            )
+        }
+    }
+}
+
+fn condition(args: &EvalArgs, model: &Pipeline, data: &Dataset) -> Result<Condition> {
+    let Some(classes) = named_classes(model) else { return Ok(Condition::None) };
+    let null = model.spec.facts.null_class;
+    match (data.classes(), null) {
+        (_, Some(null)) if args.ignore_labels => Ok(Condition::Null(null)),
+        (Some(found), _) if found <= classes => Ok(Condition::Labels),
+        (Some(found), _) => bail!(
+            "{} has {found} classes, but the model in {} knows {classes}; --ignore-labels scores without them",
+            args.dataset,
+            args.model.display()
+        ),
+        (None, Some(null)) => {
+            eprintln!("note: {} has no labels; the model is told nothing about the class", args.dataset);
+            Ok(Condition::Null(null))
+        }
+        (None, None) => {
+            bail!("{} is class-conditional, but {} has no labels", args.model.display(), args.dataset)
+        }
+    }
+}

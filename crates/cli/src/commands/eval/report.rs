@@ -1,0 +1,263 @@
+//! The result for people, for programs, and as a picture.
+
+use std::{
+    io::{Write, stdout},
+    path::Path,
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use sfumato_nets::pipeline::Pipeline;
+use sfumato_process::{
+    Clipping,
+    bound::{Bound, BoundNoise, Decoder, Mean, StepTerm},
+};
+use sfumato_schedule::probability::LikelihoodCdf;
+use sfumato_train::{
+    data::Dataset,
+    evaluation::{Condition, EvalPlan},
+};
+
+use crate::{
+    args::EvalArgs,
+    chart::{self, Figure, Panel, Scale, Series},
+    environment,
+};
+
+/// A bound and everything that decided it.
+pub(super) struct Report<'a> {
+    pub(super) args: &'a EvalArgs,
+    pub(super) model: &'a Pipeline,
+    pub(super) data: &'a Dataset,
+    pub(super) plan: &'a EvalPlan<'a>,
+    pub(super) bound: &'a Bound,
+}
+
+impl Report<'_> {
+    /// The table on stdout.
+    pub(super) fn print(&self, elapsed: Duration) -> Result<()> {
+        let text = self.table(elapsed);
+        match stdout().lock().write_all(text.as_bytes()) {
+            // `| head` has seen enough.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            result => result.context("cannot write the result"),
+        }
+    }
+
+    fn table(&self, elapsed: Duration) -> String {
+        let Self { args, data, plan, bound, .. } = self;
+        let mut lines = vec![
+            row("model", format!("{} ({})", args.model.display(), self.model.spec.config.class_name())),
+            row(
+                "data",
+                format!(
+                    "{}, {} split, {} of {} examples {:?}",
+                    args.dataset,
+                    data.split(),
+                    bound.examples,
+                    data.len(),
+                    data.shape()
+                ),
+            ),
+            row("chain", self.chain()),
+            row("estimate", self.estimate()),
+            row("decoder", decoder_name(plan.bound.decoder).to_owned()),
+        ];
+        match plan.condition {
+            Condition::None => {}
+            Condition::Labels => lines.push(row("condition", "the examples' labels".to_owned())),
+            Condition::Null(_) => lines.push(row("condition", "none (the class that stands for any)".to_owned())),
+        }
+        lines.push(String::new());
+        lines.push(format!("{:<22} {:>14} {:>12} {:>12}", "", "nats", "bits/dim", "± bits/dim"));
+        for (name, mean) in self.parts() {
+            let bits = mean.bits_per_dim(bound.dimensions);
+            let error = bits.standard_error.map_or_else(|| "-".to_owned(), |error| format!("{error:.5}"));
+            lines.push(format!("{name:<22} {:>14.4} {:>12.5} {error:>12}", mean.mean, bits.mean));
+        }
+        lines.push(String::new());
+        if !plan.bound.decoder.is_discrete() {
+            lines.push(
+                "The data is continuous: this bounds a density, and is not comparable with bits/dim of 8-bit data."
+                    .to_owned(),
+            );
+        }
+        lines.push(format!(
+            "± is the standard error over the examples, noise{} included. {} evaluations of the network in {:.1} s.",
+            if bound.evaluations < self.full() { " and choice of steps" } else { "" },
+            bound.evaluations,
+            elapsed.as_secs_f64()
+        ));
+        lines.join("\n") + "\n"
+    }
+
+    /// Evaluations if every step were visited.
+    fn full(&self) -> u64 {
+        (self.plan.chain.steps() * self.plan.bound.draws) as u64 * self.bound.examples
+    }
+
+    fn chain(&self) -> String {
+        let chain = &self.plan.chain;
+        let scheduler = &self.model.spec.scheduler;
+        let total = scheduler.schedule.steps();
+        let of = if chain.steps() < total { format!(" of {total}") } else { String::new() };
+        format!(
+            "{}, {}{of} steps, predicts {}, variance {}, x_0 {}",
+            scheduler.schedule,
+            chain.steps(),
+            word(&chain.parameterization()),
+            self.variance(),
+            match chain.clipping() {
+                Clipping::Off => "not clipped".to_owned(),
+                Clipping::Fixed { range } => format!("clipped to [-{range}, {range}]"),
+                Clipping::Dynamic { .. } => "thresholded dynamically".to_owned(),
+            }
+        )
+    }
+
+    fn variance(&self) -> String {
+        if self.plan.chain.has_learned_range() {
+            return "learned-range".to_owned();
+        }
+        let variance = self.args.variance.map_or(self.model.spec.scheduler.variance, Into::into);
+        word(&variance)
+    }
+
+    fn estimate(&self) -> String {
+        let plan = &self.plan.bound;
+        let steps = if plan.strata.len() < plan.strata.steps() {
+            let widest = plan.strata.iter().map(|stratum| stratum.width).max().unwrap_or(1);
+            format!("{} steps an example, one in each stratum of at most {widest}", plan.strata.len())
+        } else {
+            "every step".to_owned()
+        };
+        let noise = match (&plan.noise, &self.args.noise) {
+            (BoundNoise::Recorded(_), Some(path)) => format!("noise of {}", path.display()),
+            _ => format!("seed {}", plan.seed),
+        };
+        format!("{steps}; {} draw{}, {noise}", plan.draws, if plan.draws == 1 { "" } else { "s" })
+    }
+
+    fn parts(&self) -> [(&'static str, Mean); 4] {
+        let Bound { prior, diffusion, decoder, total, .. } = self.bound;
+        [("prior, L_T", *prior), ("steps, sum L_(t-1)", *diffusion), ("decoder, L_0", *decoder), ("total", *total)]
+    }
+
+    /// Everything, with every step.
+    pub(super) fn json(&self, elapsed: Duration) -> Value {
+        let Self { args, model, data, plan, bound } = self;
+        let decoder = match plan.bound.decoder {
+            Decoder::Discretized(cdf) => json!({ "kind": "discretized", "cdf": cdf }),
+            Decoder::Gaussian => json!({ "kind": "gaussian" }),
+        };
+        let condition = match plan.condition {
+            Condition::None => Value::Null,
+            Condition::Labels => "labels".into(),
+            Condition::Null(class) => json!({ "null_class": class }),
+        };
+        let step = |term: &StepTerm| {
+            let mut object = json!({ "step": term.step, "original_step": term.original_step });
+            object["term"] = term.term.map_or(Value::Null, |mean| self.mean(mean));
+            object
+        };
+        json!({
+            "model": args.model,
+            "weights": model.weights(),
+            "class": model.spec.config.class_name(),
+            "dataset": args.dataset,
+            "split": data.split(),
+            "dataset_sha256": data.sha256(),
+            "shape": data.shape(),
+            "dimensions": bound.dimensions,
+            "examples": bound.examples,
+            "examples_in_split": data.len(),
+            "left_out": data.skipped().len(),
+            "limit": args.limit,
+            "discrete": plan.bound.decoder.is_discrete(),
+            "decoder": decoder,
+            "condition": condition,
+            "schedule": model.spec.scheduler.schedule,
+            "steps": plan.chain.steps(),
+            "parameterization": plan.chain.parameterization(),
+            "variance": self.variance(),
+            "clipping": plan.chain.clipping(),
+            "strata": plan.bound.strata.iter().map(|s| json!([s.first, s.width])).collect::<Vec<_>>(),
+            "draws": plan.bound.draws,
+            "seed": args.seed,
+            "noise": args.noise,
+            "batch_size": plan.batch_size,
+            "evaluations": bound.evaluations,
+            "seconds": elapsed.as_secs_f64(),
+            "total": self.mean(bound.total),
+            "prior": self.mean(bound.prior),
+            "diffusion": self.mean(bound.diffusion),
+            "decoder_term": self.mean(bound.decoder),
+            "terms": bound.steps.iter().map(step).collect::<Vec<_>>(),
+            "environment": environment::describe_run(args.machine.backend),
+        })
+    }
+
+    fn mean(&self, mean: Mean) -> Value {
+        let bits = mean.bits_per_dim(self.bound.dimensions);
+        json!({
+            "nats": mean.mean,
+            "nats_standard_error": mean.standard_error,
+            "bits_per_dim": bits.mean,
+            "bits_per_dim_standard_error": bits.standard_error,
+            "count": mean.count,
+        })
+    }
+
+    /// Every step's term over `t`, and how the sum grows from the data on.
+    pub(super) fn draw(&self, path: &Path) -> Result<()> {
+        let bound = self.bound;
+        let bits = |term: &StepTerm| term.term.map(|mean| mean.bits_per_dim(bound.dimensions).mean);
+        let visited: Vec<[f64; 2]> =
+            bound.steps.iter().filter_map(|term| Some([term.original_step as f64, bits(term)?])).collect();
+        let mut sum = 0.0;
+        let grown = visited
+            .iter()
+            .map(|[t, bits]| {
+                sum += bits;
+                [*t, sum]
+            })
+            .collect();
+        let panel = |title: &str, y_scale, points| Panel {
+            title: title.to_owned(),
+            x_label: "step t (1 is the decoder)".to_owned(),
+            y_scale,
+            series: vec![Series { points }],
+        };
+        let mut panels = vec![panel("term of step t, bits/dim", Scale::Log, visited.clone())];
+        // A sum over a part of the steps would mean nothing.
+        if visited.len() == bound.steps.len() {
+            panels.push(panel("sum from the data up to step t, bits/dim", Scale::Linear, grown));
+        }
+        let figure = Figure {
+            title: "Terms of the variational bound".to_owned(),
+            names: vec![format!("{}, {} split, {} examples", self.args.dataset, self.data.split(), bound.examples)],
+            panels,
+        };
+        chart::write(path, &figure)
+    }
+}
+
+fn row(name: &str, value: String) -> String {
+    format!("{name:<10} {value}")
+}
+
+fn decoder_name(decoder: Decoder) -> &'static str {
+    match decoder {
+        Decoder::Discretized(LikelihoodCdf::Exact) => "discretised Gaussian on 256 levels, exact",
+        Decoder::Discretized(LikelihoodCdf::Tanh) => {
+            "discretised Gaussian on 256 levels, tanh approximation with floor 1e-12"
+        }
+        Decoder::Gaussian => "Gaussian density",
+    }
+}
+
+/// An enum's name in configuration files.
+fn word(value: &impl serde::Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}

@@ -1,0 +1,122 @@
+//! Writing `scheduler_config.json`.
+
+use serde_json::{Map, Value, json};
+use sfumato_process::{
+    Parameterization, ReverseVariance,
+    levels::FinalSigma,
+    sampler::{SamplerKind, SolverType},
+};
+use sfumato_schedule::{Cosine, Linear, ScaledLinear, ScheduleConfig, ScheduleError, Sigmoid};
+
+use super::Scheduler;
+
+/// Half width of diffusers' sigmoid schedule.
+pub(super) const SIGMOID_RANGE: f64 = 6.0;
+
+impl Scheduler {
+    /// The `scheduler_config.json`, sorted: the keys that diffusers' class has, and what was kept of others.
+    ///
+    /// Schedules that diffusers knows under a name and computes alike are written by name, all others as `trained_betas`.
+    ///
+    /// # Errors
+    /// [`ScheduleError`] if the schedule cannot be built.
+    pub fn to_json(&self) -> Result<Map<String, Value>, ScheduleError> {
+        use SamplerKind::{Ddim, Ddpm, DpmSolver, Euler, Heun};
+        let kind = self.sampler();
+        let mut map = self.other.clone();
+        let mut put = |kinds: &[SamplerKind], key: &str, value: Value| {
+            if kind.is_none_or(|kind| kinds.contains(&kind)) {
+                map.insert(key.into(), value);
+            }
+        };
+        const ALL: [SamplerKind; 5] = [Ddpm, Ddim, DpmSolver, Euler, Heun];
+        put(&ALL, "_class_name", json!(self.class_name));
+        put(&ALL, "_diffusers_version", json!(super::write::DIFFUSERS_VERSION));
+        for (key, value) in schedule(&self.schedule)? {
+            put(&ALL, key, value);
+        }
+        put(&ALL, "prediction_type", json!(prediction(self.parameterization)));
+        let sampling = &self.sampling;
+        put(&ALL, "timestep_spacing", json!(sampling.spacing.name()));
+        put(&ALL, "steps_offset", json!(sampling.steps_offset));
+        put(&[Ddpm, Ddim, DpmSolver, Euler], "rescale_betas_zero_snr", json!(self.zero_terminal_snr));
+        put(&[Ddpm], "variance_type", json!(self.variance_type()));
+        put(&[Ddpm, Ddim, Heun], "clip_sample", json!(self.clip_sample));
+        put(&[Ddpm, Ddim, Heun], "clip_sample_range", json!(self.clip_sample_range));
+        put(&[Ddpm, Ddim, DpmSolver], "thresholding", json!(self.thresholding.enabled));
+        put(&[Ddpm, Ddim, DpmSolver], "dynamic_thresholding_ratio", json!(self.thresholding.ratio));
+        put(&[Ddpm, Ddim, DpmSolver], "sample_max_value", json!(self.thresholding.max));
+        if kind.is_some() {
+            put(&[Ddim], "set_alpha_to_one", json!(sampling.set_alpha_to_one));
+            put(&[DpmSolver, Euler, Heun], "use_karras_sigmas", json!(sampling.karras));
+            let end = match sampling.end {
+                FinalSigma::Zero => "zero",
+                FinalSigma::First => "sigma_min",
+            };
+            put(&[DpmSolver, Euler], "final_sigmas_type", json!(end));
+        }
+        if kind == Some(DpmSolver) {
+            // Null where the network has learned none; the first half of its output is all that the solver reads.
+            put(&[DpmSolver], "variance_type", if self.learned_range { json!("learned_range") } else { Value::Null });
+            if sampling.lambda_min.is_finite() {
+                put(&[DpmSolver], "lambda_min_clipped", json!(sampling.lambda_min));
+            }
+            let solver = &sampling.solver;
+            put(&[DpmSolver], "algorithm_type", json!("dpmsolver++"));
+            put(&[DpmSolver], "solver_order", json!(solver.order));
+            let solver_type = match solver.solver_type {
+                SolverType::Midpoint => "midpoint",
+                SolverType::Heun => "heun",
+            };
+            put(&[DpmSolver], "solver_type", json!(solver_type));
+            put(&[DpmSolver], "lower_order_final", json!(solver.lower_order_final));
+            put(&[DpmSolver], "euler_at_final", json!(solver.euler_at_final));
+        }
+        map.sort_keys();
+        Ok(map)
+    }
+
+    fn variance_type(&self) -> &'static str {
+        match (self.learned_range, self.variance) {
+            (true, _) => "learned_range",
+            (false, ReverseVariance::FixedSmall) => "fixed_small",
+            (false, ReverseVariance::FixedLarge) => "fixed_large",
+        }
+    }
+}
+
+fn prediction(parameterization: Parameterization) -> &'static str {
+    match parameterization {
+        Parameterization::Epsilon => "epsilon",
+        Parameterization::X0 => "sample",
+        Parameterization::V => "v_prediction",
+    }
+}
+
+/// The keys that describe the noise schedule.
+fn schedule(config: &ScheduleConfig) -> Result<[(&'static str, Value); 5], ScheduleError> {
+    let built = config.build()?;
+    let (mut name, mut start, mut end, mut trained) = ("linear", 1e-4, 0.02, Value::Null);
+    match config {
+        ScheduleConfig::Linear(Linear { beta_start, beta_end, rescale: false, .. }) => {
+            (start, end) = (*beta_start, *beta_end);
+        }
+        ScheduleConfig::ScaledLinear(ScaledLinear { beta_start, beta_end, .. }) => {
+            (name, start, end) = ("scaled_linear", *beta_start, *beta_end);
+        }
+        ScheduleConfig::Sigmoid(Sigmoid { beta_start, beta_end, range, .. }) if *range == SIGMOID_RANGE => {
+            (name, start, end) = ("sigmoid", *beta_start, *beta_end);
+        }
+        ScheduleConfig::Cosine(cosine) if *cosine == (Cosine { steps: cosine.steps, ..Cosine::default() }) => {
+            name = "squaredcos_cap_v2";
+        }
+        _ => trained = built.betas().into(),
+    }
+    Ok([
+        ("num_train_timesteps", json!(built.steps())),
+        ("beta_schedule", json!(name)),
+        ("beta_start", json!(start)),
+        ("beta_end", json!(end)),
+        ("trained_betas", trained),
+    ])
+}

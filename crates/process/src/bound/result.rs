@@ -1,0 +1,113 @@
+//! The bound, term by term.
+
+use super::{Decoder, Mean, Moments, Point};
+
+/// An estimate of the variational bound; nats for a whole example, unless converted with [`Mean::bits_per_dim`].
+///
+/// Standard errors treat the examples as a sample of the data's distribution: they hold the spread of the examples, the noise and
+/// the choice of steps alike.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bound {
+    /// Numbers in one example.
+    pub dimensions: usize,
+    /// Examples that were scored; each counts once.
+    pub examples: u64,
+    /// Evaluations of the network.
+    pub evaluations: u64,
+    /// What `L_0` is.
+    pub decoder_kind: Decoder,
+    /// `L_T`.
+    pub prior: Mean,
+    /// `Σ L_{t-1}` over `t = 2, …, S`.
+    pub diffusion: Mean,
+    /// `L_0`.
+    pub decoder: Mean,
+    /// The sum of the three.
+    pub total: Mean,
+    /// Each step by itself; index `t - 1`.
+    pub steps: Vec<StepTerm>,
+}
+
+/// One step's term: `L_{t-1}`, and for `t = 1` the decoder's `L_0`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepTerm {
+    /// Step of the chain, from 1.
+    pub step: usize,
+    /// The same step of the trained chain.
+    pub original_step: usize,
+    /// The mean over the examples that visited it; none if no example did.
+    pub term: Option<Mean>,
+}
+
+/// Gathers the terms of one example after the other; its size depends on the number of steps alone.
+#[derive(Debug)]
+pub(super) struct Gather {
+    prior: Moments,
+    diffusion: Moments,
+    decoder: Moments,
+    total: Moments,
+    steps: Vec<Moments>,
+    evaluations: u64,
+    /// Terms of the example that is being gathered.
+    current: Vec<(Point, f64)>,
+}
+
+impl Gather {
+    pub(super) fn new(steps: usize) -> Self {
+        let empty = Moments::default();
+        let (steps, current) = (vec![empty; steps], Vec::new());
+        Self { prior: empty, diffusion: empty, decoder: empty, total: empty, steps, evaluations: 0, current }
+    }
+
+    /// One term of the current example.
+    pub(super) fn term(&mut self, point: Point, nats: f64) {
+        self.evaluations += 1;
+        self.current.push((point, nats));
+    }
+
+    /// Closes the current example, whose `L_T` is `prior`.
+    pub(super) fn finish(&mut self, prior: f64) {
+        let weighted = |first: bool| {
+            let terms = self.current.iter().filter(|(point, _)| (point.step == 1) == first);
+            terms.map(|(point, nats)| point.weight * nats).sum::<f64>()
+        };
+        let (decoder, diffusion) = (weighted(true), weighted(false));
+        self.prior.push(prior);
+        self.decoder.push(decoder);
+        self.diffusion.push(diffusion);
+        self.total.push(prior + diffusion + decoder);
+        // An example that visits a step several times counts there once, with the mean: its visits are not independent.
+        self.current.sort_by_key(|(point, _)| point.step);
+        for visits in self.current.chunk_by(|a, b| a.0.step == b.0.step) {
+            let mean = visits.iter().map(|(_, nats)| nats).sum::<f64>() / visits.len() as f64;
+            self.steps[visits[0].0.step - 1].push(mean);
+        }
+        self.current.clear();
+    }
+
+    /// The result; none if no example was closed.
+    pub(super) fn bound(
+        &self,
+        dimensions: usize,
+        decoder_kind: Decoder,
+        original_step: impl Fn(usize) -> usize,
+    ) -> Option<Bound> {
+        let total = self.total.mean()?;
+        let steps = (1..).zip(&self.steps).map(|(step, moments)| StepTerm {
+            step,
+            original_step: original_step(step),
+            term: moments.mean(),
+        });
+        Some(Bound {
+            dimensions,
+            examples: total.count,
+            evaluations: self.evaluations,
+            decoder_kind,
+            prior: self.prior.mean()?,
+            diffusion: self.diffusion.mean()?,
+            decoder: self.decoder.mean()?,
+            total,
+            steps: steps.collect(),
+        })
+    }
+}

@@ -1,0 +1,298 @@
+//! The noise levels that a solver of the probability-flow ODE visits.
+//!
+//! The solvers measure noise by `σ = √((1 - ᾱ) / ᾱ)`, the standard deviation of the noise where the signal is not scaled
+//! (Karras et al. 2022, arXiv:2206.00364, Eq. 1 with `s(t) = 1`). A chain has `T` such levels, one a step, and the solvers pick
+//! among them, or in between. `log σ` is minus half the log-SNR.
+
+use serde::{Deserialize, Serialize};
+use sfumato_schedule::{NoiseSchedule, ScheduleError, Spacing, evenly_spaced, leading, trailing};
+
+/// `ρ` of Karras et al. (2022), Eq. 5: how much shorter the steps near the data are.
+const RHO: f64 = 7.0;
+/// Smallest `ᾱ` that is given a `σ` (the smallest f16), for schedules that end in pure noise, whose `σ_T` is infinite: diffusers' constant.
+const LEAST_SIGNAL: f64 = 1.0 / 16_777_216.0;
+
+/// One noise level.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NoiseLevel {
+    /// Noise over signal, `√((1 - ᾱ) / ᾱ)`; 0 is clean data.
+    pub sigma: f64,
+    /// The time that the network is told, in `1.0..=T`; a step of the trained chain, or between two of them.
+    pub t: f64,
+}
+
+impl NoiseLevel {
+    /// `√ᾱ`, the signal's share where variance is preserved: `1 / √(1 + σ²)`.
+    pub fn signal(self) -> f64 {
+        (1.0 + self.sigma * self.sigma).sqrt().recip()
+    }
+
+    /// `√(1 - ᾱ)`, the noise's share where variance is preserved: `σ / √(1 + σ²)`.
+    pub fn noise(self) -> f64 {
+        self.sigma * self.signal()
+    }
+}
+
+/// Where a solver stops.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FinalSigma {
+    /// At clean data, `σ = 0`.
+    #[default]
+    Zero,
+    /// At the trained chain's first step, `σ_1`.
+    First,
+}
+
+/// Which levels are visited; the defaults are those of diffusers' solvers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LevelOptions {
+    /// How the steps are spread over the trained chain.
+    pub spacing: Spacing,
+    /// Steps by which `leading` starts later: diffusers' `steps_offset`.
+    pub offset: usize,
+    /// Levels after Karras et al. (2022), Eq. 5, with `ρ = 7`, instead of the levels of evenly spread steps.
+    pub karras: bool,
+    /// Where the solver stops.
+    pub end: FinalSigma,
+    /// Steps whose half log-SNR `½ log(ᾱ / (1 - ᾱ))` lies below are not visited: diffusers' `lambda_min_clipped` (DPM-Solver++ only).
+    pub lambda_min: f64,
+    /// With Karras levels DPM-Solver++ tells the network whole steps; this takes the step below instead of the nearest one, as
+    /// diffusers does for the cosine schedule.
+    pub round_down: bool,
+}
+
+impl Default for LevelOptions {
+    fn default() -> Self {
+        Self {
+            spacing: Spacing::Linspace,
+            offset: 0,
+            karras: false,
+            end: FinalSigma::Zero,
+            lambda_min: f64::NEG_INFINITY,
+            round_down: false,
+        }
+    }
+}
+
+/// The levels of a solver's steps, from noise to data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NoiseLevels {
+    /// At least one, `σ` decreasing; then the end, which is no step of its own.
+    levels: Vec<NoiseLevel>,
+    end: Option<NoiseLevel>,
+    start_scale: f64,
+}
+
+impl NoiseLevels {
+    /// `count` levels for Euler and Heun, at times that may lie between the trained chain's steps.
+    ///
+    /// As in diffusers' EulerDiscreteScheduler, `linspace` does not round, and `σ` is interpolated linearly between steps;
+    /// Karras levels reach from the first to the last of the spread steps. A single `linspace` step is at `T`, where diffusers
+    /// takes the first step.
+    ///
+    /// # Errors
+    /// [`ScheduleError`] if `count` is 0 or above `T`, or the offset leads past `T`.
+    pub fn for_euler(schedule: &NoiseSchedule, count: usize, options: &LevelOptions) -> Result<Self, ScheduleError> {
+        let steps = schedule.steps();
+        let whole = match options.spacing {
+            Spacing::Linspace => evenly_spaced(steps, count)?,
+            Spacing::Leading => leading(steps, count, options.offset)?,
+            Spacing::Trailing => trailing(steps, count)?,
+        };
+        let mut times: Vec<f64> = whole.iter().map(|&t| t as f64).collect();
+        if options.spacing == Spacing::Linspace && count > 1 {
+            let stride = (steps - 1) as f64 / (count - 1) as f64;
+            // Through f32, in which the network is told the time.
+            times = (0..count).map(|i| 1.0 + f64::from((i as f64 * stride) as f32)).collect();
+        }
+        times.reverse();
+        let sigmas = table(schedule);
+        let mut levels: Vec<NoiseLevel> = times.iter().map(|&t| NoiseLevel { sigma: between(&sigmas, t), t }).collect();
+        if options.karras {
+            let (max, min) = (levels[0].sigma, levels[count - 1].sigma);
+            levels = karras(max, min, count).map(|sigma| NoiseLevel { sigma, t: time_of(&sigmas, sigma) }).collect();
+        }
+        let max = levels[0].sigma;
+        // Only the noise of x_T for the spacings that reach T; with `leading`, where the data is still there, its variance too.
+        let start_scale = if options.spacing == Spacing::Leading { max.hypot(1.0) } else { max };
+        Ok(Self { levels, end: end(&sigmas, options.end), start_scale })
+    }
+
+    /// `count` levels for DPM-Solver++, at whole steps of the trained chain.
+    ///
+    /// As in diffusers' DPMSolverMultistepScheduler, `linspace` and `leading` choose `count + 1` steps and leave out the first,
+    /// and Karras levels reach over the whole chain. As many levels as steps are all steps, where diffusers visits some
+    /// twice; with `lambda_min`, `trailing` may give fewer levels than asked for.
+    ///
+    /// # Errors
+    /// [`ScheduleError`] if `count` is 0 or above the number of steps that `lambda_min` leaves, or the offset leads past them.
+    pub fn for_dpm_solver(
+        schedule: &NoiseSchedule,
+        count: usize,
+        options: &LevelOptions,
+    ) -> Result<Self, ScheduleError> {
+        let steps = schedule.steps();
+        let sigmas = table(schedule);
+        // λ = -log σ falls with the step.
+        let last = sigmas.iter().take_while(|sigma| -sigma.ln() >= options.lambda_min).count();
+        let times = match options.spacing {
+            Spacing::Linspace if count < last => evenly_spaced(last, count + 1)?[1..].to_vec(),
+            Spacing::Linspace => evenly_spaced(last, count)?,
+            Spacing::Leading if count < last => leading(last, count + 1, options.offset)?[1..].to_vec(),
+            Spacing::Leading => leading(last, count, options.offset)?,
+            Spacing::Trailing if last == steps => trailing(steps, count)?,
+            Spacing::Trailing => {
+                trailing(steps, count)?; // for its errors
+                let stride = steps as f64 / count as f64;
+                let down = (0..count).map(|i| last as f64 - i as f64 * stride).take_while(|&t| t > 0.5);
+                let mut times: Vec<usize> = down.map(|t| t.round_ties_even() as usize).collect();
+                times.reverse();
+                times
+            }
+        };
+        let levels = if options.karras {
+            let time = |sigma| {
+                let zero_based = time_of(&sigmas, sigma) - 1.0;
+                1.0 + if options.round_down { zero_based.floor() } else { zero_based.round_ties_even() }
+            };
+            let levels = karras(sigmas[steps - 1], sigmas[0], count);
+            levels.map(|sigma| NoiseLevel { sigma, t: time(sigma) }).collect()
+        } else {
+            times.iter().rev().map(|&t| NoiseLevel { sigma: sigmas[t - 1], t: t as f64 }).collect()
+        };
+        Ok(Self { levels, end: end(&sigmas, options.end), start_scale: 1.0 })
+    }
+
+    /// Number of steps.
+    pub fn steps(&self) -> usize {
+        self.levels.len()
+    }
+
+    /// The levels from which the steps start, `σ` decreasing.
+    pub fn levels(&self) -> &[NoiseLevel] {
+        &self.levels
+    }
+
+    /// The level after `done` steps, in `0..=S`; none is clean data.
+    ///
+    /// # Panics
+    /// If `done` is above the number of steps.
+    pub fn after(&self, done: usize) -> Option<NoiseLevel> {
+        assert!(done <= self.steps(), "{done} steps are more than {}", self.steps());
+        self.levels.get(done).copied().or(self.end)
+    }
+
+    /// Standard deviation of the first state, where the signal is not scaled.
+    pub(crate) fn start_scale(&self) -> f64 {
+        self.start_scale
+    }
+}
+
+/// `σ` of every step; index `t - 1` holds step `t`.
+fn table(schedule: &NoiseSchedule) -> Vec<f64> {
+    let mut sigmas: Vec<f64> = (1..=schedule.steps()).map(|t| schedule.snr(t).sqrt().recip()).collect();
+    if schedule.has_zero_terminal_snr()
+        && let Some(last) = sigmas.last_mut()
+    {
+        *last = ((1.0 - LEAST_SIGNAL) / LEAST_SIGNAL).sqrt();
+    }
+    sigmas
+}
+
+fn end(sigmas: &[f64], end: FinalSigma) -> Option<NoiseLevel> {
+    match end {
+        FinalSigma::Zero => None,
+        FinalSigma::First => Some(NoiseLevel { sigma: sigmas[0], t: 1.0 }),
+    }
+}
+
+/// `σ` at a time in `1..=T`, linear between steps.
+fn between(sigmas: &[f64], t: f64) -> f64 {
+    let low = (t.floor() as usize).clamp(1, sigmas.len());
+    let high = (low + 1).min(sigmas.len());
+    sigmas[low - 1] + (t - low as f64) * (sigmas[high - 1] - sigmas[low - 1])
+}
+
+/// The time in `1..=T` with the given `σ`, where `log σ` is linear between steps.
+fn time_of(sigmas: &[f64], sigma: f64) -> f64 {
+    if sigmas.len() == 1 {
+        return 1.0;
+    }
+    let low = sigmas.partition_point(|&at| at <= sigma).clamp(1, sigmas.len() - 1);
+    let (below, above) = (sigmas[low - 1].ln(), sigmas[low].ln());
+    low as f64 + ((sigma.ln() - below) / (above - below)).clamp(0.0, 1.0)
+}
+
+/// Karras et al. (2022), Eq. 5: `σ_i = (σ_max^{1/ρ} + i / (N - 1) · (σ_min^{1/ρ} - σ_max^{1/ρ}))^ρ`.
+fn karras(max: f64, min: f64, count: usize) -> impl Iterator<Item = f64> {
+    let (max, min) = (max.powf(1.0 / RHO), min.powf(1.0 / RHO));
+    let last = count.saturating_sub(1).max(1) as f64;
+    (0..count).map(move |i| (max + i as f64 / last * (min - max)).powf(RHO))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sfumato_schedule::ScheduleConfig;
+
+    fn schedule() -> NoiseSchedule {
+        ScheduleConfig::default().build().unwrap()
+    }
+
+    #[test]
+    fn signal_and_noise_are_those_of_the_schedule() {
+        let levels = NoiseLevels::for_dpm_solver(&schedule(), 10, &LevelOptions::default()).unwrap();
+        for level in levels.levels() {
+            let t = level.t as usize;
+            assert!((level.signal() - schedule().alpha_bar(t).sqrt()).abs() < 1e-12);
+            assert!((level.noise() - schedule().one_minus_alpha_bar(t).sqrt()).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn levels_fall_for_every_spacing_and_count() {
+        for spacing in [Spacing::Leading, Spacing::Linspace, Spacing::Trailing] {
+            for karras in [false, true] {
+                for count in [1, 2, 3, 7, 20, 333, 500, 999, 1000] {
+                    let options = LevelOptions { spacing, karras, ..LevelOptions::default() };
+                    for levels in [
+                        NoiseLevels::for_euler(&schedule(), count, &options).unwrap(),
+                        NoiseLevels::for_dpm_solver(&schedule(), count, &options).unwrap(),
+                    ] {
+                        assert_eq!(levels.steps(), count);
+                        let falls = levels.levels().windows(2).all(|pair| pair[0].sigma > pair[1].sigma);
+                        let known = levels.levels().iter().all(|level| (1.0..=1000.0).contains(&level.t));
+                        assert!(falls && known, "{spacing} {karras} {count}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn times_and_levels_are_each_others_inverse_at_steps() {
+        let sigmas = table(&schedule());
+        for t in [1, 2, 77, 500, 999, 1000] {
+            assert!((time_of(&sigmas, sigmas[t - 1]) - t as f64).abs() < 1e-9);
+            assert_eq!(between(&sigmas, t as f64), sigmas[t - 1]);
+        }
+    }
+
+    #[test]
+    fn steps_without_signal_can_be_left_out() {
+        let cosine = "cosine".parse::<ScheduleConfig>().unwrap().build().unwrap();
+        let options = LevelOptions { lambda_min: -5.1, ..LevelOptions::default() };
+        for spacing in [Spacing::Leading, Spacing::Linspace, Spacing::Trailing] {
+            let levels = NoiseLevels::for_dpm_solver(&cosine, 20, &LevelOptions { spacing, ..options }).unwrap();
+            assert!(levels.levels()[0].sigma <= 5.1f64.exp(), "{spacing}");
+        }
+    }
+
+    #[test]
+    fn pure_noise_has_a_finite_level() {
+        let schedule = schedule().with_zero_terminal_snr().unwrap();
+        let levels = NoiseLevels::for_euler(&schedule, 5, &LevelOptions::default()).unwrap();
+        assert!((levels.levels()[0].sigma - 4096.0).abs() < 1.0);
+    }
+}

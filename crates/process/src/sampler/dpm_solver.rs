@@ -1,0 +1,182 @@
+//! DPM-Solver++, multistep: Lu et al. (2022), arXiv:2211.01095.
+
+use burn::tensor::{Tensor, backend::Backend};
+use serde::{Deserialize, Serialize};
+
+use super::{Step, Stepper};
+use crate::{Chain, Denoiser, NoiseError, NoiseLevel, NoiseLevels, NoiseSource};
+
+/// Fewer steps than this end in steps of lower order.
+const FEW_STEPS: usize = 15;
+
+/// How many predictions a step of [`DpmSolver`] looks at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub enum SolverOrder {
+    /// The latest alone: DDIM with `η = 0`.
+    First,
+    /// Two: 2M of the paper.
+    #[default]
+    Second,
+    /// Three.
+    Third,
+}
+
+impl TryFrom<u8> for SolverOrder {
+    type Error = String;
+
+    fn try_from(order: u8) -> Result<Self, String> {
+        match order {
+            1 => Ok(Self::First),
+            2 => Ok(Self::Second),
+            3 => Ok(Self::Third),
+            _ => Err(format!("there is no solver of order {order}, expected 1, 2 or 3")),
+        }
+    }
+}
+
+impl From<SolverOrder> for u8 {
+    fn from(order: SolverOrder) -> u8 {
+        match order {
+            SolverOrder::First => 1,
+            SolverOrder::Second => 2,
+            SolverOrder::Third => 3,
+        }
+    }
+}
+
+/// How a second-order step uses the difference of two predictions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SolverType {
+    /// As in the paper's Algorithm 2.
+    #[default]
+    Midpoint,
+    /// The exact integral of the linear interpolation.
+    Heun,
+}
+
+/// Options of [`DpmSolver`]; the defaults are those of diffusers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DpmSolverOptions {
+    /// Order of the steps once there are enough predictions.
+    pub order: SolverOrder,
+    /// Kind of second-order steps.
+    pub solver_type: SolverType,
+    /// With fewer than 15 steps, the last one is of the first order and the one before of the second at most.
+    pub lower_order_final: bool,
+    /// The last step is of the first order.
+    pub euler_at_final: bool,
+}
+
+impl Default for DpmSolverOptions {
+    fn default() -> Self {
+        Self {
+            order: SolverOrder::Second,
+            solver_type: SolverType::Midpoint,
+            lower_order_final: true,
+            euler_at_final: false,
+        }
+    }
+}
+
+/// DPM-Solver++ with the multistep updates of orders 1 to 3: a solver for the probability-flow ODE in the prediction of the
+/// clean data.
+///
+/// With `λ = log(√ᾱ / √(1 - ᾱ))`, a step from `s` to `t` with `h = λ_t - λ_s`, the newest predictions `m_0, m_1, m_2`, the
+/// steps before `h_0, h_1`, `r_i = h_i / h`, `α = √ᾱ` and `σ = √(1 - ᾱ)`:
+///
+/// - order 1 (Eq. 12): `x_t = σ_t/σ_s x_s + α_t (1 - e^{-h}) m_0`
+/// - order 2 (Algorithm 2): `… + ½ α_t (1 - e^{-h}) D_1`, `D_1 = (m_0 - m_1) / r_0`
+/// - order 3 (the multistep form of Appendix B): `… + α_t ((e^{-h} - 1)/h + 1) D_1 - α_t ((e^{-h} - 1 + h)/h² - ½) D_2`, with `D_1`
+///   and `D_2` the derivatives of the parabola through the three predictions
+///
+/// The first steps are of the orders that the predictions so far allow. A step to clean data is of the first order, since `h`
+/// is infinite; it gives `m_0`. Deterministic: only `x_T` is drawn.
+///
+/// The updates and the defaults are those of diffusers' DPMSolverMultistepScheduler with `algorithm_type` dpmsolver++;
+/// [`NoiseLevels::for_dpm_solver`] says where the levels deviate. diffusers' class cannot clip, but for dynamic thresholding: here the
+/// chain's clipping holds with every sampler.
+#[derive(Clone, Debug)]
+pub struct DpmSolver<'a, B: Backend, const D: usize> {
+    chain: &'a Chain,
+    levels: &'a NoiseLevels,
+    options: DpmSolverOptions,
+    /// Predictions, the newest first; at most three.
+    predictions: Vec<Tensor<B, D>>,
+}
+
+impl<'a, B: Backend, const D: usize> DpmSolver<'a, B, D> {
+    /// The solver over `levels`, for the model of `chain` (whose own steps do not matter).
+    pub fn new(chain: &'a Chain, levels: &'a NoiseLevels, options: DpmSolverOptions) -> Self {
+        Self { chain, levels, options, predictions: Vec::new() }
+    }
+
+    /// The order of a step.
+    fn order(&self, step: usize, to: Option<NoiseLevel>) -> usize {
+        let total = self.levels.steps();
+        let few = self.options.lower_order_final && total < FEW_STEPS;
+        let most = if step == total && (to.is_none() || self.options.euler_at_final || few) {
+            1
+        } else if step + 1 == total && few {
+            2
+        } else {
+            3
+        };
+        self.predictions.len().min(u8::from(self.options.order).into()).min(most)
+    }
+}
+
+impl<B: Backend, const D: usize> Stepper<B, D> for DpmSolver<'_, B, D> {
+    fn total(&self) -> usize {
+        self.levels.steps()
+    }
+
+    fn step(
+        &mut self,
+        step: usize,
+        x: Tensor<B, D>,
+        denoiser: &impl Denoiser<B, D>,
+        _: &impl NoiseSource,
+    ) -> Result<Step<B, D>, NoiseError> {
+        if step == 1 {
+            self.predictions.clear();
+        }
+        let (from, to) = (self.levels.levels()[step - 1], self.levels.after(step));
+        let x_0 = self.chain.predict_at(denoiser, x.clone(), from);
+        self.predictions.insert(0, x_0.clone());
+        self.predictions.truncate(3);
+
+        // λ = -log of the level's noise over signal.
+        let lambda = |level: NoiseLevel| -level.sigma.ln();
+        let before = |back: usize| lambda(self.levels.levels()[step - 1 - back]);
+        let m = |i: usize| self.predictions[i].clone();
+        let (alpha, sigma, h) = match to {
+            Some(to) => (to.signal(), to.noise(), lambda(to) - lambda(from)),
+            None => (1.0, 0.0, f64::INFINITY),
+        };
+        // e^{-h} - 1
+        let phi = (-h).exp_m1();
+        let x = x * (sigma / from.noise()) - m(0) * (alpha * phi);
+        let x = match self.order(step, to) {
+            1 => x,
+            2 => {
+                let r_0 = (before(0) - before(1)) / h;
+                let d_1 = (m(0) - m(1)) / r_0;
+                match self.options.solver_type {
+                    SolverType::Midpoint => x - d_1 * (0.5 * alpha * phi),
+                    SolverType::Heun => x + d_1 * (alpha * (phi / h + 1.0)),
+                }
+            }
+            _ => {
+                let (r_0, r_1) = ((before(0) - before(1)) / h, (before(1) - before(2)) / h);
+                let (d_1_0, d_1_1) = ((m(0) - m(1)) / r_0, (m(1) - m(2)) / r_1);
+                let change = d_1_0.clone() - d_1_1;
+                let d_1 = d_1_0 + change.clone() * (r_0 / (r_0 + r_1));
+                let d_2 = change / (r_0 + r_1);
+                x + d_1 * (alpha * (phi / h + 1.0)) - d_2 * (alpha * ((phi + h) / (h * h) - 0.5))
+            }
+        };
+        Ok(Step { x, x_0 })
+    }
+}

@@ -1,0 +1,120 @@
+//! From noise to data, step by step.
+
+use std::ops::ControlFlow;
+
+use burn::tensor::{Tensor, backend::Backend};
+
+use crate::{Denoiser, NoiseError, NoiseSource};
+
+/// A sampler: how one state becomes the next.
+///
+/// Steps are counted in the order of use, `1..=total`. A sampler that remembers (multistep solvers) forgets when it takes
+/// step 1, so that one value can draw many batches.
+pub trait Stepper<B: Backend, const D: usize> {
+    /// Number of steps.
+    fn total(&self) -> usize;
+
+    /// Takes a step from the state `x` that `step - 1` steps have led to.
+    ///
+    /// # Errors
+    /// [`NoiseError`] from the noise source, of which a stochastic step takes draw `step`.
+    ///
+    /// # Panics
+    /// If `step` is outside `1..=total`.
+    fn step(
+        &mut self,
+        step: usize,
+        x: Tensor<B, D>,
+        denoiser: &impl Denoiser<B, D>,
+        noise: &impl NoiseSource,
+    ) -> Result<Step<B, D>, NoiseError>;
+
+    /// Standard deviation of the state that the walk starts from.
+    fn start_scale(&self) -> f64 {
+        1.0
+    }
+
+    /// What turns the state after `done` steps into an `x_t` of unit variance, for solvers that do not scale the signal.
+    fn view_scale(&self, _done: usize) -> f64 {
+        1.0
+    }
+}
+
+/// What a step leads to.
+#[derive(Clone, Debug)]
+pub struct Step<B: Backend, const D: usize> {
+    /// The next state: `[batch, …]`.
+    pub x: Tensor<B, D>,
+    /// The prediction of the clean data that the step was made with: `[batch, …]`.
+    pub x_0: Tensor<B, D>,
+}
+
+/// Draws `x_0`: all steps of `sampler`, from noise.
+///
+/// # Shapes
+/// `shape` and the result: `[batch, …]`.
+///
+/// # Errors
+/// [`SampleError::Noise`] from the noise source, [`SampleError::Stopped`] by the observer.
+pub fn walk<B: Backend, const D: usize>(
+    sampler: &mut impl Stepper<B, D>,
+    denoiser: &impl Denoiser<B, D>,
+    noise: &impl NoiseSource,
+    shape: [usize; D],
+    device: &B::Device,
+    observer: &mut Observer<'_, B, D>,
+) -> Result<Tensor<B, D>, SampleError> {
+    let total = sampler.total();
+    let mut x = scaled(noise.normal(0, shape, device)?, sampler.start_scale());
+    for done in 1..=total {
+        let Step { x: next, x_0 } = sampler.step(done, x, denoiser, noise)?;
+        let view = scaled(next.clone(), sampler.view_scale(done));
+        match observer(State { done, total, x: &view, x_0: &x_0 }) {
+            ControlFlow::Continue(()) => x = next,
+            ControlFlow::Break(()) => return Err(SampleError::Stopped { done, total }),
+        }
+    }
+    Ok(x)
+}
+
+fn scaled<B: Backend, const D: usize>(x: Tensor<B, D>, scale: f64) -> Tensor<B, D> {
+    if scale == 1.0 { x } else { x * scale }
+}
+
+/// A state of the chain, as an observer sees it.
+#[derive(Debug)]
+pub struct State<'a, B: Backend, const D: usize> {
+    /// Steps done, `1..=total`.
+    pub done: usize,
+    /// Steps of the whole chain.
+    pub total: usize,
+    /// The state after this step, scaled to preserve variance, `[batch, …]`.
+    pub x: &'a Tensor<B, D>,
+    /// The prediction of the clean data that this step was made with, `[batch, …]`.
+    pub x_0: &'a Tensor<B, D>,
+}
+
+/// What looks on: called after each step; [`ControlFlow::Break`] stops the chain with [`SampleError::Stopped`].
+pub type Observer<'a, B, const D: usize> = dyn FnMut(State<'_, B, D>) -> ControlFlow<()> + 'a;
+
+/// The observer that only looks away.
+pub fn ignore<B: Backend, const D: usize>(_: State<'_, B, D>) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+/// Why a chain did not reach its end.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SampleError {
+    /// Noise could not be had.
+    #[error(transparent)]
+    Noise(#[from] NoiseError),
+    /// The observer stopped the chain.
+    #[error("sampling was stopped after {done} of {total} steps")]
+    Stopped {
+        /// Steps that were done.
+        done: usize,
+        /// Steps of the whole chain.
+        total: usize,
+    },
+}

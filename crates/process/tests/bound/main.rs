@@ -1,0 +1,8 @@
+//! The variational bound: its three forms, its two factorisations, and the equalities that tie it to the likelihood.
+
+mod common;
+mod convergence;
+mod estimate;
+mod forms;
+mod gap;
+mod paths;

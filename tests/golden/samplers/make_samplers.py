@@ -1,0 +1,227 @@
+"""Makes the golden trajectories beside this file: what diffusers' schedulers make of the same predictions and noise.
+
+Most cases ask a closed-form denoiser on tensors of 48 numbers, some a small U-Net of crates/nets/tests/golden. Noise is a hash of
+entry and position. `cases.json` lists the cases with their scheduler_config.json; `samplers.safetensors` holds the final states,
+states before and after single steps, and the tables of alpha_bar that the steps were made with.
+
+Made with Python 3.11, torch 2.9.1, diffusers 0.35.2, safetensors 0.8.0, numpy 2.4; the versions that made a file stand in its metadata.
+
+    pip install torch==2.9.1 diffusers==0.35.2 safetensors==0.8.0 numpy
+    python make_samplers.py
+"""
+
+import inspect
+import json
+import math
+import pathlib
+import platform
+
+import diffusers
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from diffusers import UNet2DModel
+from diffusers.schedulers import scheduling_ddim, scheduling_ddpm
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
+from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
+from diffusers.schedulers.scheduling_heun_discrete import HeunDiscreteScheduler
+
+HERE = pathlib.Path(__file__).parent
+NETS = HERE.parents[2] / "crates/nets/tests/golden"
+SHAPE = (2, 2, 3, 4)
+T = 1000
+
+# Keys of scheduler_config.json; each class takes those that it has.
+CONFIGS = {
+    "defaults": dict(timestep_spacing="leading"),
+    "linspace": dict(timestep_spacing="linspace", clip_sample=False, use_karras_sigmas=True),
+    "cosine-v": dict(
+        timestep_spacing="leading", clip_sample=False, beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction",
+        use_karras_sigmas=True,
+    ),
+    "cosine-offset": dict(
+        timestep_spacing="leading", beta_schedule="squaredcos_cap_v2", steps_offset=1, clip_sample=True,
+        lambda_min_clipped=-5.1,
+    ),
+    "scaled-x0": dict(
+        timestep_spacing="linspace", beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012,
+        prediction_type="sample", variance_type="fixed_large", clip_sample=True,
+    ),
+    "x0": dict(
+        timestep_spacing="trailing", clip_sample=False, prediction_type="sample", variance_type="fixed_small_log",
+        final_sigmas_type="sigma_min",
+    ),
+    "zero-snr": dict(
+        timestep_spacing="linspace", rescale_betas_zero_snr=True, prediction_type="v_prediction", clip_sample=True,
+    ),
+    "thresholding": dict(
+        timestep_spacing="trailing", thresholding=True, dynamic_thresholding_ratio=0.8, sample_max_value=1.5,
+    ),
+    "trained": dict(
+        timestep_spacing="trailing", clip_sample=True, clip_sample_range=0.8, solver_type="heun", lower_order_final=False,
+        trained_betas=[round(1e-4 + 0.018 / (1 + math.exp(-(i - 500) / 90)), 6) for i in range(T)],
+    ),
+    "large": dict(
+        timestep_spacing="leading", variance_type="fixed_large", set_alpha_to_one=False, clip_sample=True, euler_at_final=True,
+    ),
+    # Beyond the ten: a variance that the network has learned, and the levels that DPM-Solver++ can leave out.
+    "learned": dict(timestep_spacing="leading", variance_type="learned_range"),
+    "clipped-levels": dict(timestep_spacing="trailing", beta_schedule="squaredcos_cap_v2", lambda_min_clipped=-5.1),
+}
+
+CASES = (
+    [("ddpm", DDPMScheduler, steps, {}) for steps in (1000, 50)]
+    + [("ddim", DDIMScheduler, steps, dict(eta=eta)) for steps in (50, 7) for eta in (0.0, 0.5, 1.0)]
+    + [("dpm", DPMSolverMultistepScheduler, steps, dict(order=order)) for steps in (20, 7) for order in (1, 2, 3)]
+    + [("euler", EulerDiscreteScheduler, 20, {}), ("heun", HeunDiscreteScheduler, 20, {})]
+)
+ONLY = {"learned": ("ddpm",), "clipped-levels": ("dpm",)}
+
+
+def splitmix(n):
+    """The n-th output of SplitMix64 from seed 0."""
+    z = (n + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def noise(entry, shape):
+    """Standard normal noise (Box and Muller), a function of entry and position."""
+    size = math.prod(shape)
+    n = np.uint64(2) * (np.uint64(entry) * np.uint64(size) + np.arange(size, dtype=np.uint64))
+    a = ((splitmix(n) >> np.uint64(11)).astype(np.float64) + 1.0) * 2.0**-53
+    b = (splitmix(n + np.uint64(1)) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    z = np.sqrt(-2.0 * np.log(a)) * np.cos(2.0 * np.pi * b)
+    return torch.from_numpy(z.astype(np.float32)).reshape(shape)
+
+
+def denoiser(prediction, learned):
+    """A smooth guess of the data, in whichever form the scheduler wants it."""
+
+    def predict(x, t):
+        x = x.double()
+        u = (t + 1) / T
+        g = math.exp(-0.1 * u - 10.0 * u * u)
+        signal, spread = math.sqrt(g), math.sqrt(1.0 - g)
+        index = torch.arange(x[0].numel(), dtype=torch.float64).reshape(x[0].shape)
+        pattern = (index * 7.0) % 11.0 / 5.5 - 1.0
+        x_0 = 1.2 * torch.tanh(signal / (0.25 * g + 1.0 - g) * x + pattern)
+        epsilon = (x - signal * x_0) / spread
+        output = {"epsilon": epsilon, "sample": x_0, "v_prediction": signal * epsilon - spread * x_0}[prediction]
+        if learned:
+            output = torch.cat([output, torch.tanh(0.5 * x - pattern)], dim=1)
+        return output.float()
+
+    return predict
+
+
+def scheduler_of(cls, config, steps, order=None):
+    names = inspect.signature(cls.__init__).parameters
+    keys = {key: value for key, value in config.items() if key in names}
+    if steps == T:
+        keys["steps_offset"] = 0  # there is no step after the last one
+    if order is not None:
+        keys["solver_order"] = order
+    return cls(**{"beta_start": 1e-4, "beta_end": 0.02} | keys)
+
+
+def run(scheduler, predict, steps, shape, eta=None):
+    """The states after 0, 1, ... steps; Heun's corrections are no steps of their own."""
+    entry = [0]
+    for module in (scheduling_ddpm, scheduling_ddim):
+        module.randn_tensor = lambda *_, **__: noise(entry[0], shape)
+    scheduler.set_timesteps(steps)
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(0)
+    x = noise(0, shape) * scheduler.init_noise_sigma
+    states = [x]
+    options = {} if eta is None else {"eta": eta}
+    for k, t in enumerate(scheduler.timesteps):
+        entry[0] = k + 1
+        output = predict(scheduler.scale_model_input(x, t), float(t))
+        x = scheduler.step(output, t, x, **options).prev_sample
+        if scheduler.order == 1 or scheduler.state_in_first_order or k + 1 == len(scheduler.timesteps):
+            states.append(x)
+    return states
+
+
+def in_float64(scheduler, predict, states, looked_at):
+    """The steps of DDPMScheduler again, with its coefficients in float64: near the data, float32 leaves 3 of their digits."""
+    scheduler.alphas_cumprod, scheduler.one = scheduler.alphas_cumprod.double(), scheduler.one.double()
+    after = []
+    for k in looked_at:
+        scheduling_ddpm.randn_tensor = lambda *_, **__: noise(k, SHAPE)
+        x, t = states[k - 1], scheduler.timesteps[k - 1]
+        after.append(scheduler.step(predict(x, float(t)).double(), t, x.double()).prev_sample)
+    return torch.stack(after)
+
+
+def chosen(steps):
+    """Steps to look at one by one: all of a short walk, some of a long one."""
+    if steps <= 20:
+        return list(range(1, steps + 1))
+    return sorted({1, 2, 3, steps // 4, steps // 2, 3 * steps // 4, steps - 30, steps - 3, steps - 2, steps - 1, steps})
+
+
+def json_of(scheduler):
+    keys = {key: value for key, value in scheduler.config.items() if not key.startswith("_")}
+    if keys.get("lambda_min_clipped") == -math.inf:
+        del keys["lambda_min_clipped"]  # no number in JSON
+    return {"_class_name": type(scheduler).__name__} | keys
+
+
+def main():
+    tensors, schedulers, cases = {}, {}, []
+    for config_name, config in CONFIGS.items():
+        for sampler, cls, steps, options in CASES:
+            if sampler not in ONLY.get(config_name, (sampler,)):
+                continue
+            scheduler = scheduler_of(cls, config, steps, options.get("order"))
+            reference = f"{config_name}/{sampler}{options.get('order', '')}" + ("-all" if steps == T else "")
+            schedulers[reference] = json_of(scheduler)
+            # Rounded to float32 on the way, as the steps see it.
+            tensors[f"{reference}/alphas_cumprod"] = scheduler.alphas_cumprod
+            predict = denoiser(scheduler.config.prediction_type, config_name == "learned")
+            states = run(scheduler, predict, steps, SHAPE, options.get("eta"))
+            name = f"{reference}-{steps}" + (f"-eta{options['eta']}" if "eta" in options else "")
+            looked_at = [k for k in chosen(steps) if k < len(states)]
+            tensors[f"{name}/final"] = states[-1]
+            tensors[f"{name}/steps"] = torch.tensor(looked_at, dtype=torch.float32)
+            tensors[f"{name}/before"] = torch.stack([states[k - 1] for k in looked_at])
+            tensors[f"{name}/after"] = torch.stack([states[k] for k in looked_at])
+            if sampler == "ddpm":
+                tensors[f"{name}/after_f64"] = in_float64(scheduler, predict, states, looked_at)
+            cases.append(dict(name=name, scheduler=reference, steps=steps, eta=options.get("eta", 0.0), net=None))
+    for net in ("cifar", "defaults"):
+        unet = UNet2DModel.from_pretrained(NETS / net / "unet").eval()
+        base = json.loads((NETS / net / "scheduler/scheduler_config.json").read_text())
+        shape = (2, unet.config.in_channels, 16, 16)
+        for sampler, cls, steps, options in [
+            ("ddpm", DDPMScheduler, 10, {}), ("ddim", DDIMScheduler, 7, dict(eta=0.5)),
+            ("dpm", DPMSolverMultistepScheduler, 7, dict(order=3)), ("euler", EulerDiscreteScheduler, 7, {}),
+            ("heun", HeunDiscreteScheduler, 7, {}),
+        ]:
+            scheduler = scheduler_of(cls, base, steps, options.get("order"))
+            reference = f"{net}-net/{sampler}"
+            schedulers[reference] = json_of(scheduler)
+            with torch.no_grad():
+                states = run(scheduler, lambda x, t: unet(x, t).sample, steps, shape, options.get("eta"))
+            tensors[f"{reference}/final"] = states[-1]
+            cases.append(dict(name=reference, scheduler=reference, steps=steps, eta=options.get("eta", 0.0), net=net))
+    versions = {
+        "python": platform.python_version(), "torch": torch.__version__, "diffusers": diffusers.__version__,
+        "numpy": np.__version__, "safetensors": safetensors.__version__,
+    }
+    tensors = {name: tensor.float().contiguous() for name, tensor in tensors.items()}
+    assert all(tensor.isfinite().all() for tensor in tensors.values())
+    safetensors.torch.save_file(tensors, HERE / "samplers.safetensors", metadata=versions)
+    text = json.dumps({"schedulers": schedulers, "cases": cases}, separators=(",", ":")).replace('},{"name"', '},\n{"name"')
+    (HERE / "cases.json").write_text(text.replace('},"', '},\n"') + "\n")
+
+
+if __name__ == "__main__":
+    main()
