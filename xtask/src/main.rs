@@ -9,7 +9,7 @@ mod process;
 
 use std::process::ExitCode;
 
-use commands::{bench, book, ci, dataset, program, test};
+use commands::{bench, book, ci, conformance, dataset, program, test};
 
 /// Wrong use, as opposed to a failed run.
 pub(crate) const USAGE: u8 = 2;
@@ -32,6 +32,7 @@ Work on the code:
   ci         everything that has to pass: cargo xtask ci [--only STEP] [--skip STEP] [--list]
   bench      how fast it is: cargo xtask bench [FILTER...], --peer torch, --scaling, --profile, --curve
   book       build the book in docs/ with mdBook, if that is installed: cargo xtask book [--open]
+  conformance  the same models, inputs and noise here and in diffusers: a table of the largest differences
   dataset    make the embedded data: cargo xtask dataset fashion-mnist-mini [--from DIR] [--check]
 
   help       this page
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         "test" => test::run(rest),
         "ci" => ci::run(rest),
         "bench" => bench::run(rest),
+        "conformance" => conformance::run(rest),
         "dataset" => dataset::run(rest),
         "book" => book::run(rest),
         command if program::COMMANDS.contains(&command) => program::run(command, rest),

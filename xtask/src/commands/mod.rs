@@ -3,8 +3,10 @@
 pub(crate) mod bench;
 pub(crate) mod book;
 pub(crate) mod ci;
+pub(crate) mod conformance;
 pub(crate) mod dataset;
 pub(crate) mod program;
+mod python;
 pub(crate) mod test;
 mod tree;
 
