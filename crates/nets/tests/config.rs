@@ -5,7 +5,7 @@ use sfumato_nets::{
     ConfigError,
     layers::Activation,
     mlp::MlpConfig,
-    unet::{MidBlockType, SampleSize, TimeScaleShift, UNet2DConfig},
+    unet::{MidBlockType, ResampleType, SampleSize, TimeScaleShift, UNet2DConfig},
 };
 
 /// A valid two-level configuration with one key changed.
@@ -40,6 +40,8 @@ fn every_spelling_of_a_value_is_understood() {
     let shift = with("resnet_time_scale_shift", json!("scale_shift")).unwrap();
     assert_eq!(shift.resnet_time_scale_shift, TimeScaleShift::ScaleShift);
     assert_eq!(with("time_embedding_dim", json!(0)).unwrap().time_embed_dim(), 32);
+    assert_eq!(with("downsample_type", json!(null)).unwrap().downsample_type, ResampleType::Conv);
+    assert_eq!(with("upsample_type", json!(null)).unwrap().upsample_type, ResampleType::Conv);
 }
 
 #[test]
@@ -76,6 +78,7 @@ fn unsupported_values_are_refused_with_key_value_and_alternatives() {
         ("downsample_type", json!("fir"), "conv or resnet"),
         ("upsample_type", json!("fir"), "conv or resnet"),
         ("act_fn", json!("tanh"), "silu, swish, mish, gelu or relu"),
+        ("resnet_time_scale_shift", json!("ada_group"), "default or scale_shift"),
         ("resnet_time_scale_shift", json!("spatial"), "default or scale_shift"),
         ("class_embed_type", json!("projection"), "null, timestep or identity"),
     ] {

@@ -71,8 +71,15 @@ impl UNet2DConfig {
                 self.mid_block_scale_factor = parse("mid_block_scale_factor", value, NUMBER)?;
             }
             "downsample_padding" => self.downsample_padding = parse("downsample_padding", value, "0 or 1")?,
-            "downsample_type" => self.downsample_type = choose("downsample_type", value, "conv or resnet")?,
-            "upsample_type" => self.upsample_type = choose("upsample_type", value, "conv or resnet")?,
+            // Null means "conv" in diffusers.
+            "downsample_type" => {
+                let chosen: Option<_> = choose("downsample_type", value, "conv or resnet")?;
+                self.downsample_type = chosen.unwrap_or_default();
+            }
+            "upsample_type" => {
+                let chosen: Option<_> = choose("upsample_type", value, "conv or resnet")?;
+                self.upsample_type = chosen.unwrap_or_default();
+            }
             "dropout" => self.dropout = parse("dropout", value, NUMBER)?,
             "act_fn" => self.act_fn = choose("act_fn", &lowercase(value), "silu, swish, mish, gelu or relu")?,
             "attention_head_dim" => {
