@@ -129,7 +129,9 @@ impl Layout {
         } else if dir.join("config.json").exists() {
             dir.into()
         } else {
-            return Err(PipelineError::NoModel { dir: dir.into() });
+            let run = dir.join("model").join("model_index.json").exists();
+            let hint = if run { " (it is a run; its newest model is the directory `model` in it)" } else { "" };
+            return Err(PipelineError::NoModel { dir: dir.into(), hint });
         };
         let places = [dir.join("scheduler").join("scheduler_config.json"), dir.join("scheduler_config.json")];
         Ok(Self { model, scheduler: places.into_iter().find(|path| path.exists()) })

@@ -167,7 +167,7 @@ impl UNet2DConfig {
     }
 
     /// Heads and channels of a head in an attention over `channels`.
-    pub(super) fn heads(&self, channels: usize) -> (usize, usize) {
+    pub(crate) fn heads(&self, channels: usize) -> (usize, usize) {
         let dim = self.attention_head_dim.unwrap_or(channels);
         (channels / dim, dim)
     }
