@@ -23,6 +23,8 @@ Run the program (built in release mode; every further argument goes to it, so tr
   train      train a model; without arguments, the default preset on the embedded images
   sample     draw pictures from a trained model
   schedule   show, plot or compare noise schedules
+  import     take over a checkpoint of improved-diffusion or guided-diffusion
+  export     write a model as a directory that diffusers loads
   info       describe a model directory
              --backend flex|ndarray|cuda|wgpu|vulkan|metal|rocm also compiles that backend in
 

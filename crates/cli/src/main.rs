@@ -7,6 +7,7 @@ mod args;
 mod backend;
 mod commands;
 mod environment;
+mod output_dir;
 mod progress;
 mod signals;
 
@@ -43,6 +44,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Train(args) => commands::train::run(args),
         Command::Sample(args) => commands::sample::run(args),
         Command::Schedule(args) => commands::schedule::run(args),
+        Command::Import(args) => commands::import::run(args),
+        Command::Export(args) => commands::export::run(args),
         Command::Info(args) => commands::info::run(args),
     }
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask train|sample|schedule|info`: builds the program with the backend asked for, then becomes it.
+//! `cargo xtask train|sample|schedule|import|export|info`: builds the program with the backend asked for, then becomes it.
 
 use std::process::{Command, ExitCode};
 
@@ -7,7 +7,7 @@ use crate::cargo;
 use crate::process::become_program;
 
 /// The program's commands.
-pub(crate) const COMMANDS: [&str; 4] = ["train", "sample", "schedule", "info"];
+pub(crate) const COMMANDS: [&str; 6] = ["train", "sample", "schedule", "import", "export", "info"];
 
 /// Backends, each a feature of `sfumato-cli`.
 const BACKENDS: [&str; 7] = ["flex", "ndarray", "cuda", "wgpu", "vulkan", "metal", "rocm"];
