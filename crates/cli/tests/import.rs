@@ -32,6 +32,7 @@ fn a_checkpoint_becomes_a_model_that_samples() {
         let config = json(dir.path().join(&out).join("unet/config.json"));
         assert_eq!(config["block_out_channels"], serde_json::json!([32, 32]));
         assert_eq!(config["_sfumato"]["provenance"]["imported_from"], file);
+        assert_eq!(config["_sfumato"]["provenance"]["project"], "guided-diffusion");
         assert_eq!(config["_sfumato"]["provenance"]["flags"], FLAGS);
         let scheduler = json(dir.path().join(&out).join("scheduler/scheduler_config.json"));
         assert_eq!(

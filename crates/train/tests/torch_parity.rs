@@ -111,12 +111,13 @@ fn fifty_steps_give_the_losses_and_the_weights_of_pytorch() {
         assert_eq!(expected.keys().filter(|name| name.starts_with(prefix)).count(), tensors.len());
         for tensor in tensors {
             let name = format!("{prefix}.{}", tensor.name);
+            let distance = distance(&tensor.values, &expected[&name]);
             // A bias of the keys shifts all scores of a query alike, which softmax does not see: its gradient is rounding
             // alone, and Adam divides that by its own size. The network's answers do not depend on it.
             if tensor.name.ends_with("to_k.bias") {
+                assert!(distance < 1e-2, "{name}: {distance:.2e}");
                 continue;
             }
-            let distance = distance(&tensor.values, &expected[&name]);
             worst = worst.max(distance);
             assert!(distance < 1e-4, "{name}: {distance:.2e}");
         }

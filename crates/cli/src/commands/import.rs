@@ -1,6 +1,7 @@
 //! `sfumato import`
 
 use anyhow::{Context, Result};
+use clap::ValueEnum;
 use serde_json::Map;
 use sfumato_kernels::Backend;
 use sfumato_nets::{
@@ -47,7 +48,7 @@ impl Work for Importing {
         let Self { args, mut checkpoint } = self;
         let net = checkpoint.load::<B>(&device).context("--flags must be those the checkpoint was trained with")?;
         let file = args.file.file_name().unwrap_or(args.file.as_os_str()).to_string_lossy().into_owned();
-        let project = format!("{:?}", args.project);
+        let project = args.project.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
         let provenance = [("imported_from", file), ("project", project), ("flags", args.flags.clone())];
         let provenance = provenance.map(|(key, value)| (key.to_owned(), value.into()));
         checkpoint.write(&args.out, &net, Facts { null_class: None, provenance: Map::from_iter(provenance) })?;
