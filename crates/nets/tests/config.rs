@@ -68,6 +68,29 @@ fn both_formats_round_trip_every_value() {
 }
 
 #[test]
+fn heads_counted_by_number_are_a_list_of_their_channels() {
+    // 8 and 16 channels.
+    let config = with("attention_head_dim", json!([2, 4])).unwrap();
+    assert_eq!(config.attention_heads, Some(4));
+    assert_eq!(config.to_json()["attention_head_dim"], json!([2, 4]));
+    assert!(!config.to_json().contains_key("attention_heads"));
+    assert_eq!(UNet2DConfig::from_json(&Value::Object(config.to_json())).unwrap().0, config);
+    let toml_like = serde_json::to_value(&config).unwrap();
+    assert_eq!(serde_json::from_value::<UNet2DConfig>(toml_like).unwrap(), config);
+    for (list, expected) in [
+        (json!([2, 2]), "one number of heads"),
+        (json!([4]), "one number of heads"),
+        (json!([]), "one number of heads"),
+        (json!([0, 0]), "one number of heads"),
+        (json!(["a", 4]), "one number of heads"),
+        (json!([1, 3]), "`attention_heads` is 5, expected a divisor of 16"),
+    ] {
+        let message = with("attention_head_dim", list).unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
 fn unsupported_values_are_refused_with_key_value_and_alternatives() {
     for (key, value, expected) in [
         ("time_embedding_type", json!("learned"), "positional or fourier"),

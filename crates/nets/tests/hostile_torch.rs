@@ -7,7 +7,10 @@ mod memory;
 #[path = "common/torch_writer.rs"]
 mod torch_writer;
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use formula::weight;
 use memory::peak;
@@ -36,7 +39,7 @@ fn written(bytes: &[u8]) -> (TempDir, PathBuf) {
 }
 
 /// Opens a file and reads all its tensors.
-fn read_all(path: &PathBuf) -> Result<(), TorchFileError> {
+fn read_all(path: &Path) -> Result<(), TorchFileError> {
     let mut file = TorchFile::open(path)?;
     let names: Vec<String> = file.tensors().keys().cloned().collect();
     names.iter().try_for_each(|name| file.read(name).map(drop))

@@ -21,7 +21,7 @@ use formula::{distance, noise, weight};
 use serde_json::{Map, Value};
 use sfumato_nets::{
     NetError,
-    openai::{Checkpoint, OpenAiFlags, Project},
+    openai::{Checkpoint, Note, OpenAiFlags, Project},
     params::FileParams,
     pipeline::{Facts, Pipeline},
     tensor_file::{Dtype, read_tensors},
@@ -81,7 +81,7 @@ impl Case {
 #[test]
 fn networks_of_both_projects_answer_as_there() {
     let dir = tempdir().unwrap();
-    for name in ["improved", "improved-classes", "guided", "tiny"] {
+    for name in ["improved", "improved-classes", "improved-heads", "guided", "tiny"] {
         let case = Case::read(name);
         let path = dir.path().join("model.pt");
         fs::write(&path, torch_writer::legacy(&case.tensors())).unwrap();
@@ -142,6 +142,23 @@ fn a_checkpoint_becomes_a_pipeline_with_the_same_weights() {
     let pipeline = Pipeline::open(dir.path()).unwrap();
     assert_eq!((&pipeline.warnings[..], &pipeline.spec.facts.provenance), (&[][..], &provenance));
     let distance = case.distance(&pipeline.load_unet(&FlexDevice).unwrap(), "zip.safetensors");
+    assert!(distance <= 2e-5, "{distance:.2e}");
+}
+
+#[test]
+fn heads_that_diffusers_cannot_count_survive_the_directory() {
+    let (case, dir) = (Case::read("improved-heads"), tempdir().unwrap());
+    let path = dir.path().join("model.pt");
+    fs::write(&path, torch_writer::zip(&case.tensors())).unwrap();
+    let mut checkpoint = Checkpoint::open(&path, &case.flags).unwrap();
+    assert_eq!(checkpoint.model.notes, [Note::Heads { heads: 4 }]);
+    let net = checkpoint.load::<Flex>(&FlexDevice).unwrap();
+    let out = dir.path().join("out");
+    checkpoint.write(&out, &net, Facts::default()).unwrap();
+    let config: Value = serde_json::from_slice(&fs::read(out.join("unet/config.json")).unwrap()).unwrap();
+    assert_eq!(config["attention_head_dim"], serde_json::json!([8, 16, 24, 32]));
+    let net = Pipeline::open(&out).unwrap().load_unet::<Flex>(&FlexDevice).unwrap();
+    let distance = case.distance(&net, "improved-heads.safetensors");
     assert!(distance <= 2e-5, "{distance:.2e}");
 }
 

@@ -18,12 +18,21 @@ pub(crate) fn run(args: ExportArgs) -> Result<()> {
     for warning in &model.warnings {
         eprintln!("warning: {warning}");
     }
-    if let AnyConfig::Mlp(_) = model.spec.config {
-        bail!(
+    match &model.spec.config {
+        AnyConfig::UNet(config) => {
+            if let Some(heads) = config.attention_heads {
+                bail!(
+                    "{}: attentions of every width have {heads} heads, which diffusers' UNet2DModel cannot express; the model \
+                     can be used here as it is",
+                    args.model.display()
+                );
+            }
+        }
+        AnyConfig::Mlp(_) => bail!(
             "{} holds a {}, which is no class of diffusers: only U-Nets can be exported",
             args.model.display(),
             model.spec.config.class_name()
-        );
+        ),
     }
     empty_dir(&args.out)?;
     with_backend(&MachineArgs::default(), Exporting { args, model })

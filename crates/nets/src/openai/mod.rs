@@ -14,11 +14,12 @@
 //! - `rescale_timesteps` with `T ≠ 1000`: the networks see `1000 t / T`, `UNet2DModel` sees integers. The model becomes
 //!   the sub-chain of 1000 steps at which `1000 t / T` is an integer, with the betas of that sub-chain (the respacing of
 //!   improved-diffusion itself). That needs `T` to be a multiple of 1000.
+//! - `num_heads` heads at levels of different widths: as [`attention_heads`](crate::unet::UNet2DConfig::attention_heads), which
+//!   `UNet2DModel` cannot say. Such a model runs here, and diffusers refuses its configuration.
 //!
 //! # What is refused
-//! Anything else, with the flag: different heads up and down, head sizes that differ between levels (`UNet2DModel` has one
-//! `attention_head_dim`), a first level that is narrower than `num_channels` (the 512×512 models), classifiers and
-//! upsamplers.
+//! Anything else, with the flag: different heads up and down, a first level that is narrower than `num_channels` (the 512×512
+//! models), other multiples of `T`, classifiers and upsamplers.
 
 mod checkpoint;
 mod flags;

@@ -39,6 +39,11 @@ pub enum Note {
         /// Steps of the original chain.
         steps: usize,
     },
+    /// Attentions of different widths have the same number of heads.
+    Heads {
+        /// That number.
+        heads: usize,
+    },
 }
 
 impl fmt::Display for Note {
@@ -49,6 +54,11 @@ impl fmt::Display for Note {
                 "the network was trained on {steps} steps and sees them scaled to 1000: the model is the sub-chain of every \
                  {}th step, whose scaled times are the integers that UNet2DModel takes",
                 steps / RESCALED
+            ),
+            Self::Heads { heads } => write!(
+                f,
+                "attentions of every width have {heads} heads, which UNet2DModel cannot say: the model runs here, and diffusers \
+                 refuses it"
             ),
         }
     }
@@ -86,7 +96,7 @@ impl OpenAiFlags {
         let multiples = self.multiples()?;
         let widths: Vec<usize> = multiples.iter().map(|&multiple| multiple.saturating_mul(self.num_channels)).collect();
         let attends = self.attended_levels(widths.len())?;
-        let head_dim = self.head_dim(&widths, &attends)?;
+        let (head_dim, heads) = self.heads(&widths, &attends)?;
         let outputs = if self.learn_sigma { 2 * channels } else { channels };
         let config = UNet2DConfig {
             sample_size: Some(SampleSize::Square(self.image_size)),
@@ -101,6 +111,7 @@ impl OpenAiFlags {
             upsample_type: self.resampling(),
             dropout: self.dropout,
             attention_head_dim: head_dim,
+            attention_heads: heads,
             norm_num_groups: GROUPS,
             // With scale and shift diffusers leaves the norm out unless it is asked for.
             attn_norm_num_groups: Some(GROUPS),
@@ -113,7 +124,8 @@ impl OpenAiFlags {
             ..UNet2DConfig::default()
         };
         config.validate()?;
-        let (scheduler, notes) = self.scheduler()?;
+        let (scheduler, mut notes) = self.scheduler()?;
+        notes.extend(heads.map(|heads| Note::Heads { heads }));
         Ok(Model { config, scheduler, learned_variance: self.learn_sigma, notes })
     }
 
@@ -156,15 +168,16 @@ impl OpenAiFlags {
         Ok((0..levels).map(|level| factors.contains(&(1 << level.min(32)))).collect())
     }
 
-    /// Channels of an attention head, the same for every attention of the network; none for a single head.
-    fn head_dim(&self, widths: &[usize], attends: &[bool]) -> Result<Option<usize>, ModelError> {
+    /// Channels of an attention head where they are the same for every attention of the network (none for a single head),
+    /// else the number of heads.
+    fn heads(&self, widths: &[usize], attends: &[bool]) -> Result<(Option<usize>, Option<usize>), ModelError> {
         // The middle always attends.
         let levels = widths.iter().zip(attends).filter(|&(_, &attends)| attends).map(|(&width, _)| width);
         let attended: Vec<usize> = levels.chain(widths.last().copied()).collect();
         if let Ok(dim) = usize::try_from(self.num_head_channels) {
             let divides = dim > 0 && attended.iter().all(|width| width.is_multiple_of(dim));
             let reason = format!("it does not divide the channels of every attention, {attended:?}");
-            return if divides { Ok(Some(dim)) } else { Err(flag("num_head_channels", dim, reason)) };
+            return if divides { Ok((Some(dim), None)) } else { Err(flag("num_head_channels", dim, reason)) };
         }
         let heads = self.num_heads;
         if self.num_heads_upsample != -1 && self.num_heads_upsample != heads as i64 {
@@ -172,18 +185,19 @@ impl OpenAiFlags {
             return Err(flag("num_heads_upsample", self.num_heads_upsample, reason));
         }
         if heads == 1 {
-            return Ok(None);
+            return Ok((None, None));
         }
         let divides = heads > 0 && attended.iter().all(|width| width.is_multiple_of(heads));
         let same = attended.windows(2).all(|pair| pair[0] == pair[1]);
-        if divides && same {
-            return Ok(attended.first().map(|width| width / heads));
+        match (divides, same) {
+            (true, true) => Ok((attended.first().map(|width| width / heads), None)),
+            (true, false) => Ok((None, Some(heads))),
+            (false, _) => Err(flag(
+                "num_heads",
+                heads,
+                format!("it does not divide the channels of every attention, {attended:?}"),
+            )),
         }
-        let reason = format!(
-            "the attentions have {attended:?} channels, so heads would be of different sizes or none, and UNet2DModel has \
-             one attention_head_dim"
-        );
-        Err(flag("num_heads", heads, reason))
     }
 
     fn resampling(&self) -> ResampleType {
@@ -266,9 +280,15 @@ mod tests {
         let imagenet = "--attention_resolutions 32,16,8 --class_cond True --diffusion_steps 1000 --dropout 0.1 --image_size 64 \
                         --learn_sigma True --noise_schedule cosine --num_channels 192 --num_head_channels 64 \
                         --num_res_blocks 3 --resblock_updown True --use_new_attention_order True --use_scale_shift_norm True";
-        for (project, flags, millions) in
-            [(ImprovedDiffusion, cifar, 52.5), (ImprovedDiffusion, lsun, 113.7), (GuidedDiffusion, imagenet, 295.9)]
-        {
+        // Heads by number, at levels of 384 and 512 channels.
+        let imagenet_2021 = "--image_size 64 --num_channels 128 --num_res_blocks 3 --learn_sigma True --diffusion_steps 4000 \
+                             --noise_schedule cosine";
+        for (project, flags, millions) in [
+            (ImprovedDiffusion, cifar, 52.5),
+            (ImprovedDiffusion, imagenet_2021, 121.1),
+            (ImprovedDiffusion, lsun, 113.7),
+            (GuidedDiffusion, imagenet, 295.9),
+        ] {
             let count = model(project, flags).unwrap().config.num_params() as f64 / 1e6;
             assert!((count - millions).abs() < 0.06, "{count}");
         }
@@ -297,7 +317,7 @@ mod tests {
     fn what_unet2dmodel_cannot_say_is_refused_by_flag() {
         use Project::{GuidedDiffusion, ImprovedDiffusion};
         for (project, text, expected) in [
-            (ImprovedDiffusion, "--image_size 64", "--num_heads 4: the attentions have [384, 512, 512] channels"),
+            (ImprovedDiffusion, "--image_size 64 --num_heads 5", "--num_heads 5: it does not divide"),
             (ImprovedDiffusion, "--image_size 48", "--image_size 48: improved-diffusion knows 32, 64 and 256"),
             (GuidedDiffusion, "--image_size 512 --num_head_channels 64", "--image_size 512: the first level has half"),
             (GuidedDiffusion, "--image_size 32", "--image_size 32: guided-diffusion knows"),

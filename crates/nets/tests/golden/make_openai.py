@@ -44,6 +44,12 @@ CASES = {
         [400.0], [7],
         dict(side=32, width=32, multiples=(1, 2, 2, 2), layers=2, attend={16}, heads=1, shift=False, outputs=3, classes=10),
     ),
+    # Four heads at levels of 96 and of 128 channels.
+    "improved-heads": (
+        "improved-diffusion", "--image_size 64 --num_channels 32 --num_res_blocks 1 --rescale_timesteps False",
+        [500.0], None,
+        dict(side=64, width=32, multiples=(1, 2, 3, 4), layers=1, attend={16, 8}, heads=4, shift=True, outputs=3),
+    ),
     "guided": (
         "guided-diffusion",
         "--image_size 64 --channel_mult 1,2,3 --num_channels 32 --num_head_channels 32 --num_res_blocks 1 --resblock_updown True "
