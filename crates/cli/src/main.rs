@@ -8,6 +8,7 @@ mod backend;
 mod chart;
 mod commands;
 mod environment;
+mod output_dir;
 mod progress;
 mod signals;
 
@@ -45,6 +46,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Sample(args) => commands::sample::run(args),
         Command::Eval(args) => commands::eval::run(args),
         Command::Schedule(args) => commands::schedule::run(args),
+        Command::Import(args) => commands::import::run(args),
+        Command::Export(args) => commands::export::run(args),
         Command::Info(args) => commands::info::run(args),
     }
 }

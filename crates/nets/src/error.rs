@@ -1,6 +1,6 @@
 //! Errors of building and running networks.
 
-use crate::{params::WeightsMismatch, tensor_file::TensorFileError};
+use crate::{params::WeightsMismatch, tensor_file::TensorFileError, torch_file::TorchFileError};
 
 /// Why a network could not be built or cannot take an input.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +15,9 @@ pub enum NetError {
     /// The weights file is damaged or unreadable.
     #[error(transparent)]
     File(#[from] TensorFileError),
+    /// The checkpoint of `torch.save` is damaged or unreadable.
+    #[error(transparent)]
+    Torch(#[from] TorchFileError),
     /// The weights file holds other tensors than the network.
     #[error(transparent)]
     Mismatch(Box<WeightsMismatch>),

@@ -16,6 +16,8 @@
 //! | [`params`] | where parameters come from (a seed, a file) and how they leave a module |
 //! | [`tensor_file`] | safetensors: bounded memory, no trust, deterministic bytes, atomic writes |
 //! | [`pipeline`] | the directory of configuration, weights and scheduler |
+//! | [`torch_file`] | files of `torch.save`, read without executing anything |
+//! | [`openai`] | checkpoints of improved-diffusion and guided-diffusion |
 //!
 //! Configurations and files are checked when they are read, inputs by [`UNet2D::check`](unet::UNet2D::check): what a user, a
 //! file or a device can cause is an error value, not a panic.
@@ -61,9 +63,11 @@ mod error;
 pub mod layers;
 pub mod mlp;
 mod network;
+pub mod openai;
 pub mod params;
 pub mod pipeline;
 pub mod tensor_file;
+pub mod torch_file;
 pub mod unet;
 
 pub use error::{ConfigError, InputError, NetError};

@@ -5,7 +5,7 @@ use sfumato_nets::{
     ConfigError,
     layers::Activation,
     mlp::MlpConfig,
-    unet::{MidBlockType, SampleSize, TimeScaleShift, UNet2DConfig},
+    unet::{MidBlockType, ResampleType, SampleSize, TimeScaleShift, UNet2DConfig},
 };
 
 /// A valid two-level configuration with one key changed.
@@ -40,6 +40,8 @@ fn every_spelling_of_a_value_is_understood() {
     let shift = with("resnet_time_scale_shift", json!("scale_shift")).unwrap();
     assert_eq!(shift.resnet_time_scale_shift, TimeScaleShift::ScaleShift);
     assert_eq!(with("time_embedding_dim", json!(0)).unwrap().time_embed_dim(), 32);
+    assert_eq!(with("downsample_type", json!(null)).unwrap().downsample_type, ResampleType::Conv);
+    assert_eq!(with("upsample_type", json!(null)).unwrap().upsample_type, ResampleType::Conv);
 }
 
 #[test]
@@ -66,6 +68,29 @@ fn both_formats_round_trip_every_value() {
 }
 
 #[test]
+fn heads_counted_by_number_are_a_list_of_their_channels() {
+    // 8 and 16 channels.
+    let config = with("attention_head_dim", json!([2, 4])).unwrap();
+    assert_eq!(config.attention_heads, Some(4));
+    assert_eq!(config.to_json()["attention_head_dim"], json!([2, 4]));
+    assert!(!config.to_json().contains_key("attention_heads"));
+    assert_eq!(UNet2DConfig::from_json(&Value::Object(config.to_json())).unwrap().0, config);
+    let toml_like = serde_json::to_value(&config).unwrap();
+    assert_eq!(serde_json::from_value::<UNet2DConfig>(toml_like).unwrap(), config);
+    for (list, expected) in [
+        (json!([2, 2]), "one number of heads"),
+        (json!([4]), "one number of heads"),
+        (json!([]), "one number of heads"),
+        (json!([0, 0]), "one number of heads"),
+        (json!(["a", 4]), "one number of heads"),
+        (json!([1, 3]), "`attention_heads` is 5, expected a divisor of 16"),
+    ] {
+        let message = with("attention_head_dim", list).unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
 fn unsupported_values_are_refused_with_key_value_and_alternatives() {
     for (key, value, expected) in [
         ("time_embedding_type", json!("learned"), "positional or fourier"),
@@ -76,6 +101,7 @@ fn unsupported_values_are_refused_with_key_value_and_alternatives() {
         ("downsample_type", json!("fir"), "conv or resnet"),
         ("upsample_type", json!("fir"), "conv or resnet"),
         ("act_fn", json!("tanh"), "silu, swish, mish, gelu or relu"),
+        ("resnet_time_scale_shift", json!("ada_group"), "default or scale_shift"),
         ("resnet_time_scale_shift", json!("spatial"), "default or scale_shift"),
         ("class_embed_type", json!("projection"), "null, timestep or identity"),
     ] {

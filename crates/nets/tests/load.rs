@@ -1,35 +1,28 @@
 //! Time and memory of loading the published CIFAR-10 model's 35.7 million parameters. A process of its own, so that nothing
-//! else allocates.
+//! else takes time.
 
-use std::{fs::File, io::Write, time::Instant};
+#[path = "common/formula.rs"]
+mod formula;
+#[path = "common/memory.rs"]
+mod memory;
+
+use std::time::{Duration, Instant};
 
 use burn::backend::{Flex, flex::FlexDevice};
-use serde_json::{Map, json};
+use formula::Formula;
 use sfumato_nets::{
-    params::{FileParams, Init, ParamSource},
+    params::{FileParams, write_parameters},
     unet::{DownBlockType, UNet2DConfig, UpBlockType},
 };
 
-/// Writes down what the network asks for and has nothing to give.
-#[derive(Default)]
-struct Record(Vec<(String, Vec<usize>)>);
+#[global_allocator]
+static ALLOCATOR: memory::Counting = memory::Counting;
 
-impl ParamSource for Record {
-    fn values(&mut self, name: &str, shape: &[usize], _: Init) -> Vec<f32> {
-        self.0.push((name.into(), shape.into()));
-        Vec::new()
-    }
-}
-
-/// Peak resident memory of this process in bytes, where the system tells.
-fn peak() -> Option<usize> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    Some(line.split_whitespace().nth(1)?.parse::<usize>().ok()? * 1024)
-}
+/// Loads of the same file; the fastest counts, since other work on the machine only ever adds to the time.
+const LOADS: usize = 5;
 
 #[test]
-fn a_large_model_loads_fast_and_takes_little_more_than_its_weights() {
+fn a_large_model_loads_within_half_a_second_and_takes_little_more_than_its_weights() {
     use DownBlockType::{AttnDownBlock2D, DownBlock2D};
     use UpBlockType::{AttnUpBlock2D, UpBlock2D};
     let config = UNet2DConfig {
@@ -39,35 +32,22 @@ fn a_large_model_loads_fast_and_takes_little_more_than_its_weights() {
         attention_head_dim: None,
         ..Default::default()
     };
-    let mut record = Record::default();
-    config.build::<Flex>(&mut record, &FlexDevice).unwrap();
-
-    // All zeros: the file is sparse, reading and converting it is not.
-    let mut header = Map::new();
-    let mut end = 0;
-    for (name, shape) in record.0 {
-        let begin = end;
-        end += 4 * shape.iter().product::<usize>();
-        header.insert(name, json!({"dtype": "F32", "shape": shape, "data_offsets": [begin, end]}));
-    }
-    let header = serde_json::to_vec(&header).unwrap();
+    assert_eq!(config.num_params(), 35_746_307);
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("weights.safetensors");
-    let mut file = File::create(&path).unwrap();
-    file.write_all(&(header.len() as u64).to_le_bytes()).unwrap();
-    file.write_all(&header).unwrap();
-    file.set_len((8 + header.len() + end) as u64).unwrap();
+    write_parameters(&config.build::<Flex>(&mut Formula, &FlexDevice).unwrap(), &path).unwrap();
+    let bytes = 4 * config.num_params() as usize;
 
-    let (before, start) = (peak(), Instant::now());
-    let net = config.build::<Flex>(&mut FileParams::open(&path).unwrap(), &FlexDevice).unwrap();
-    let elapsed = start.elapsed();
-    println!("{} MB of weights in {elapsed:?}", end / 1_000_000);
-    // Half a second on an idle machine; the bound is for a busy one.
-    assert!(elapsed.as_secs_f64() < 5.0, "{elapsed:?}");
-    if let (Some(before), Some(after)) = (before, peak()) {
-        let ratio = (after - before) as f64 / end as f64;
-        println!("{ratio:.3} times the weights' size in memory");
-        assert!((0.9..2.2).contains(&ratio), "{ratio}");
+    let mut fastest = Duration::MAX;
+    for _ in 0..LOADS {
+        let start = Instant::now();
+        let load = || config.build::<Flex>(&mut FileParams::open(&path).unwrap(), &FlexDevice).unwrap();
+        let (net, held) = memory::peak(load);
+        fastest = fastest.min(start.elapsed());
+        let ratio = held as f64 / bytes as f64;
+        assert!((1.0..2.2).contains(&ratio), "{ratio} times the weights' size in memory");
+        println!("{:?}, {ratio:.3} times the weights' size in memory", start.elapsed());
+        drop(net);
     }
-    drop(net);
+    assert!(fastest < Duration::from_millis(500), "{} MB of weights in {fastest:?}", bytes / 1_000_000);
 }

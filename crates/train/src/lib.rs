@@ -7,6 +7,7 @@
 //! | [`config`] | everything that decides a run, as TOML, and the presets |
 //! | [`Run`] | the training loop |
 //! | [`RunDir`] | what lies where in `runs/NAME` |
+//! | [`optimizer`] | Adam, clipping and the moving average of the weights |
 //! | [`model`] | model directories: what a trained network needs besides its weights |
 //! | [`sampling`] | many samples, batch by batch |
 //! | [`evaluation`] | bits/dim of a model on a data set |

@@ -48,6 +48,10 @@ impl<B: Backend> Optimizer<B> {
 
     /// Moves `model` along `grads`; `step` counts from 1. Weights are left alone if the gradient is not finite: the
     /// caller sees it in the norm.
+    ///
+    /// # Formula
+    /// Gradients times `min(1, clip_norm / (norm + 1e-6))` with their norm over all parameters, as torch's
+    /// `clip_grad_norm_`; then [`adam_step`] with the average's decay of [`ema_decay`].
     pub fn step<A, M>(&mut self, model: M, grads: &mut A::Gradients, step: u64, learning_rate: f64) -> (M, StepNorm)
     where
         A: AutodiffBackend<InnerBackend = B> + backend::AutodiffBackend<InnerBackend = B>,

@@ -1,4 +1,5 @@
-//! `cargo xtask train|sample|eval|schedule|info`: builds the program with the backend asked for, then becomes it.
+//! `cargo xtask train|sample|eval|schedule|import|export|info`: builds the program with the backend asked for, then becomes
+//! it.
 
 use std::process::{Command, ExitCode};
 
@@ -7,7 +8,7 @@ use crate::cargo;
 use crate::process::become_program;
 
 /// The program's commands.
-pub(crate) const COMMANDS: [&str; 5] = ["train", "sample", "eval", "schedule", "info"];
+pub(crate) const COMMANDS: [&str; 7] = ["train", "sample", "eval", "schedule", "import", "export", "info"];
 
 /// Backends, each a feature of `sfumato-cli`.
 const BACKENDS: [&str; 7] = ["flex", "ndarray", "cuda", "wgpu", "vulkan", "metal", "rocm"];

@@ -1,12 +1,16 @@
 //! What the user typed, as close to the flags as possible. Each command turns its arguments into a plan.
 
 mod eval;
+mod export;
+mod import;
 mod info;
 mod sample;
 mod schedule;
 mod train;
 
 pub(crate) use eval::EvalArgs;
+pub(crate) use export::{ExportArgs, WeightsName};
+pub(crate) use import::ImportArgs;
 pub(crate) use info::InfoArgs;
 pub(crate) use sample::SampleArgs;
 pub(crate) use schedule::{
@@ -54,6 +58,10 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// Look at noise schedules
     Schedule(ScheduleArgs),
+    /// Take over a checkpoint of another project
+    Import(ImportArgs),
+    /// Write a model as a directory that diffusers loads
+    Export(ExportArgs),
     /// Say what a model directory holds
     Info(InfoArgs),
 }
@@ -71,6 +79,13 @@ pub(crate) struct MachineArgs {
     /// CPU threads; all cores (or RAYON_NUM_THREADS) if not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) threads: Option<u16>,
+}
+
+impl Default for MachineArgs {
+    /// What is used when nothing is said.
+    fn default() -> Self {
+        Self { backend: BackendName::compiled_default(), gpu: 0, threads: None }
+    }
 }
 
 /// A combination of arguments that clap cannot see to be wrong.

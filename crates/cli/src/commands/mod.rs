@@ -1,6 +1,8 @@
 //! One file a command: from arguments to a plan, and the plan carried out.
 
 pub(crate) mod eval;
+pub(crate) mod export;
+pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod sample;
 pub(crate) mod schedule;

@@ -7,7 +7,7 @@ use burn::{
     tensor::{Tensor, backend::Backend},
 };
 
-use crate::tensor_file::{Layout, NamedTensor, TensorFileError, write_stream};
+use crate::tensor_file::{Layout, NamedTensor, Precision, TensorFileError, write_stream};
 
 /// All parameters of a module in the order of its fields, in host memory, as `f32`.
 ///
@@ -29,11 +29,23 @@ pub fn named_parameters<B: Backend, M: Module<B>>(module: &M) -> Vec<NamedTensor
 /// # Errors
 /// [`TensorFileError::Io`] if the file cannot be written.
 pub fn write_parameters<B: Backend, M: Module<B>>(module: &M, path: &Path) -> Result<(), TensorFileError> {
+    write_parameters_as(module, path, Precision::F32)
+}
+
+/// As [`write_parameters`], in `precision`.
+///
+/// # Errors
+/// As [`write_parameters`]; a value may also be beyond the range of `precision`.
+pub fn write_parameters_as<B: Backend, M: Module<B>>(
+    module: &M,
+    path: &Path,
+    precision: Precision,
+) -> Result<(), TensorFileError> {
     let mut handles = handles(module);
     handles.sort_by(|a, b| a.name.cmp(&b.name));
     let layout: Vec<Layout> =
         handles.iter().map(|handle| Layout { name: handle.name.clone(), shape: handle.shape.clone() }).collect();
-    write_stream(path, &[("format", "pt")], &layout, |index, sink| {
+    write_stream(path, &[("format", "pt")], precision, &layout, |index, sink| {
         let data = handles[index].tensor.clone().try_into_data().map_err(io::Error::other)?.convert::<f32>();
         sink(data.as_slice::<f32>().expect("the data was just converted to f32"))
     })

@@ -11,7 +11,7 @@ mod names;
 mod random;
 
 pub use builder::Builder;
-pub use collect::{named_parameters, write_parameters};
+pub use collect::{named_parameters, write_parameters, write_parameters_as};
 pub use file::{FileParams, Misshaped, WeightsMismatch};
 pub use random::RandomParams;
 

@@ -21,10 +21,12 @@ pub enum PipelineError {
         source: io::Error,
     },
     /// The directory holds no model.
-    #[error("{} holds no model: expected model_index.json, unet/config.json or config.json", dir.display())]
+    #[error("{} holds no model: expected model_index.json, unet/config.json or config.json{hint}", dir.display())]
     NoModel {
         /// The directory.
         dir: PathBuf,
+        /// More about what was found instead.
+        hint: &'static str,
     },
     /// The directory holds a model without usable weights.
     #[error("{} holds no diffusion_pytorch_model.safetensors{hint}", dir.display())]

@@ -9,11 +9,13 @@ use super::{AnyConfig, Facts, PipelineError, PipelineSpec, Scheduler, Warning, j
 use crate::{ConfigError, mlp::Mlp, params::FileParams, unet::UNet2D};
 
 /// Names that weights go by, in the order of preference.
-const WEIGHTS: [&str; 4] = [
+const WEIGHTS: [&str; 6] = [
     WEIGHTS_FILE,
     "diffusion_pytorch_model.safetensors.index.json",
     "diffusion_pytorch_model.fp16.safetensors",
+    "diffusion_pytorch_model.safetensors.index.fp16.json",
     "diffusion_pytorch_model.bf16.safetensors",
+    "diffusion_pytorch_model.safetensors.index.bf16.json",
 ];
 
 /// A pipeline directory whose configuration has been read; its weights wait on disk.
@@ -129,7 +131,9 @@ impl Layout {
         } else if dir.join("config.json").exists() {
             dir.into()
         } else {
-            return Err(PipelineError::NoModel { dir: dir.into() });
+            let run = dir.join("model").join("model_index.json").exists();
+            let hint = if run { " (it is a run; its newest model is the directory `model` in it)" } else { "" };
+            return Err(PipelineError::NoModel { dir: dir.into(), hint });
         };
         let places = [dir.join("scheduler").join("scheduler_config.json"), dir.join("scheduler_config.json")];
         Ok(Self { model, scheduler: places.into_iter().find(|path| path.exists()) })

@@ -3,16 +3,19 @@
 use std::{fs, path::Path};
 
 use burn::{module::Module, tensor::backend::Backend};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::{AnyConfig, Facts, PipelineError, Scheduler, facts, json};
 use crate::{
-    params::write_parameters,
-    tensor_file::{NamedTensor, TensorFileError, write_tensors},
+    params::write_parameters_as,
+    tensor_file::{NamedTensor, Precision, TensorFileError, write_tensors},
 };
 
 /// Name of the weights file in `unet/`.
 pub const WEIGHTS_FILE: &str = "diffusion_pytorch_model.safetensors";
+
+/// Where the scheduler's configuration is.
+const SCHEDULER_FILE: &str = "scheduler/scheduler_config.json";
 
 /// The version of diffusers whose format is written.
 pub(super) const DIFFUSERS_VERSION: &str = "0.35.2";
@@ -37,7 +40,20 @@ impl PipelineSpec {
     /// # Errors
     /// [`PipelineError`] that names the file that cannot be written, or the schedule that cannot be built.
     pub fn write<B: Backend, M: Module<B>>(&self, dir: &Path, net: &M) -> Result<(), PipelineError> {
-        self.write_with(dir, |path| write_parameters(net, path))
+        self.write_as(dir, net, Precision::F32)
+    }
+
+    /// As [`PipelineSpec::write`], with weights in `precision`.
+    ///
+    /// # Errors
+    /// As [`PipelineSpec::write`]; a weight may also be beyond the range of `precision`.
+    pub fn write_as<B: Backend, M: Module<B>>(
+        &self,
+        dir: &Path,
+        net: &M,
+        precision: Precision,
+    ) -> Result<(), PipelineError> {
+        self.write_with(dir, |path| write_parameters_as(net, path, precision))
     }
 
     /// As [`PipelineSpec::write`], with weights from host memory.
@@ -51,6 +67,22 @@ impl PipelineSpec {
     fn write_with(
         &self,
         dir: &Path,
+        weights: impl FnOnce(&Path) -> Result<(), TensorFileError>,
+    ) -> Result<(), PipelineError> {
+        self.write_parts(dir, self.scheduler_json(dir)?, weights)
+    }
+
+    /// The `scheduler_config.json` to be written in `dir`.
+    pub(crate) fn scheduler_json(&self, dir: &Path) -> Result<Map<String, Value>, PipelineError> {
+        let path = dir.join(SCHEDULER_FILE);
+        self.scheduler.to_json().map_err(|source| PipelineError::Schedule { path, source })
+    }
+
+    /// Writes the directory with this `scheduler_config.json`.
+    pub(crate) fn write_parts(
+        &self,
+        dir: &Path,
+        scheduler_json: Map<String, Value>,
         weights: impl FnOnce(&Path) -> Result<(), TensorFileError>,
     ) -> Result<(), PipelineError> {
         let (model, scheduler) = (dir.join("unet"), dir.join("scheduler"));
@@ -70,9 +102,7 @@ impl PipelineSpec {
         }
         json::write(&model.join("config.json"), config)?;
 
-        let path = scheduler.join("scheduler_config.json");
-        let map = self.scheduler.to_json().map_err(|source| PipelineError::Schedule { path: path.clone(), source })?;
-        json::write(&path, map)?;
+        json::write(&dir.join(SCHEDULER_FILE), scheduler_json)?;
 
         let index = json!({
             "_class_name": "DDPMPipeline",

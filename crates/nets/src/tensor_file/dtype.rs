@@ -47,7 +47,7 @@ impl Dtype {
     }
 
     /// Appends the elements stored in `bytes` (a whole number of them) to `out`; `false` if the type holds no floats.
-    pub(super) fn extend_f32(self, bytes: &[u8], out: &mut Vec<f32>) -> bool {
+    pub(crate) fn extend_f32(self, bytes: &[u8], out: &mut Vec<f32>) -> bool {
         match self {
             Self::F32 => out.extend(elements(bytes).map(f32::from_le_bytes)),
             Self::F16 => out.extend(elements(bytes).map(|b| f16::from_le_bytes(b).to_f32())),
@@ -56,6 +56,63 @@ impl Dtype {
             Self::Other(_) => return false,
         }
         true
+    }
+}
+
+/// Precision in which weights are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// 32 bits, as they are.
+    #[default]
+    F32,
+    /// IEEE half precision: 11 significant bits, up to 65504.
+    F16,
+    /// Brain float: 8 significant bits, the range of `f32`.
+    BF16,
+}
+
+impl Precision {
+    /// The type's name in a header.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+            Self::BF16 => "BF16",
+        }
+    }
+
+    /// Size of one element in bytes.
+    pub fn size(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::BF16 => 2,
+        }
+    }
+
+    /// Appends `values`, rounded to nearest, to `bytes`; the first finite value that has no finite image is the error.
+    pub(super) fn encode(self, values: &[f32], bytes: &mut Vec<u8>) -> Result<(), f32> {
+        match self {
+            Self::F32 => values.iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes())),
+            Self::F16 => {
+                for &value in values {
+                    let half = f16::from_f32(value);
+                    if value.is_finite() && !half.is_finite() {
+                        return Err(value);
+                    }
+                    bytes.extend_from_slice(&half.to_le_bytes());
+                }
+            }
+            Self::BF16 => {
+                for &value in values {
+                    let half = bf16::from_f32(value);
+                    if value.is_finite() && !half.is_finite() {
+                        return Err(value);
+                    }
+                    bytes.extend_from_slice(&half.to_le_bytes());
+                }
+            }
+        }
+        Ok(())
     }
 }
 

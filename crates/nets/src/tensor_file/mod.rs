@@ -13,7 +13,7 @@ mod shards;
 mod writer;
 
 pub use atomic::write_atomically;
-pub use dtype::Dtype;
+pub use dtype::{Dtype, Precision};
 pub use error::{HeaderFault, TensorFileError};
 pub use header::TensorInfo;
 pub use reader::TensorFile;

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use super::{TensorFile, TensorFileError, write_atomically};
+use super::{Precision, TensorFile, TensorFileError, write_atomically};
 
 /// A tensor in host memory.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,7 +42,7 @@ pub fn write_tensors(path: &Path, metadata: &[(&str, &str)], tensors: &[NamedTen
     if let Some(tensor) = bad {
         return Err(bad_tensor(path, &tensor.name, &tensor.shape, tensor.values.len()));
     }
-    write_stream(path, metadata, &layout, |index, sink| sink(&order[index].values))
+    write_stream(path, metadata, Precision::F32, &layout, |index, sink| sink(&order[index].values))
 }
 
 /// All tensors of a safetensors file, sorted by name, as `f32`.
@@ -61,6 +61,7 @@ pub fn read_tensors(path: &Path) -> Result<Vec<NamedTensor>, TensorFileError> {
 pub(crate) fn write_stream(
     path: &Path,
     metadata: &[(&str, &str)],
+    precision: Precision,
     layout: &[Layout],
     mut produce: impl FnMut(usize, &mut dyn FnMut(&[f32]) -> io::Result<()>) -> io::Result<()>,
 ) -> Result<(), TensorFileError> {
@@ -68,28 +69,34 @@ pub(crate) fn write_stream(
     if let Some(twice) = layout.iter().find(|tensor| tensor.name == "__metadata__" || !names.insert(&tensor.name)) {
         return Err(bad_tensor(path, &twice.name, &twice.shape, twice.shape.iter().product()));
     }
-    let header = header(metadata, layout);
+    let header = header(metadata, precision, layout);
     write_atomically(path, |out| {
         out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(header.as_bytes())?;
-        (0..layout.len()).try_for_each(|index| produce(index, &mut |values| write_values(out, values)))
+        (0..layout.len()).try_for_each(|index| {
+            produce(index, &mut |values| write_values(out, precision, &layout[index].name, values))
+        })
     })
     .map_err(|source| TensorFileError::Io { path: path.into(), action: "write", source })
 }
 
-fn write_values(out: &mut dyn Write, values: &[f32]) -> io::Result<()> {
-    let mut bytes = [0; 4096];
-    for values in values.chunks(bytes.len() / 4) {
-        for (place, value) in bytes.chunks_exact_mut(4).zip(values) {
-            place.copy_from_slice(&value.to_le_bytes());
-        }
-        out.write_all(&bytes[..4 * values.len()])?;
+fn write_values(out: &mut dyn Write, precision: Precision, name: &str, values: &[f32]) -> io::Result<()> {
+    /// Values encoded at once, so that the buffer stays in cache.
+    const CHUNK: usize = 1024;
+    let mut bytes = Vec::with_capacity(CHUNK * precision.size());
+    for values in values.chunks(CHUNK) {
+        bytes.clear();
+        precision.encode(values, &mut bytes).map_err(|value| {
+            let kind = precision.name();
+            io::Error::other(format!("tensor `{name}` holds {value}, beyond the range of {kind}: choose BF16 or F32"))
+        })?;
+        out.write_all(&bytes)?;
     }
     Ok(())
 }
 
 /// The JSON header, padded with spaces to a multiple of eight as the reference implementation does.
-fn header(metadata: &[(&str, &str)], layout: &[Layout]) -> String {
+fn header(metadata: &[(&str, &str)], precision: Precision, layout: &[Layout]) -> String {
     let quote = |text: &str| serde_json::Value::from(text).to_string();
     let mut entries = Vec::with_capacity(layout.len() + 1);
     if !metadata.is_empty() {
@@ -100,11 +107,12 @@ fn header(metadata: &[(&str, &str)], layout: &[Layout]) -> String {
     }
     let mut begin = 0;
     for Layout { name, shape } in layout {
-        let end = begin + 4 * shape.iter().product::<usize>();
+        let end = begin + precision.size() * shape.iter().product::<usize>();
         let sizes: Vec<String> = shape.iter().map(usize::to_string).collect();
         entries.push(format!(
-            "{}:{{\"dtype\":\"F32\",\"shape\":[{}],\"data_offsets\":[{begin},{end}]}}",
+            "{}:{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{begin},{end}]}}",
             quote(name),
+            precision.name(),
             sizes.join(",")
         ));
         begin = end;

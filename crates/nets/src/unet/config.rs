@@ -74,6 +74,12 @@ pub struct UNet2DConfig {
     /// Channels of an attention head; none for a single head. Written as 0 where a format has no null.
     #[serde(with = "zero_is_none")]
     pub attention_head_dim: Option<usize>,
+    /// Heads of every attention, whatever its channels; takes the place of `attention_head_dim` where it is given.
+    ///
+    /// Networks of OpenAI's projects count heads so. `UNet2DModel` cannot: `config.json` then holds the channels of a head
+    /// level by level, a list that diffusers refuses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attention_heads: Option<usize>,
     /// Groups of every group norm.
     pub norm_num_groups: usize,
     /// Groups of the norm in the mid block's attention; if not given, `norm_num_groups` with the default
@@ -120,6 +126,7 @@ impl Default for UNet2DConfig {
             dropout: 0.0,
             act_fn: Activation::Silu,
             attention_head_dim: Some(8),
+            attention_heads: None,
             norm_num_groups: 32,
             attn_norm_num_groups: None,
             norm_eps: 1e-5,
@@ -167,9 +174,14 @@ impl UNet2DConfig {
     }
 
     /// Heads and channels of a head in an attention over `channels`.
-    pub(super) fn heads(&self, channels: usize) -> (usize, usize) {
-        let dim = self.attention_head_dim.unwrap_or(channels);
-        (channels / dim, dim)
+    pub(crate) fn heads(&self, channels: usize) -> (usize, usize) {
+        match self.attention_heads {
+            Some(heads) => (heads, channels / heads),
+            None => {
+                let dim = self.attention_head_dim.unwrap_or(channels);
+                (channels / dim, dim)
+            }
+        }
     }
 }
 

@@ -9,6 +9,9 @@ use crate::ConfigError;
 /// Keys that diffusers writes or once wrote and that change nothing here.
 const IGNORED: [&str; 1] = ["num_train_timesteps"];
 
+/// Channels of an attention head: a number, or a list where networks count heads instead.
+const HEAD_DIM: &str = "attention_head_dim";
+
 impl UNet2DConfig {
     /// Reads the `config.json` of a `UNet2DModel`.
     ///
@@ -29,8 +32,29 @@ impl UNet2DConfig {
                 unknown.push(key.clone());
             }
         }
+        if let Some(list @ Value::Array(_)) = map.get(HEAD_DIM) {
+            config.attention_heads = Some(config.heads_of(list)?);
+        }
         config.validate()?;
         Ok((config, unknown))
+    }
+
+    /// The number of heads from their channels, level by level, as [`UNet2DConfig::to_json`] writes them.
+    fn heads_of(&self, list: &Value) -> Result<usize, ConfigError> {
+        let expected = "an integer, null, or for every level its channels over one number of heads";
+        let dims: Vec<usize> = parse(HEAD_DIM, list, expected)?;
+        // The last level is that of the middle, which attends in every network.
+        let last = self.block_out_channels.last().zip(dims.last());
+        let heads = last.and_then(|(channels, &dim)| channels.checked_div(dim)).filter(|&heads| heads > 0);
+        match heads.filter(|&heads| dims == self.head_dims(heads)) {
+            Some(heads) => Ok(heads),
+            None => Err(ConfigError::Unsupported { key: HEAD_DIM, value: shorten(list), expected: expected.into() }),
+        }
+    }
+
+    /// Channels of a head at each level where every attention has so many.
+    fn head_dims(&self, heads: usize) -> Vec<usize> {
+        self.block_out_channels.iter().map(|channels| channels / heads).collect()
     }
 
     /// Sets one key; `false` if there is none of that name.
@@ -71,15 +95,24 @@ impl UNet2DConfig {
                 self.mid_block_scale_factor = parse("mid_block_scale_factor", value, NUMBER)?;
             }
             "downsample_padding" => self.downsample_padding = parse("downsample_padding", value, "0 or 1")?,
-            "downsample_type" => self.downsample_type = choose("downsample_type", value, "conv or resnet")?,
-            "upsample_type" => self.upsample_type = choose("upsample_type", value, "conv or resnet")?,
+            // Null means "conv" in diffusers.
+            "downsample_type" => {
+                let chosen: Option<_> = choose("downsample_type", value, "conv or resnet")?;
+                self.downsample_type = chosen.unwrap_or_default();
+            }
+            "upsample_type" => {
+                let chosen: Option<_> = choose("upsample_type", value, "conv or resnet")?;
+                self.upsample_type = chosen.unwrap_or_default();
+            }
             "dropout" => self.dropout = parse("dropout", value, NUMBER)?,
             "act_fn" => self.act_fn = choose("act_fn", &lowercase(value), "silu, swish, mish, gelu or relu")?,
-            "attention_head_dim" => {
+            // A list makes sense together with the levels' channels only.
+            HEAD_DIM if value.is_array() => {}
+            HEAD_DIM => {
                 let expected = "a positive integer or null";
-                self.attention_head_dim = parse("attention_head_dim", value, expected)?;
+                self.attention_head_dim = parse(HEAD_DIM, value, expected)?;
                 if self.attention_head_dim == Some(0) {
-                    return Err(bad("attention_head_dim", value, expected));
+                    return Err(bad(HEAD_DIM, value, expected));
                 }
             }
             "norm_num_groups" => self.norm_num_groups = parse("norm_num_groups", value, COUNT)?,
@@ -108,7 +141,11 @@ impl UNet2DConfig {
             serde_json::to_value(self).expect("a struct of numbers, strings and lists is representable in JSON");
         let Value::Object(mut map) = serialized else { unreachable!("a struct serializes to an object") };
         // Absent is not null everywhere: a missing `attention_head_dim` would mean 8.
-        map.insert("attention_head_dim".into(), json!(self.attention_head_dim));
+        map.insert(HEAD_DIM.into(), json!(self.attention_head_dim));
+        if let Some(heads) = self.attention_heads {
+            map.shift_remove("attention_heads");
+            map.insert(HEAD_DIM.into(), json!(self.head_dims(heads)));
+        }
         if self.mid_block_type == MidBlockType::None {
             map.insert("mid_block_type".into(), Value::Null);
         }

@@ -27,6 +27,9 @@ pub struct BlockSummary {
     pub channels: usize,
     /// Parameters.
     pub parameters: u64,
+    /// Numbers that its layers put out for one image: what training has to keep for the gradient, and several times what
+    /// sampling holds at a time. Norms, convolutions and linear maps count, attention probabilities do not: they are never kept.
+    pub activations: u64,
     /// Multiply-adds of convolutions, linear layers and attention products for one image.
     pub multiply_adds: u64,
 }
@@ -35,6 +38,11 @@ impl Summary {
     /// Parameters of the whole network.
     pub fn parameters(&self) -> u64 {
         self.blocks.iter().map(|block| block.parameters).sum()
+    }
+
+    /// Numbers that all layers put out for one image.
+    pub fn activations(&self) -> u64 {
+        self.blocks.iter().fold(0, |sum: u64, block| sum.saturating_add(block.activations))
     }
 
     /// Multiply-adds for one image.
@@ -67,19 +75,19 @@ impl UNet2DConfig {
         let (first, pixels) = (self.block_out_channels[0] as u64, area(size));
         let mut blocks = Vec::new();
         let mut row = |name: String, contents: String, resolution, channels, cost: Cost| {
-            let Cost { parameters, multiply_adds } = cost;
-            blocks.push(BlockSummary { name, contents, resolution, channels, parameters, multiply_adds });
+            let Cost { parameters, activations, multiply_adds } = cost;
+            blocks.push(BlockSummary { name, contents, resolution, channels, parameters, activations, multiply_adds });
         };
 
         let (features, dim) = (self.time_feature_dim() as u64, self.time_embed_dim() as u64);
         let mut time = linear(features, dim) + linear(dim, dim);
         if self.time_embedding_type == super::TimeEmbeddingType::Fourier {
-            time = time + Cost { parameters: first, multiply_adds: 0 };
+            time = time + Cost { parameters: first, ..Cost::default() };
         }
         row("time_embedding".into(), "features, 2 linear".into(), None, dim as usize, time);
         if self.has_class_table() {
             let classes = self.num_class_embeds.unwrap_or(0) as u64;
-            let cost = Cost { parameters: classes * dim, multiply_adds: 0 };
+            let cost = Cost { parameters: classes * dim, ..Cost::default() };
             row("class_embedding".into(), format!("{classes} classes"), None, dim as usize, cost);
         } else if self.has_class_features() {
             let cost = linear(features, dim) + linear(dim, dim);
@@ -115,7 +123,7 @@ impl UNet2DConfig {
                 resolution = double;
             }
         }
-        let conv_out = norm(first) + conv(first, self.out_channels as u64, 9, pixels);
+        let conv_out = norm(first, pixels) + conv(first, self.out_channels as u64, 9, pixels);
         row("conv_out".into(), "norm, convolution".into(), Some(size), self.out_channels, conv_out);
         Summary { size, blocks }
     }
@@ -143,10 +151,10 @@ impl UNet2DConfig {
             TimeScaleShift::ScaleShift => 2 * after,
         };
         let shortcut = if before == after { Cost::default() } else { conv(before, after, 1, pixels_out) };
-        norm(before)
+        norm(before, pixels_out)
             + conv(before, after, 9, pixels_out)
             + linear(dim, projected)
-            + norm(after)
+            + norm(after, pixels_out)
             + conv(after, after, 9, pixels_out)
             + shortcut
     }
@@ -156,17 +164,20 @@ impl UNet2DConfig {
         let (channels, inner) = (channels as u64, (heads * head) as u64);
         let token =
             linear(channels, inner) + linear(channels, inner) + linear(channels, inner) + linear(inner, channels);
-        let norm = if normed { norm(channels) } else { Cost::default() };
+        let norm = if normed { norm(channels, pixels) } else { Cost::default() };
         // Scores and weighted sum: each `pixels² · inner`.
         let products = (2 * inner).saturating_mul(pixels).saturating_mul(pixels);
         let multiply_adds = token.multiply_adds.saturating_mul(pixels).saturating_add(products);
-        Cost { parameters: norm.parameters + token.parameters, multiply_adds }
+        // Queries, keys, values, what was attended to, and the projection of it.
+        let activations = norm.activations.saturating_add((4 * inner + channels).saturating_mul(pixels));
+        Cost { parameters: norm.parameters + token.parameters, activations, multiply_adds }
     }
 }
 
 #[derive(Clone, Copy, Default)]
 struct Cost {
     parameters: u64,
+    activations: u64,
     multiply_adds: u64,
 }
 
@@ -177,6 +188,7 @@ impl std::ops::Add for Cost {
         // Validation asks for the size of networks that are then refused; their cost may be past counting.
         Self {
             parameters: self.parameters.saturating_add(other.parameters),
+            activations: self.activations.saturating_add(other.activations),
             multiply_adds: self.multiply_adds.saturating_add(other.multiply_adds),
         }
     }
@@ -189,15 +201,16 @@ fn area([height, width]: [usize; 2]) -> u64 {
 /// A convolution with a kernel of `taps` pixels; `pixels` leave it.
 fn conv(before: u64, after: u64, taps: u64, pixels: u64) -> Cost {
     let weight = before * after * taps;
-    Cost { parameters: weight + after, multiply_adds: weight.saturating_mul(pixels) }
+    let activations = after.saturating_mul(pixels);
+    Cost { parameters: weight + after, activations, multiply_adds: weight.saturating_mul(pixels) }
 }
 
 fn linear(before: u64, after: u64) -> Cost {
-    Cost { parameters: before * after + after, multiply_adds: before * after }
+    Cost { parameters: before * after + after, activations: after, multiply_adds: before * after }
 }
 
-fn norm(channels: u64) -> Cost {
-    Cost { parameters: 2 * channels, multiply_adds: 0 }
+fn norm(channels: u64, pixels: u64) -> Cost {
+    Cost { parameters: 2 * channels, activations: channels.saturating_mul(pixels), multiply_adds: 0 }
 }
 
 fn contents(level: &Level, direction: &str) -> String {

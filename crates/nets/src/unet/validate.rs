@@ -92,6 +92,14 @@ impl UNet2DConfig {
     }
 
     fn check_attention(&self) -> Result<(), ConfigError> {
+        if let Some(heads) = self.attention_heads {
+            check("attention_heads", heads, heads > 0, "a positive integer or null")?;
+            for channels in Plan::new(self).attended_channels() {
+                let expected = format!("a divisor of {channels}, the channels of a level with attention");
+                check("attention_heads", heads, channels.is_multiple_of(heads), expected)?;
+            }
+            return Ok(());
+        }
         let Some(dim) = self.attention_head_dim else { return Ok(()) };
         check("attention_head_dim", dim, dim > 0, "a positive integer or null")?;
         for channels in Plan::new(self).attended_channels() {

@@ -1,0 +1,70 @@
+//! `sfumato export`
+
+use anyhow::{Context, Result, bail};
+use sfumato_kernels::Backend;
+use sfumato_nets::{
+    params::FileParams,
+    pipeline::{AnyConfig, Pipeline, PipelineSpec},
+};
+
+use crate::{
+    args::{ExportArgs, MachineArgs, WeightsName},
+    backend::{Work, with_backend},
+    output_dir::empty_dir,
+};
+
+pub(crate) fn run(args: ExportArgs) -> Result<()> {
+    let model = Pipeline::open(&args.model)?;
+    for warning in &model.warnings {
+        eprintln!("warning: {warning}");
+    }
+    match &model.spec.config {
+        AnyConfig::UNet(config) => {
+            if let Some(heads) = config.attention_heads {
+                bail!(
+                    "{}: attentions of every width have {heads} heads, which diffusers' UNet2DModel cannot express; the model \
+                     can be used here as it is",
+                    args.model.display()
+                );
+            }
+        }
+        AnyConfig::Mlp(_) => bail!(
+            "{} holds a {}, which is no class of diffusers: only U-Nets can be exported",
+            args.model.display(),
+            model.spec.config.class_name()
+        ),
+    }
+    empty_dir(&args.out)?;
+    with_backend(&MachineArgs::default(), Exporting { args, model })
+}
+
+struct Exporting {
+    args: ExportArgs,
+    model: Pipeline,
+}
+
+impl Work for Exporting {
+    type Output = ();
+
+    fn run<B: Backend>(self, device: B::Device) -> Result<()> {
+        let Self { args, model } = self;
+        let PipelineSpec { config, scheduler, facts } = &model.spec;
+        let AnyConfig::UNet(network) = config else { unreachable!("other networks were refused before") };
+        let raw = args.model.join("training/weights.safetensors");
+        let mut params = match args.weights {
+            WeightsName::Ema => model.params()?,
+            WeightsName::Raw => FileParams::open(&raw)
+                .with_context(|| format!("{} is no training checkpoint with raw weights", args.model.display()))?,
+        };
+        let net = network.build::<B>(&mut params, &device)?;
+        let mut facts = facts.clone();
+        if raw.is_file() {
+            let name = if args.weights == WeightsName::Raw { "raw" } else { "moving average" };
+            facts.provenance.insert("weights".into(), name.into());
+        }
+        let spec = PipelineSpec { config: config.clone(), scheduler: scheduler.clone(), facts };
+        spec.write_as(&args.out, &net, args.dtype.into())?;
+        println!("{}", args.out.display());
+        Ok(())
+    }
+}

@@ -1,0 +1,72 @@
+//! What is missing or odd about a model: things that work, but not as someone may think.
+
+use sfumato_nets::pipeline::{AnyConfig, Pipeline, Scheduler};
+use sfumato_process::Parameterization;
+use sfumato_schedule::{CheckConditions, Prediction, check};
+
+use super::inspect::{Training, Weights};
+
+/// Names shown of a list.
+const SHOWN: usize = 5;
+
+/// One sentence for each.
+pub(super) fn findings(pipeline: &Pipeline, weights: &Weights, training: Option<&Training>) -> Vec<String> {
+    let spec = &pipeline.spec;
+    let mut odd: Vec<String> = pipeline.warnings.iter().map(ToString::to_string).collect();
+    if spec.config.example_shape().is_none() {
+        odd.push("unet/config.json has no sample_size, so that `sample` does not know the size of images".into());
+    }
+    if let AnyConfig::UNet(config) = &spec.config
+        && config.out_channels != config.in_channels
+    {
+        odd.push(format!("{} channels go in and {} come out", config.in_channels, config.out_channels));
+    }
+    if !weights.zeros.is_empty() {
+        odd.push(format!("weights that are zero everywhere, as if never trained: {}", list(&weights.zeros)));
+    }
+    if spec.facts.provenance.get("weights").is_some_and(|weights| weights == "raw") {
+        odd.push("these are raw weights; samples are better with the moving average".into());
+    }
+    odd.extend(training.iter().flat_map(|training| of_training(training)));
+    let warned = |key: &str| odd.iter().any(|warning| warning.contains(&format!("`{key}`")));
+    let unused = spec.scheduler.other.iter().filter(|(key, _)| !warned(key));
+    let unused: Vec<String> = unused.map(|(key, value)| format!("{key} = {value}")).collect();
+    if !unused.is_empty() {
+        odd.push(format!("keys of the scheduler that are kept for diffusers but not used here: {}", list(&unused)));
+    }
+    odd.extend(of_schedule(&spec.scheduler));
+    odd
+}
+
+fn of_training(training: &Training) -> Vec<String> {
+    let mut odd = Vec::new();
+    if !training.missing.is_empty() {
+        let files: Vec<String> = training.missing.iter().map(|file| file.display().to_string()).collect();
+        odd.push(format!("training cannot go on, there is no {}", list(&files)));
+    }
+    if training.ema_decay == Some(0.0) {
+        odd.push("it was trained without a moving average of the weights (optimizer.ema_decay = 0)".into());
+    }
+    if training.state.step == 0 {
+        odd.push("it was not trained: its training is at step 0".into());
+    }
+    odd
+}
+
+fn of_schedule(scheduler: &Scheduler) -> Vec<String> {
+    let prediction = match scheduler.parameterization {
+        Parameterization::Epsilon => Prediction::Epsilon,
+        Parameterization::X0 => Prediction::X0,
+        Parameterization::V => Prediction::V,
+    };
+    // Opening the model has built the schedule before.
+    let Ok(schedule) = scheduler.schedule.build() else { return Vec::new() };
+    let alpha_bars: Vec<f64> = (1..=schedule.steps()).map(|t| schedule.alpha_bar(t)).collect();
+    let found = check(&alpha_bars, &CheckConditions { prediction, ..CheckConditions::default() });
+    found.iter().map(|finding| format!("noise schedule: {finding}")).collect()
+}
+
+fn list(names: &[String]) -> String {
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    if names.len() > SHOWN { format!("{shown} and {} more", names.len() - SHOWN) } else { shown }
+}

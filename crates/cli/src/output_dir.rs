@@ -1,0 +1,15 @@
+//! Directories for results.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result, bail};
+
+/// Makes `dir`, or takes it if it is empty: a model among other files would be a guess for whoever reads it.
+pub(crate) fn empty_dir(dir: &Path) -> Result<()> {
+    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    let mut entries = fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
+    if entries.next().is_some() {
+        bail!("{} is not empty; name a new directory with --out", dir.display());
+    }
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! A checkpoint with the model that its flags describe.
+
+use std::path::Path;
+
+use sfumato_kernels::Backend;
+
+use super::{CheckpointParams, Model, ModelError, OpenAiFlags};
+use crate::{
+    NetError,
+    params::write_parameters,
+    pipeline::{AnyConfig, Facts, PipelineError, PipelineSpec},
+    torch_file::{TorchFile, TorchFileError},
+    unet::UNet2D,
+};
+
+/// Classes of a class-conditional model whose file has no table of them: both projects' `NUM_CLASSES`.
+const CLASSES: usize = 1000;
+/// Channels of a model whose file has no first convolution.
+const CHANNELS: usize = 3;
+
+/// An open checkpoint and the model that it is of.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// Network and chain.
+    pub model: Model,
+    params: CheckpointParams,
+}
+
+/// Why a checkpoint cannot be taken over.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(#[from] TorchFileError),
+    /// The flags describe nothing that can be expressed here.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}
+
+impl Checkpoint {
+    /// Opens `path`. The numbers of classes and of image channels, which no flag gives, are the file's.
+    ///
+    /// # Errors
+    /// [`CheckpointError`] if the file is damaged or the flags describe something that cannot be expressed.
+    pub fn open(path: &Path, flags: &OpenAiFlags) -> Result<Self, CheckpointError> {
+        let file = TorchFile::open(path)?;
+        let size = |name: &str, axis: usize| file.tensors().get(name)?.shape.get(axis).copied();
+        let classes = size("label_emb.weight", 0).unwrap_or(CLASSES);
+        let channels = size("input_blocks.0.0.weight", 1).unwrap_or(CHANNELS);
+        let model = flags.model(classes, channels)?;
+        let params = CheckpointParams::new(file, flags, &model.config);
+        Ok(Self { model, params })
+    }
+
+    /// Builds the network with the checkpoint's weights.
+    ///
+    /// # Errors
+    /// [`NetError::Mismatch`] with every tensor that does not fit the flags, [`NetError::Torch`] if one cannot be read.
+    pub fn load<B: Backend>(&mut self, device: &B::Device) -> Result<UNet2D<B>, NetError> {
+        self.model.config.build(&mut self.params, device)
+    }
+
+    /// Writes the model as a pipeline directory, with the network that [`Checkpoint::load`] built.
+    ///
+    /// # Errors
+    /// As [`PipelineSpec::write`].
+    pub fn write<B: Backend>(&self, dir: &Path, net: &UNet2D<B>, facts: Facts) -> Result<(), PipelineError> {
+        let Model { config, scheduler, learned_variance, .. } = &self.model;
+        let spec = PipelineSpec { config: AnyConfig::UNet(config.clone()), scheduler: scheduler.clone(), facts };
+        let mut scheduler = spec.scheduler_json(dir)?;
+        if *learned_variance {
+            scheduler.insert("variance_type".into(), "learned_range".into());
+        }
+        spec.write_parts(dir, scheduler, |path| write_parameters(net, path))
+    }
+}

@@ -1,0 +1,126 @@
+//! Training as in PyTorch: from the same weights, data, noise and times, the same losses and the same weights after 50 steps.
+//!
+//! `golden/make_training.py` made the numbers and says with which versions.
+
+#[path = "../../nets/tests/common/formula.rs"]
+mod formula;
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use burn::{
+    backend::{Autodiff, Flex, flex::FlexDevice},
+    module::AutodiffModule,
+    tensor::{ElementConversion, Tensor, TensorData},
+};
+use formula::{Formula, noise, uniform};
+use sfumato_nets::{
+    Call,
+    params::named_parameters,
+    tensor_file::{NamedTensor, read_tensors},
+    unet::{UNet2D, UNet2DConfig},
+};
+use sfumato_process::{Parameterization, loss};
+use sfumato_schedule::ScheduleConfig;
+use sfumato_train::{
+    config::{LearningRateDecay, OptimizerConfig},
+    learning_rate::learning_rate,
+    optimizer::Optimizer,
+};
+
+type Train = Autodiff<Flex>;
+
+const STEPS: u64 = 50;
+const BATCH: usize = 4;
+const SHAPE: [usize; 4] = [BATCH, 1, 8, 8];
+
+fn golden(file: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file)
+}
+
+fn input(name: String, scale: f32) -> Tensor<Train, 4> {
+    let values: Vec<f32> = noise(&name, SHAPE.iter().product()).into_iter().map(|value| scale * value).collect();
+    Tensor::from_data(TensorData::new(values, SHAPE), &FlexDevice)
+}
+
+/// Losses, gradient norms, last weights and their average.
+fn train() -> (Vec<f64>, Vec<f64>, Vec<NamedTensor>, Vec<NamedTensor>) {
+    let json = serde_json::from_slice(&fs::read(golden("training.json")).unwrap()).unwrap();
+    let (config, _) = UNet2DConfig::from_json(&json).unwrap();
+    let constants = OptimizerConfig {
+        learning_rate: 1e-3,
+        warmup_steps: 10,
+        decay: LearningRateDecay::Constant,
+        clip_norm: 2.0,
+        ema_decay: 0.999,
+        ..OptimizerConfig::default()
+    };
+    let schedule = ScheduleConfig::default().build().unwrap();
+    let mut net: UNet2D<Train> = config.build(&mut Formula, &FlexDevice).unwrap();
+    let mut optimizer = Optimizer::new(&constants, &net.valid());
+    let (mut losses, mut norms) = (Vec::new(), Vec::new());
+    for step in 1..=STEPS {
+        let (x_0, epsilon) = (input(format!("x_0 {step}"), 0.5), input(format!("epsilon {step}"), 1.0));
+        // There times count from 0.
+        let time = |u: f64| ((u + 1.0) / 2.0 * schedule.steps() as f64).floor() as usize + 1;
+        let t: Vec<usize> = uniform(&format!("t {step}"), BATCH).map(time).collect();
+        let classes: Vec<usize> = (0..BATCH).map(|i| (step as usize + i) % 3).collect();
+        let call = Call { net: &net, classes: Some(&classes), dropout: None };
+        let loss = loss::simple(&schedule, Parameterization::Epsilon, &call, x_0, &t, epsilon).mean();
+        losses.push(loss.clone().into_scalar().elem::<f64>());
+        let mut gradients = loss.backward();
+        let rate = learning_rate(&constants, step, STEPS);
+        let (moved, norm) = optimizer.step::<Train, _>(net, &mut gradients, step, rate);
+        net = moved;
+        norms.push(norm.grad_norm);
+    }
+    let net = net.valid();
+    let average = named_parameters(&optimizer.averaged(net.clone()));
+    (losses, norms, named_parameters(&net), average)
+}
+
+/// Norm of the difference over the norm of `right`.
+fn distance(ours: &[f32], right: &[f32]) -> f64 {
+    assert_eq!(ours.len(), right.len());
+    let square = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>();
+    let difference = square(&mut ours.iter().zip(right).map(|(a, b)| f64::from(a - b)));
+    (difference / square(&mut right.iter().map(|&value| f64::from(value)))).sqrt()
+}
+
+#[test]
+fn fifty_steps_give_the_losses_and_the_weights_of_pytorch() {
+    let expected: BTreeMap<String, Vec<f32>> = read_tensors(&golden("training.safetensors"))
+        .unwrap()
+        .into_iter()
+        .map(|tensor| (tensor.name, tensor.values))
+        .collect();
+    let (losses, norms, weights, average) = train();
+    let relative = |ours: &[f64], right: &[f32]| {
+        let pairs = ours.iter().zip(right).map(|(a, &b)| (a / f64::from(b) - 1.0).abs());
+        pairs.fold(0.0, f64::max)
+    };
+    assert_eq!((losses.len(), expected["losses"].len()), (50, 50));
+    let (loss, norm) = (relative(&losses, &expected["losses"]), relative(&norms, &expected["norms"]));
+    println!("losses {loss:.1e}, gradient norms {norm:.1e}");
+    assert!(loss < 1e-4, "losses: {loss:.2e}");
+    assert!(norm < 1e-4, "gradient norms: {norm:.2e}");
+    // Both kinds of step are among them: clipped and not.
+    assert!(norms.iter().any(|&norm| norm > 2.0) && norms.iter().any(|&norm| norm < 2.0));
+
+    let mut worst = 0.0f64;
+    for (prefix, tensors) in [("weights", weights), ("average", average)] {
+        assert_eq!(expected.keys().filter(|name| name.starts_with(prefix)).count(), tensors.len());
+        for tensor in tensors {
+            let name = format!("{prefix}.{}", tensor.name);
+            let distance = distance(&tensor.values, &expected[&name]);
+            // A bias of the keys shifts all scores of a query alike, which softmax does not see: its gradient is rounding
+            // alone, and Adam divides that by its own size. The network's answers do not depend on it.
+            if tensor.name.ends_with("to_k.bias") {
+                assert!(distance < 1e-2, "{name}: {distance:.2e}");
+                continue;
+            }
+            worst = worst.max(distance);
+            assert!(distance < 1e-4, "{name}: {distance:.2e}");
+        }
+    }
+    println!("weights {worst:.1e}");
+}
