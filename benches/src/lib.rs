@@ -25,13 +25,6 @@
 pub mod batch;
 pub mod cost;
 pub mod measure;
-// The trainer's own optimizer, which its crate keeps to itself.
-#[path = "../../crates/train/src/optimizer.rs"]
-#[allow(dead_code)] // checkpoints use the rest
-mod optimizer;
 pub mod sampling;
 pub mod training;
 pub mod workload;
-
-// Where the optimizer looks for them.
-use sfumato_train::{config, learning_rate};

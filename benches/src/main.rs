@@ -57,6 +57,16 @@ struct Timing {
     /// Calls that are
     #[arg(long, default_value_t = 5)]
     repetitions: usize,
+    /// Images in the batch, if not the network's own number
+    #[arg(long)]
+    batch: Option<usize>,
+}
+
+impl Timing {
+    fn workload(&self) -> Workload {
+        let workload = self.network.workload();
+        self.batch.map_or(workload.clone(), |batch| workload.with_batch(batch))
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -1,7 +1,7 @@
 //! Evaluations of a network, alone and along a reverse chain.
 
 use burn::tensor::Tensor;
-use sfumato_kernels::Backend;
+use sfumato_kernels::{Backend, KeptFilters};
 use sfumato_nets::{NetError, Network, unet::UNet2D};
 use sfumato_process::{
     Chain, Parameterization, SeededNoise,
@@ -17,6 +17,8 @@ pub struct Sampling<B: Backend> {
     x_t: Tensor<B, 4>,
     t: Vec<usize>,
     shape: [usize; 4],
+    /// As a sampler does it.
+    _kept: KeptFilters,
 }
 
 impl<B: Backend> Sampling<B> {
@@ -27,7 +29,7 @@ impl<B: Backend> Sampling<B> {
     pub fn new(workload: &Workload, device: &B::Device) -> Result<Self, NetError> {
         let batch = Batch::new(workload.shape());
         let [_, x_t] = batch.tensors(device);
-        Ok(Self { net: network(workload, device)?, x_t, t: batch.t, shape: batch.shape })
+        Ok(Self { net: network(workload, device)?, x_t, t: batch.t, shape: batch.shape, _kept: KeptFilters::new() })
     }
 
     /// One evaluation.

@@ -6,9 +6,9 @@ use sfumato_kernels::AutodiffBackend;
 use sfumato_nets::{NetError, params::RandomParams, unet::UNet2D};
 use sfumato_process::{Parameterization, loss};
 use sfumato_schedule::{NoiseSchedule, ScheduleConfig};
-use sfumato_train::config::OptimizerConfig;
+use sfumato_train::{config::OptimizerConfig, optimizer::Optimizer};
 
-use crate::{batch::Batch, optimizer::Optimizer, workload::Workload};
+use crate::{batch::Batch, workload::Workload};
 
 type Inner<A> = <A as backend::AutodiffBackend>::InnerBackend;
 

@@ -70,6 +70,14 @@ impl Workload {
         Self { size, ..self }
     }
 
+    /// The same network without self-attention, whose work grows with the square of the number of pixels.
+    pub fn without_attention(mut self) -> Self {
+        self.config.down_block_types.fill(DownBlockType::DownBlock2D);
+        self.config.up_block_types.fill(UpBlockType::UpBlock2D);
+        self.config.add_attention = false;
+        self
+    }
+
     /// `[batch, channels, height, width]`.
     pub fn shape(&self) -> [usize; 4] {
         [self.batch, self.config.in_channels, self.size, self.size]

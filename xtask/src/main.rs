@@ -9,7 +9,7 @@ mod process;
 
 use std::process::ExitCode;
 
-use commands::{bench, ci, dataset, program, test};
+use commands::{bench, book, ci, conformance, dataset, program, test};
 
 /// Wrong use, as opposed to a failed run.
 pub(crate) const USAGE: u8 = 2;
@@ -23,7 +23,7 @@ Run the program (built in release mode; every further argument goes to it, so tr
   train      train a model; without arguments, the default preset on the embedded images
   sample     draw pictures from a trained model
   eval       score a model on data, in bits per dimension
-  schedule   show, plot or compare noise schedules
+  schedule   show, plot, compare or check noise schedules
   info       describe a model directory
              --backend flex|ndarray|cuda|wgpu|vulkan|metal|rocm also compiles that backend in
 
@@ -31,6 +31,8 @@ Work on the code:
   test       all tests: cargo xtask test [FILTER...] [-p CRATE] [-- TEST OPTIONS]
   ci         everything that has to pass: cargo xtask ci [--only STEP] [--skip STEP] [--list]
   bench      how fast it is: cargo xtask bench [FILTER...], --peer torch, --scaling, --profile, --curve
+  book       build the book in docs/ with mdBook, if that is installed: cargo xtask book [--open]
+  conformance  the same models, inputs and noise here and in diffusers: a table of the largest differences
   dataset    make the embedded data: cargo xtask dataset fashion-mnist-mini [--from DIR] [--check]
 
   help       this page
@@ -56,7 +58,9 @@ fn main() -> ExitCode {
         "test" => test::run(rest),
         "ci" => ci::run(rest),
         "bench" => bench::run(rest),
+        "conformance" => conformance::run(rest),
         "dataset" => dataset::run(rest),
+        "book" => book::run(rest),
         command if program::COMMANDS.contains(&command) => program::run(command, rest),
         unknown => {
             eprintln!("error: unknown command `{unknown}`\n\n{HELP}");

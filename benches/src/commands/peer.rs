@@ -32,7 +32,7 @@ pub(crate) fn check(workload: &Workload) -> anyhow::Result<()> {
 }
 
 pub(crate) fn train(timing: Timing) -> anyhow::Result<()> {
-    let workload = timing.network.workload();
+    let workload = timing.workload();
     in_pool(0, || -> anyhow::Result<()> {
         let mut training = Training::<B>::new(&workload, &DEVICE)?;
         print_times(timing, || training.step());
@@ -45,7 +45,7 @@ pub(crate) fn train(timing: Timing) -> anyhow::Result<()> {
 }
 
 pub(crate) fn evaluate(timing: Timing) -> anyhow::Result<()> {
-    let workload = timing.network.workload();
+    let workload = timing.workload();
     in_pool(0, || -> anyhow::Result<()> {
         let sampling = Sampling::<Flex>::new(&workload, &DEVICE)?;
         print_times(timing, || sampling.evaluate());

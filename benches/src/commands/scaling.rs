@@ -69,16 +69,15 @@ fn batches() -> anyhow::Result<()> {
 }
 
 fn sizes() -> anyhow::Result<()> {
-    println!("\nImage size: µs a pixel (small network, the same number of pixels in every batch)\n");
     // 64 images of 28×28 have the pixels of 3 of 128×128.
-    let workloads =
-        [28, 32, 64, 128].map(|size| Workload::small().with_size(size).with_batch(64 * 784 / (size * size)));
-    table(
-        "size",
-        workloads,
-        |workload| workload.size,
-        |workload| 1e6 / (workload.batch * workload.size * workload.size) as f64,
-    )
+    let whole = [28, 32, 64, 128].map(|size| Workload::small().with_size(size).with_batch(64 * 784 / (size * size)));
+    let without = whole.clone().map(Workload::without_attention);
+    for (workloads, network) in [(without, "without attention"), (whole, "whole")] {
+        println!("\nImage size: µs a pixel (small network, {network}, the same number of pixels in every batch)\n");
+        let pixels = |workload: &Workload| (workload.batch * workload.size * workload.size) as f64;
+        table("size", workloads, |workload| workload.size, |workload| 1e6 / pixels(workload))?;
+    }
+    Ok(())
 }
 
 /// A row a workload: the times of a training step and of an evaluation by `unit`, and by the median row.

@@ -203,6 +203,34 @@ fn checking_measures_the_data_and_prints_json() {
 }
 
 #[test]
+fn a_file_that_asks_for_zero_terminal_snr_is_checked_as_rescaled() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = "{ \"_class_name\": \"DDPMScheduler\", \"prediction_type\": \"v_prediction\", \"rescale_betas_zero_snr\": true }";
+    std::fs::write(dir.path().join("scheduler_config.json"), file).unwrap();
+    let said = stdout(&succeed(dir.path(), &["schedule", "check", "scheduler_config.json"]));
+    assert!(said.contains("zero terminal SNR") && said.contains("nothing is wrong"), "{said}");
+    let alpha_bar: f64 = last_row(dir.path(), "scheduler_config.json").split(',').nth(3).unwrap().parse().unwrap();
+    assert!(alpha_bar < 1e-16, "{alpha_bar}");
+    fail(dir.path(), 1, &["schedule", "check", "scheduler_config.json", "--prediction", "epsilon"]);
+}
+
+#[test]
+fn training_refuses_a_schedule_that_cannot_work() {
+    let dir = tempfile::tempdir().unwrap();
+    // The last beta is the largest below 1: no signal at all, and the noise is predicted.
+    let schedule = "diffusion.schedule={ kind = \"explicit\", betas = [0.5, 0.9999999999999999] }";
+    let args: Vec<&str> = ["train", "--steps", "1", "--out", "runs/x"]
+        .iter()
+        .chain(common::TINY)
+        .chain(&["--set", schedule])
+        .copied()
+        .collect();
+    let said = fail(dir.path(), 1, &args);
+    assert!(said.contains("noise schedule: alpha_bar is 0 at step 2") && said.contains("predict v"), "{said}");
+    assert!(!dir.path().join("runs/x").exists(), "nothing is written");
+}
+
+#[test]
 fn training_warns_of_the_schedule_before_it_starts() {
     let dir = tempfile::tempdir().unwrap();
     let args: Vec<&str> = ["train", "--steps", "1", "--sample-every", "0", "--out", "runs/x"]

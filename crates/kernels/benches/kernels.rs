@@ -93,16 +93,16 @@ fn norm(criterion: &mut Criterion) {
 
 fn attention(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("attention");
-    for (heads, n, d) in [(512, 196, 8), (16, 256, 256)] {
-        let s = Attention { heads, n, m: n, d, d_v: d, layout: AttentionLayout::ChannelsFirst };
-        let x = values(heads * n * d);
-        let (mut y, mut dq, mut dk, mut dv) = (x.clone(), x.clone(), x.clone(), x.clone());
-        let name = format!("{heads}x{n}x{d}");
+    for (images, heads, tokens, d) in [(64, 8, 196, 8), (64, 1, 196, 64), (16, 1, 256, 256)] {
+        let s = SelfAttention { images, heads, tokens, d };
+        let (x, dy) = (values(3 * images * heads * tokens * d), values(images * heads * tokens * d));
+        let (mut y, mut dx) = (dy.clone(), x.clone());
+        let name = format!("{images}x{heads}x{tokens}x{d}");
         group.bench_function(BenchmarkId::new("forward", &name), |b| {
-            b.iter(|| cpu::attention(&s, black_box(&x), &x, &x, &mut y));
+            b.iter(|| cpu::self_attention(&s, black_box(&x), &mut y));
         });
         group.bench_function(BenchmarkId::new("backward", &name), |b| {
-            b.iter(|| attention_backward(&s, [black_box(&x), &x, &x], &x, [&mut dq, &mut dk, &mut dv]));
+            b.iter(|| self_attention_backward(&s, black_box(&x), &dy, &mut dx));
         });
     }
 }

@@ -118,25 +118,18 @@ pub trait Backend: backend::Backend {
         composed::attention_backward::<Self>(q, k, v, grad)
     }
 
-    /// [`crate::spatial_attention`].
-    fn fused_spatial_attention(
-        q: FloatTensor<Self>,
-        k: FloatTensor<Self>,
-        v: FloatTensor<Self>,
-        heads: usize,
-    ) -> FloatTensor<Self> {
-        composed::spatial_attention::<Self>(q, k, v, heads)
+    /// [`crate::spatial_self_attention`].
+    fn fused_spatial_self_attention(qkv: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {
+        composed::spatial_self_attention::<Self>(qkv, heads)
     }
 
-    /// Gradients of [`Backend::fused_spatial_attention`] for `q`, `k` and `v`.
-    fn fused_spatial_attention_backward(
-        q: FloatTensor<Self>,
-        k: FloatTensor<Self>,
-        v: FloatTensor<Self>,
+    /// Gradient of [`Backend::fused_spatial_self_attention`] for `qkv`.
+    fn fused_spatial_self_attention_backward(
+        qkv: FloatTensor<Self>,
         grad: FloatTensor<Self>,
         heads: usize,
-    ) -> [FloatTensor<Self>; 3] {
-        composed::spatial_attention_backward::<Self>(q, k, v, grad, heads)
+    ) -> FloatTensor<Self> {
+        composed::spatial_self_attention_backward::<Self>(qkv, grad, heads)
     }
 
     /// [`crate::upsample_nearest_2x`].

@@ -18,6 +18,7 @@
 //! | `backend` | [`Backend`] and [`AutodiffBackend`], the operations on primitives |
 //! | `composed` | the same in Burn's operations: the default, and the reference |
 //! | `autodiff` | the gradients' place in Burn's graph |
+//! | `kept_filters` | transformed weights that outlive a call, for sampling: [`KeptFilters`] |
 //! | `host` | the bridge from Flex and NdArray tensors to slices |
 //! | [`cpu`] | the slice kernels, usable without Burn |
 //!
@@ -56,14 +57,16 @@ mod composed;
 pub mod cpu;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 mod host;
+mod kept_filters;
 mod ops;
 
 pub use backend::{
     AdamPrimitives, AffineGradients, AutodiffBackend, Backend, GroupNormAffine, GroupNormGradients, GroupNormOutput,
     WantedGradients,
 };
+pub use kept_filters::KeptFilters;
 pub use ops::{
     AdamState, AdamStep, Conv2dGeometry, GroupNormSpec, NormActivation, adam_step, add_channel_bias, attention,
-    concat_channels, conv2d, conv2d_add, group_norm, group_norm_scale_shift, linear, silu, spatial_attention,
+    concat_channels, conv2d, conv2d_add, group_norm, group_norm_scale_shift, linear, silu, spatial_self_attention,
     sum_of_squares, upsample_nearest_2x,
 };

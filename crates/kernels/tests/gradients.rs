@@ -440,17 +440,16 @@ struct SpatialAttention {
 }
 impl Op for SpatialAttention {
     fn inputs(&self) -> Vec<usize> {
-        vec![2 * 6 * 5 * 7; 3]
+        vec![2 * 18 * 5 * 7]
     }
     fn ours<B: Backend>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
-        let [q, k, v] = [0, 1, 2].map(|i: usize| image(&x[i], [2, 6, 5, 7], i == 1));
-        flat(spatial_attention(q, k, v, self.heads))
+        flat(spatial_self_attention(image(&x[0], [2, 18, 5, 7], false), self.heads))
     }
     fn plain<B: Burn>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
         let d = 6 / self.heads;
         let [q, k, v] = [0, 1, 2].map(|i: usize| {
-            let x: Tensor<B, 4> = image(&x[i], [2, 6, 5, 7], i == 1);
-            x.reshape([2, self.heads, d, 35]).swap_dims(2, 3)
+            let x: Tensor<B, 4> = image(&x[0], [2, 18, 5, 7], false);
+            x.narrow(1, 6 * i, 6).reshape([2, self.heads, d, 35]).swap_dims(2, 3)
         });
         let e = (q.matmul(k.swap_dims(2, 3)) * (d as f64).sqrt().recip()).exp();
         flat((e.clone() / e.sum_dim(3)).matmul(v).swap_dims(2, 3))
@@ -458,7 +457,7 @@ impl Op for SpatialAttention {
 }
 
 #[test]
-fn spatial_attention_matches() {
+fn spatial_self_attention_matches() {
     check(SpatialAttention { heads: 1 });
     check(SpatialAttention { heads: 3 });
 }

@@ -54,6 +54,9 @@ fn convolutions_of_networks_are_right() {
     check_conv(&same(3, 24, 40, 7, 13));
     check_conv(&same(1, 130, 70, 9, 5));
     check_conv(&Conv2d { side: 1, padding: [0; 4], ..same(3, 70, 33, 7, 9) });
+    // As many pixels as the weight gradient of 1×1 kernels has its own algorithm for, with more channels on either side
+    check_conv(&Conv2d { side: 1, padding: [0; 4], ..same(13, 37, 70, 15, 17) });
+    check_conv(&Conv2d { side: 1, padding: [0; 4], ..same(13, 45, 21, 15, 17) });
     check_conv(&Conv2d { stride: 2, ..same(2, 33, 34, 14, 14) });
     check_conv(&Conv2d { stride: 2, padding: [0, 0, 1, 1], ..same(2, 33, 34, 15, 12) });
 }
@@ -208,29 +211,46 @@ fn check_attention(heads: usize, n: usize, m: usize, d: usize, d_v: usize) {
         }
     }
     on_every_isa(|isa| {
-        for layout in [AttentionLayout::TokensFirst, AttentionLayout::ChannelsFirst] {
-            let s = Attention { heads, n, m, d, d_v, layout };
-            let what = |name: &str| format!("{name} {isa:?} {s:?}");
-            // Operands in the layout, results back to tokens first.
-            let swap = |x: &[f32], rows: usize, columns: usize| match layout {
-                AttentionLayout::TokensFirst => x.to_vec(),
-                AttentionLayout::ChannelsFirst => transposed(x, rows, columns),
-            };
-            let (q, k) = (swap(&q, n, d), swap(&k, m, d));
-            let (v, dy) = (swap(&v, m, d_v), swap(&dy, n, d_v));
-            let y = guarded(heads * n * d_v, |y| cpu::attention(&s, &q, &k, &v, y));
-            assert_close(&what("y"), &swap(&y, d_v, n), &want[0]);
-            let (mut dk, mut dv) = (Vec::new(), Vec::new());
-            let dq = guarded(q.len(), |dq| {
-                dk = guarded(k.len(), |dk| {
-                    dv = guarded(v.len(), |dv| attention_backward(&s, [&q, &k, &v], &dy, [dq, dk, dv]));
-                });
+        let s = Attention { heads, n, m, d, d_v };
+        let what = |name: &str| format!("{name} {isa:?} {s:?}");
+        let y = guarded(heads * n * d_v, |y| cpu::attention(&s, [&q, &k, &v], y));
+        assert_close(&what("y"), &y, &want[0]);
+        let (mut dk, mut dv) = (Vec::new(), Vec::new());
+        let dq = guarded(q.len(), |dq| {
+            dk = guarded(k.len(), |dk| {
+                dv = guarded(v.len(), |dv| attention_backward(&s, [&q, &k, &v], &dy, [dq, dk, dv]));
             });
-            assert_close(&what("dq"), &swap(&dq, d, n), &want[1]);
-            assert_close(&what("dk"), &swap(&dk, d, m), &want[2]);
-            assert_close(&what("dv"), &swap(&dv, d_v, m), &want[3]);
-        }
+        });
+        assert_close(&what("dq"), &dq, &want[1]);
+        assert_close(&what("dk"), &dk, &want[2]);
+        assert_close(&what("dv"), &dv, &want[3]);
     });
+    if (n, d) == (m, d_v) {
+        check_self_attention(heads, n, d, [&q, &k, &v], &dy, &want);
+    }
+}
+
+/// The same as pixels of images, with operands next to each other; all heads are of one image, then of one each.
+fn check_self_attention(heads: usize, n: usize, d: usize, qkv: [&[f32]; 3], dy: &[f32], want: &[Vec<f64>; 4]) {
+    let [q, k, v] = qkv.map(|x| transposed(x, n, d));
+    let dy = transposed(dy, n, d);
+    for s in [SelfAttention { images: 1, heads, tokens: n, d }, SelfAttention { images: heads, heads: 1, tokens: n, d }]
+    {
+        let image = s.heads * n * d;
+        let parts = |i: usize| [&q, &k, &v].map(|x| x[i * image..(i + 1) * image].to_vec()).concat();
+        let qkv: Vec<f32> = (0..s.images).flat_map(parts).collect();
+        on_every_isa(|isa| {
+            let what = |name: &str| format!("{name} {isa:?} {s:?}");
+            let y = guarded(dy.len(), |y| cpu::self_attention(&s, &qkv, y));
+            assert_close(&what("y"), &transposed(&y, d, n), &want[0]);
+            let dqkv = guarded(qkv.len(), |dqkv| self_attention_backward(&s, &qkv, &dy, dqkv));
+            for (part, want) in want[1..].iter().enumerate() {
+                let of = |i: usize| &dqkv[(3 * i + part) * image..(3 * i + part + 1) * image];
+                let got: Vec<f32> = (0..s.images).flat_map(of).copied().collect();
+                assert_close(&what("dq, dk or dv"), &transposed(&got, d, n), want);
+            }
+        });
+    }
 }
 
 /// Every `rows` × `columns` matrix transposed.
@@ -298,9 +318,9 @@ fn not_a_number_is_not_hidden() {
         let mut y = vec![0.0; 40];
         silu(&x, &mut y);
         assert!(y[3].is_nan() && y[38].is_nan(), "{isa:?}");
-        let s = Attention { heads: 1, n: 20, m: 20, d: 2, d_v: 2, layout: AttentionLayout::TokensFirst };
+        let s = Attention { heads: 1, n: 20, m: 20, d: 2, d_v: 2 };
         let ones = vec![1.0; 40];
-        cpu::attention(&s, &x, &ones, &ones, &mut y);
+        cpu::attention(&s, [&x, &ones, &ones], &mut y);
         assert!(y[2].is_nan() && y[38].is_nan(), "{isa:?}: {y:?}");
     });
 }

@@ -32,6 +32,7 @@ fn convolutions_do_not_depend_on_threads() {
         Conv2d { k: 3, ..base },
         Conv2d { stride: 2, ..base },
         Conv2d { side: 1, padding: [0; 4], ..base },
+        Conv2d { n: 11, side: 1, padding: [0; 4], ..base },
     ];
     on_every_isa(|isa| {
         for s in &sizes {
@@ -52,7 +53,7 @@ fn convolutions_do_not_depend_on_threads() {
 fn the_rest_does_not_depend_on_threads() {
     let x = random(1, 64 * 1024 + 100);
     let (q, k) = (random(2, 3 * 200 * 16), random(3, 3 * 200 * 16));
-    let s = Attention { heads: 3, n: 200, m: 200, d: 16, d_v: 16, layout: AttentionLayout::ChannelsFirst };
+    let s = Attention { heads: 3, n: 200, m: 200, d: 16, d_v: 16 };
     let norm = GroupNorm { n: 3, c: 16, hw: 200, groups: 4, eps: 1e-5, silu: true };
     let ones = vec![1.0; 16];
     on_every_isa(|isa| {
@@ -60,7 +61,7 @@ fn the_rest_does_not_depend_on_threads() {
             let sum = sum_of_squares(&x).to_bits();
             let halves = vec![f32::from_bits(sum as u32), f32::from_bits((sum >> 32) as u32)];
             let (mut y, mut dy) = (vec![0.0; q.len()], vec![0.0; q.len()]);
-            cpu::attention(&s, &q, &k, &q, &mut y);
+            cpu::attention(&s, [&q, &k, &q], &mut y);
             let (mut dk, mut dv) = (vec![0.0; q.len()], vec![0.0; q.len()]);
             attention_backward(&s, [&q, &k, &q], &y, [&mut dy, &mut dk, &mut dv]);
             let (mut mean, mut rstd, mut normed) = (vec![0.0; 12], vec![0.0; 12], vec![0.0; 3 * 16 * 200]);

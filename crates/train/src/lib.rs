@@ -48,7 +48,7 @@ pub mod learning_rate;
 mod metrics;
 pub mod model;
 mod network;
-mod optimizer;
+pub mod optimizer;
 pub mod output;
 mod picture;
 mod preview;

@@ -13,21 +13,22 @@ use sfumato_kernels::{AdamState, AdamStep, AutodiffBackend, Backend, adam_step, 
 use crate::{config::OptimizerConfig, learning_rate::ema_decay};
 
 /// The moments and the moving average of every parameter, in the order in which the module visits them.
-pub(crate) struct Optimizer<B: Backend> {
+#[derive(Debug)]
+pub struct Optimizer<B: Backend> {
     config: OptimizerConfig,
     states: Vec<AdamState<B>>,
 }
 
 /// What a step did.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct StepNorm {
+pub struct StepNorm {
     /// The gradient's global norm before clipping.
-    pub(crate) grad_norm: f64,
+    pub grad_norm: f64,
 }
 
 impl<B: Backend> Optimizer<B> {
     /// The state before the first step: moments 0, the average equal to the weights.
-    pub(crate) fn new<M: Module<B>>(config: &OptimizerConfig, model: &M) -> Self {
+    pub fn new<M: Module<B>>(config: &OptimizerConfig, model: &M) -> Self {
         let mut weights = Weights { flat: Vec::new() };
         model.visit(&mut weights);
         let state =
@@ -36,24 +37,18 @@ impl<B: Backend> Optimizer<B> {
     }
 
     /// The state with which a stopped run goes on.
-    pub(crate) fn resumed(config: &OptimizerConfig, states: Vec<AdamState<B>>) -> Self {
+    pub fn resumed(config: &OptimizerConfig, states: Vec<AdamState<B>>) -> Self {
         Self { config: config.clone(), states }
     }
 
     /// The state of each parameter, flat, in visiting order.
-    pub(crate) fn states(&self) -> &[AdamState<B>] {
+    pub fn states(&self) -> &[AdamState<B>] {
         &self.states
     }
 
     /// Moves `model` along `grads`; `step` counts from 1. Weights are left alone if the gradient is not finite: the
     /// caller sees it in the norm.
-    pub(crate) fn step<A, M>(
-        &mut self,
-        model: M,
-        grads: &mut A::Gradients,
-        step: u64,
-        learning_rate: f64,
-    ) -> (M, StepNorm)
+    pub fn step<A, M>(&mut self, model: M, grads: &mut A::Gradients, step: u64, learning_rate: f64) -> (M, StepNorm)
     where
         A: AutodiffBackend<InnerBackend = B> + backend::AutodiffBackend<InnerBackend = B>,
         M: AutodiffModule<A>,
@@ -85,7 +80,7 @@ impl<B: Backend> Optimizer<B> {
     }
 
     /// `model` with the moving averages in place of its weights.
-    pub(crate) fn averaged<M: Module<B>>(&self, model: M) -> M {
+    pub fn averaged<M: Module<B>>(&self, model: M) -> M {
         let averages = self.states.iter().map(|state| state.ema.clone());
         model.map(&mut Replace { values: averages.collect::<Vec<_>>().into_iter() })
     }

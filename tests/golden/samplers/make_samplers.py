@@ -104,7 +104,7 @@ def denoiser(prediction, learned):
 
     def predict(x, t):
         x = x.double()
-        u = (t + 1) / T
+        u = (float(t) + 1) / T
         g = math.exp(-0.1 * u - 10.0 * u * u)
         signal, spread = math.sqrt(g), math.sqrt(1.0 - g)
         index = torch.arange(x[0].numel(), dtype=torch.float64).reshape(x[0].shape)
@@ -142,7 +142,7 @@ def run(scheduler, predict, steps, shape, eta=None):
     options = {} if eta is None else {"eta": eta}
     for k, t in enumerate(scheduler.timesteps):
         entry[0] = k + 1
-        output = predict(scheduler.scale_model_input(x, t), float(t))
+        output = predict(scheduler.scale_model_input(x, t), t)
         x = scheduler.step(output, t, x, **options).prev_sample
         if scheduler.order == 1 or scheduler.state_in_first_order or k + 1 == len(scheduler.timesteps):
             states.append(x)
@@ -156,7 +156,7 @@ def in_float64(scheduler, predict, states, looked_at):
     for k in looked_at:
         scheduling_ddpm.randn_tensor = lambda *_, **__: noise(k, SHAPE)
         x, t = states[k - 1], scheduler.timesteps[k - 1]
-        after.append(scheduler.step(predict(x, float(t)).double(), t, x.double()).prev_sample)
+        after.append(scheduler.step(predict(x, t).double(), t, x.double()).prev_sample)
     return torch.stack(after)
 
 

@@ -6,7 +6,6 @@ mod machine;
 mod measured;
 mod peer;
 mod profile;
-mod python;
 mod report;
 mod scaling;
 

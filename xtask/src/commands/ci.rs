@@ -15,13 +15,18 @@ struct Step {
     run: fn() -> anyhow::Result<()>,
 }
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     Step { name: "fmt", about: "the code is formatted", run: fmt },
     Step { name: "tree", about: "the dependency tree is as decided", run: check_tree },
     Step { name: "clippy", about: "no warning in any target", run: clippy },
     Step { name: "doc", about: "the documentation builds, every link leads somewhere", run: doc },
     Step { name: "test", about: "all tests and documentation examples pass", run: tests },
     Step { name: "features", about: "the program builds with no, one and several backends", run: features },
+    Step {
+        name: "backends",
+        about: "the other backends do what flex does, or say why they cannot; all gradients on both CPU backends",
+        run: backends,
+    },
 ];
 
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
@@ -118,6 +123,16 @@ fn features() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Tests what needs several backends: every operation's gradients on both CPU backends, and the program on the backends
+/// that are off by default, on whatever devices this machine has.
+fn backends() -> anyhow::Result<()> {
+    let mut command = cargo("test");
+    command.args(["--release", "--package", "sfumato-kernels", "--package", "sfumato-cli"]);
+    command.args(["--features", "sfumato-cli/ndarray,sfumato-cli/cuda,sfumato-cli/vulkan"]);
+    command.args(["--test", "gradients", "--test", "tensors", "--test", "backends", "--", "--nocapture"]);
+    pass(&mut command)
+}
+
 /// Shows a command, runs it, and fails if it does.
 fn pass(command: &mut Command) -> anyhow::Result<()> {
     // Without the manifest's path, which is for running it in another folder.
@@ -153,7 +168,7 @@ mod tests {
     fn steps_are_chosen_and_left_out() {
         assert_eq!(selected(&[]).unwrap().len(), STEPS.len());
         assert_eq!(selected(&["--only", "fmt", "--only=doc"]).unwrap(), ["fmt", "doc"]);
-        assert_eq!(selected(&["--skip", "test"]).unwrap(), ["fmt", "tree", "clippy", "doc", "features"]);
+        assert_eq!(selected(&["--skip", "test"]).unwrap(), ["fmt", "tree", "clippy", "doc", "features", "backends"]);
         assert!(selected(&["--only", "fmt", "--skip", "fmt"]).unwrap().is_empty());
     }
 

@@ -1,9 +1,12 @@
 //! One file a command.
 
 pub(crate) mod bench;
+pub(crate) mod book;
 pub(crate) mod ci;
+pub(crate) mod conformance;
 pub(crate) mod dataset;
 pub(crate) mod program;
+mod python;
 pub(crate) mod test;
 mod tree;
 

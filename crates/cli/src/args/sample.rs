@@ -137,12 +137,13 @@ const SAMPLERS: &str = "Samplers (S steps out of the T of the training; any of t
   heun          two slopes a step; deterministic, 2S - 1 evaluations
                   --sampler heun --steps 20 --karras
 
-What is not said on the command line comes from the model's scheduler_config.json: sampler, spacing, order, Karras levels,
-clipping, thresholding and variance. A pipeline whose scheduler is diffusers' DDPM-, DDIM-, DPMSolverMultistep-,
-EulerDiscrete- or HeunDiscreteScheduler gives diffusers' samples for the same noise.
+What is not said on the command line comes from the model's scheduler_config.json: sampler, \
+spacing, order, Karras levels, clipping, thresholding and variance. A pipeline whose scheduler is \
+diffusers' DDPM-, DDIM-, DPMSolverMultistep-, EulerDiscrete- or HeunDiscreteScheduler gives \
+diffusers' samples for the same noise.
 
-Noise (--noise FILE.npy): entry 0 is x_T; entry k is for the k-th step of ddpm, and of ddim with --eta above 0. The others use
-entry 0 alone. The last step of ddpm adds none.
+Noise (--noise FILE.npy): entry 0 is x_T; entry k is for the k-th step of ddpm, and of ddim with \
+--eta above 0. The others use entry 0 alone. The last step of ddpm adds none.
 
 Examples:
   sfumato sample --model runs/fashion-mnist-mini/model --num 64 --out samples

@@ -27,8 +27,12 @@ pub(crate) fn succeed(dir: &Path, args: &[&str]) -> Output {
 
 /// Runs the program, insists on the exit code, no panic and one error, and gives what it said.
 pub(crate) fn fail(dir: &Path, code: i32, args: &[&str]) -> String {
-    let output = run(dir, args);
-    let said = stderr(&output);
+    failure(&run(dir, args), code, args)
+}
+
+/// The same of a run that has ended.
+pub(crate) fn failure(output: &Output, code: i32, args: &[&str]) -> String {
+    let said = stderr(output);
     assert_eq!(output.status.code(), Some(code), "{args:?} said:\n{said}");
     assert!(!said.contains("panicked") && !said.contains("stack backtrace"), "{args:?} panicked:\n{said}");
     assert!(said.contains("error:"), "{args:?} said:\n{said}");

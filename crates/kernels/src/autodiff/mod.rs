@@ -55,13 +55,8 @@ impl<B: Backend, C: CheckpointStrategy> Backend for Autodiff<B, C> {
         attention::attention::<B, C>(q, k, v)
     }
 
-    fn fused_spatial_attention(
-        q: FloatTensor<Self>,
-        k: FloatTensor<Self>,
-        v: FloatTensor<Self>,
-        heads: usize,
-    ) -> FloatTensor<Self> {
-        attention::spatial_attention::<B, C>(q, k, v, heads)
+    fn fused_spatial_self_attention(qkv: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {
+        attention::spatial_self_attention::<B, C>(qkv, heads)
     }
 
     fn fused_upsample_nearest_2x(x: FloatTensor<Self>) -> FloatTensor<Self> {

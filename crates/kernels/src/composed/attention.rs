@@ -32,38 +32,37 @@ pub(crate) fn attention_backward<B: Backend>(
     [primitive(dq), primitive(dk), primitive(dv)]
 }
 
-/// Images `[n, heads d, h, w]` to tokens `[n, heads, h w, d]`.
-fn tokens<B: Backend>(x: FloatTensor<B>, heads: usize) -> FloatTensor<B> {
+/// Images `[n, parts heads d, h, w]` to tokens `[n, heads, h w, d]` of each part.
+fn tokens<B: Backend, const PARTS: usize>(x: FloatTensor<B>, heads: usize) -> [FloatTensor<B>; PARTS] {
     let x: Tensor<B, 4> = tensor(x);
     let [n, c, h, w] = x.dims();
-    primitive(x.reshape([n, heads, c / heads, h * w]).swap_dims(2, 3))
+    let part = c / PARTS;
+    std::array::from_fn(|i| {
+        let x = x.clone().narrow(1, i * part, part);
+        primitive(x.reshape([n, heads, part / heads, h * w]).swap_dims(2, 3))
+    })
 }
 
 /// The way back.
-fn image<B: Backend>(x: FloatTensor<B>, shape: [usize; 4]) -> FloatTensor<B> {
+fn image<B: Backend>(x: FloatTensor<B>, [n, c, h, w]: [usize; 4]) -> Tensor<B, 4> {
     let x: Tensor<B, 4> = tensor(x);
-    primitive(x.swap_dims(2, 3).reshape(shape))
+    x.swap_dims(2, 3).reshape([n, c, h, w])
 }
 
-pub(crate) fn spatial_attention<B: Backend>(
-    q: FloatTensor<B>,
-    k: FloatTensor<B>,
-    v: FloatTensor<B>,
-    heads: usize,
-) -> FloatTensor<B> {
-    let shape = q.shape().dims();
-    let [q, k, v] = [q, k, v].map(|x| tokens::<B>(x, heads));
-    image::<B>(attention::<B>(q, k, v), shape)
+pub(crate) fn spatial_self_attention<B: Backend>(qkv: FloatTensor<B>, heads: usize) -> FloatTensor<B> {
+    let [n, c, h, w] = qkv.shape().dims();
+    let [q, k, v] = tokens::<B, 3>(qkv, heads);
+    primitive(image::<B>(attention::<B>(q, k, v), [n, c / 3, h, w]))
 }
 
-pub(crate) fn spatial_attention_backward<B: Backend>(
-    q: FloatTensor<B>,
-    k: FloatTensor<B>,
-    v: FloatTensor<B>,
+pub(crate) fn spatial_self_attention_backward<B: Backend>(
+    qkv: FloatTensor<B>,
     grad: FloatTensor<B>,
     heads: usize,
-) -> [FloatTensor<B>; 3] {
-    let shape = q.shape().dims();
-    let [q, k, v, grad] = [q, k, v, grad].map(|x| tokens::<B>(x, heads));
-    attention_backward::<B>(q, k, v, grad).map(|d| image::<B>(d, shape))
+) -> FloatTensor<B> {
+    let shape = grad.shape().dims();
+    let [q, k, v] = tokens::<B, 3>(qkv, heads);
+    let [grad] = tokens::<B, 1>(grad, heads);
+    let parts = attention_backward::<B>(q, k, v, grad).map(|d| image::<B>(d, shape));
+    primitive(Tensor::cat(parts.to_vec(), 1))
 }

@@ -32,16 +32,20 @@ pub fn release_scratch() {
 }
 
 /// An aligned buffer of floats with unspecified values.
-struct Buffer {
+#[derive(Debug)]
+pub(super) struct Buffer {
     at: NonNull<f32>,
     layout: Layout,
 }
 
 // SAFETY: a buffer owns its memory.
 unsafe impl Send for Buffer {}
+// SAFETY: behind a shared reference it is only read.
+unsafe impl Sync for Buffer {}
 
 impl Buffer {
-    fn new(floats: usize) -> Self {
+    /// Room for at least `floats`.
+    pub(super) fn new(floats: usize) -> Self {
         let bytes = (floats * size_of::<f32>()).max(LINE);
         let align = if bytes >= HUGE { HUGE } else { LINE };
         let layout = Layout::from_size_align(bytes.next_multiple_of(align), align)
@@ -60,6 +64,16 @@ impl Buffer {
 
     fn floats(&self) -> usize {
         self.layout.size() / size_of::<f32>()
+    }
+
+    pub(super) fn values(&self) -> &[f32] {
+        // SAFETY: its own memory, initialised when it was allocated.
+        unsafe { std::slice::from_raw_parts(self.at.as_ptr(), self.floats()) }
+    }
+
+    pub(super) fn values_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as above, and borrowed by nobody else.
+        unsafe { std::slice::from_raw_parts_mut(self.at.as_ptr(), self.floats()) }
     }
 }
 
@@ -137,6 +151,11 @@ impl Shared {
     /// Null where there is no slice.
     pub(super) fn read_option(slice: Option<&[f32]>) -> Self {
         Self(slice.map_or(std::ptr::null(), <[f32]>::as_ptr).cast_mut())
+    }
+
+    /// The same memory from another address on.
+    pub(super) fn from(at: *mut f32) -> Self {
+        Self(at)
     }
 
     #[inline(always)]

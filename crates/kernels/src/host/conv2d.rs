@@ -1,7 +1,8 @@
 //! Convolutions.
 
 use super::bridge::{HostTensor, read_option};
-use crate::cpu::{self, Conv2d, filled};
+use super::filters;
+use crate::cpu::{self, Conv2d, filled, winograd::conv3x3_filtered};
 use crate::ops::Conv2dGeometry;
 use crate::{AffineGradients, WantedGradients};
 use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
@@ -20,7 +21,7 @@ fn sizes<T: HostTensor>(x: &T, weight: &T, geometry: Conv2dGeometry) -> Conv2d {
     }
 }
 
-pub(super) fn conv2d<T: HostTensor>(
+pub(super) fn conv2d<T: HostTensor + Clone + Send + 'static>(
     x: &T,
     weight: &T,
     bias: Option<&T>,
@@ -28,9 +29,13 @@ pub(super) fn conv2d<T: HostTensor>(
     geometry: Conv2dGeometry,
 ) -> Option<T> {
     let s = sizes(x, weight, geometry);
-    let (x, weight) = (x.read()?, weight.read()?);
+    let (x, values) = (x.read()?, weight.read()?);
     let (bias, residual) = (read_option(bias)?, read_option(residual)?);
-    let y = filled(s.output_len(), |y| cpu::conv2d(&s, &x, &weight, bias.as_deref(), residual.as_deref(), y));
+    let (bias, residual) = (bias.as_deref(), residual.as_deref());
+    let y = filled(s.output_len(), |y| match filters::kept(&s, weight) {
+        Some((s, filters)) => conv3x3_filtered(&s, &x, &filters, bias, residual, y),
+        None => cpu::conv2d(&s, &x, &values, bias, residual, y),
+    });
     let (h, w) = s.output_size();
     Some(T::build(y, Shape::new([s.n, s.k, h, w])))
 }

@@ -1,7 +1,7 @@
 //! Affine maps and attention.
 
 use super::bridge::{HostTensor, read_option};
-use crate::cpu::{self, Attention, AttentionLayout, filled};
+use crate::cpu::{self, Attention, SelfAttention, filled};
 use crate::{AffineGradients, WantedGradients};
 use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
 
@@ -32,63 +32,48 @@ pub(super) fn linear_backward<T: HostTensor, B: Backend<FloatTensorPrimitive = T
     Some(AffineGradients { x: wanted.x.then(dx), weight: wanted.weight.then(dw), bias: wanted.bias.then(db) })
 }
 
-/// Sizes and the shape of the result.
-fn attention_sizes<T: HostTensor>(q: &T, k: &T, v: &T) -> (Attention, Shape) {
+/// Sizes, where there is something to attend to.
+fn attention_sizes<T: HostTensor>(q: &T, k: &T, v: &T) -> Option<Attention> {
     let (q, k, v) = (q.shape(), k.shape(), v.shape());
-    let s =
-        Attention { heads: q[0] * q[1], n: q[2], m: k[2], d: q[3], d_v: v[3], layout: AttentionLayout::TokensFirst };
-    (s, Shape::new([q[0], q[1], q[2], v[3]]))
-}
-
-/// Attention over the pixels of images `[n, heads d, h, w]`.
-fn spatial_sizes<T: HostTensor>(q: &T, heads: usize) -> Attention {
-    let shape = q.shape();
-    let (d, pixels) = (shape[1] / heads, shape[2] * shape[3]);
-    Attention { heads: shape[0] * heads, n: pixels, m: pixels, d, d_v: d, layout: AttentionLayout::ChannelsFirst }
-}
-
-fn run<T: HostTensor>(s: &Attention, [q, k, v]: [&T; 3], shape: Shape) -> Option<T> {
-    if s.m == 0 || s.d == 0 {
-        return None;
-    }
-    let (q, k, v) = (q.read()?, k.read()?, v.read()?);
-    let y = filled(s.heads * s.n * s.d_v, |y| cpu::attention(s, &q, &k, &v, y));
-    Some(T::build(y, shape))
-}
-
-fn run_backward<T: HostTensor>(s: &Attention, qkv: [&T; 3], grad: &T) -> Option<[T; 3]> {
-    if s.m == 0 || s.d == 0 {
-        return None;
-    }
-    let [q, k, v] = qkv;
-    let (q, k, v, dy) = (q.read()?, k.read()?, v.read()?, grad.read()?);
-    let mut results = [Vec::new(), Vec::new(), Vec::new()];
-    let [dq, dk, dv] = &mut results;
-    *dq = filled(q.len(), |dq| {
-        *dk = filled(k.len(), |dk| {
-            *dv = filled(v.len(), |dv| cpu::attention_backward(s, [&q, &k, &v], &dy, [dq, dk, dv]));
-        });
-    });
-    let [dq, dk, dv] = results;
-    let shapes = qkv.map(|x| x.shape());
-    let [a, b, c] = shapes;
-    Some([T::build(dq, a), T::build(dk, b), T::build(dv, c)])
+    (k[2] > 0 && q[3] > 0).then_some(Attention { heads: q[0] * q[1], n: q[2], m: k[2], d: q[3], d_v: v[3] })
 }
 
 pub(super) fn attention<T: HostTensor>(q: &T, k: &T, v: &T) -> Option<T> {
-    let (s, shape) = attention_sizes(q, k, v);
-    run(&s, [q, k, v], shape)
+    let s = attention_sizes(q, k, v)?;
+    let (qs, ks, vs) = (q.read()?, k.read()?, v.read()?);
+    let y = filled(s.heads * s.n * s.d_v, |y| cpu::attention(&s, [&qs, &ks, &vs], y));
+    let shape = q.shape();
+    Some(T::build(y, Shape::new([shape[0], shape[1], s.n, s.d_v])))
 }
 
 pub(super) fn attention_backward<T: HostTensor>(q: &T, k: &T, v: &T, grad: &T) -> Option<[T; 3]> {
-    let (s, _) = attention_sizes(q, k, v);
-    run_backward(&s, [q, k, v], grad)
+    let s = attention_sizes(q, k, v)?;
+    let (qs, ks, vs, dy) = (q.read()?, k.read()?, v.read()?, grad.read()?);
+    let (mut dk, mut dv) = (Vec::new(), Vec::new());
+    let dq = filled(qs.len(), |dq| {
+        dk = filled(ks.len(), |dk| {
+            dv = filled(vs.len(), |dv| cpu::attention_backward(&s, [&qs, &ks, &vs], &dy, [dq, dk, dv]));
+        });
+    });
+    Some([T::build(dq, q.shape()), T::build(dk, k.shape()), T::build(dv, v.shape())])
 }
 
-pub(super) fn spatial_attention<T: HostTensor>(q: &T, k: &T, v: &T, heads: usize) -> Option<T> {
-    run(&spatial_sizes(q, heads), [q, k, v], q.shape())
+fn self_attention_sizes<T: HostTensor>(qkv: &T, heads: usize) -> Option<SelfAttention> {
+    let shape = qkv.shape();
+    let (d, tokens) = (shape[1] / heads / 3, shape[2] * shape[3]);
+    (tokens > 0 && d > 0).then_some(SelfAttention { images: shape[0], heads, tokens, d })
 }
 
-pub(super) fn spatial_attention_backward<T: HostTensor>(qkv: [&T; 3], grad: &T, heads: usize) -> Option<[T; 3]> {
-    run_backward(&spatial_sizes(qkv[0], heads), qkv, grad)
+pub(super) fn self_attention<T: HostTensor>(qkv: &T, heads: usize) -> Option<T> {
+    let s = self_attention_sizes(qkv, heads)?;
+    let (values, shape) = (qkv.read()?, qkv.shape());
+    let y = filled(values.len() / 3, |y| cpu::self_attention(&s, &values, y));
+    Some(T::build(y, Shape::new([shape[0], shape[1] / 3, shape[2], shape[3]])))
+}
+
+pub(super) fn self_attention_backward<T: HostTensor>(qkv: &T, grad: &T, heads: usize) -> Option<T> {
+    let s = self_attention_sizes(qkv, heads)?;
+    let (values, dy) = (qkv.read()?, grad.read()?);
+    let dqkv = filled(values.len(), |dqkv| cpu::self_attention_backward(&s, &values, &dy, dqkv));
+    Some(T::build(dqkv, qkv.shape()))
 }

@@ -5,6 +5,7 @@
 mod bridge;
 mod conv2d;
 mod elementwise;
+pub(crate) mod filters;
 mod group_norm;
 mod matrix;
 
@@ -109,20 +110,14 @@ macro_rules! host_backend {
                     .unwrap_or_else(|| composed::attention_backward::<Self>(q, k, v, grad))
             }
 
-            fn fused_spatial_attention(q: Float<Self>, k: Float<Self>, v: Float<Self>, heads: usize) -> Float<Self> {
-                matrix::spatial_attention(&q, &k, &v, heads)
-                    .unwrap_or_else(|| composed::spatial_attention::<Self>(q, k, v, heads))
+            fn fused_spatial_self_attention(qkv: Float<Self>, heads: usize) -> Float<Self> {
+                matrix::self_attention(&qkv, heads)
+                    .unwrap_or_else(|| composed::spatial_self_attention::<Self>(qkv, heads))
             }
 
-            fn fused_spatial_attention_backward(
-                q: Float<Self>,
-                k: Float<Self>,
-                v: Float<Self>,
-                grad: Float<Self>,
-                heads: usize,
-            ) -> [Float<Self>; 3] {
-                matrix::spatial_attention_backward([&q, &k, &v], &grad, heads)
-                    .unwrap_or_else(|| composed::spatial_attention_backward::<Self>(q, k, v, grad, heads))
+            fn fused_spatial_self_attention_backward(qkv: Float<Self>, grad: Float<Self>, heads: usize) -> Float<Self> {
+                matrix::self_attention_backward(&qkv, &grad, heads)
+                    .unwrap_or_else(|| composed::spatial_self_attention_backward::<Self>(qkv, grad, heads))
             }
 
             fn fused_upsample_nearest_2x(x: Float<Self>) -> Float<Self> {

@@ -26,23 +26,21 @@ pub fn attention<B: Backend>(q: Tensor<B, 4>, k: Tensor<B, 4>, v: Tensor<B, 4>) 
     tensor(B::fused_attention(primitive(q), primitive(k), primitive(v)))
 }
 
-/// Self-attention over the pixels of images, with the heads' channels one after the other: [`attention`] without the
-/// transpositions, `softmax(qᵀ k / sqrt(d)) vᵀ` for every image and head. With `q`, `k`, `v` from 1×1 convolutions the
-/// whole attention block stays in the layout of its input.
+/// Self-attention over the pixels of images: [`attention`] without the transpositions, `softmax(qᵀ k / sqrt(d)) vᵀ` for
+/// every image and head. With queries, keys and values from one 1×1 convolution the whole attention block stays in the
+/// layout of its input.
 ///
 /// # Shapes
-/// `q`, `k`, `v` and the result: `[n, heads · d, h, w]`.
+/// `qkv: [n, 3 · heads · d, h, w]`: the channels of all heads' queries, then keys, then values; the result is
+/// `[n, heads · d, h, w]`.
 ///
 /// # Panics
-/// If the shapes differ or `heads` does not divide the channels.
-pub fn spatial_attention<B: Backend>(q: Tensor<B, 4>, k: Tensor<B, 4>, v: Tensor<B, 4>, heads: usize) -> Tensor<B, 4> {
-    let shape @ [_, c, _, _] = q.dims();
+/// If the channels are not three times a multiple of `heads`.
+pub fn spatial_self_attention<B: Backend>(qkv: Tensor<B, 4>, heads: usize) -> Tensor<B, 4> {
+    let [_, c, _, _] = qkv.dims();
     assert!(
-        k.dims() == shape && v.dims() == shape,
-        "spatial_attention: q is {shape:?}, k {:?}, v {:?}; expected one shape",
-        k.dims(),
-        v.dims()
+        heads > 0 && c.is_multiple_of(3 * heads),
+        "spatial_self_attention: {c} channels are not queries, keys and values of {heads} heads"
     );
-    assert!(heads > 0 && c.is_multiple_of(heads), "spatial_attention: {heads} heads do not divide {c} channels");
-    tensor(B::fused_spatial_attention(primitive(q), primitive(k), primitive(v), heads))
+    tensor(B::fused_spatial_self_attention(primitive(qkv), heads))
 }

@@ -52,10 +52,11 @@ pub fn conv2d<B: Backend>(
     tensor(B::fused_conv2d(primitive(x), primitive(weight), bias.map(primitive), None, geometry))
 }
 
-/// 3×3 convolution with stride 1 and padding 1, plus `bias`, plus `residual`: the end of a residual block.
+/// 3×3 convolution with stride 1 and padding 1, or 1×1 convolution, plus `bias`, plus `residual`: the end of a residual
+/// block or of an attention block.
 ///
 /// # Shapes
-/// `x: [n, c, h, w]`, `weight: [k, c, 3, 3]`, `bias: [k]`, `residual` and the result `[n, k, h, w]`.
+/// `x: [n, c, h, w]`, `weight: [k, c, 3, 3]` or `[k, c, 1, 1]`, `bias: [k]`, `residual` and the result `[n, k, h, w]`.
 ///
 /// # Panics
 /// If the shapes do not fit together.
@@ -65,10 +66,12 @@ pub fn conv2d_add<B: Backend>(
     bias: Option<Tensor<B, 1>>,
     residual: Tensor<B, 4>,
 ) -> Tensor<B, 4> {
-    let geometry = Conv2dGeometry::SAME_3X3;
+    let geometry = match weight.dims() {
+        [_, _, 3, _] => Conv2dGeometry::SAME_3X3,
+        [_, _, 1, _] => Conv2dGeometry::POINTWISE,
+        other => panic!("conv2d_add: weight is {other:?}, expected a 3×3 kernel or a 1×1 kernel"),
+    };
     let out = check(&x, &weight, bias.as_ref(), geometry);
-    let [_, _, side, _] = weight.dims();
-    assert!(side == 3, "conv2d_add: weight is {:?}, expected a 3×3 kernel", weight.dims());
     assert!(
         residual.dims() == out,
         "conv2d_add: residual is {:?}, expected the shape of the output, {out:?}",

@@ -12,7 +12,7 @@ mod sum_of_squares;
 mod upsample;
 
 pub use adam::{AdamState, AdamStep, adam_step};
-pub use attention::{attention, spatial_attention};
+pub use attention::{attention, spatial_self_attention};
 pub use channel_bias::add_channel_bias;
 pub use concat::concat_channels;
 pub use conv2d::{Conv2dGeometry, conv2d, conv2d_add};

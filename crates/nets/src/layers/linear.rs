@@ -47,8 +47,18 @@ impl<B: Backend> Linear<B> {
     /// - `x`: `[batch, in, height, width]`
     /// - output: `[batch, out, height, width]`
     pub fn forward_pixels(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        kernels::conv2d(x, self.kernel(), Some(self.bias.val()), Conv2dGeometry::POINTWISE)
+    }
+
+    /// [`Linear::forward_pixels`] plus `residual`, in the shape of the output.
+    pub fn forward_pixels_add(&self, x: Tensor<B, 4>, residual: Tensor<B, 4>) -> Tensor<B, 4> {
+        kernels::conv2d_add(x, self.kernel(), Some(self.bias.val()), residual)
+    }
+
+    /// The weight as a 1×1 kernel, `[out, in, 1, 1]`.
+    fn kernel(&self) -> Tensor<B, 4> {
         let weight = self.weight.val();
         let [d_out, d_in] = weight.dims();
-        kernels::conv2d(x, weight.reshape([d_out, d_in, 1, 1]), Some(self.bias.val()), Conv2dGeometry::POINTWISE)
+        weight.reshape([d_out, d_in, 1, 1])
     }
 }

@@ -1,7 +1,7 @@
 //! Self-attention over pixels.
 
 use burn::{module::Module, tensor::Tensor};
-use sfumato_kernels::{self as kernels, Backend};
+use sfumato_kernels::{self as kernels, Backend, Conv2dGeometry};
 
 use crate::{
     layers::{GroupNorm, Linear},
@@ -64,11 +64,17 @@ impl<B: Backend> Attention<B> {
             Some(norm) => norm.forward(x.clone()),
             None => x.clone(),
         };
-        let q = self.to_q.forward_pixels(normed.clone());
-        let k = self.to_k.forward_pixels(normed.clone());
-        let v = self.to_v.forward_pixels(normed);
-        let attended = kernels::spatial_attention(q, k, v, self.heads);
-        let sum = self.to_out[0].forward_pixels(attended) + x;
+        let attended = kernels::spatial_self_attention(self.queries_keys_values(normed), self.heads);
+        let sum = self.to_out[0].forward_pixels_add(attended, x);
         if self.output_scale == 1.0 { sum } else { sum / self.output_scale }
+    }
+
+    /// The three maps as one: their input is read once, and its gradient is one sum.
+    fn queries_keys_values(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        let maps = [&self.to_q, &self.to_k, &self.to_v];
+        let weight = Tensor::cat(maps.map(|map| map.weight.val()).to_vec(), 0);
+        let bias = Tensor::cat(maps.map(|map| map.bias.val()).to_vec(), 0);
+        let [d_out, d_in] = weight.dims();
+        kernels::conv2d(x, weight.reshape([d_out, d_in, 1, 1]), Some(bias), Conv2dGeometry::POINTWISE)
     }
 }

@@ -92,6 +92,12 @@ impl NoiseSchedule {
     /// # Ok::<(), sfumato_schedule::ScheduleError>(())
     /// ```
     pub fn check(&self, conditions: &CheckConditions) -> Vec<Finding> {
+        if self.has_zero_terminal_snr() {
+            // The table has the nearest number to 0 that a schedule may have; what is meant is 0.
+            let mut alpha_bars = self.alpha_bars().to_vec();
+            alpha_bars[self.steps() - 1] = 0.0;
+            return check(&alpha_bars, conditions);
+        }
         check(self.alpha_bars(), conditions)
     }
 }
@@ -130,7 +136,8 @@ fn epsilon(alpha_bars: &[f64], prediction: Prediction) -> Option<Finding> {
 fn idle_steps(alpha_bars: &[f64], conditions: &CheckConditions, reason: IdleReason) -> Option<Finding> {
     let idle = |&(_, previous, alpha_bar): &(usize, f64, f64)| match reason {
         IdleReason::BelowResolution => (previous - alpha_bar) / previous < F32_RESOLUTION,
-        IdleReason::SignalGone => prior_bits(previous, conditions) < NOTHING_LEFT,
+        // A step to no signal at all is meant to be there, however little it takes.
+        IdleReason::SignalGone => alpha_bar > 0.0 && prior_bits(previous, conditions) < NOTHING_LEFT,
     };
     let idle: Vec<usize> = steps(alpha_bars).filter(idle).map(|(step, _, _)| step).collect();
     Some(Finding::IdleSteps { first: *idle.first()?, last: *idle.last()?, count: idle.len(), reason })
@@ -197,6 +204,15 @@ mod tests {
         assert_eq!((zero[0], zero[0].severity()), (Finding::ZeroSignalWithEpsilon { step: 2 }, Severity::Error));
         let v = CheckConditions { prediction: Prediction::V, ..CheckConditions::default() };
         assert_eq!(check(&[0.5, 0.0], &v), []);
+    }
+
+    #[test]
+    fn a_schedule_rescaled_to_zero_signal_is_one_for_v_alone() {
+        let rescaled = ScheduleConfig::default().build().and_then(|schedule| schedule.with_zero_terminal_snr());
+        let rescaled = rescaled.expect("the default schedule can be rescaled");
+        let check = |prediction| rescaled.check(&CheckConditions { prediction, ..CheckConditions::default() });
+        assert_eq!(check(Prediction::V), []);
+        assert_eq!(check(Prediction::Epsilon), [Finding::ZeroSignalWithEpsilon { step: 1000 }]);
     }
 
     #[test]

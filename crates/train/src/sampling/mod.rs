@@ -123,6 +123,7 @@ pub fn draw<B: Backend, N: Network<B, D>, const D: usize>(
     device: &B::Device,
     observe: &mut dyn FnMut(Progress<'_, B, D>) -> ControlFlow<()>,
 ) -> Result<Vec<f32>, SampleError> {
+    let _kept = sfumato_kernels::KeptFilters::new();
     let mut samples = Vec::with_capacity(plan.num * shape.iter().product::<usize>());
     for first in (0..plan.num).step_by(plan.batch_size) {
         let mut batch_shape = [plan.batch_size.min(plan.num - first); D];

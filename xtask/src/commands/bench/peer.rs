@@ -8,8 +8,9 @@ use anyhow::{Context, bail, ensure};
 
 use super::measured::{Output, Quiet, median, read};
 use super::report::{OURS, Row, Unit, Work, json, table};
-use super::{Options, chart, machine, python};
+use super::{Options, chart, machine};
 use crate::cargo::{self, root};
+use crate::commands::python;
 
 /// Ways to run PyTorch; the best of them is the peer.
 const VARIANTS: [&str; 4] = ["eager", "channels_last", "compile", "tuned"];
@@ -154,7 +155,7 @@ struct Bench {
 impl Bench {
     /// Builds, writes what both programs read, and makes sure that both compute the same.
     fn set_up(tasks: &[Task]) -> anyhow::Result<Bench> {
-        let python = python::interpreter()?;
+        let python = python::interpreter(".venv-peer", "requirements.txt")?;
         let measured = super::build(&[])?;
         let sfumato = cargo::build("sfumato-cli", "sfumato", &[])?.context("sfumato cannot be built")?;
         let folder = measured.parent().context("programs lie in a folder")?.join("peer");
@@ -216,8 +217,8 @@ impl Bench {
                         fs::remove_dir_all(&out).with_context(|| format!("cannot remove {}", out.display()))?;
                     }
                     let mut command = Command::new(&self.sfumato);
-                    command.args(["sample", "--num", "1", "--steps", "50", "--threads", THREADS, "--model"]).arg(dir);
-                    command.arg("--out").arg(out);
+                    command.args("sample --num 1 --sampler ddim --steps 50 --threads".split(' ')).arg(THREADS);
+                    command.arg("--model").arg(dir).arg("--out").arg(out);
                     command
                 } else {
                     let mut command = self.theirs("image", &dir, variant);

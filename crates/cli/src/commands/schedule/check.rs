@@ -68,7 +68,7 @@ struct Verdict {
 
 impl Verdict {
     fn of(source: &Source, conditions: CheckConditions) -> Self {
-        let (findings, refused) = match source.config.build() {
+        let (findings, refused) = match source.schedule() {
             Ok(schedule) => (schedule.check(&conditions), None),
             // A table that is no valid schedule can often be explained all the same.
             Err(error) => {

@@ -18,6 +18,8 @@ pub(super) struct Source {
     /// What to call it.
     pub(super) label: String,
     pub(super) config: ScheduleConfig,
+    /// Whether a model's file asks for it to be rescaled so that nothing is left at its end.
+    zero_terminal_snr: bool,
     /// What the network predicts, where the source says so.
     pub(super) prediction: Option<Prediction>,
 }
@@ -36,7 +38,8 @@ impl Source {
         if let Some(steps) = steps {
             source.config = source.config.with_steps(steps).map_err(|error| UsageError(error.to_string()))?;
         }
-        let description = describe(&source.config);
+        let ending = if source.zero_terminal_snr { ", rescaled to zero terminal SNR" } else { "" };
+        let description = describe(&source.config) + ending;
         source.label = if source.label.is_empty() { description } else { format!("{} ({description})", source.label) };
         Ok(source)
     }
@@ -47,8 +50,14 @@ impl Source {
     }
 
     /// The schedule, if the description gives one.
+    pub(super) fn schedule(&self) -> Result<NoiseSchedule, ScheduleError> {
+        let schedule = self.config.build()?;
+        if self.zero_terminal_snr { schedule.with_zero_terminal_snr() } else { Ok(schedule) }
+    }
+
+    /// The same, with the source in the error.
     pub(super) fn build(&self) -> Result<NoiseSchedule> {
-        self.config.build().with_context(|| format!("schedule {}", self.label))
+        self.schedule().with_context(|| format!("schedule {}", self.label))
     }
 
     fn named(text: &str) -> Result<Self> {
@@ -59,7 +68,7 @@ impl Source {
             };
             UsageError(format!("{error}{hint}"))
         })?;
-        Ok(Self { label: String::new(), config, prediction: None })
+        Ok(Self { label: String::new(), config, zero_terminal_snr: false, prediction: None })
     }
 
     fn directory(path: &Path) -> Result<Self> {
@@ -67,8 +76,7 @@ impl Source {
         if run.is_file() {
             return Self::file(&run);
         }
-        let scheduler = Pipeline::open(path)?.spec.scheduler;
-        Ok(Self::of(path, scheduler.schedule, scheduler.parameterization.into()))
+        Ok(Self::of_model(path, Pipeline::open(path)?.spec.scheduler))
     }
 
     fn file(path: &Path) -> Result<Self> {
@@ -79,20 +87,25 @@ impl Source {
             if value.get("_class_name").is_none() {
                 bail!("{}: expected a scheduler_config.json of diffusers, which has a \"_class_name\"", path.display());
             }
-            let scheduler = Scheduler::from_json(&value).with_context(shown)?;
-            return Ok(Self::of(path, scheduler.schedule, scheduler.parameterization.into()));
+            return Ok(Self::of_model(path, Scheduler::from_json(&value).with_context(shown)?));
         }
         // A schedule's own table, or a whole run's.
         if text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("kind")) {
             let config = toml::from_str(&text).with_context(shown)?;
-            return Ok(Self { label: shown(), config, prediction: None });
+            return Ok(Self { label: shown(), config, zero_terminal_snr: false, prediction: None });
         }
         let diffusion = TrainConfig::read(path)?.diffusion;
-        Ok(Self::of(path, diffusion.schedule, diffusion.parameterization.into()))
+        let prediction = Some(diffusion.parameterization.into());
+        Ok(Self { label: shown(), config: diffusion.schedule, zero_terminal_snr: false, prediction })
     }
 
-    fn of(path: &Path, config: ScheduleConfig, prediction: Prediction) -> Self {
-        Self { label: path.display().to_string(), config, prediction: Some(prediction) }
+    fn of_model(path: &Path, scheduler: Scheduler) -> Self {
+        Self {
+            label: path.display().to_string(),
+            config: scheduler.schedule,
+            zero_terminal_snr: scheduler.zero_terminal_snr,
+            prediction: Some(scheduler.parameterization.into()),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Two-dimensional convolution with any square kernel, stride and padding: which algorithm, and the general one.
 
+mod pointwise;
 mod product;
 mod taps;
 mod weight;
@@ -71,6 +72,11 @@ impl Conv2d {
         same.then_some(Conv3x3 { n: self.n, c: self.c, k: self.k, h: self.h, w: self.w })
     }
 
+    /// Whether output pixels are input pixels.
+    fn is_pointwise(&self) -> bool {
+        self.side == 1 && self.stride == 1 && self.padding == [0; 4]
+    }
+
     /// Columns of every phase of an input row for a stride, and the lowered grid of the output.
     fn grid(&self) -> Grid {
         let (height, width) = self.output_size();
@@ -109,6 +115,10 @@ const FEW_CHANNELS: usize = 4;
 /// The same for the weight gradient.
 const FEW_CHANNELS_WEIGHT: usize = 2;
 
+/// Tiles of a whole batch up to which filters are kept: the transform takes the time of about fifty of them, and from
+/// sixteen images of 28×28 on (784) nothing was gained.
+const FEW_TILES: usize = 512;
+
 /// Winograd's sizes where it pays: the one place where that is decided.
 fn winograd(s: &Conv2d, pass: Pass) -> Option<(Conv3x3, TileSize)> {
     let sizes = s.as_3x3()?;
@@ -118,6 +128,17 @@ fn winograd(s: &Conv2d, pass: Pass) -> Option<(Conv3x3, TileSize)> {
         Pass::BackwardWeight => s.c > FEW_CHANNELS_WEIGHT,
     };
     pays.then(|| (sizes, TileSize::for_size(s.h, s.w)))
+}
+
+/// The tiles of a convolution whose filters are transformed, where the transform is a good part of its time; `None`
+/// where it is computed otherwise, or over so many tiles ([`FEW_TILES`]) that nothing is gained.
+pub(crate) fn kept_tile(s: &Conv2d) -> Option<(Conv3x3, TileSize)> {
+    let (sizes, tile) = winograd(s, Pass::Forward)?;
+    let side = match tile {
+        TileSize::Two => 2,
+        TileSize::Four => 4,
+    };
+    (s.n * s.h.div_ceil(side) * s.w.div_ceil(side) <= FEW_TILES).then_some((sizes, tile))
 }
 
 /// `y = conv(x, weight) + bias + residual`.
@@ -184,6 +205,9 @@ pub fn conv2d_backward_weight(s: &Conv2d, x: &[f32], dy: &[f32], dw: Option<&mut
             }
             if let Some(dw) = dw {
                 assert!(dw.len() == s.weight_len());
+                if s.is_pointwise() && pointwise::backward_weight(x, dy, [s.n, s.h * s.w, s.k, s.c], dw) {
+                    return;
+                }
                 let table = Table::new(&s.grid(), &s.taps());
                 with_phases(s, x, |images| weight::backward_weight(images, &table, s.k, dy, dw));
             }
@@ -238,17 +262,32 @@ fn phase_gradient(s: &Conv2d, py: usize, px: usize, dy: &[f32], weight: &[f32], 
         }
     }
     let table = Table::new(&grid, &taps);
-    let area = s.side * s.side;
     with(s.c * s.k * used.len(), |matrix| {
-        // [c][k, tap] of [k][c, tap]
-        for (i, value) in matrix.iter_mut().enumerate() {
-            let (c, k, tap) = (i / used.len() / s.k, i / used.len() % s.k, used[i % used.len()]);
-            *value = weight[(k * s.c + c) * area + tap];
-        }
+        exchange_channels(s, weight, &used, matrix);
         let images = Images { values: dy, n: s.n, channels: s.k, stride: oh * ow };
         let lowered = Lowered { images, table: &table, m: s.c, matrix, bias: None, add };
         convolve(&lowered, dx);
     })
+}
+
+/// The `used` taps of `weight: [k][c][tap]` as `[c][k][used]`.
+fn exchange_channels(s: &Conv2d, weight: &[f32], used: &[usize], matrix: &mut [f32]) {
+    /// Input channels of a task: neighbours in `weight`, so that whole lines of it are used.
+    const CHANNELS: usize = 16;
+    let (area, row) = (s.side * s.side, s.k * used.len());
+    if row == 0 {
+        return;
+    }
+    matrix.par_chunks_mut(CHANNELS * row).enumerate().for_each(|(i, rows)| {
+        for (k, weight) in weight.chunks_exact(s.c * area).enumerate() {
+            let weight = weight[i * CHANNELS * area..].chunks_exact(area);
+            for (row, weight) in rows.chunks_exact_mut(row).zip(weight) {
+                for (out, &tap) in row[k * used.len()..].iter_mut().zip(used) {
+                    *out = weight[tap];
+                }
+            }
+        }
+    });
 }
 
 /// Puts the phases of the input gradient in their places, plus `add`.

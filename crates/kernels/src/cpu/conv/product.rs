@@ -63,7 +63,17 @@ unsafe fn task<S: Simd>(t: &Task) {
         let mut src = t.src;
         for c in 0..t.channels {
             S::prefetch(src.wrapping_add(AHEAD * t.stride + t.near), t.near_len);
-            for tap in 0..taps {
+            if t.table.identity {
+                let row = t.panels.add(c * PANEL);
+                let mut column = 0;
+                while t.from + column < t.to {
+                    let (at, m) = (src.add(t.from + column), t.to - t.from - column);
+                    let dst = row.add(column / PANEL * depth * PANEL + column % PANEL);
+                    S::store(dst, if m >= L { S::load(at) } else { S::load_n(at, m) });
+                    column += L;
+                }
+            }
+            for tap in 0..if t.table.identity { 0 } else { taps } {
                 let row = t.panels.add((c * taps + tap) * PANEL);
                 for vector in t.from / L..last {
                     let column = vector * L - t.from;

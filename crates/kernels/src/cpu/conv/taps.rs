@@ -42,6 +42,8 @@ pub(super) struct Table {
     pub(super) taps: usize,
     /// Pixels of the grid.
     pub(super) pixels: usize,
+    /// Whether there is one tap, at the pixel itself, and the pixels lie next to each other.
+    pub(super) identity: bool,
     /// First run of `[vector][tap]`.
     starts: Vec<u32>,
     runs: Vec<Run>,
@@ -50,7 +52,10 @@ pub(super) struct Table {
 impl Table {
     pub(super) fn new(grid: &Grid, taps: &[Tap]) -> Self {
         let pixels = grid.height * grid.width;
-        let mut table = Self { taps: taps.len(), pixels, starts: vec![0], runs: Vec::new() };
+        let whole = grid.row_step == 1 && grid.pitch == grid.width && grid.rows >= grid.height;
+        let here = |tap: &Tap| tap.plane == 0 && tap.dy == 0 && tap.dx == 0 && tap.columns >= grid.width;
+        let identity = whole && matches!(taps, [tap] if here(tap));
+        let mut table = Self { taps: taps.len(), pixels, identity, starts: vec![0], runs: Vec::new() };
         for p0 in (0..pixels).step_by(L) {
             for tap in taps {
                 table.add(grid, tap, p0, (p0 + L).min(pixels));

@@ -82,6 +82,7 @@ fn pack_panels(isa: Isa, b: Matrix, [k0, depth, n]: [usize; 3], panels: &mut [f3
             n0: j * PANEL,
             n1: n.min((j + 1) * PANEL),
             dst: out.at(j * PANEL * depth),
+            panel: PANEL * depth,
         };
         // SAFETY: `gemm` checked the matrix; every task writes its own panel.
         unsafe { pack_b(isa, &pack) }

@@ -78,8 +78,9 @@ pub(in crate::cpu) struct PackB {
     pub(in crate::cpu) k: usize,
     pub(in crate::cpu) n0: usize,
     pub(in crate::cpu) n1: usize,
-    /// Room for `k` times the columns rounded up to 32.
+    /// Panels `[k][32]`, `panel` floats apart.
     pub(in crate::cpu) dst: *mut f32,
+    pub(in crate::cpu) panel: usize,
 }
 
 #[inline(always)]
@@ -123,7 +124,7 @@ unsafe fn pack_b_generic<S: Simd>(p: &PackB) {
                     }
                 }
             }
-            dst = dst.add(p.k * PANEL);
+            dst = dst.add(p.panel);
         }
     }
 }

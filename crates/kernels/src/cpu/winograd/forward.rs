@@ -106,21 +106,22 @@ pub(super) struct Epilogue<'a> {
 /// `y = conv(x, w)` plus the epilogue; with `rotate`, `w: [c, k, 3, 3]` is the filter of the convolution whose input
 /// gradient `y` is. `s` are the sizes of the convolution that is computed.
 pub(super) fn convolve<W: Tile>(s: &Conv3x3, x: &[f32], w: &[f32], rotate: bool, add: Epilogue, y: &mut [f32]) {
-    assert!(x.len() == s.input_len() && y.len() == s.output_len() && w.len() == s.weight_len());
+    assert!(w.len() == s.weight_len());
+    with(u_len(W::X, s.k, s.c), |u| {
+        let (k, c) = if rotate { (s.c, s.k) } else { (s.k, s.c) };
+        filter_transform::<W>(w, k, c, rotate, u);
+        convolve_transformed::<W>(s, x, u, add, y);
+    })
+}
+
+/// [`convolve`] with filters that are transformed already.
+pub(super) fn convolve_transformed<W: Tile>(s: &Conv3x3, x: &[f32], u: &[f32], add: Epilogue, y: &mut [f32]) {
+    assert!(x.len() == s.input_len() && y.len() == s.output_len() && u.len() >= u_len(W::X, s.k, s.c));
     assert!(add.bias.is_none_or(|b| b.len() == s.k));
     assert!(add.residual.is_none_or(|r| r.len() == y.len()));
     if y.is_empty() {
         return;
     }
-    with(u_len(W::X, s.k, s.c), |u| {
-        let (k, c) = if rotate { (s.c, s.k) } else { (s.k, s.c) };
-        filter_transform::<W>(w, k, c, rotate, u);
-        run::<W>(s, x, u, add, y);
-    })
-}
-
-/// [`convolve`] with transformed filters.
-fn run<W: Tile>(s: &Conv3x3, x: &[f32], u: &[f32], add: Epilogue, y: &mut [f32]) {
     let isa = Isa::current();
     let geo = Geometry::new::<W>(s);
     let panels = s.c.div_ceil(L);
@@ -159,7 +160,7 @@ fn run<W: Tile>(s: &Conv3x3, x: &[f32], u: &[f32], add: Epilogue, y: &mut [f32])
                 y: y.at(0),
                 m: m.as_mut_ptr(),
             };
-            // SAFETY: `convolve` checked the lengths of all slices; the scratch is cut as `forward_block` uses it;
+            // SAFETY: the lengths of all slices were checked; the scratch is cut as `forward_block` uses it;
             // blocks write the output rows of their own tiles.
             unsafe { forward_block_isa::<W>(isa, &args) }
         })

@@ -20,13 +20,14 @@ mod tile;
 mod transform;
 mod weight;
 
+pub use filter::Filters;
 pub use geometry::Conv3x3;
 
-use forward::{Epilogue, convolve};
+use forward::{Epilogue, convolve, convolve_transformed};
 use tile::{F2, F4};
 
 /// Side of the output tiles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TileSize {
     /// F(2×2, 3×3): 16 multiplications for 4 outputs, smaller rounding errors.
     Two,
@@ -61,6 +62,26 @@ pub fn conv3x3(
     match tile {
         TileSize::Two => convolve::<F2>(s, x, w, false, add, y),
         TileSize::Four => convolve::<F4>(s, x, w, false, add, y),
+    }
+}
+
+/// [`conv3x3`] with filters that are transformed already; the same bits.
+///
+/// # Panics
+/// If a length does not fit, or the filters are for other channels.
+pub fn conv3x3_filtered(
+    s: &Conv3x3,
+    x: &[f32],
+    filters: &Filters,
+    bias: Option<&[f32]>,
+    residual: Option<&[f32]>,
+    y: &mut [f32],
+) {
+    assert!(s.k == filters.k && s.c == filters.c);
+    let add = Epilogue { bias, residual };
+    match filters.tile {
+        TileSize::Two => convolve_transformed::<F2>(s, x, filters.u(), add, y),
+        TileSize::Four => convolve_transformed::<F4>(s, x, filters.u(), add, y),
     }
 }
 

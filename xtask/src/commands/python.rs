@@ -1,4 +1,4 @@
-//! The peer's Python: one that is named, or a virtual environment with pinned packages.
+//! The peers' Python: one that is named, or a virtual environment with pinned packages.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,15 +11,15 @@ use crate::cargo::root;
 /// Names an interpreter that has everything already.
 const VARIABLE: &str = "SFUMATO_PEER_PYTHON";
 
-/// The interpreter to run the peer with.
-pub(super) fn interpreter() -> anyhow::Result<PathBuf> {
+/// The interpreter to run a peer with: the one that is named, or that of the environment `name` with these `requirements`.
+pub(super) fn interpreter(name: &str, requirements: &str) -> anyhow::Result<PathBuf> {
     if let Some(python) = std::env::var_os(VARIABLE).filter(|python| !python.is_empty()) {
         return Ok(python.into());
     }
-    environment(&root().join(".venv-peer"), &folder().join("requirements.txt"))
+    environment(&root().join(name), &folder().join(requirements))
 }
 
-/// Where the peer's programs are.
+/// Where the peers' programs are.
 pub(super) fn folder() -> PathBuf {
     root().join("xtask/peer")
 }
@@ -69,9 +69,11 @@ mod tests {
 
     #[test]
     fn every_requirement_is_pinned() {
-        let text = fs::read_to_string(folder().join("requirements.txt")).unwrap();
-        let packages: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
-        assert!(packages.iter().all(|line| line.contains("==")), "{packages:?}");
-        assert!(["torch", "diffusers", "safetensors", "numpy"].iter().all(|p| text.contains(&format!("\n{p}=="))));
+        for file in ["requirements.txt", "conformance.txt"] {
+            let text = fs::read_to_string(folder().join(file)).unwrap();
+            let packages: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+            assert!(packages.iter().all(|line| line.contains("==")), "{packages:?}");
+            assert!(["torch", "diffusers", "safetensors", "numpy"].iter().all(|p| text.contains(&format!("\n{p}=="))));
+        }
     }
 }

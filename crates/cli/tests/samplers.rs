@@ -1,0 +1,136 @@
+//! Every sampler through the program: its options, its defaults from the model, and replayed noise.
+
+mod common;
+
+use std::path::Path;
+
+use common::{fail, read_npy, stderr, succeed, train_tiny};
+use serde_json::{Value, json};
+
+/// A model of one training step, with the given changes to its scheduler.
+fn model(dir: &Path, changes: Value) -> String {
+    let run = train_tiny(dir, "a", &["--steps", "1", "--sample-every", "0"]);
+    let path = run.join("model/scheduler/scheduler_config.json");
+    let mut scheduler: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    for (key, value) in changes.as_object().unwrap() {
+        scheduler[key] = value.clone();
+    }
+    std::fs::write(&path, scheduler.to_string()).unwrap();
+    run.join("model").to_str().unwrap().to_owned()
+}
+
+fn sample(dir: &Path, model: &str, args: &[&str]) -> (Vec<f32>, String) {
+    let all = ["sample", "--model", model, "--num", "2", "--out", "out"];
+    let output = succeed(dir, &all.iter().chain(args).copied().collect::<Vec<_>>());
+    let (shape, values) = read_npy(&dir.join("out/samples.npy"));
+    assert_eq!(shape, [2, 1, 28, 28]);
+    assert!(values.iter().all(|value| value.is_finite()), "{args:?}");
+    (values, stderr(&output))
+}
+
+#[test]
+fn every_sampler_draws_with_its_options_and_the_same_seed_gives_the_same_samples() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = model(dir.path(), json!({}));
+    let mut seen: Vec<Vec<f32>> = Vec::new();
+    for args in [
+        &["--sampler", "ddpm", "--steps", "5"][..],
+        &["--sampler", "ddpm", "--steps", "5", "--spacing", "trailing"],
+        &["--sampler", "ddim", "--steps", "5"],
+        &["--sampler", "ddim", "--steps", "5", "--ddim", "diffusers"],
+        &["--sampler", "ddim", "--steps", "5", "--eta", "0.5"],
+        &["--sampler", "dpm-solver++", "--steps", "5", "--order", "1"],
+        &["--sampler", "dpm-solver++", "--steps", "5", "--order", "2"],
+        &["--sampler", "dpm-solver++", "--steps", "5", "--order", "3"],
+        &["--sampler", "dpm-solver++", "--steps", "5", "--karras"],
+        &["--sampler", "euler", "--steps", "5"],
+        &["--sampler", "euler", "--steps", "5", "--karras=true", "--spacing", "leading"],
+        &["--sampler", "heun", "--steps", "5"],
+    ] {
+        let (values, said) = sample(dir.path(), &model, args);
+        assert!(said.contains(&format!("5 steps of {} each", args[1])), "{said}");
+        assert_eq!(values, sample(dir.path(), &model, args).0, "{args:?}");
+        assert!(!seen.contains(&values), "{args:?} is different from all others");
+        seen.push(values);
+    }
+}
+
+#[test]
+fn the_models_scheduler_decides_what_is_not_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = model(
+        dir.path(),
+        json!({"_class_name": "DPMSolverMultistepScheduler", "solver_order": 3, "timestep_spacing": "trailing"}),
+    );
+    let (values, said) = sample(dir.path(), &path, &[]);
+    assert!(said.contains("20 steps of dpm-solver++"), "{said}");
+    // The solver's class has no clipping, and says nothing of the keys of another class.
+    assert!(said.contains("unknown key `clip_sample`"), "{said}");
+    let said_aloud = ["--sampler", "dpm-solver++", "--steps", "20", "--order", "3", "--spacing", "trailing"];
+    assert_eq!(values, sample(dir.path(), &path, &said_aloud).0);
+    assert_ne!(values, sample(dir.path(), &path, &["--order", "2"]).0);
+
+    let path = model_again(dir.path(), json!({"_class_name": "PNDMScheduler"}));
+    let args = ["sample", "--model", &path, "--num", "2", "--out", "x"];
+    let refused = fail(dir.path(), 1, &args);
+    assert!(refused.contains("PNDMScheduler") && refused.contains("--sampler"), "{refused}");
+    sample(dir.path(), &path, &["--sampler", "euler", "--steps", "2"]);
+}
+
+/// As [`model`], in another run.
+fn model_again(dir: &Path, changes: Value) -> String {
+    let folder = dir.join("again");
+    std::fs::create_dir_all(&folder).unwrap();
+    model(&folder, changes)
+}
+
+#[test]
+fn one_entry_of_noise_is_enough_for_what_draws_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = model(dir.path(), json!({}));
+    let mut noise = vec![0.0; 2 * 784];
+    for (sample, values) in noise.chunks_exact_mut(784).enumerate() {
+        let purpose = sfumato_process::noise::Purpose::Sampling;
+        sfumato_process::noise::fill_normal(9, purpose, sample as u64, 0, values);
+    }
+    sfumato_train::output::write_npy_f32(&dir.path().join("noise.npy"), &[1, 2, 1, 28, 28], &noise).unwrap();
+    for sampler in ["ddim", "dpm-solver++", "euler", "heun"] {
+        let args = ["--sampler", sampler, "--steps", "3"];
+        let replayed = sample(dir.path(), &model, &[&args[..], &["--noise", "noise.npy"]].concat()).0;
+        assert_eq!(replayed, sample(dir.path(), &model, &[&args[..], &["--seed", "9"]].concat()).0, "{sampler}");
+    }
+    for args in [&["--sampler", "ddpm"][..], &["--sampler", "ddim", "--eta", "1"]] {
+        let all = ["sample", "--model", &model, "--num", "2", "--steps", "3", "--out", "x", "--noise", "noise.npy"];
+        let said = fail(dir.path(), 1, &[&all[..], args].concat());
+        assert!(said.contains("noise.npy") && said.contains("1 entries"), "{said}");
+    }
+}
+
+#[test]
+fn options_of_another_sampler_are_wrong_usage() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = model(dir.path(), json!({}));
+    for (args, expected) in [
+        (&["--sampler", "euler", "--eta", "0.5"][..], "--eta 0.5"),
+        (&["--sampler", "ddpm", "--order", "2"], "--order 2"),
+        (&["--sampler", "ddim", "--karras"], "--karras"),
+        (&["--sampler", "heun", "--ddim", "diffusers"], "--ddim"),
+        (&["--sampler", "dpm-solver++", "--order", "4"], "4"),
+        (&["--sampler", "plms"], "dpm-solver++"),
+        (&["--spacing", "middle"], "leading, linspace, trailing"),
+        (&["--sampler", "heun", "--steps", "1001"], "1 to 1000"),
+    ] {
+        let all = ["sample", "--model", &model, "--out", "x"];
+        let said = fail(dir.path(), 2, &all.iter().chain(args).copied().collect::<Vec<_>>());
+        assert!(said.contains(expected), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn help_explains_every_sampler_with_an_example() {
+    let dir = tempfile::tempdir().unwrap();
+    let help = common::stdout(&succeed(dir.path(), &["sample", "--help"]));
+    for sampler in ["ddpm", "ddim", "dpm-solver++", "euler", "heun"] {
+        assert!(help.contains(&format!("--sampler {sampler} ")), "{sampler}");
+    }
+}
