@@ -220,5 +220,7 @@ fn contents(level: &Level, direction: &str) -> String {
         Some(ResampleType::Conv) => format!(", {direction}"),
         Some(ResampleType::Resnet) => format!(", {direction} by resnet"),
     };
-    format!("{} resnets{attention}{resample}", level.resnets.len())
+    let count = level.resnets.len();
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} resnet{plural}{attention}{resample}")
 }

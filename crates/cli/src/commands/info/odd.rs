@@ -16,8 +16,9 @@ pub(super) fn findings(pipeline: &Pipeline, weights: &Weights, training: Option<
     if spec.config.example_shape().is_none() {
         odd.push("unet/config.json has no sample_size, so that `sample` does not know the size of images".into());
     }
+    // Twice the channels are the prediction and its variance.
     if let AnyConfig::UNet(config) = &spec.config
-        && config.out_channels != config.in_channels
+        && ![config.in_channels, 2 * config.in_channels].contains(&config.out_channels)
     {
         odd.push(format!("{} channels go in and {} come out", config.in_channels, config.out_channels));
     }
