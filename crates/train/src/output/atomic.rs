@@ -21,7 +21,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), OutputError> {
     let written = match Target::of(path) {
         Target::Special => OpenOptions::new().write(true).open(path).and_then(|mut file| file.write_all(bytes)),
         Target::File(file) => temporary(&file).and_then(|mut new| {
-            new.write_all(bytes)?;
+            new.as_file_mut().write_all(bytes)?;
             new.persist(&file).map(drop).map_err(|error| error.error)
         }),
     };
@@ -63,16 +63,10 @@ impl Target {
 /// A new file in the folder of `path`.
 fn temporary(path: &Path) -> io::Result<tempfile::NamedTempFile> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".sfumato-");
-    // Temporary files are private by default; this one becomes a file like any other (the umask still applies).
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    // The error would name the temporary file, which nobody has asked for.
-    builder.tempfile_in(folder).map_err(|error| match error.raw_os_error() {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => error.kind().into(),
-    })
+    // Opened here and not by `tempfile`: such a file is no secret (the umask decides), and an error of the system stays that, where
+    // `tempfile` would name the temporary file, which nobody has asked for.
+    let open = |path: &Path| OpenOptions::new().write(true).create_new(true).open(path);
+    tempfile::Builder::new().prefix(".sfumato-").make_in(folder, open)
 }
 
 #[cfg(test)]
@@ -143,6 +137,7 @@ mod tests {
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
         assert!(check_writable(dir.path()).is_err());
         let message = check_writable(&dir.path().join("no/x.json")).unwrap_err().to_string();
-        assert!(message.contains("x.json") && !message.contains(".sfumato-"), "{message}");
+        assert!(message.contains("x.json") && message.contains("os error 2"), "{message}");
+        assert!(!message.contains(".sfumato-"), "{message}");
     }
 }
