@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 
-use common::{fail, images, train_tiny};
+use common::{fail, failure, images, stdout, train_tiny};
 
 #[test]
 fn what_does_not_fit_is_refused_before_the_work() {
@@ -75,4 +75,24 @@ fn what_does_not_fit_is_refused_before_the_work() {
     fs::write(&weights, bytes).unwrap();
     let said = fail(dir.path(), 1, &[&args[..], &[&data, "--json", "e.json"]].concat());
     assert!(said.contains("not finite") && !dir.path().join("e.json").exists(), "{said}");
+}
+
+/// A result that cannot be kept is an error, but the table is printed first: the work was done.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_leaves_the_table_and_no_half_file() {
+    let dir = tempfile::tempdir().unwrap();
+    train_tiny(dir.path(), "a", &["--steps", "1", "--sample-every", "0"]);
+    let data = images(dir.path(), 2);
+    // A limit on the size of files fails the write as a full disk does: in the middle, with an error from the system.
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 8; exec {} eval --model runs/a/model --dataset {data} --json e.json",
+        env!("CARGO_BIN_EXE_sfumato")
+    );
+    let output = std::process::Command::new("bash").args(["-c", &script]).current_dir(dir.path()).output().unwrap();
+    let said = failure(&output, 1, &["eval"]);
+    assert!(said.contains("cannot write e.json: File too large") && !said.contains(".sfumato-"), "{said}");
+    assert!(stdout(&output).contains("total"), "{}", stdout(&output));
+    let names = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(names.into_iter().all(|name| name == "runs" || name == "images.npy"));
 }

@@ -110,7 +110,7 @@ pub(crate) struct CompareArgs {
 #[derive(Clone, Debug, Args)]
 #[command(after_help = after_help("  sfumato schedule check linear:100
   sfumato schedule check runs/NAME/model --dataset fashion-mnist-mini
-  sfumato schedule check explicit:0.5,1 --prediction v"))]
+  sfumato schedule check cosine:4000 --prediction v --strict"))]
 pub(crate) struct CheckArgs {
     /// Names, files or directories; see below
     #[arg(required = true, value_name = "SCHEDULE", num_args = 1..)]
