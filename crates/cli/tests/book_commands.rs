@@ -66,8 +66,10 @@ fn every_flag_in_a_command_of_the_book_is_known_to_the_program() {
         let mut args: Vec<&str> = words[..depth].iter().map(String::as_str).collect();
         args.push("--help");
         let help = stdout(&succeed(dir.path(), &args));
-        let known: BTreeSet<&str> =
-            help.split(|c: char| !(c.is_alphanumeric() || c == '-')).filter(|word| word.starts_with("--")).collect();
+        let known: BTreeSet<&str> = help
+            .split(|c: char| !(c.is_alphanumeric() || matches!(c, '-' | '_')))
+            .filter(|word| word.starts_with("--"))
+            .collect();
         for flag in words.iter().filter(|word| word.starts_with("--")) {
             let name = flag.split('=').next().unwrap();
             assert!(known.contains(name), "{}: sfumato {} has no {name}", page.display(), words.join(" "));
