@@ -8,6 +8,7 @@ mod backend;
 mod chart;
 mod commands;
 mod environment;
+mod loaded;
 mod output_dir;
 mod progress;
 mod signals;
@@ -33,11 +34,20 @@ fn main() -> ExitCode {
         Err(error) => match error.downcast_ref::<args::UsageError>() {
             Some(usage) => args::usage(&usage.0),
             None => {
-                eprintln!("error: {error:#}");
+                eprintln!("error: {}", message(&error));
                 ExitCode::FAILURE
             }
         },
     }
+}
+
+/// The error and its causes in one line; what a message has quoted of its cause is not said twice.
+fn message(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
+        "" => cause,
+        before if before.contains(&cause) => said,
+        before => format!("{before}: {cause}"),
+    })
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
