@@ -8,6 +8,7 @@ mod backend;
 mod chart;
 mod commands;
 mod environment;
+mod fit;
 mod output_dir;
 mod progress;
 mod signals;
@@ -33,11 +34,24 @@ fn main() -> ExitCode {
         Err(error) => match error.downcast_ref::<args::UsageError>() {
             Some(usage) => args::usage(&usage.0),
             None => {
-                eprintln!("error: {error:#}");
+                eprintln!("error: {}", message(&error));
                 ExitCode::FAILURE
             }
         },
     }
+}
+
+/// The error and its causes, each once: many say their cause themselves.
+fn message(error: &anyhow::Error) -> String {
+    let mut message = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if message.is_empty() {
+            message = cause;
+        } else if !message.contains(&cause) {
+            message = format!("{message}: {cause}");
+        }
+    }
+    message
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
