@@ -81,7 +81,11 @@ impl PipelineSpec {
                 source,
             })?;
         }
-        weights(&model.join(WEIGHTS_FILE))?;
+        if let Err(error) = weights(&model.join(WEIGHTS_FILE)) {
+            // As if nothing had been tried: only directories that are empty can be removed so.
+            let _ = (fs::remove_dir(&model), fs::remove_dir(&scheduler));
+            return Err(error.into());
+        }
 
         let mut config = self.config.to_json();
         config.insert("_diffusers_version".into(), DIFFUSERS_VERSION.into());
