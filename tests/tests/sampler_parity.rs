@@ -239,7 +239,7 @@ fn check_all(steps: bool, fits: impl Fn(&Differences) -> bool) {
     let golden = Golden::read();
     let mut failures = Vec::new();
     let cases: Vec<&Value> = golden.cases.iter().filter(|case| case["net"].is_null()).collect();
-    assert!(cases.len() >= 385);
+    assert!(cases.len() >= 393);
     for case in cases {
         let scheduler = golden.scheduler(case);
         let (parameterization, learned) = (scheduler.parameterization, scheduler.learned_range);
