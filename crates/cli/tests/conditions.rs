@@ -122,6 +122,24 @@ fn too_little_noise_is_an_error_before_the_first_step() {
     succeed(dir.path(), &[&args[..], &["ddpm", "--num", "1", "--steps", "3"]].concat());
 }
 
+#[test]
+fn settings_of_the_scheduler_that_leave_no_steps_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let late = model(dir.path(), "cifar", json!({}), json!({"steps_offset": 999}));
+    let clipped = json!({"_class_name": "DPMSolverMultistepScheduler", "lambda_min_clipped": 50.5, "steps_offset": 0});
+    let clipped = model(dir.path(), "defaults", json!({"sample_size": 28}), clipped);
+    for (model, expected) in [
+        (late, "cifar: no such steps with the scheduler's steps_offset 999: time step number 2 is 1500"),
+        (
+            clipped,
+            "defaults: no such steps with the scheduler's steps_offset 0, lambda_min_clipped 50.5: a schedule needs",
+        ),
+    ] {
+        let said = fail(dir.path(), 1, &["sample", "--model", &model, "--num", "1", "--steps", "2", "--out", "x"]);
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
 /// A device without room for the weights: what was made on the way goes again, so that a second try finds an empty directory.
 #[cfg(target_os = "linux")]
 #[test]

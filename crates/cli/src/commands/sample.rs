@@ -16,7 +16,7 @@ use burn::tensor::Tensor;
 use sfumato_kernels::Backend;
 use sfumato_nets::{
     Network,
-    pipeline::{AnyConfig, Pipeline},
+    pipeline::{AnyConfig, Pipeline, SamplingDefaults},
 };
 use sfumato_process::{RecordedNoise, sampler::SamplerKind};
 use sfumato_train::{
@@ -159,7 +159,16 @@ impl Work for Sampling {
 impl Sampling {
     fn plan(&self) -> Result<SamplePlan<'_>> {
         let args = &self.args;
-        let (chain, sampler) = self.sampler.resolve(&self.model.spec.scheduler)?;
+        let scheduler = &self.model.spec.scheduler;
+        let (chain, sampler) = self.sampler.resolve(scheduler).with_context(|| {
+            let SamplingDefaults { steps_offset, lambda_min, .. } = scheduler.sampling;
+            let lambda_min =
+                if lambda_min.is_finite() { format!(", lambda_min_clipped {lambda_min}") } else { String::new() };
+            format!(
+                "{}: no such steps with the scheduler's steps_offset {steps_offset}{lambda_min}",
+                args.model.display()
+            )
+        })?;
         let noise = match (&self.noise, &args.noise) {
             (Some((shape, values)), Some(path)) => {
                 Noise::Recorded(RecordedNoise::new(shape, values).with_context(|| path.display().to_string())?)
