@@ -9,6 +9,7 @@ mod chart;
 mod commands;
 mod environment;
 mod fit;
+mod loaded;
 mod output_dir;
 mod progress;
 mod signals;
@@ -41,17 +42,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// The error and its causes, each once: many say their cause themselves.
+/// The error and its causes in one line; what a message has quoted of its cause is not said twice.
 fn message(error: &anyhow::Error) -> String {
-    let mut message = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if message.is_empty() {
-            message = cause;
-        } else if !message.contains(&cause) {
-            message = format!("{message}: {cause}");
-        }
-    }
-    message
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
+        "" => cause,
+        before if before.contains(&cause) => said,
+        before => format!("{before}: {cause}"),
+    })
 }
 
 fn run(command: Command) -> anyhow::Result<()> {

@@ -9,7 +9,7 @@ use std::{
     process::Stdio,
 };
 
-use common::{fail, read_npy, sfumato, stdout, succeed, train_tiny};
+use common::{fail, images, read_npy, sfumato, stderr, stdout, succeed, train_tiny};
 use serde_json::Value;
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/bits_per_dim");
@@ -69,21 +69,6 @@ fn the_two_distribution_functions_differ_in_the_decoder_only() {
     assert_eq!(unsaid["decoder_term"], exact["decoder_term"]);
 }
 
-/// The first images of the embedded set, as an array.
-fn images(dir: &Path, count: usize) -> String {
-    use sfumato_train::data::{DatasetSpec, LoadOptions, Values, load};
-    let data = load(&DatasetSpec::FashionMnistMini, &LoadOptions::default()).unwrap();
-    let Values::U8(values) = data.values() else { panic!("pictures are bytes") };
-    let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({count}, 28, 28), }}");
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    let padded = format!("{header:<117}\n");
-    bytes.extend((padded.len() as u16).to_le_bytes());
-    bytes.extend(padded.as_bytes());
-    bytes.extend(&values[..count * 784]);
-    fs::write(dir.join("images.npy"), bytes).unwrap();
-    "npy:images.npy".to_owned()
-}
-
 #[test]
 fn the_report_says_what_was_scored_and_how_well_it_is_known() {
     let dir = tempfile::tempdir().unwrap();
@@ -107,7 +92,19 @@ fn the_report_says_what_was_scored_and_how_well_it_is_known() {
         (&5.into(), &6.into(), &5.into())
     );
     assert_eq!(result["evaluations"], 5 * 21 * 2);
-    assert_eq!(result["environment"]["backend"], "flex");
+    // Everything that the number depends on.
+    let version: Value = serde_json::from_str(&stdout(&succeed(dir.path(), &["--version", "--json"]))).unwrap();
+    for name in ["version", "revision", "target", "profile", "cpu_features"] {
+        assert_eq!(result["environment"][name], version[name], "{name}");
+    }
+    assert_eq!((&result["environment"]["backend"], &result["seed"]), (&"flex".into(), &3.into()));
+    assert_eq!((&result["stride"], &result["draws"], &result["split"]), (&100.into(), &2.into(), &"test".into()));
+    assert_eq!((&result["variance"], &result["decoder"]["cdf"]), (&"fixed-small".into(), &"exact".into()));
+    assert_eq!(result["schedule"]["kind"], "linear");
+    let weights = Path::new(result["weights"].as_str().unwrap());
+    let expected = sfumato_train::file_sha256(&dir.path().join(weights)).unwrap();
+    assert_eq!(result["weights_sha256"], expected);
+    assert_eq!(result["dataset_sha256"].as_str().map(str::len), Some(64));
     let [total, prior, diffusion, decoder] =
         ["total", "prior", "diffusion", "decoder_term"].map(|name| bits(&result[name]));
     assert!((prior + diffusion + decoder - total).abs() < 1e-9 && total > 0.0);
@@ -132,6 +129,31 @@ fn the_report_says_what_was_scored_and_how_well_it_is_known() {
     let short = score(&["--steps", "50", "--stride", "1"]);
     assert_eq!((&short["steps"], &short["terms"][49]["original_step"]), (&50.into(), &1000.into()));
     assert!(bits(&short["total"]) != bits(&reference["total"]));
+}
+
+/// Pictures of any size are scored in the model's, on as many threads as asked for.
+#[test]
+fn a_folder_of_pictures_is_scored_and_what_is_unreadable_named_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let pictures = dir.path().join("pictures");
+    fs::create_dir(&pictures).unwrap();
+    for i in 0..3u8 {
+        let picture = image::RgbImage::from_fn(30, 20, |x, y| image::Rgb([x as u8 * 8, y as u8 * 9, i * 80]));
+        picture.save(pictures.join(format!("{i}.png"))).unwrap();
+    }
+    fs::write(pictures.join("notes.png"), "no picture").unwrap();
+    let model = format!("{GOLDEN}/model");
+    let args = ["eval", "--model", &model, "--dataset", "folder:pictures", "--stride", "1", "--json", "e.json"];
+    let one = succeed(dir.path(), &[&args[..], &["--threads", "1"]].concat());
+    assert!(stdout(&one).contains("3 of 3 examples [1, 8, 8]"), "{}", stdout(&one));
+    assert_eq!(stderr(&one).matches("notes.png").count(), 1, "{}", stderr(&one));
+    let result = json(&dir.path().join("e.json"));
+    assert_eq!((&result["left_out"], &result["environment"]["threads"]), (&1.into(), &1.into()));
+    let total = bits(&result["total"]);
+    succeed(dir.path(), &args);
+    assert!((bits(&json(&dir.path().join("e.json"))["total"]) / total - 1.0).abs() < 1e-5);
+    let said = fail(dir.path(), 1, &[&args[..], &["--strict"]].concat());
+    assert!(said.contains("notes.png"), "{said}");
 }
 
 #[test]
@@ -180,57 +202,6 @@ fn a_class_conditional_model_is_told_the_labels_unless_they_are_ignored() {
     let data = images(dir.path(), 3);
     succeed(dir.path(), &[&args[..], &[&data]].concat());
     assert_eq!(bits(&json(&dir.path().join("e.json"))["total"]), bits(&ignored["total"]));
-}
-
-#[test]
-fn what_does_not_fit_is_refused_before_the_work() {
-    let dir = tempfile::tempdir().unwrap();
-    let run = train_tiny(dir.path(), "a", &["--steps", "1", "--sample-every", "0"]);
-    let data = images(dir.path(), 2);
-    let refuse = |code: i32, args: &[&str], parts: &[&str]| {
-        let all = ["eval", "--model", "runs/a/model", "--dataset", &data];
-        let said = fail(dir.path(), code, &all.iter().chain(args).copied().collect::<Vec<_>>());
-        for part in parts {
-            assert!(said.contains(part), "'{part}' is not in:\n{said}");
-        }
-    };
-    refuse(2, &["--limit", "0"], &["--limit"]);
-    refuse(1, &["--limit", "3"], &["--limit 3", "2 examples"]);
-    refuse(2, &["--stride", "0"], &["--stride 0", "1 to 1000"]);
-    refuse(2, &["--stride", "1001"], &["--stride 1001", "1 to 1000"]);
-    refuse(2, &["--steps", "1001"], &["--steps 1001", "1000"]);
-    refuse(2, &["--steps", "0"], &["--steps 0"]);
-    refuse(2, &["--draws", "0"], &["--draws"]);
-    refuse(2, &["--cdf", "erf"], &["erf", "exact"]);
-    refuse(2, &["--variance", "learned"], &["learned", "fixed-small"]);
-    refuse(2, &["--split", "validation"], &["validation", "test"]);
-    refuse(2, &["--curve", "curve.txt"], &["curve.txt", ".svg"]);
-    refuse(1, &["--curve", "nowhere/curve.svg"], &["nowhere"]);
-    refuse(1, &["--json", "nowhere/e.json"], &["nowhere/e.json"]);
-    refuse(1, &["--json", "runs"], &["runs is a directory"]);
-    refuse(1, &["--ignore-labels"], &["--ignore-labels", "runs/a/model"]);
-    refuse(1, &["--noise", "nowhere.npy"], &["nowhere.npy"]);
-    sfumato_train::output::write_npy_f32(&dir.path().join("noise.npy"), &[3, 2, 1, 28, 28], &[0.5; 6 * 784]).unwrap();
-    refuse(1, &["--noise", "noise.npy"], &["noise.npy", "[3, 2, 1, 28, 28]", "[1000, 2, 1, 28, 28]"]);
-    refuse(1, &["--noise", "noise.npy", "--steps", "3", "--draws", "2"], &["[6, 2, 1, 28, 28]"]);
-    refuse(1, &["--noise", "images.npy"], &["images.npy", "float32"]);
-    let args = ["eval", "--model", "runs/a/model", "--dataset"];
-    let said = fail(dir.path(), 1, &[&args[..], &["fashion-mnist-mini"]].concat());
-    assert!(said.contains("test") && said.contains("fashion-mnist"), "{said}");
-    let said = fail(dir.path(), 1, &[&args[..], &["toy:swiss-roll"]].concat());
-    assert!(said.contains("points"), "{said}");
-    let said = fail(dir.path(), 1, &["eval", "--model", "nowhere", "--dataset", &data]);
-    assert!(said.contains("nowhere"), "{said}");
-    assert!(fail(dir.path(), 2, &["eval", "--model", "runs/a/model"]).contains("--dataset"));
-
-    // Weights that are not numbers: an error that names the example, and nothing is written.
-    let weights = run.join("model/unet/diffusion_pytorch_model.safetensors");
-    let mut bytes = fs::read(&weights).unwrap();
-    let end = bytes.len();
-    bytes[end - 400..].fill(0xff);
-    fs::write(&weights, bytes).unwrap();
-    let said = fail(dir.path(), 1, &[&args[..], &[&data, "--json", "e.json"]].concat());
-    assert!(said.contains("not finite") && !dir.path().join("e.json").exists(), "{said}");
 }
 
 /// Replayed noise is the noise of the file: that of a seed, recorded, gives what the seed gives.

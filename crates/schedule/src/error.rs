@@ -25,8 +25,7 @@ pub enum ScheduleError {
     },
     /// A variance outside the open interval (0, 1), or not a number.
     #[error(
-        "beta at step {step} is {beta}, but every beta must lie strictly between 0 and 1: \
-         lower the schedule's beta_start, beta_end or beta, or raise its steps"
+        "beta at step {step} is {beta}, but every beta must lie strictly between 0 and 1: {}", remedy(*beta)
     )]
     BetaOutOfRange {
         /// Step `t`, from 1.
@@ -145,4 +144,15 @@ pub enum ScheduleError {
         /// The name that was given.
         name: String,
     },
+}
+
+/// What to do about a beta that is none.
+fn remedy(beta: f64) -> &'static str {
+    if beta >= 1.0 {
+        "lower the schedule's beta_start, beta_end or beta, or raise its steps"
+    } else if beta <= 0.0 {
+        "raise the schedule's beta_start, beta_end or beta, or leave the step out"
+    } else {
+        "give the schedule parameters that are finite"
+    }
 }

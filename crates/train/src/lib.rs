@@ -11,6 +11,7 @@
 //! | [`model`] | model directories: what a trained network needs besides its weights |
 //! | [`sampling`] | many samples, batch by batch |
 //! | [`evaluation`] | bits/dim of a model on a data set |
+//! | [`file_sha256`] | which file it was |
 //! | [`learning_rate`](mod@learning_rate) | warm-up, decay, and the decay of the weights' average |
 //!
 //! Every random number of a run is a function of its seed and of the example's number: a run that is stopped and resumed
@@ -41,6 +42,7 @@
 
 mod batch;
 mod checkpoint;
+mod checksum;
 pub mod config;
 pub mod data;
 mod error;
@@ -58,6 +60,7 @@ pub mod sampling;
 mod trainer;
 
 pub use checkpoint::TrainState;
+pub use checksum::file_sha256;
 pub use config::{DEFAULT_PRESET, PRESETS, Preset, TrainConfig};
 pub use error::TrainError;
 pub use metrics::Metrics;

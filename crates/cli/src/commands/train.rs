@@ -17,7 +17,7 @@ use sfumato_train::{
 use crate::{
     args::{MachineArgs, TrainArgs, UsageError},
     backend::{Work, with_backend},
-    environment,
+    environment, loaded,
     progress::TrainProgress,
     signals,
 };
@@ -200,16 +200,7 @@ fn load_data(config: &TrainConfig) -> Result<Dataset> {
         ..LoadOptions::default()
     };
     let data = data::load(&config.data.dataset, &options).context("cannot load the data")?;
-    for note in data.notes() {
-        eprintln!("note: {note}");
-    }
-    const SHOWN: usize = 5;
-    for skipped in data.skipped().iter().take(SHOWN) {
-        eprintln!("warning: left out {}: {}", skipped.path.display(), skipped.reason);
-    }
-    if data.skipped().len() > SHOWN {
-        eprintln!("warning: … and {} more", data.skipped().len() - SHOWN);
-    }
+    loaded::tell(&data);
     if !data.skipped().is_empty() {
         eprintln!("warning: {} unreadable files were left out; --strict makes this an error", data.skipped().len());
     }

@@ -86,3 +86,18 @@ pub(crate) fn read_npy(path: &Path) -> (Vec<u64>, Vec<f32>) {
     let shape = npy.shape().to_vec();
     (shape, npy.into_vec::<f32>().unwrap())
 }
+
+/// The first images of the embedded set, as an array.
+pub(crate) fn images(dir: &Path, count: usize) -> String {
+    use sfumato_train::data::{DatasetSpec, LoadOptions, Values, load};
+    let data = load(&DatasetSpec::FashionMnistMini, &LoadOptions::default()).unwrap();
+    let Values::U8(values) = data.values() else { panic!("pictures are bytes") };
+    let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({count}, 28, 28), }}");
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    let padded = format!("{header:<117}\n");
+    bytes.extend((padded.len() as u16).to_le_bytes());
+    bytes.extend(padded.as_bytes());
+    bytes.extend(&values[..count * 784]);
+    std::fs::write(dir.join("images.npy"), bytes).unwrap();
+    "npy:images.npy".to_owned()
+}

@@ -216,7 +216,7 @@ fn content_sha256(shape: &[usize], values: &Values, labels: Option<&[u32]>) -> S
 }
 
 /// Lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -34,8 +34,9 @@ pub(super) fn load(path: &Path, options: &LoadOptions) -> Result<Dataset, DataEr
         let first = format!("{}: {}", skipped[0].path.display(), skipped[0].reason);
         return Err(DataError::NothingReadable { path: root, count: files.len(), first });
     }
+    // The caller has them all in the data set, and may not want a thousand lines.
     for Skipped { path, reason } in &skipped {
-        tracing::warn!("skipped {}: {reason}", path.display());
+        tracing::debug!("skipped {}: {reason}", path.display());
     }
     pictures.drop_skipped();
     let channels = channels.unwrap_or(if pictures.all_grey() { 1 } else { 3 });

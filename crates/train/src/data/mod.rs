@@ -49,6 +49,7 @@ mod spec;
 mod toy;
 
 pub use cache::cache_dir;
+pub(crate) use dataset::hex;
 pub use dataset::{Dataset, Skipped, Values};
 pub use error::DataError;
 pub use options::{LoadOptions, Split};

@@ -112,7 +112,7 @@ fn load_points(
 ) -> Result<(Vec<usize>, Values), DataError> {
     let path = reader.path().to_owned();
     let example = vec![reader.shape()[1] as usize];
-    let reason = "an N×D array holds points, not pictures; leave the option out";
+    let reason = "an N×D array holds points, not pictures";
     if let Some(size) = options.image_size {
         return Err(DataError::ImageSize { dataset: spec.to_string(), size, reason });
     }

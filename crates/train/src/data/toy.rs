@@ -102,7 +102,7 @@ fn stream(seed: u64, split: Split, index: u64) -> ChaCha20Rng {
 /// The first `toy_size` points.
 pub(super) fn load(toy: Toy, options: &LoadOptions) -> Result<Dataset, DataError> {
     let name = DatasetSpec::Toy(toy).to_string();
-    let reason = "its examples are points, not pictures; leave the option out";
+    let reason = "its examples are points, not pictures";
     if let Some(size) = options.image_size {
         return Err(DataError::ImageSize { dataset: name, size, reason });
     }

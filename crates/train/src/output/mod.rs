@@ -29,7 +29,7 @@ mod picture;
 mod raster;
 mod scatter;
 
-pub use atomic::write_atomically;
+pub use atomic::{check_writable, write_atomically};
 pub use error::{NpyError, OutputError};
 pub use gif::{LAST_FRAME, write_gif};
 pub use npy::{NpyReader, NpyType, read_npy_f32, write_npy_f32};

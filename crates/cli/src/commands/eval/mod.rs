@@ -5,7 +5,6 @@ mod report;
 
 use std::{
     ops::ControlFlow,
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use sfumato_kernels::Backend;
 use sfumato_nets::{
     Network,
@@ -23,7 +22,7 @@ use sfumato_process::bound::{Bound, Progress};
 use sfumato_train::{
     data::Dataset,
     evaluation::{EvalPlan, evaluate},
-    output,
+    file_sha256, output,
 };
 
 use crate::{
@@ -41,33 +40,32 @@ pub(crate) fn run(args: EvalArgs) -> Result<()> {
     plan::check(&args, &model)?;
     // Before the work, so that an impossible place costs nothing.
     for path in [&args.json, &args.curve].into_iter().flatten() {
-        check_place(path)?;
+        output::check_writable(path)?;
     }
-    let data = plan::load_data(&args, &model)?;
-    let noise = args.noise.as_deref().map(output::read_npy_f32).transpose()?;
-    let machine = args.machine.clone();
-    let scoring = Scoring { args, model, data, noise, stop: signals::stop_flag()? };
-    // What does not fit is said before a device is opened.
-    scoring.plan()?;
-    with_backend(&machine, scoring)
-}
-
-/// A file can be written only where there is a directory.
-fn check_place(path: &Path) -> Result<()> {
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    if path.is_dir() {
-        bail!("{} is a directory; give the name of a file", path.display());
-    }
-    if !parent.is_dir() {
-        bail!("cannot write {}: there is no directory {}", path.display(), parent.display());
-    }
-    Ok(())
+    let stop = signals::stop_flag()?;
+    with_backend(&args.machine.clone(), Command { args, model, stop })
 }
 
 /// The work of the command, for whichever backend.
+struct Command {
+    args: EvalArgs,
+    model: Pipeline,
+    stop: Arc<AtomicBool>,
+}
+
+impl Work for Command {
+    type Output = ();
+
+    fn run<B: Backend>(self, device: B::Device) -> Result<()> {
+        let Self { args, model, stop } = self;
+        // Here and not before: pictures are decoded on the threads that the arguments ask for.
+        let data = plan::load_data(&args, &model)?;
+        let noise = args.noise.as_deref().map(output::read_npy_f32).transpose()?;
+        Scoring { args, model, data, noise, stop }.run::<B>(&device)
+    }
+}
+
+/// A model and the data that it is scored on.
 struct Scoring {
     args: EvalArgs,
     model: Pipeline,
@@ -76,18 +74,23 @@ struct Scoring {
     stop: Arc<AtomicBool>,
 }
 
-impl Work for Scoring {
-    type Output = ();
-
-    fn run<B: Backend>(self, device: B::Device) -> Result<()> {
+impl Scoring {
+    fn run<B: Backend>(&self, device: &B::Device) -> Result<()> {
         let plan = self.plan()?;
+        let weights_sha256 = self.weights_sha256()?;
         let start = Instant::now();
         let bound = match &self.model.spec.config {
-            AnyConfig::UNet(_) => self.score::<B, _, 4>(&self.model.load_unet(&device)?, &plan, &device),
-            AnyConfig::Mlp(_) => self.score::<B, _, 2>(&self.model.load_mlp(&device)?, &plan, &device),
+            AnyConfig::UNet(_) => self.score::<B, _, 4>(&self.model.load_unet(device)?, &plan, device),
+            AnyConfig::Mlp(_) => self.score::<B, _, 2>(&self.model.load_mlp(device)?, &plan, device),
         }?;
-        let report =
-            report::Report { args: &self.args, model: &self.model, data: &self.data, plan: &plan, bound: &bound };
+        let report = report::Report {
+            args: &self.args,
+            model: &self.model,
+            weights_sha256,
+            data: &self.data,
+            plan: &plan,
+            bound: &bound,
+        };
         report.print(start.elapsed())?;
         if let Some(path) = &self.args.json {
             let json = format!("{:#}\n", report.json(start.elapsed()));
@@ -98,12 +101,20 @@ impl Work for Scoring {
         }
         Ok(())
     }
-}
 
-impl Scoring {
     fn plan(&self) -> Result<EvalPlan<'_>> {
         let noise = self.noise.as_ref().map(|(shape, values)| (&shape[..], &values[..]));
         plan::plan(&self.args, &self.model, &self.data, noise)
+    }
+
+    /// Which weights these are: `runs/NAME/model` leads to others tomorrow. None of a sharded file, whose index says little, and if
+    /// nobody will read it.
+    fn weights_sha256(&self) -> Result<Option<String>> {
+        let weights = self.model.weights();
+        if self.args.json.is_none() || weights.extension().is_none_or(|extension| extension != "safetensors") {
+            return Ok(None);
+        }
+        file_sha256(weights).map(Some).with_context(|| format!("cannot read {}", weights.display()))
     }
 
     fn score<B: Backend, N: Network<B, D>, const D: usize>(

@@ -1,13 +1,13 @@
 //! From arguments to a plan: what fits what, said before any work.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use sfumato_nets::pipeline::{AnyConfig, Pipeline};
 use sfumato_process::{
     RecordedNoise,
     bound::{BoundNoise, Decoder, Plan, Strata},
 };
 use sfumato_train::{
-    data::{self, Dataset, LoadOptions},
+    data::{self, DataError, Dataset, LoadOptions},
     evaluation::{Condition, EvalPlan},
     model::reverse_chain,
 };
@@ -16,6 +16,7 @@ use crate::{
     args::{EvalArgs, UsageError},
     chart,
     fit::{self, Labels},
+    loaded,
 };
 
 /// Strata of at most this fraction of the steps if nothing is said.
@@ -63,13 +64,16 @@ pub(super) fn load_data(args: &EvalArgs, model: &Pipeline) -> Result<Dataset> {
         options.channels = Some(channels);
         options.image_size = (height == width).then_some(height);
     }
-    let data = data::load(&args.dataset, &options).context("cannot load the data")?;
-    for note in data.notes() {
-        eprintln!("note: {note}");
-    }
-    for skipped in data.skipped() {
-        eprintln!("warning: left out {}: {}", skipped.path.display(), skipped.reason);
-    }
+    let data = data::load(&args.dataset, &options).map_err(|error| match error {
+        // The size is the model's; nobody has asked for it.
+        DataError::ImageSize { reason, .. } | DataError::Channels { reason, .. } => anyhow!(
+            "{}: the model draws examples of shape {shape:?}, which {} cannot give: {reason}",
+            args.model.display(),
+            args.dataset
+        ),
+        other => anyhow::Error::new(other).context("cannot load the data"),
+    })?;
+    loaded::tell(&data);
     if data.shape() != shape {
         bail!(
             "{}: the model draws examples of shape {shape:?}, but those of {} are of shape {:?}",

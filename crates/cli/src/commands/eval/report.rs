@@ -29,6 +29,7 @@ use crate::{
 pub(super) struct Report<'a> {
     pub(super) args: &'a EvalArgs,
     pub(super) model: &'a Pipeline,
+    pub(super) weights_sha256: Option<String>,
     pub(super) data: &'a Dataset,
     pub(super) plan: &'a EvalPlan<'a>,
     pub(super) bound: &'a Bound,
@@ -146,7 +147,7 @@ impl Report<'_> {
 
     /// Everything, with every step.
     pub(super) fn json(&self, elapsed: Duration) -> Value {
-        let Self { args, model, data, plan, bound } = self;
+        let Self { args, model, weights_sha256, data, plan, bound } = self;
         let decoder = match plan.bound.decoder {
             Decoder::Discretized(cdf) => json!({ "kind": "discretized", "cdf": cdf }),
             Decoder::Gaussian => json!({ "kind": "gaussian" }),
@@ -164,6 +165,7 @@ impl Report<'_> {
         json!({
             "model": args.model,
             "weights": model.weights(),
+            "weights_sha256": weights_sha256,
             "class": model.spec.config.class_name(),
             "dataset": args.dataset,
             "split": data.split(),
@@ -182,6 +184,7 @@ impl Report<'_> {
             "parameterization": plan.chain.parameterization(),
             "variance": self.variance(),
             "clipping": plan.chain.clipping(),
+            "stride": plan.bound.strata.iter().map(|stratum| stratum.width).max(),
             "strata": plan.bound.strata.iter().map(|s| json!([s.first, s.width])).collect::<Vec<_>>(),
             "draws": plan.bound.draws,
             "seed": args.seed,
@@ -229,7 +232,10 @@ impl Report<'_> {
             y_scale,
             series: vec![Series { points }],
         };
-        let mut panels = vec![panel("term of step t, bits/dim", Scale::Log, visited.clone())];
+        // A density's term can be negative, which no logarithm shows.
+        let all = visited.iter().all(|[_, bits]| *bits > 0.0);
+        let title = if all { "term of step t, bits/dim" } else { "term of step t where it is above 0, bits/dim" };
+        let mut panels = vec![panel(title, Scale::Log, visited.clone())];
         // A sum over a part of the steps would mean nothing.
         if visited.len() == bound.steps.len() {
             panels.push(panel("sum from the data up to step t, bits/dim", Scale::Linear, grown));

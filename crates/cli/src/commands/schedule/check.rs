@@ -2,13 +2,16 @@
 
 use std::io::Write;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use sfumato_schedule::{CheckConditions, Finding, Prediction, Severity, check};
 use sfumato_train::data::{self, LoadOptions};
 
 use super::{print, source::Source};
-use crate::args::{CheckArgs, ConditionArgs, PredictionName, UsageError};
+use crate::{
+    args::{CheckArgs, ConditionArgs, PredictionName, UsageError},
+    loaded,
+};
 
 /// What the schedules are to be used for.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +31,9 @@ impl Conditions {
                     data_dir: args.data_dir.clone(),
                     ..LoadOptions::default()
                 };
-                data::load(spec, &options)?.mean_square()
+                let data = data::load(spec, &options).context("cannot load the data")?;
+                loaded::tell(&data);
+                data.mean_square()
             }
             (None, given) => given.unwrap_or(1.0),
         };

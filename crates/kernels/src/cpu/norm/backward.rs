@@ -64,7 +64,8 @@ unsafe fn backward_group<S: Simd>(a: &Backward) {
             sum_2 += *a.scale.add(c) * s2;
         }
         // Second pass: dx = rstd (scale dz - mean_1 - normalised x · mean_2).
-        let len = (a.channels * a.hw) as f32;
+        let floats = a.channels * a.hw;
+        let len = floats as f32;
         let (mean_1, mean_2) = (S::splat(a.rstd * sum_1 / len), S::splat(a.rstd * a.rstd * sum_2 / len));
         for c in 0..a.channels {
             let scale = S::splat(a.rstd * *a.scale.add(c));
@@ -73,6 +74,9 @@ unsafe fn backward_group<S: Simd>(a: &Backward) {
             while i < a.hw {
                 let m = (a.hw - i).min(L);
                 let p = at + i;
+                // The next group, while this one is in the cache.
+                S::prefetch_line(a.x.wrapping_add(floats + p));
+                S::prefetch_line(a.dy.wrapping_add(floats + p));
                 macro_rules! load {
                     ($q:expr) => {
                         if m == L { S::load($q) } else { S::load_n($q, m) }

@@ -137,6 +137,8 @@ unsafe fn forward_group<S: Simd>(a: &Forward) {
             }
             let mut i = 0;
             while i + 2 * L <= a.hw {
+                // The next group, while this one is in the cache.
+                S::prefetch(x.wrapping_add(len + i), 2 * L);
                 let (v, w) = (f!(S::load(x.add(i))), f!(S::load(x.add(i + L))));
                 S::store(y.add(i), v);
                 S::store(y.add(i + L), w);
