@@ -3,7 +3,11 @@
 //! `golden/samplers/make_samplers.py` made the trajectories and says with which versions. Every case starts from the
 //! `scheduler_config.json` that diffusers wrote, so that what it says about the steps is tested too.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+};
 
 use burn::{
     backend::{Flex, flex::FlexDevice},
@@ -15,10 +19,10 @@ use sfumato_nets::{
     tensor_file::read_tensors,
 };
 use sfumato_process::{
-    Denoiser, NoiseError, NoiseSource, Parameterization,
-    sampler::{Ancestral, DdimSteps, DpmSolver, Euler, Heun, Stepper, ignore, walk},
+    Clipping, Denoiser, NoiseError, NoiseSource, Parameterization,
+    sampler::{Ancestral, DdimSteps, DpmSolver, Euler, Heun, SamplerKind, Stepper, ignore, walk},
 };
-use sfumato_schedule::NoiseSchedule;
+use sfumato_schedule::{NoiseSchedule, Spacing};
 use sfumato_train::sampling::{Sampler, SamplerChoice};
 
 const DEVICE: FlexDevice = FlexDevice;
@@ -143,7 +147,9 @@ impl Golden {
     /// The schedule with the very `ᾱ` of diffusers' steps, which float32 has rounded.
     fn rounded_schedule(&self, case: &Value) -> NoiseSchedule {
         let name = format!("{}/alphas_cumprod", case["scheduler"].as_str().unwrap());
-        let alpha_bars: Vec<f64> = self.tensors[&name].1.iter().map(|&alpha_bar| f64::from(alpha_bar)).collect();
+        // One schedule for all combinations of spacing, prediction and clipping.
+        let table = self.tensors.get(&name).unwrap_or_else(|| &self.tensors["product/alphas_cumprod"]);
+        let alpha_bars: Vec<f64> = table.1.iter().map(|&alpha_bar| f64::from(alpha_bar)).collect();
         let mut betas = vec![1.0 - alpha_bars[0]];
         betas.extend(alpha_bars.windows(2).map(|pair| 1.0 - pair[1] / pair[0]));
         if self.scheduler(case).zero_terminal_snr {
@@ -233,7 +239,7 @@ fn check_all(steps: bool, fits: impl Fn(&Differences) -> bool) {
     let golden = Golden::read();
     let mut failures = Vec::new();
     let cases: Vec<&Value> = golden.cases.iter().filter(|case| case["net"].is_null()).collect();
-    assert!(cases.len() >= 160);
+    assert!(cases.len() >= 393);
     for case in cases {
         let scheduler = golden.scheduler(case);
         let (parameterization, learned) = (scheduler.parameterization, scheduler.learned_range);
@@ -246,6 +252,57 @@ fn check_all(steps: bool, fits: impl Fn(&Differences) -> bool) {
         }
     }
     assert!(failures.is_empty(), "{} cases differ:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// What the script's cases span, from the configurations themselves.
+#[test]
+fn every_combination_of_sampler_spacing_prediction_and_clipping_is_compared() {
+    let golden = Golden::read();
+    let mut seen = BTreeSet::new();
+    for case in golden.cases.iter().filter(|case| case["net"].is_null()) {
+        let scheduler = golden.scheduler(case);
+        let spacing = scheduler.sampling.spacing.name();
+        let clips = scheduler.clipping() != Clipping::Off;
+        let order = u8::from(scheduler.sampling.solver.order);
+        let eta = case["eta"].to_string();
+        seen.insert((
+            scheduler.sampler().unwrap().name(),
+            (case["steps"].as_u64().unwrap(), order, eta),
+            spacing,
+            format!("{:?}", scheduler.parameterization),
+            clips,
+        ));
+    }
+    let walks = |kind| match kind {
+        SamplerKind::Ddpm => [1000, 50].map(|steps| (steps, 2, "0.0")).to_vec(),
+        SamplerKind::Ddim => {
+            let steps = [50, 7].into_iter();
+            steps.flat_map(|steps| ["0.0", "0.5", "1.0"].map(|eta| (steps, 2, eta))).collect()
+        }
+        SamplerKind::DpmSolver => {
+            [20, 7].into_iter().flat_map(|steps| [1, 2, 3].map(|order| (steps, order, "0.0"))).collect()
+        }
+        SamplerKind::Euler | SamplerKind::Heun => vec![(20, 2, "0.0")],
+    };
+    let mut missing = Vec::new();
+    for kind in [SamplerKind::Ddpm, SamplerKind::Ddim, SamplerKind::DpmSolver, SamplerKind::Euler, SamplerKind::Heun] {
+        // diffusers' classes of the other two solvers do not clip.
+        let clipping: &[bool] =
+            if matches!(kind, SamplerKind::DpmSolver | SamplerKind::Euler) { &[false] } else { &[true, false] };
+        for (steps, order, eta) in walks(kind) {
+            for spacing in Spacing::NAMES {
+                for prediction in ["Epsilon", "X0", "V"] {
+                    for &clips in clipping {
+                        let key = (kind.name(), (steps, order, eta.to_owned()), spacing, prediction.to_owned(), clips);
+                        if !seen.contains(&key) {
+                            missing.push(key);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{} are missing: {missing:?}", missing.len());
 }
 
 #[test]

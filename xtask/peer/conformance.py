@@ -26,6 +26,7 @@ import make_samplers as golden  # noqa: E402 (after the path)
 NETWORK_TOLERANCE = 2e-5  # of the largest value of the output
 SAMPLE_TOLERANCE = 1e-3  # of the largest value of the samples, at least 1
 SAMPLES = 2
+CLASS = 37  # for networks that know any number as a class
 
 DOWN, UP, ATTENTION_DOWN, ATTENTION_UP = "DownBlock2D", "UpBlock2D", "AttnDownBlock2D", "AttnUpBlock2D"
 
@@ -69,6 +70,8 @@ NETWORKS = {
         3, 64, block_out_channels=(8, 12, 16), down_block_types=(DOWN, DOWN, ATTENTION_DOWN),
         up_block_types=(ATTENTION_UP, UP, UP), norm_num_groups=2, attention_head_dim=None,
     ),
+    "classes by any number": small(3, 16, class_embed_type="timestep"),
+    "Fourier features": small(3, 16, time_embedding_type="fourier"),
     "norm in attention": small(3, 16, attn_norm_num_groups=8, resnet_time_scale_shift="scale_shift"),
 }
 
@@ -105,18 +108,22 @@ def networks(root):
         size = keys["sample_size"]
         shape = (SAMPLES, unet.config.in_channels, *((size, size) if isinstance(size, int) else size))
         noise = golden.noise(0, shape)
-        classes = keys.get("num_class_embeds")
+        classes, arguments = keys.get("num_class_embeds"), []
         labels = torch.arange(SAMPLES) % classes if classes else None
+        if keys.get("class_embed_type") == "timestep":
+            labels, arguments = torch.full((SAMPLES,), CLASS), ["--class", str(CLASS)]
         model = root / f"network-{seed}-999/model"
         for spacing, t in [("trailing", 999), ("leading", 0)]:
+            if t == 0 and keys.get("time_embedding_type") == "fourier":
+                continue  # the logarithm of 0
             folder = root / f"network-{seed}-{t}"
             folder.mkdir()
             if model.parent == folder:
                 save(folder, unet, DDIMScheduler(prediction_type="sample", clip_sample=False))
             with torch.no_grad():
                 expected = unet(noise, t, class_labels=labels).sample
-            arguments = ["--sampler", "ddim", "--steps", "1", "--spacing", spacing]
-            case(folder, model, row, f"t = {t}", expected, noise[None], arguments)
+            step = ["--sampler", "ddim", "--steps", "1", "--spacing", spacing]
+            case(folder, model, row, f"t = {t}", expected, noise[None], step + arguments)
 
 
 def samplers(root):

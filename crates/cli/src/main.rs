@@ -8,6 +8,7 @@ mod backend;
 mod chart;
 mod commands;
 mod environment;
+mod fit;
 mod loaded;
 mod output_dir;
 mod progress;

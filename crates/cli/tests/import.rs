@@ -1,6 +1,10 @@
 //! Importing through the program: checkpoints that torch wrote, and files that are none.
 
 mod common;
+#[path = "../../nets/tests/common/formula.rs"]
+mod formula;
+#[path = "../../nets/tests/common/torch_writer.rs"]
+mod torch_writer;
 
 use std::{
     fs,
@@ -45,6 +49,72 @@ fn a_checkpoint_becomes_a_model_that_samples() {
         assert!(values.iter().all(|value| value.is_finite()));
         assert!(stdout(&succeed(dir.path(), &["info", &out])).contains("318691"));
     }
+}
+
+/// Imports the golden network with learned variances, whose weights a formula gives, as `out`.
+fn import_learned(dir: &Path, out: &str) {
+    let case = json(golden("improved.json").into());
+    let tensors = case["tensors"].as_object().unwrap().iter().map(|(name, shape)| {
+        let shape: Vec<usize> = serde_json::from_value(shape.clone()).unwrap();
+        (name.clone(), shape.clone(), formula::weight(name, &shape))
+    });
+    fs::write(dir.join("learned.pt"), torch_writer::zip(&tensors.collect::<Vec<_>>())).unwrap();
+    let flags = case["flags"].as_str().unwrap();
+    succeed(dir, &["import", "improved-diffusion", "learned.pt", "--flags", flags, "--out", out]);
+}
+
+#[test]
+fn a_learned_variance_reaches_samples_and_scores() {
+    let dir = tempfile::tempdir().unwrap();
+    import_learned(dir.path(), "learned");
+    let text = stdout(&succeed(dir.path(), &["info", "learned"]));
+    for part in ["learned-range: the second half", "ddpm, spacing leading", "to [-1, 1]", "1000 betas"] {
+        assert!(text.contains(part), "'{part}' is not in:\n{text}");
+    }
+    let info: serde_json::Value =
+        serde_json::from_slice(&succeed(dir.path(), &["info", "learned", "--json"]).stdout).unwrap();
+    assert_eq!((&info["variance"], &info["sampler"]["name"]), (&"learned-range".into(), &"ddpm".into()));
+    assert!(!info["odd"].to_string().contains("not supported"), "{}", info["odd"]);
+
+    // The same network, with the variance's half passed over.
+    succeed(dir.path(), &["export", "--model", "learned", "--out", "fixed"]);
+    let path = dir.path().join("fixed/scheduler/scheduler_config.json");
+    let mut scheduler = json(path.clone());
+    assert_eq!(scheduler["variance_type"], "learned_range");
+    scheduler["variance_type"] = "fixed_small".into();
+    fs::write(path, scheduler.to_string()).unwrap();
+
+    let sample = |model: &str, sampler: &str| {
+        let args = ["sample", "--model", model, "--sampler", sampler, "--num", "1", "--steps", "3", "--out", "samples"];
+        succeed(dir.path(), &args);
+        let (shape, values) = read_npy(&dir.path().join("samples/samples.npy"));
+        assert_eq!(shape, [1, 3, 32, 32]);
+        assert!(values.iter().all(|value| value.is_finite()));
+        values
+    };
+    assert_ne!(sample("learned", "ddpm"), sample("fixed", "ddpm"));
+    assert_eq!(sample("learned", "ddim"), sample("fixed", "ddim"));
+
+    let pixels: Vec<u8> = (0..2 * 3 * 32 * 32).map(|i| (i * 37 % 251) as u8).collect();
+    let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 3, 32, 32), }";
+    let mut file = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+    file.extend(format!("{header:<117}\n").as_bytes());
+    file.extend(&pixels);
+    fs::write(dir.path().join("images.npy"), file).unwrap();
+    let score = |model: &str, args: &[&str]| {
+        let all = ["eval", "--model", model, "--dataset", "npy:images.npy", "--stride", "500", "--json", "score.json"];
+        let text = stdout(&succeed(dir.path(), &[&all[..], args].concat()));
+        let bits = json(dir.path().join("score.json"))["total"]["bits_per_dim"].as_f64().unwrap();
+        assert!(bits.is_finite() && bits > 0.0, "{bits}");
+        (text, bits)
+    };
+    let (text, learned) = score("learned", &[]);
+    assert!(text.contains("variance learned-range"), "{text}");
+    let (text, fixed) = score("fixed", &[]);
+    assert!(text.contains("variance fixed-small"), "{text}");
+    assert_ne!(learned, fixed);
+    // What is said on the command line holds for learned variances, too.
+    assert_eq!(score("learned", &["--variance", "fixed-small"]).1, fixed);
 }
 
 #[test]

@@ -120,7 +120,7 @@ impl<B: Backend, const D: usize, N: Network<B, D>> Denoiser<B, D> for Call<'_, N
 /// # Formula
 /// `f(x_t, ∅) + weight · (f(x_t, c) - f(x_t, ∅))`: weight 0 ignores the class, 1 is the conditional network, more exaggerates
 /// the class. (The paper's `w` is `weight - 1`.) The formula is linear, so it holds alike for predictions of the noise, of the data
-/// and of v.
+/// and of v. What a network says about the variance, in the other half of twice the channels, is the conditional one's.
 ///
 /// Both predictions run as one batch of twice the size; weights 0 and 1 need only one of them.
 #[derive(Clone, Debug)]
@@ -148,12 +148,18 @@ impl<B: Backend, const D: usize, N: Network<B, D>> Denoiser<B, D> for Guided<'_,
         if self.weight == 1.0 {
             return self.net.forward_between(x_t, t, Some(self.classes), None);
         }
-        let batch = x_t.dims()[0];
+        let (batch, channels) = (x_t.dims()[0], x_t.dims().get(1).copied());
         let twice = Tensor::cat(vec![x_t.clone(), x_t], 0);
         let (classes, times) = ([self.classes, &nothing].concat(), [t, t].concat());
         let both = self.net.forward_between(twice, &times, Some(&classes), None);
         let conditional = both.clone().narrow(0, 0, batch);
         let unconditional = both.narrow(0, batch, batch);
-        unconditional.clone() + (conditional - unconditional) * self.weight
+        let guided = unconditional.clone() + (conditional.clone() - unconditional) * self.weight;
+        match channels.zip(guided.dims().get(1).copied()) {
+            Some((shown, answered)) if answered == 2 * shown => {
+                Tensor::cat(vec![guided.narrow(1, 0, shown), conditional.narrow(1, shown, shown)], 1)
+            }
+            _ => guided,
+        }
     }
 }

@@ -263,6 +263,22 @@ fn guidance_extrapolates_from_the_null_class() {
 }
 
 #[test]
+fn guidance_leaves_a_learned_variance_to_the_conditional_network() {
+    let config = UNet2DConfig { num_class_embeds: Some(4), out_channels: 2, ..three_levels() };
+    let net = config.build::<Flex>(&mut torch_init(7), &FlexDevice).unwrap();
+    let x = noise::<Flex, 4>(1, [1, 1, 8, 8], &FlexDevice);
+    let with = |label| values(Call { net: &net, classes: Some(&[label]), dropout: None }.predict(x.clone(), &[10]));
+    let guided = Guided { net: &net, classes: &[2], null_class: 3, weight: 3.0 }.predict(x.clone(), &[10]);
+    let (guided, conditional, nothing) = (values(guided), with(2), with(3));
+    assert_eq!(guided.len(), 2 * 64);
+    for (i, value) in guided.iter().enumerate() {
+        let expected = if i < 64 { nothing[i] + 3.0 * (conditional[i] - nothing[i]) } else { conditional[i] };
+        assert!((value - expected).abs() < 1e-4, "{i}: {value} and {expected}");
+    }
+    assert_ne!(conditional[64..], nothing[64..]);
+}
+
+#[test]
 fn the_summary_counts_every_parameter() {
     for config in [
         three_levels(),

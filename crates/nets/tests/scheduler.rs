@@ -9,7 +9,7 @@ use sfumato_process::{
     levels::FinalSigma,
     sampler::{SamplerKind, SolverOrder, SolverType},
 };
-use sfumato_schedule::{Linear, ScheduleConfig, Spacing};
+use sfumato_schedule::{Cosine, Linear, ScheduleConfig, Spacing};
 
 fn read(json: Value) -> Scheduler {
     Scheduler::from_json(&json).unwrap_or_else(|error| panic!("{json}: {error}"))
@@ -72,6 +72,19 @@ fn settings_reach_the_sampler_and_go_back_under_their_names() {
     assert_eq!(solver.sampling.solver.solver_type, SolverType::Heun);
     assert_eq!(solver.level_options().end, FinalSigma::First);
     assert!(solver.level_options().round_down && solver.sampling.lambda_min == f64::NEG_INFINITY);
+}
+
+#[test]
+fn only_the_schedule_that_goes_by_its_name_is_rounded_down() {
+    let named = ScheduleConfig::from(Cosine { steps: 10, ..Cosine::default() });
+    let other = ScheduleConfig::from(Cosine { steps: 10, max_beta: 0.5, ..Cosine::default() });
+    for (schedule, down) in [(named, true), (other, false), (ScheduleConfig::default(), false)] {
+        let scheduler = Scheduler { schedule, ..Scheduler::default() };
+        assert_eq!(scheduler.level_options().round_down, down);
+        // And from the file, where the others are betas.
+        let again = read(scheduler.to_json().unwrap().into());
+        assert_eq!(again.level_options().round_down, down);
+    }
 }
 
 #[test]
@@ -138,6 +151,13 @@ fn what_would_change_the_samples_is_refused_by_key_and_value() {
         (json!({"_class_name": solver, "algorithm_type": "sde-dpmsolver++"}), "`algorithm_type` = \"sde-dpmsolver++\""),
         (json!({"_class_name": solver, "solver_order": 4}), "`solver_order` is 4, expected 1, 2 or 3"),
         (json!({"_class_name": solver, "solver_type": "euler"}), "`solver_type` = \"euler\""),
+        (
+            json!({
+                "_class_name": solver, "use_karras_sigmas": true, "beta_schedule": "squaredcos_cap_v2",
+                "num_train_timesteps": 1, "trained_betas": [0.1],
+            }),
+            "`beta_schedule` = \"squaredcos_cap_v2\"",
+        ),
         (json!({"_class_name": solver, "use_lu_lambdas": true}), "`use_lu_lambdas` = true"),
         (json!({"_class_name": solver, "use_flow_sigmas": true}), "`use_flow_sigmas` = true"),
         (json!({"_class_name": solver, "use_beta_sigmas": true}), "`use_beta_sigmas` = true"),

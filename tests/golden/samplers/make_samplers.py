@@ -1,6 +1,6 @@
 """Makes the golden trajectories beside this file: what diffusers' schedulers make of the same predictions and noise.
 
-Most cases ask a closed-form denoiser on tensors of 48 numbers, some a small U-Net of crates/nets/tests/golden. Noise is a hash of
+Most cases ask a closed-form denoiser on tensors of 48 or 4 numbers, some a small U-Net of crates/nets/tests/golden. Noise is a hash of
 entry and position. `cases.json` lists the cases with their scheduler_config.json; `samplers.safetensors` holds the final states,
 states before and after single steps, and the tables of alpha_bar that the steps were made with.
 
@@ -32,6 +32,7 @@ from diffusers.schedulers.scheduling_heun_discrete import HeunDiscreteScheduler
 HERE = pathlib.Path(__file__).parent
 NETS = HERE.parents[2] / "crates/nets/tests/golden"
 SHAPE = (2, 2, 3, 4)
+SMALL = (1, 1, 2, 2)
 T = 1000
 
 # Keys of scheduler_config.json; each class takes those that it has.
@@ -70,6 +71,16 @@ CONFIGS = {
     # Beyond the ten: a variance that the network has learned, and the levels that DPM-Solver++ can leave out.
     "learned": dict(timestep_spacing="leading", variance_type="learned_range"),
     "clipped-levels": dict(timestep_spacing="trailing", beta_schedule="squaredcos_cap_v2", lambda_min_clipped=-5.1),
+}
+
+# Every spacing with every prediction, with and without clipping, on one schedule and small tensors.
+PRODUCT = {
+    f"{spacing}-{prediction}-{'clip' if clip else 'free'}": dict(
+        timestep_spacing=spacing, prediction_type=prediction, clip_sample=clip
+    )
+    for spacing in ("leading", "linspace", "trailing")
+    for prediction in ("epsilon", "sample", "v_prediction")
+    for clip in (True, False)
 }
 
 CASES = (
@@ -129,6 +140,10 @@ def scheduler_of(cls, config, steps, order=None):
     return cls(**{"beta_start": 1e-4, "beta_end": 0.02} | keys)
 
 
+def clips(cls):
+    return "clip_sample" in inspect.signature(cls.__init__).parameters
+
+
 def run(scheduler, predict, steps, shape, eta=None):
     """The states after 0, 1, ... steps; Heun's corrections are no steps of their own."""
     entry = [0]
@@ -149,12 +164,12 @@ def run(scheduler, predict, steps, shape, eta=None):
     return states
 
 
-def in_float64(scheduler, predict, states, looked_at):
+def in_float64(scheduler, predict, states, looked_at, shape):
     """The steps of DDPMScheduler again, with its coefficients in float64: near the data, float32 leaves 3 of their digits."""
     scheduler.alphas_cumprod, scheduler.one = scheduler.alphas_cumprod.double(), scheduler.one.double()
     after = []
     for k in looked_at:
-        scheduling_ddpm.randn_tensor = lambda *_, **__: noise(k, SHAPE)
+        scheduling_ddpm.randn_tensor = lambda *_, **__: noise(k, shape)
         x, t = states[k - 1], scheduler.timesteps[k - 1]
         after.append(scheduler.step(predict(x, t).double(), t, x.double()).prev_sample)
     return torch.stack(after)
@@ -176,17 +191,24 @@ def json_of(scheduler):
 
 def main():
     tensors, schedulers, cases = {}, {}, []
-    for config_name, config in CONFIGS.items():
+    for config_name, config in (CONFIGS | PRODUCT).items():
+        shape = SMALL if config_name in PRODUCT else SHAPE
         for sampler, cls, steps, options in CASES:
             if sampler not in ONLY.get(config_name, (sampler,)):
                 continue
+            if config_name in PRODUCT and not config["clip_sample"] and not clips(cls):
+                continue  # the same as with clipping, of which the class knows nothing
             scheduler = scheduler_of(cls, config, steps, options.get("order"))
             reference = f"{config_name}/{sampler}{options.get('order', '')}" + ("-all" if steps == T else "")
             schedulers[reference] = json_of(scheduler)
             # Rounded to float32 on the way, as the steps see it.
-            tensors[f"{reference}/alphas_cumprod"] = scheduler.alphas_cumprod
+            if config_name in PRODUCT:
+                table = tensors.setdefault("product/alphas_cumprod", scheduler.alphas_cumprod)
+                assert table.equal(scheduler.alphas_cumprod)
+            else:
+                tensors[f"{reference}/alphas_cumprod"] = scheduler.alphas_cumprod
             predict = denoiser(scheduler.config.prediction_type, config_name == "learned")
-            states = run(scheduler, predict, steps, SHAPE, options.get("eta"))
+            states = run(scheduler, predict, steps, shape, options.get("eta"))
             name = f"{reference}-{steps}" + (f"-eta{options['eta']}" if "eta" in options else "")
             looked_at = [k for k in chosen(steps) if k < len(states)]
             tensors[f"{name}/final"] = states[-1]
@@ -194,7 +216,7 @@ def main():
             tensors[f"{name}/before"] = torch.stack([states[k - 1] for k in looked_at])
             tensors[f"{name}/after"] = torch.stack([states[k] for k in looked_at])
             if sampler == "ddpm":
-                tensors[f"{name}/after_f64"] = in_float64(scheduler, predict, states, looked_at)
+                tensors[f"{name}/after_f64"] = in_float64(scheduler, predict, states, looked_at, shape)
             cases.append(dict(name=name, scheduler=reference, steps=steps, eta=options.get("eta", 0.0), net=None))
     for net in ("cifar", "defaults"):
         unet = UNet2DModel.from_pretrained(NETS / net / "unet").eval()

@@ -140,10 +140,12 @@ const SAMPLERS: &str = "Samplers (S steps out of the T of the training; any of t
 What is not said on the command line comes from the model's scheduler_config.json: sampler, \
 spacing, order, Karras levels, clipping, thresholding and variance. A pipeline whose scheduler is \
 diffusers' DDPM-, DDIM-, DPMSolverMultistep-, EulerDiscrete- or HeunDiscreteScheduler gives \
-diffusers' samples for the same noise.
+diffusers' samples for the same noise, with one exception: the last step of ddpm never adds noise, \
+where diffusers adds some with spacing trailing or a steps_offset.
 
 Noise (--noise FILE.npy): entry 0 is x_T; entry k is for the k-th step of ddpm, and of ddim with \
---eta above 0. The others use entry 0 alone. The last step of ddpm adds none.
+--eta above 0. The others use entry 0 alone. The last step of ddpm adds none, so that S steps need \
+S entries; too few are an error before the first step.
 
 Examples:
   sfumato sample --model runs/fashion-mnist-mini/model --num 64 --out samples

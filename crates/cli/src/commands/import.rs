@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use serde_json::Map;
 use sfumato_kernels::Backend;
 use sfumato_nets::{
-    openai::{Checkpoint, OpenAiFlags},
+    openai::{Checkpoint, CheckpointError, OpenAiFlags},
     pipeline::Facts,
 };
 
@@ -18,8 +18,11 @@ use crate::{
 pub(crate) fn run(args: ImportArgs) -> Result<()> {
     let flags = OpenAiFlags::parse(args.project.into(), &args.flags)
         .map_err(|error| UsageError(format!("--flags: {error}")))?;
-    let checkpoint =
-        Checkpoint::open(&args.file, &flags).with_context(|| format!("cannot import {}", args.file.display()))?;
+    let checkpoint = Checkpoint::open(&args.file, &flags).map_err(|error| match error {
+        // Names the file.
+        CheckpointError::File(error) => error.into(),
+        error => anyhow::Error::new(error).context(format!("cannot import {}", args.file.display())),
+    })?;
     for note in &checkpoint.model.notes {
         eprintln!("note: {note}");
     }

@@ -16,12 +16,11 @@ use burn::tensor::Tensor;
 use sfumato_kernels::Backend;
 use sfumato_nets::{
     Network,
-    pipeline::{AnyConfig, Pipeline},
+    pipeline::{AnyConfig, Pipeline, SamplingDefaults},
 };
 use sfumato_process::{RecordedNoise, sampler::SamplerKind};
 use sfumato_train::{
     Picture,
-    model::named_classes,
     output::{self, GridLayout},
     picture_kind,
     sampling::{Classes, Guidance, Noise, Progress, SamplePlan, SamplerChoice, draw},
@@ -31,6 +30,7 @@ use sfumato_train::{
 use crate::{
     args::{SampleArgs, UsageError},
     backend::{Work, with_backend},
+    fit::{self, Labels},
     progress::SampleProgress,
     signals,
 };
@@ -96,40 +96,23 @@ fn check(args: &SampleArgs, model: &Pipeline, sampler: &SamplerChoice) -> Result
     if args.karras.is_some() && matches!(kind, SamplerKind::Ddpm | SamplerKind::Ddim) {
         return usage(format!("--karras: only dpm-solver++, euler and heun have it, and the sampler is {kind}"));
     }
-    check_channels(args, model)?;
+    fit::check_channels(model)?;
     if !args.guidance.is_finite() {
         return usage(format!("--guidance {}: expected a finite number", args.guidance));
     }
-    let classes = named_classes(model);
-    match (args.class, classes) {
-        (Some(class), None) => bail!("--class {class}: {} is not class-conditional", args.model.display()),
-        (Some(class), Some(classes)) if class >= classes => {
+    match (args.class, fit::labels(model)?) {
+        (Some(class), Labels::None) => bail!("--class {class}: {} is not class-conditional", args.model.display()),
+        (None, Labels::Any) => bail!(
+            "{}: the model knows any number as a class (class_embed_type timestep); say which with --class",
+            args.model.display()
+        ),
+        (Some(class), Labels::Below(classes)) if class >= classes => {
             bail!("--class {class}: the model in {} knows the classes 0 to {}", args.model.display(), classes - 1)
         }
         _ => {}
     }
     if args.guidance != 1.0 && model.spec.facts.null_class.is_none() {
         bail!("--guidance {}: {} was not trained for guidance", args.guidance, args.model.display());
-    }
-    Ok(())
-}
-
-/// A network that answers with as many channels as it is shown, or twice as many where it has learned the variance.
-fn check_channels(args: &SampleArgs, model: &Pipeline) -> Result<()> {
-    let AnyConfig::UNet(config) = &model.spec.config else { return Ok(()) };
-    let (shown, answered) = (config.in_channels, config.out_channels);
-    let learned = model.spec.scheduler.learned_range;
-    let fits = if learned { answered == 2 * shown } else { answered == shown || answered == 2 * shown };
-    if !fits {
-        let (dir, twice) = (args.model.display(), 2 * shown);
-        let expected = if learned {
-            format!("{twice}, as variance_type is learned_range")
-        } else {
-            format!("{shown}, or {twice} with a learned variance")
-        };
-        bail!(
-            "{dir}: the network has in_channels {shown} and out_channels {answered}, expected out_channels {expected}"
-        );
     }
     Ok(())
 }
@@ -156,6 +139,10 @@ impl Work for Sampling {
             AnyConfig::Mlp(_) => self.draw::<B, _, 2>(&self.model.load_mlp(&device)?, &plan, &device),
         }?;
         let seconds = start.elapsed().as_secs_f64();
+        let lost = samples.iter().filter(|value| !value.is_finite()).count();
+        if lost > 0 {
+            eprintln!("warning: {lost} of {} values are NaN or infinite, the network has lost its way", samples.len());
+        }
         self.write(&samples, &frames)?;
         let rate = self.args.num as f64 / seconds;
         eprintln!(
@@ -172,22 +159,34 @@ impl Work for Sampling {
 impl Sampling {
     fn plan(&self) -> Result<SamplePlan<'_>> {
         let args = &self.args;
-        let (chain, sampler) = self.sampler.resolve(&self.model.spec.scheduler)?;
+        let scheduler = &self.model.spec.scheduler;
+        let (chain, sampler) = self.sampler.resolve(scheduler).with_context(|| {
+            let SamplingDefaults { steps_offset, lambda_min, .. } = scheduler.sampling;
+            let lambda_min =
+                if lambda_min.is_finite() { format!(", lambda_min_clipped {lambda_min}") } else { String::new() };
+            format!(
+                "{}: no such steps with the scheduler's steps_offset {steps_offset}{lambda_min}",
+                args.model.display()
+            )
+        })?;
         let noise = match (&self.noise, &args.noise) {
             (Some((shape, values)), Some(path)) => {
                 Noise::Recorded(RecordedNoise::new(shape, values).with_context(|| path.display().to_string())?)
             }
             _ => Noise::Seeded(args.seed),
         };
-        let classes = match (args.class, named_classes(&self.model)) {
+        let classes = match (args.class, fit::labels(&self.model)?) {
             (Some(class), _) => Classes::Only(class),
-            (None, Some(classes)) => Classes::Cycle(classes),
-            (None, None) => Classes::None,
+            (None, Labels::Below(classes)) => Classes::Cycle(classes),
+            (None, _) => Classes::None,
         };
         let guidance =
             self.model.spec.facts.null_class.map(|null_class| Guidance { weight: args.guidance, null_class });
         let (num, batch_size) = (args.num as usize, args.batch_size as usize);
-        Ok(SamplePlan { chain, sampler, noise, classes, guidance, num, batch_size })
+        let plan = SamplePlan { chain, sampler, noise, classes, guidance, num, batch_size };
+        // Before the first step, not where the recording ends.
+        plan.check_noise(&self.shape).with_context(|| noise_file(args))?;
+        Ok(plan)
     }
 
     /// The samples, and the states of the first few on the way if an animation is wanted.
@@ -216,10 +215,7 @@ impl Sampling {
         };
         let samples = draw(net, plan, &self.shape, device, &mut observe);
         progress.finish();
-        let samples = samples.with_context(|| match &self.args.noise {
-            Some(path) => path.display().to_string(),
-            None => "nothing was written".to_owned(),
-        })?;
+        let samples = samples.context("nothing was written")?;
         Ok((samples, frames))
     }
 
@@ -247,6 +243,11 @@ impl Sampling {
         }
         Ok(())
     }
+}
+
+/// The file of recorded noise, for messages about it.
+fn noise_file(args: &SampleArgs) -> String {
+    args.noise.as_deref().map_or_else(String::new, |path| path.display().to_string())
 }
 
 fn sample_path(out: &Path, i: usize) -> PathBuf {

@@ -7,7 +7,6 @@ use sfumato_kernels::Backend;
 use super::{CheckpointParams, Model, ModelError, OpenAiFlags};
 use crate::{
     NetError,
-    params::write_parameters,
     pipeline::{AnyConfig, Facts, PipelineError, PipelineSpec},
     torch_file::{TorchFile, TorchFileError},
     unet::UNet2D,
@@ -66,12 +65,8 @@ impl Checkpoint {
     /// # Errors
     /// As [`PipelineSpec::write`].
     pub fn write<B: Backend>(&self, dir: &Path, net: &UNet2D<B>, facts: Facts) -> Result<(), PipelineError> {
-        let Model { config, scheduler, learned_variance, .. } = &self.model;
+        let Model { config, scheduler, .. } = &self.model;
         let spec = PipelineSpec { config: AnyConfig::UNet(config.clone()), scheduler: scheduler.clone(), facts };
-        let mut scheduler = spec.scheduler_json(dir)?;
-        if *learned_variance {
-            scheduler.insert("variance_type".into(), "learned_range".into());
-        }
-        spec.write_parts(dir, scheduler, |path| write_parameters(net, path))
+        spec.write(dir, net)
     }
 }

@@ -24,8 +24,6 @@ pub struct Model {
     pub config: UNet2DConfig,
     /// The chain.
     pub scheduler: Scheduler,
-    /// Whether the second half of the output channels is the variance.
-    pub learned_variance: bool,
     /// What differs from the original and deserves a word.
     pub notes: Vec<Note>,
 }
@@ -126,7 +124,7 @@ impl OpenAiFlags {
         config.validate()?;
         let (scheduler, mut notes) = self.scheduler()?;
         notes.extend(heads.map(|heads| Note::Heads { heads }));
-        Ok(Model { config, scheduler, learned_variance: self.learn_sigma, notes })
+        Ok(Model { config, scheduler, notes })
     }
 
     /// The levels' widths as multiples of `num_channels`.
@@ -244,7 +242,12 @@ impl OpenAiFlags {
         let scheduler = Scheduler {
             schedule,
             parameterization: if self.predict_xstart { Parameterization::X0 } else { Parameterization::Epsilon },
-            variance: if self.sigma_small { ReverseVariance::FixedSmall } else { ReverseVariance::FixedLarge },
+            // A learned variance leaves nothing to `sigma_small`.
+            variance: match self.sigma_small || self.learn_sigma {
+                true => ReverseVariance::FixedSmall,
+                false => ReverseVariance::FixedLarge,
+            },
+            learned_range: self.learn_sigma,
             clip_sample: self.clip_denoised,
             ..Scheduler::default()
         };
@@ -296,12 +299,15 @@ mod tests {
 
     #[test]
     fn scaled_times_become_the_sub_chain_of_integers() {
-        let Model { scheduler, notes, learned_variance, config } = model(
+        let Model { scheduler, notes, config } = model(
             Project::ImprovedDiffusion,
             "--image_size 32 --diffusion_steps 4000 --noise_schedule cosine --learn_sigma 1",
         )
         .unwrap();
-        assert_eq!((notes, learned_variance, config.out_channels), (vec![Note::Respaced { steps: 4000 }], true, 6));
+        assert_eq!(
+            (notes, scheduler.learned_range, config.out_channels),
+            (vec![Note::Respaced { steps: 4000 }], true, 6)
+        );
         let (short, long) = (scheduler.schedule.build().unwrap(), Cosine { steps: 4000, ..Cosine::default() });
         let long = ScheduleConfig::from(long).build().unwrap();
         for (step, original) in [(1, 1), (2, 5), (500, 1997), (1000, 3997)] {

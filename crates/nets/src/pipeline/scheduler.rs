@@ -8,6 +8,8 @@ use sfumato_process::{
 };
 use sfumato_schedule::{NoiseSchedule, ScheduleConfig, ScheduleError, Spacing};
 
+use super::scheduler_write::beta_schedule;
+
 /// What `scheduler_config.json` says about the process that a network was trained for, and about sampling from it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scheduler {
@@ -135,7 +137,7 @@ impl Scheduler {
     pub fn level_options(&self) -> LevelOptions {
         let SamplingDefaults { spacing, steps_offset, karras, end, lambda_min, .. } = self.sampling;
         // diffusers tells the network the step below a Karras level where the schedule is this one by name.
-        let round_down = matches!(self.schedule, ScheduleConfig::Cosine(_));
+        let round_down = beta_schedule(&self.schedule) == Some("squaredcos_cap_v2");
         LevelOptions { spacing, offset: steps_offset, karras, end, lambda_min, round_down }
     }
 

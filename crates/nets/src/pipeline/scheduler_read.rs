@@ -117,6 +117,12 @@ fn schedule(keys: &Keys, kind: Option<SamplerKind>) -> Result<ScheduleConfig, Co
             let expected = format!("{}, the number of trained_betas", betas.len());
             return Err(ConfigError::Value { key: "num_train_timesteps", value: steps.to_string(), expected });
         }
+        // The name is of no use beside betas, except to the class that rounds times by it.
+        let rounds = kind == Some(SamplerKind::DpmSolver) && keys.flag("use_karras_sigmas", false)?;
+        if rounds && name == "squaredcos_cap_v2" {
+            let expected = "another name beside trained_betas and use_karras_sigmas";
+            return Err(unsupported("beta_schedule", &name.into(), expected));
+        }
         return Ok(Explicit { betas }.into());
     }
     Ok(match name.as_str() {
@@ -142,6 +148,8 @@ fn parameterization(keys: &Keys) -> Result<Parameterization, ConfigError> {
 }
 
 /// The fixed variance, and whether it is learned.
+///
+/// `learned` is refused: diffusers takes the square root of the network's output then, which is NaN wherever that is negative.
 fn variance(keys: &Keys) -> Result<(ReverseVariance, bool), ConfigError> {
     let name = keys.get::<Option<String>>("variance_type", "a string or null", None)?;
     Ok(match name.as_deref() {

@@ -93,28 +93,37 @@ fn prediction(parameterization: Parameterization) -> &'static str {
     }
 }
 
+/// diffusers' name of a schedule, where it computes the same under one.
+pub(super) fn beta_schedule(config: &ScheduleConfig) -> Option<&'static str> {
+    match config {
+        ScheduleConfig::Linear(Linear { rescale: false, .. }) => Some("linear"),
+        ScheduleConfig::ScaledLinear(_) => Some("scaled_linear"),
+        ScheduleConfig::Sigmoid(Sigmoid { range, .. }) if *range == SIGMOID_RANGE => Some("sigmoid"),
+        ScheduleConfig::Cosine(cosine) if *cosine == (Cosine { steps: cosine.steps, ..Cosine::default() }) => {
+            Some("squaredcos_cap_v2")
+        }
+        _ => None,
+    }
+}
+
 /// The keys that describe the noise schedule.
 fn schedule(config: &ScheduleConfig) -> Result<[(&'static str, Value); 5], ScheduleError> {
     let built = config.build()?;
-    let (mut name, mut start, mut end, mut trained) = ("linear", 1e-4, 0.02, Value::Null);
-    match config {
-        ScheduleConfig::Linear(Linear { beta_start, beta_end, rescale: false, .. }) => {
-            (start, end) = (*beta_start, *beta_end);
+    let name = beta_schedule(config);
+    let (start, end) = match config {
+        ScheduleConfig::Linear(Linear { beta_start, beta_end, .. })
+        | ScheduleConfig::ScaledLinear(ScaledLinear { beta_start, beta_end, .. })
+        | ScheduleConfig::Sigmoid(Sigmoid { beta_start, beta_end, .. })
+            if name.is_some() =>
+        {
+            (*beta_start, *beta_end)
         }
-        ScheduleConfig::ScaledLinear(ScaledLinear { beta_start, beta_end, .. }) => {
-            (name, start, end) = ("scaled_linear", *beta_start, *beta_end);
-        }
-        ScheduleConfig::Sigmoid(Sigmoid { beta_start, beta_end, range, .. }) if *range == SIGMOID_RANGE => {
-            (name, start, end) = ("sigmoid", *beta_start, *beta_end);
-        }
-        ScheduleConfig::Cosine(cosine) if *cosine == (Cosine { steps: cosine.steps, ..Cosine::default() }) => {
-            name = "squaredcos_cap_v2";
-        }
-        _ => trained = built.betas().into(),
-    }
+        _ => (1e-4, 0.02),
+    };
+    let trained = if name.is_some() { Value::Null } else { built.betas().into() };
     Ok([
         ("num_train_timesteps", json!(built.steps())),
-        ("beta_schedule", json!(name)),
+        ("beta_schedule", json!(name.unwrap_or("linear"))),
         ("beta_start", json!(start)),
         ("beta_end", json!(end)),
         ("trained_betas", trained),

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use burn::{module::Module, tensor::backend::Backend};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::{AnyConfig, Facts, PipelineError, Scheduler, facts, json};
 use crate::{
@@ -69,22 +69,10 @@ impl PipelineSpec {
         dir: &Path,
         weights: impl FnOnce(&Path) -> Result<(), TensorFileError>,
     ) -> Result<(), PipelineError> {
-        self.write_parts(dir, self.scheduler_json(dir)?, weights)
-    }
-
-    /// The `scheduler_config.json` to be written in `dir`.
-    pub(crate) fn scheduler_json(&self, dir: &Path) -> Result<Map<String, Value>, PipelineError> {
-        let path = dir.join(SCHEDULER_FILE);
-        self.scheduler.to_json().map_err(|source| PipelineError::Schedule { path, source })
-    }
-
-    /// Writes the directory with this `scheduler_config.json`.
-    pub(crate) fn write_parts(
-        &self,
-        dir: &Path,
-        scheduler_json: Map<String, Value>,
-        weights: impl FnOnce(&Path) -> Result<(), TensorFileError>,
-    ) -> Result<(), PipelineError> {
+        let scheduler_path = dir.join(SCHEDULER_FILE);
+        let scheduler_json = self.scheduler.to_json();
+        let scheduler_json =
+            scheduler_json.map_err(|source| PipelineError::Schedule { path: scheduler_path.clone(), source })?;
         let (model, scheduler) = (dir.join("unet"), dir.join("scheduler"));
         for path in [&model, &scheduler] {
             fs::create_dir_all(path).map_err(|source| PipelineError::Io {
@@ -93,7 +81,11 @@ impl PipelineSpec {
                 source,
             })?;
         }
-        weights(&model.join(WEIGHTS_FILE))?;
+        if let Err(error) = weights(&model.join(WEIGHTS_FILE)) {
+            // As if nothing had been tried: only directories that are empty can be removed so.
+            let _ = (fs::remove_dir(&model), fs::remove_dir(&scheduler));
+            return Err(error.into());
+        }
 
         let mut config = self.config.to_json();
         config.insert("_diffusers_version".into(), DIFFUSERS_VERSION.into());
@@ -102,7 +94,7 @@ impl PipelineSpec {
         }
         json::write(&model.join("config.json"), config)?;
 
-        json::write(&dir.join(SCHEDULER_FILE), scheduler_json)?;
+        json::write(&scheduler_path, scheduler_json)?;
 
         let index = json!({
             "_class_name": "DDPMPipeline",

@@ -10,7 +10,7 @@ use burn::tensor::Tensor;
 use sfumato_kernels::Backend;
 use sfumato_nets::{Call, Guided, Network};
 use sfumato_process::{
-    Chain, Denoiser, NoiseLevels, NoiseSource, RecordedNoise, SeededNoise,
+    Chain, Denoiser, NoiseError, NoiseLevels, NoiseSource, RecordedNoise, SeededNoise,
     sampler::{
         self, Ancestral, Ddim, DdimSteps, DpmSolver, DpmSolverOptions, Euler, Heun, Leaps, Observer, SampleError, walk,
     },
@@ -95,6 +95,36 @@ impl SamplePlan<'_> {
         match &self.sampler {
             Sampler::Ddpm | Sampler::Ddim { .. } => self.chain.steps(),
             Sampler::DpmSolver { levels, .. } | Sampler::Euler(levels) | Sampler::Heun(levels) => levels.steps(),
+        }
+    }
+
+    /// Draws of noise that the sampler takes: `x_T`, and one for each of its steps up to the last that adds noise.
+    pub fn draws(&self) -> usize {
+        let noisy = match &self.sampler {
+            // The last step adds none.
+            Sampler::Ddpm => self.chain.steps() - 1,
+            Sampler::Ddim { options, leaps } if options.eta > 0.0 => {
+                leaps.pairs().iter().rposition(|&(t, s)| 0 < s && s < t).map_or(0, |last| last + 1)
+            }
+            Sampler::Ddim { .. } | Sampler::DpmSolver { .. } | Sampler::Euler(_) | Sampler::Heun(_) => 0,
+        };
+        1 + noisy
+    }
+
+    /// Checks that recorded noise is enough for all samples, each of `shape` (without the batch).
+    ///
+    /// # Errors
+    /// The [`NoiseError`] that [`draw`] would end in, perhaps after many steps.
+    pub fn check_noise(&self, shape: &[usize]) -> Result<(), NoiseError> {
+        let Noise::Recorded(noise) = &self.noise else { return Ok(()) };
+        let (entries, samples, recorded) = noise.shape();
+        if recorded != shape {
+            return Err(NoiseError::WrongShape { expected: shape.to_vec(), found: recorded.to_vec() });
+        }
+        match (entries < self.draws(), samples < self.num) {
+            (true, _) => Err(NoiseError::Exhausted { draw: self.draws() - 1, available: entries }),
+            (_, true) => Err(NoiseError::TooFewSamples { sample: self.num - 1, available: samples }),
+            _ => Ok(()),
         }
     }
 }

@@ -9,12 +9,14 @@ use sfumato_process::{
 use sfumato_train::{
     data::{self, DataError, Dataset, LoadOptions},
     evaluation::{Condition, EvalPlan},
-    model::{named_classes, reverse_chain},
+    model::reverse_chain,
 };
 
 use crate::{
     args::{EvalArgs, UsageError},
-    chart, loaded,
+    chart,
+    fit::{self, Labels},
+    loaded,
 };
 
 /// Strata of at most this fraction of the steps if nothing is said.
@@ -38,17 +40,8 @@ pub(super) fn check(args: &EvalArgs, model: &Pipeline) -> Result<()> {
     if !(1..=steps).contains(&stride) {
         return usage(format!("--stride {stride}: the chain has {steps} steps, so 1 to {steps} are possible"));
     }
-    if let AnyConfig::UNet(config) = &model.spec.config {
-        let (found, channels) = (config.out_channels, config.in_channels);
-        if found != channels && found != 2 * channels {
-            bail!(
-                "{}: the network has {found} output channels, but a prediction of {channels} channels has {channels}, or {} with a \
-                 learned variance",
-                args.model.display(),
-                2 * channels
-            );
-        }
-    }
+    fit::check_channels(model)?;
+    fit::labels(model)?;
     if args.ignore_labels && model.spec.facts.null_class.is_none() {
         bail!("--ignore-labels: {} has no class that stands for \"any\"", args.model.display());
     }
@@ -169,7 +162,11 @@ fn decoder(args: &EvalArgs, data: &Dataset) -> Result<Decoder> {
 }
 
 fn condition(args: &EvalArgs, model: &Pipeline, data: &Dataset) -> Result<Condition> {
-    let Some(classes) = named_classes(model) else { return Ok(Condition::None) };
+    let classes = match fit::labels(model)? {
+        Labels::None => return Ok(Condition::None),
+        Labels::Below(classes) => classes,
+        Labels::Any => usize::MAX,
+    };
     let null = model.spec.facts.null_class;
     match (data.classes(), null) {
         (_, Some(null)) if args.ignore_labels => Ok(Condition::Null(null)),

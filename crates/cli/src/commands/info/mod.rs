@@ -2,6 +2,7 @@
 
 mod inspect;
 mod odd;
+mod process;
 mod table;
 
 use anyhow::Result;
@@ -10,7 +11,6 @@ use sfumato_nets::{
     pipeline::{AnyConfig, Pipeline},
     unet::{Summary, UNet2DConfig},
 };
-use sfumato_schedule::{Explicit, ScheduleConfig};
 use sfumato_train::model::named_classes;
 
 use self::{
@@ -21,9 +21,6 @@ use crate::{
     args::{InfoArgs, MachineArgs},
     backend::with_backend,
 };
-
-/// Betas that are listed one by one.
-const LISTED: usize = 8;
 
 pub(crate) fn run(args: InfoArgs) -> Result<()> {
     let pipeline = Pipeline::open(&args.model)?;
@@ -57,8 +54,10 @@ fn as_json(pipeline: &Pipeline, weights: &Weights, training: Option<&Training>, 
         "scheduler": spec.scheduler.class_name,
         "schedule": spec.scheduler.schedule,
         "parameterization": spec.scheduler.parameterization,
-        "variance": spec.scheduler.variance,
-        "clip_sample": spec.scheduler.clip_sample,
+        "zero_terminal_snr": spec.scheduler.zero_terminal_snr,
+        "variance": process::variance_name(&spec.scheduler),
+        "clipping": spec.scheduler.clipping(),
+        "sampler": process::sampler_json(&spec.scheduler),
         "classes": named_classes(pipeline),
         "training": training.map(|training| training.state),
         "provenance": spec.facts.provenance,
@@ -75,16 +74,6 @@ fn as_json(pipeline: &Pipeline, weights: &Weights, training: Option<&Training>, 
     value
 }
 
-/// The schedule's name and parameters; a long list of betas by its ends.
-fn schedule(schedule: &ScheduleConfig) -> String {
-    match schedule {
-        ScheduleConfig::Explicit(Explicit { betas }) if betas.len() > LISTED => {
-            format!("explicit, {} betas from {:.3e} to {:.3e}", betas.len(), betas[0], betas[betas.len() - 1])
-        }
-        named => named.to_string(),
-    }
-}
-
 fn print(pipeline: &Pipeline, weights: &Weights, training: Option<&Training>, odd: &[String]) {
     let spec = &pipeline.spec;
     let row = |name: &str, value: String| println!("{name:<18} {value}");
@@ -98,10 +87,11 @@ fn print(pipeline: &Pipeline, weights: &Weights, training: Option<&Training>, od
     row("weights", pipeline.weights().display().to_string());
     row("", format!("{}, {}", mib(weights.bytes), types.join(", ")));
     row("scheduler", spec.scheduler.class_name.clone());
-    row("schedule", schedule(&spec.scheduler.schedule));
+    row("schedule", process::schedule(&spec.scheduler));
     row("predicts", format!("{:?}", spec.scheduler.parameterization).to_lowercase());
-    row("variance", format!("{:?}", spec.scheduler.variance));
-    row("clips samples", if spec.scheduler.clip_sample { "yes" } else { "no" }.to_owned());
+    row("variance", process::variance(&spec.scheduler));
+    row("clips x_0", process::clipping(&spec.scheduler));
+    row("sampler", process::sampler(&spec.scheduler));
     match (named_classes(pipeline), spec.facts.null_class) {
         (Some(classes), Some(null)) => row("classes", format!("0 to {}, and {null} for any (guidance)", classes - 1)),
         (Some(classes), None) => row("classes", format!("0 to {}", classes - 1)),

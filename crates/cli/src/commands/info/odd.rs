@@ -1,10 +1,14 @@
 //! What is missing or odd about a model: things that work, but not as someone may think.
 
-use sfumato_nets::pipeline::{AnyConfig, Pipeline, Scheduler};
+use sfumato_nets::{
+    pipeline::{AnyConfig, Pipeline, Scheduler},
+    unet::{ClassEmbedType, TimeEmbeddingType},
+};
 use sfumato_process::Parameterization;
 use sfumato_schedule::{CheckConditions, Prediction, check};
 
 use super::inspect::{Training, Weights};
+use crate::fit;
 
 /// Names shown of a list.
 const SHOWN: usize = 5;
@@ -16,11 +20,12 @@ pub(super) fn findings(pipeline: &Pipeline, weights: &Weights, training: Option<
     if spec.config.example_shape().is_none() {
         odd.push("unet/config.json has no sample_size, so that `sample` does not know the size of images".into());
     }
-    // Twice the channels are the prediction and its variance.
-    if let AnyConfig::UNet(config) = &spec.config
-        && ![config.in_channels, 2 * config.in_channels].contains(&config.out_channels)
-    {
-        odd.push(format!("{} channels go in and {} come out", config.in_channels, config.out_channels));
+    odd.extend(of_network(pipeline));
+    if spec.scheduler.sampler().is_none() {
+        odd.push(format!(
+            "not supported: the sampler of {}; any other draws with --sampler",
+            spec.scheduler.class_name
+        ));
     }
     if !weights.zeros.is_empty() {
         odd.push(format!("weights that are zero everywhere, as if never trained: {}", list(&weights.zeros)));
@@ -36,6 +41,38 @@ pub(super) fn findings(pipeline: &Pipeline, weights: &Weights, training: Option<
         odd.push(format!("keys of the scheduler that are kept for diffusers but not used here: {}", list(&unused)));
     }
     odd.extend(of_schedule(&spec.scheduler));
+    odd
+}
+
+/// What a command cannot do with this network.
+fn of_network(pipeline: &Pipeline) -> Vec<String> {
+    let AnyConfig::UNet(config) = &pipeline.spec.config else { return Vec::new() };
+    let mut odd = Vec::new();
+    // Says all of it.
+    if let Err(error) = fit::check_channels(pipeline) {
+        odd.push(format!("not supported: {error}"));
+    }
+    match config.class_embed_type {
+        Some(ClassEmbedType::Identity) => odd.push(
+            "not supported: classes given as embeddings (class_embed_type identity), which no command has; the library runs the \
+             network"
+                .into(),
+        ),
+        Some(ClassEmbedType::Timestep) => {
+            odd.push("classes are any numbers (class_embed_type timestep), so that `sample` needs --class".into());
+        }
+        _ => {}
+    }
+    if let Some(heads) = config.attention_heads {
+        odd.push(format!("attentions of every width have {heads} heads, which diffusers does not support"));
+    }
+    if config.time_embedding_type == TimeEmbeddingType::Fourier {
+        odd.push(
+            "Fourier features of the time have no value at diffusers' timestep 0, where the samplers usually end: use a spacing or \
+             steps_offset that leaves it out"
+                .into(),
+        );
+    }
     odd
 }
 

@@ -1,0 +1,118 @@
+//! The process that a model was trained for, in words: variance, clipping, and how it is sampled from.
+
+use serde_json::{Value, json};
+use sfumato_nets::pipeline::{SamplingDefaults, Scheduler};
+use sfumato_process::{
+    Clipping, ReverseVariance,
+    levels::FinalSigma,
+    sampler::{DpmSolverOptions, SamplerKind, SolverType},
+};
+use sfumato_schedule::{Explicit, ScheduleConfig};
+
+/// Betas that are listed one by one.
+const LISTED: usize = 8;
+
+/// The schedule's name and parameters; a long list of betas by its ends.
+pub(super) fn schedule(scheduler: &Scheduler) -> String {
+    let text = match &scheduler.schedule {
+        ScheduleConfig::Explicit(Explicit { betas }) if betas.len() > LISTED => {
+            format!("explicit, {} betas from {:.3e} to {:.3e}", betas.len(), betas[0], betas[betas.len() - 1])
+        }
+        named => named.to_string(),
+    };
+    if scheduler.zero_terminal_snr { format!("{text}, rescaled to end in pure noise") } else { text }
+}
+
+/// The name of the variance.
+pub(super) fn variance_name(scheduler: &Scheduler) -> &'static str {
+    match (scheduler.learned_range, scheduler.variance) {
+        (true, _) => "learned-range",
+        (false, ReverseVariance::FixedSmall) => "fixed-small",
+        (false, ReverseVariance::FixedLarge) => "fixed-large",
+    }
+}
+
+/// The variance and what it is.
+pub(super) fn variance(scheduler: &Scheduler) -> String {
+    let what = match variance_name(scheduler) {
+        "learned-range" => {
+            "the second half of the output says where it lies between those of fixed-small and fixed-large"
+        }
+        "fixed-small" => "that of the posterior, beta tilde",
+        _ => "that of the forward step, beta",
+    };
+    format!("{}: {what}", variance_name(scheduler))
+}
+
+/// What is done to predictions of the clean data.
+pub(super) fn clipping(scheduler: &Scheduler) -> String {
+    match scheduler.clipping() {
+        Clipping::Off => "no".to_owned(),
+        Clipping::Fixed { range } => format!("to [-{range}, {range}]"),
+        Clipping::Dynamic { ratio, max } => format!("at their {ratio} quantile, at most {max} (dynamic thresholding)"),
+    }
+}
+
+/// The sampler and its settings, as `sample` takes them if nothing else is said.
+pub(super) fn sampler(scheduler: &Scheduler) -> String {
+    let Some(kind) = scheduler.sampler() else {
+        return format!("none: that of {} does not exist here, name another with --sampler", scheduler.class_name);
+    };
+    let SamplingDefaults { spacing, steps_offset, set_alpha_to_one, karras, end, lambda_min, solver } =
+        scheduler.sampling;
+    let mut parts = vec![format!("{kind}, spacing {spacing}")];
+    if steps_offset > 0 {
+        parts.push(format!("{steps_offset} later"));
+    }
+    if kind == SamplerKind::Ddim && !set_alpha_to_one {
+        parts.push("to the first step instead of clean data".into());
+    }
+    if kind == SamplerKind::DpmSolver {
+        let DpmSolverOptions { order, solver_type, lower_order_final, euler_at_final } = solver;
+        let name = match solver_type {
+            SolverType::Midpoint => "midpoint",
+            SolverType::Heun => "heun",
+        };
+        parts.push(format!("order {}, {name}", u8::from(order)));
+        if !lower_order_final {
+            parts.push("of this order to the end".into());
+        }
+        if euler_at_final {
+            parts.push("the last step of order 1".into());
+        }
+    }
+    if karras {
+        parts.push("Karras levels".into());
+    }
+    if end == FinalSigma::First {
+        parts.push("to the first step's noise instead of clean data".into());
+    }
+    if lambda_min.is_finite() {
+        parts.push(format!("from half log-SNR {lambda_min}"));
+    }
+    parts.join(", ")
+}
+
+/// The sampler and its settings under their names in `scheduler_config.json`; null where there is none.
+pub(super) fn sampler_json(scheduler: &Scheduler) -> Value {
+    let Some(kind) = scheduler.sampler() else { return Value::Null };
+    let SamplingDefaults { spacing, steps_offset, set_alpha_to_one, karras, end, lambda_min, solver } =
+        scheduler.sampling;
+    let mut value = json!({ "name": kind.name(), "timestep_spacing": spacing.name(), "steps_offset": steps_offset });
+    match kind {
+        SamplerKind::Ddpm => {}
+        SamplerKind::Ddim => value["set_alpha_to_one"] = json!(set_alpha_to_one),
+        SamplerKind::DpmSolver | SamplerKind::Euler | SamplerKind::Heun => {
+            value["use_karras_sigmas"] = json!(karras);
+            value["final_sigmas_type"] = json!(if end == FinalSigma::First { "sigma_min" } else { "zero" });
+        }
+    }
+    if kind == SamplerKind::DpmSolver {
+        value["solver_order"] = json!(solver.order);
+        value["solver_type"] = json!(solver.solver_type);
+        value["lower_order_final"] = json!(solver.lower_order_final);
+        value["euler_at_final"] = json!(solver.euler_at_final);
+        value["lambda_min_clipped"] = json!(lambda_min.is_finite().then_some(lambda_min));
+    }
+    value
+}
