@@ -136,6 +136,9 @@ impl NoiseLevels {
         let sigmas = table(schedule);
         // λ = -log σ falls with the step.
         let last = sigmas.iter().take_while(|sigma| -sigma.ln() >= options.lambda_min).count();
+        if last == 0 {
+            return Err(ScheduleError::NoTimesteps);
+        }
         let times = match options.spacing {
             Spacing::Linspace if count < last => evenly_spaced(last, count + 1)?[1..].to_vec(),
             Spacing::Linspace => evenly_spaced(last, count)?,
@@ -286,6 +289,8 @@ mod tests {
         for spacing in [Spacing::Leading, Spacing::Linspace, Spacing::Trailing] {
             let levels = NoiseLevels::for_dpm_solver(&cosine, 20, &LevelOptions { spacing, ..options }).unwrap();
             assert!(levels.levels()[0].sigma <= 5.1f64.exp(), "{spacing}");
+            let none = LevelOptions { lambda_min: 50.0, spacing, ..options };
+            assert_eq!(NoiseLevels::for_dpm_solver(&cosine, 20, &none), Err(ScheduleError::NoTimesteps));
         }
     }
 
