@@ -56,9 +56,9 @@ fn import_learned(dir: &Path, out: &str) {
     let case = json(golden("improved.json").into());
     let tensors = case["tensors"].as_object().unwrap().iter().map(|(name, shape)| {
         let shape: Vec<usize> = serde_json::from_value(shape.clone()).unwrap();
-        (name.clone(), shape.clone(), formula::weight(name, &shape))
+        (name.clone(), shape.clone(), formula::Formula.weight(name, &shape))
     });
-    fs::write(dir.join("learned.pt"), torch_writer::zip(&tensors.collect::<Vec<_>>())).unwrap();
+    fs::write(dir.join("learned.pt"), torch_writer::checkpoint(&tensors.collect::<Vec<_>>(), false)).unwrap();
     let flags = case["flags"].as_str().unwrap();
     succeed(dir, &["import", "improved-diffusion", "learned.pt", "--flags", flags, "--out", out]);
 }

@@ -12,12 +12,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use formula::weight;
+use formula::Formula;
 use memory::peak;
 use proptest::{prelude::*, sample::Index};
 use sfumato_nets::torch_file::{TorchFile, TorchFileError};
 use tempfile::{TempDir, tempdir};
-use torch_writer::{archive, legacy, state_dict, zip};
+use torch_writer::{archive, checkpoint, state_dict};
 
 #[global_allocator]
 static ALLOCATOR: memory::Counting = memory::Counting;
@@ -28,7 +28,7 @@ const MUCH: usize = 8 << 20;
 fn tensors() -> Vec<torch_writer::Tensor> {
     let shapes: [(&str, &[usize]); 4] =
         [("a.weight", &[8, 3, 3, 3]), ("a.bias", &[8]), ("b.weight", &[5, 8]), ("c", &[])];
-    shapes.map(|(name, shape)| (name.to_owned(), shape.to_vec(), weight(name, shape))).into()
+    shapes.map(|(name, shape)| (name.to_owned(), shape.to_vec(), Formula.weight(name, shape))).into()
 }
 
 fn written(bytes: &[u8]) -> (TempDir, PathBuf) {
@@ -62,7 +62,7 @@ fn refused(bytes: &[u8]) -> String {
 
 /// A stream whose object is `pickle`.
 fn stream(pickle: &[u8]) -> Vec<u8> {
-    let whole = legacy(&[]);
+    let whole = checkpoint(&[], true);
     let empty = state_dict(&[], true);
     let at = whole.windows(empty.len()).position(|window| window == empty).unwrap();
     [&whole[..at], pickle, &whole[at + empty.len()..]].concat()
@@ -70,14 +70,14 @@ fn stream(pickle: &[u8]) -> Vec<u8> {
 
 #[test]
 fn undamaged_files_are_read() {
-    assert_eq!(verdict(&zip(&tensors())), None);
-    assert_eq!(verdict(&legacy(&tensors())), None);
+    assert_eq!(verdict(&checkpoint(&tensors(), false)), None);
+    assert_eq!(verdict(&checkpoint(&tensors(), true)), None);
     assert_eq!(verdict(&stream(&state_dict(&[], true))), None);
 }
 
 #[test]
 fn truncation_anywhere_is_seen() {
-    for whole in [zip(&tensors()), legacy(&tensors())] {
+    for whole in [checkpoint(&tensors(), false), checkpoint(&tensors(), true)] {
         for len in (0..whole.len()).step_by(7).chain([whole.len() - 1]) {
             refused(&whole[..len]);
         }
@@ -241,7 +241,7 @@ proptest! {
         new in prop::collection::vec(any::<u8>(), 0..12),
         removed in 0usize..12,
     ) {
-        let mut bytes = if container { zip(&tensors()) } else { legacy(&tensors()) };
+        let mut bytes = checkpoint(&tensors(), !container);
         let at = at.index(bytes.len());
         let end = (at + removed).min(bytes.len());
         bytes.splice(at..end, new);

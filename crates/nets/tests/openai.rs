@@ -2,8 +2,12 @@
 //!
 //! `golden/make_openai.py` made the checkpoints and the answers, and says with which versions.
 
+#[path = "common/compare.rs"]
+mod compare;
 #[path = "common/formula.rs"]
 mod formula;
+#[path = "common/noise.rs"]
+mod noise;
 #[path = "common/torch_writer.rs"]
 mod torch_writer;
 
@@ -17,7 +21,9 @@ use burn::{
     backend::{Flex, flex::FlexDevice},
     tensor::{Tensor, TensorData},
 };
-use formula::{distance, noise, weight};
+use compare::distance;
+use formula::Formula;
+use noise::noise;
 use serde_json::{Map, Value};
 use sfumato_nets::{
     NetError,
@@ -60,7 +66,7 @@ impl Case {
         let shapes = self.json["tensors"].as_object().unwrap();
         let tensor = |(name, shape): (&String, &Value)| {
             let shape: Vec<usize> = shape.as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize).collect();
-            (name.clone(), shape.clone(), weight(name, &shape))
+            (name.clone(), shape.clone(), Formula.weight(name, &shape))
         };
         shapes.iter().map(tensor).collect()
     }
@@ -84,7 +90,7 @@ fn networks_of_both_projects_answer_as_there() {
     for name in ["improved", "improved-classes", "improved-heads", "guided", "tiny"] {
         let case = Case::read(name);
         let path = dir.path().join("model.pt");
-        fs::write(&path, torch_writer::legacy(&case.tensors())).unwrap();
+        fs::write(&path, torch_writer::checkpoint(&case.tensors(), true)).unwrap();
         let net = Checkpoint::open(&path, &case.flags).unwrap().load::<Flex>(&FlexDevice).unwrap();
         let distance = case.distance(&net, &format!("{name}.safetensors"));
         println!("{name}: {distance:.2e}");
@@ -149,7 +155,7 @@ fn a_checkpoint_becomes_a_pipeline_with_the_same_weights() {
 fn heads_that_diffusers_cannot_count_survive_the_directory() {
     let (case, dir) = (Case::read("improved-heads"), tempdir().unwrap());
     let path = dir.path().join("model.pt");
-    fs::write(&path, torch_writer::zip(&case.tensors())).unwrap();
+    fs::write(&path, torch_writer::checkpoint(&case.tensors(), false)).unwrap();
     let mut checkpoint = Checkpoint::open(&path, &case.flags).unwrap();
     assert_eq!(checkpoint.model.notes, [Note::Heads { heads: 4 }]);
     let net = checkpoint.load::<Flex>(&FlexDevice).unwrap();
@@ -166,7 +172,7 @@ fn heads_that_diffusers_cannot_count_survive_the_directory() {
 fn learned_variances_are_written_into_the_scheduler() {
     let (case, dir) = (Case::read("improved"), tempdir().unwrap());
     let path = dir.path().join("model.pt");
-    fs::write(&path, torch_writer::zip(&case.tensors())).unwrap();
+    fs::write(&path, torch_writer::checkpoint(&case.tensors(), false)).unwrap();
     let mut checkpoint = Checkpoint::open(&path, &case.flags).unwrap();
     let net = checkpoint.load::<Flex>(&FlexDevice).unwrap();
     checkpoint.write(dir.path(), &net, Facts::default()).unwrap();
@@ -197,7 +203,7 @@ fn every_tensor_that_does_not_fit_the_flags_is_reported_under_its_own_name() {
         }
     }
     tensors.push(("classifier.weight".into(), vec![1], vec![0.0]));
-    fs::write(&path, torch_writer::legacy(&tensors)).unwrap();
+    fs::write(&path, torch_writer::checkpoint(&tensors, true)).unwrap();
     let load = |flags: &OpenAiFlags| Checkpoint::open(&path, flags).unwrap().load::<Flex>(&FlexDevice).unwrap_err();
     let NetError::Mismatch(report) = load(&case.flags) else { panic!("expected a mismatch") };
     assert_eq!(report.path, path);

@@ -2,8 +2,12 @@
 //!
 //! Among the cases are the exact configurations of google/ddpm-cifar10-32 and google/ddpm-cat-256, with every parameter.
 
+#[path = "common/compare.rs"]
+mod compare;
 #[path = "common/formula.rs"]
 mod formula;
+#[path = "common/noise.rs"]
+mod noise;
 
 use std::{fs, path::Path};
 
@@ -11,7 +15,9 @@ use burn::{
     backend::{Flex, flex::FlexDevice},
     tensor::{Tensor, TensorData},
 };
-use formula::{Formula, distance, noise};
+use compare::distance;
+use formula::Formula;
+use noise::noise;
 use serde_json::Value;
 use sfumato_nets::{
     tensor_file::read_tensors,

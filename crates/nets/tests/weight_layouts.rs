@@ -1,7 +1,11 @@
 //! Weights as diffusers lays them out: half precision, shards, variants, old names. `golden/make_files.py` says with which versions.
 
+#[path = "common/compare.rs"]
+mod compare;
 #[path = "common/formula.rs"]
 mod formula;
+#[path = "common/noise.rs"]
+mod noise;
 
 use std::{
     fs,
@@ -12,8 +16,10 @@ use burn::{
     backend::{Flex, flex::FlexDevice},
     tensor::{Tensor, TensorData},
 };
-use formula::{distance, noise, weight};
+use compare::distance;
+use formula::Formula;
 use half::{bf16, f16};
+use noise::noise;
 use sfumato_nets::{
     params::named_parameters,
     pipeline::{Pipeline, PipelineError, Warning},
@@ -37,7 +43,7 @@ fn every_layout_of_diffusers_gives_its_weights_and_its_answers() {
                 "bf16" => bf16::from_f32(value).to_f32(),
                 _ => value,
             };
-            let right: Vec<f32> = weight(&tensor.name, &tensor.shape).into_iter().map(stored).collect();
+            let right: Vec<f32> = Formula.weight(&tensor.name, &tensor.shape).into_iter().map(stored).collect();
             assert_eq!(tensor.values, right, "{} {}", expected.name, tensor.name);
         }
         let sample = Tensor::from_data(TensorData::new(noise("sample", 64), [1, 1, 8, 8]), &FlexDevice);

@@ -4,6 +4,8 @@
 
 #[path = "../../nets/tests/common/formula.rs"]
 mod formula;
+#[path = "../../nets/tests/common/noise.rs"]
+mod noise;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -12,7 +14,8 @@ use burn::{
     module::AutodiffModule,
     tensor::{ElementConversion, Tensor, TensorData},
 };
-use formula::{Formula, noise, uniform};
+use formula::{Formula, uniform};
+use noise::noise;
 use sfumato_nets::{
     Call,
     params::named_parameters,

@@ -6,6 +6,7 @@ use crate::cpu::{self, Conv2d, filled, winograd::conv3x3_filtered};
 use crate::ops::Conv2dGeometry;
 use crate::{AffineGradients, WantedGradients};
 use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
+use std::borrow::Cow;
 
 fn sizes<T: HostTensor>(x: &T, weight: &T, geometry: Conv2dGeometry) -> Conv2d {
     let (x, weight) = (x.shape(), weight.shape());
@@ -32,8 +33,13 @@ pub(super) fn conv2d<T: HostTensor + Clone + Send + 'static>(
     let (x, values) = (x.read()?, weight.read()?);
     let (bias, residual) = (read_option(bias)?, read_option(residual)?);
     let (bias, residual) = (bias.as_deref(), residual.as_deref());
-    let y = filled(s.output_len(), |y| match filters::kept(&s, weight) {
-        Some((s, filters)) => conv3x3_filtered(&s, &x, &filters, bias, residual, y),
+    // A copy of the values has no address to know the weight by.
+    let kept = match &values {
+        Cow::Borrowed(values) => filters::kept(&s, weight, values),
+        Cow::Owned(_) => None,
+    };
+    let y = filled(s.output_len(), |y| match &kept {
+        Some((s, filters)) => conv3x3_filtered(s, &x, filters, bias, residual, y),
         None => cpu::conv2d(&s, &x, &values, bias, residual, y),
     });
     let (h, w) = s.output_size();

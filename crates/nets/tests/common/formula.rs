@@ -1,5 +1,4 @@
 //! Numbers from a formula, the same here and in `golden/formula.py`, which states it: weights and inputs that need no file.
-#![allow(dead_code)] // each test binary uses its part
 
 use sfumato_nets::params::{Init, ParamSource};
 
@@ -17,43 +16,29 @@ pub(crate) fn uniform(name: &str, count: usize) -> impl Iterator<Item = f64> {
     })
 }
 
-/// The parameter `name`.
-pub(crate) fn weight(name: &str, shape: &[usize]) -> Vec<f32> {
-    let u = uniform(name, shape.iter().product());
-    if shape.len() > 1 {
-        let bound = 1.0 / (shape[1..].iter().product::<usize>() as f64).sqrt();
-        u.map(|u| (u * bound) as f32).collect()
-    } else if name == "time_proj.weight" {
-        u.map(|u| (16.0 * u) as f32).collect()
-    } else if name.ends_with("weight") {
-        u.map(|u| (1.0 + 0.3 * u) as f32).collect()
-    } else {
-        u.map(|u| (0.1 * u) as f32).collect()
-    }
-}
-
-/// Input of variance 1.
-pub(crate) fn noise(name: &str, count: usize) -> Vec<f32> {
-    uniform(name, count).map(|u| (3f64.sqrt() * u) as f32).collect()
-}
-
 /// A source of parameters that knows every name.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Formula;
 
-impl ParamSource for Formula {
-    fn values(&mut self, name: &str, shape: &[usize], _: Init) -> Vec<f32> {
-        weight(name, shape)
+impl Formula {
+    /// The parameter `name`.
+    pub(crate) fn weight(self, name: &str, shape: &[usize]) -> Vec<f32> {
+        let u = uniform(name, shape.iter().product());
+        if shape.len() > 1 {
+            let bound = 1.0 / (shape[1..].iter().product::<usize>() as f64).sqrt();
+            u.map(|u| (u * bound) as f32).collect()
+        } else if name == "time_proj.weight" {
+            u.map(|u| (16.0 * u) as f32).collect()
+        } else if name.ends_with("weight") {
+            u.map(|u| (1.0 + 0.3 * u) as f32).collect()
+        } else {
+            u.map(|u| (0.1 * u) as f32).collect()
+        }
     }
 }
 
-/// Largest difference over largest value of `right`.
-pub(crate) fn distance(ours: &[f32], right: &[f32]) -> f32 {
-    assert_eq!(ours.len(), right.len());
-    let largest = right.iter().fold(0.0f32, |max, value| max.max(value.abs()));
-    let difference = ours.iter().zip(right).fold(0.0f32, |max, (a, b)| {
-        // A comparison with NaN would be lost in `max`.
-        if a.is_finite() { max.max((a - b).abs()) } else { f32::INFINITY }
-    });
-    difference / largest
+impl ParamSource for Formula {
+    fn values(&mut self, name: &str, shape: &[usize], _: Init) -> Vec<f32> {
+        self.weight(name, shape)
+    }
 }

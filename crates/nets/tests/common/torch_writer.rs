@@ -1,5 +1,4 @@
 //! Files as torch writes them, small ones: a state dict of `f32` tensors in either container.
-#![allow(dead_code)] // each test binary uses its part
 
 /// Name, shape, values.
 pub(crate) type Tensor = (String, Vec<usize>, Vec<f32>);
@@ -37,8 +36,13 @@ pub(crate) fn state_dict(tensors: &[Tensor], legacy: bool) -> Vec<u8> {
     out
 }
 
+/// A checkpoint in the stream format from before torch 1.6, or in a zip archive.
+pub(crate) fn checkpoint(tensors: &[Tensor], old: bool) -> Vec<u8> {
+    if old { legacy(tensors) } else { zip(tensors) }
+}
+
 /// The file of `torch.save(…, _use_new_zipfile_serialization=False)`.
-pub(crate) fn legacy(tensors: &[Tensor]) -> Vec<u8> {
+fn legacy(tensors: &[Tensor]) -> Vec<u8> {
     let mut out = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.".to_vec();
     out.extend(b"\x80\x02}q\x00X\r\x00\x00\x00little_endianq\x01\x88s.");
     out.extend(state_dict(tensors, true));
@@ -53,7 +57,7 @@ pub(crate) fn legacy(tensors: &[Tensor]) -> Vec<u8> {
 }
 
 /// The file of `torch.save`.
-pub(crate) fn zip(tensors: &[Tensor]) -> Vec<u8> {
+fn zip(tensors: &[Tensor]) -> Vec<u8> {
     let mut entries = vec![("archive/data.pkl".to_owned(), state_dict(tensors, false))];
     entries.push(("archive/byteorder".into(), b"little".to_vec()));
     for (key, (_, _, values)) in tensors.iter().enumerate() {

@@ -29,6 +29,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let tasks: Vec<Task> = Task::all(options.quick).into_iter().filter(|task| task.wanted(&options.work)).collect();
     ensure!(!tasks.is_empty(), "no work's name contains `{}`", options.work);
     let bench = Bench::set_up(&tasks)?;
+    let machine = machine::describe(); // now: the revision may be another one when the last round ends
     let mut quiet = Quiet::new(options.patience);
     let mut works: Vec<Work> = tasks.iter().flat_map(Task::works).collect();
     for round in 0..options.rounds {
@@ -57,7 +58,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     );
     println!(
         "{}- peer: {peer}\n- date: {}\n- rounds: {}, medians; {THREADS} threads",
-        machine::describe(),
+        machine,
         bench.version("date"),
         options.rounds
     );

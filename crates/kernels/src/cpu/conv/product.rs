@@ -72,14 +72,15 @@ unsafe fn task<S: Simd>(t: &Task) {
                     S::store(dst, if m >= L { S::load(at) } else { S::load_n(at, m) });
                     column += L;
                 }
-            }
-            for tap in 0..if t.table.identity { 0 } else { taps } {
-                let row = t.panels.add((c * taps + tap) * PANEL);
-                for vector in t.from / L..last {
-                    let column = vector * L - t.from;
-                    // Lanes and vectors past the last column are computed from whatever is there, and not stored.
-                    let dst = row.add(column / PANEL * depth * PANEL + column % PANEL);
-                    S::store(dst, gather::<S>(t.table.runs(vector, tap), src));
+            } else {
+                for tap in 0..taps {
+                    let row = t.panels.add((c * taps + tap) * PANEL);
+                    for vector in t.from / L..last {
+                        let column = vector * L - t.from;
+                        // Lanes and vectors past the last column are computed from whatever is there, and not stored.
+                        let dst = row.add(column / PANEL * depth * PANEL + column % PANEL);
+                        S::store(dst, gather::<S>(t.table.runs(vector, tap), src));
+                    }
                 }
             }
             src = src.add(t.stride);

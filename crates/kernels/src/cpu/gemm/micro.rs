@@ -1,7 +1,7 @@
 //! The inner loops.
 
 use crate::cpu::gemm::PANEL;
-use crate::cpu::simd::{L, Simd};
+use crate::cpu::simd::{L, Simd, with_rows};
 
 /// Up to `S::ROWS` rows times one panel.
 #[derive(Clone, Copy)]
@@ -83,24 +83,7 @@ unsafe fn finish<S: Simd>(g: &Micro, rows: usize, vectors: usize, width: usize, 
 
 #[inline(always)]
 unsafe fn rows<S: Simd, const NV: usize>(r: usize, g: &Micro, width: usize) {
-    unsafe {
-        match r {
-            1 => micro::<S, 1, NV>(g, width),
-            2 => micro::<S, 2, NV>(g, width),
-            3 => micro::<S, 3, NV>(g, width),
-            _ if S::ROWS <= 3 => unreachable!("groups have at most ROWS rows"),
-            4 => micro::<S, 4, NV>(g, width),
-            5 => micro::<S, 5, NV>(g, width),
-            6 => micro::<S, 6, NV>(g, width),
-            _ if S::ROWS <= 6 => unreachable!("groups have at most ROWS rows"),
-            7 => micro::<S, 7, NV>(g, width),
-            8 => micro::<S, 8, NV>(g, width),
-            9 => micro::<S, 9, NV>(g, width),
-            10 => micro::<S, 10, NV>(g, width),
-            11 => micro::<S, 11, NV>(g, width),
-            _ => micro::<S, 12, NV>(g, width),
-        }
-    }
+    unsafe { with_rows!(r, micro::<S, _, NV>(g, width)) }
 }
 
 /// `r` rows of one panel.

@@ -128,8 +128,8 @@ pub(super) fn filter_transform<W: Tile>(w: &[f32], k: usize, c: usize, rotate: b
 
 /// The transformed filters of a forward convolution, to be used again while the weights stay the same.
 ///
-/// They take four times the memory of the weights (F(4×4, 3×3): 36 floats for 9). The transform is worth about as much
-/// time as the products of fifty tiles, so it dominates a single small image and is lost in a large batch.
+/// They take four times the memory of the weights (F(4×4, 3×3): 36 floats for 9). The transform does not grow with the
+/// images, so it matters for a single small one and is lost in a large batch.
 #[derive(Debug)]
 pub struct Filters {
     pub(super) tile: TileSize,

@@ -1,5 +1,5 @@
 //! GEMM micro-kernels over the Winograd-domain layouts (no packing: the transforms write them ready to use).
-use crate::cpu::simd::{L, Simd};
+use crate::cpu::simd::{L, Simd, with_rows};
 
 /// C[p][:] = sum_c A[p][c] * B[c][:]  with A in `[c/16][p][16]` panels.
 #[derive(Clone, Copy)]
@@ -55,23 +55,7 @@ unsafe fn micro<S: Simd, const R: usize, const NV: usize>(g: Forward) {
 
 #[inline(always)]
 unsafe fn micro_rows<S: Simd, const NV: usize>(r: usize, g: Forward) {
-    unsafe {
-        match r {
-            1 => micro::<S, 1, NV>(g),
-            2 => micro::<S, 2, NV>(g),
-            3 => micro::<S, 3, NV>(g),
-            4 => micro::<S, 4, NV>(g),
-            5 => micro::<S, 5, NV>(g),
-            6 => micro::<S, 6, NV>(g),
-            _ if S::ROWS <= 6 => unreachable!("groups have at most ROWS rows"),
-            7 => micro::<S, 7, NV>(g),
-            8 => micro::<S, 8, NV>(g),
-            9 => micro::<S, 9, NV>(g),
-            10 => micro::<S, 10, NV>(g),
-            11 => micro::<S, 11, NV>(g),
-            _ => micro::<S, 12, NV>(g),
-        }
-    }
+    unsafe { with_rows!(r, micro::<S, _, NV>(g)) }
 }
 
 /// `rows` rows of `nv * 16` columns; the rows are split evenly in groups of at most `S::ROWS`.
