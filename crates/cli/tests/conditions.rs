@@ -132,7 +132,7 @@ fn settings_of_the_scheduler_that_leave_no_steps_are_named() {
         (late, "cifar: no such steps with the scheduler's steps_offset 999: time step number 2 is 1500"),
         (
             clipped,
-            "defaults: no such steps with the scheduler's steps_offset 0, lambda_min_clipped 50.5: a schedule needs",
+            "defaults: no such steps with the scheduler's steps_offset 0, lambda_min_clipped 50.5: a respaced schedule needs at least 1 time step",
         ),
     ] {
         let said = fail(dir.path(), 1, &["sample", "--model", &model, "--num", "1", "--steps", "2", "--out", "x"]);
