@@ -17,16 +17,18 @@ use fence::{Edge, Fenced};
 use sfumato_kernels::cpu::winograd::{self, Conv3x3, Filters, TileSize};
 use sfumato_kernels::cpu::{self, *};
 
-/// In the kernels' process: which edge, or [`OUTSIDE`].
+/// In the kernels' process: the edge, after [`OUTSIDE`] if it is to be overstepped.
 const CHILD: &str = "SFUMATO_TEST_GUARD_PAGES";
-/// Instead of an edge: read past one.
-const OUTSIDE: &str = "outside";
+const OUTSIDE: &str = "outside ";
 
 #[test]
 fn kernels_touch_nothing_outside_their_slices() {
-    if let Ok(edge) = std::env::var(CHILD) {
-        let edge = Edge::ALL.into_iter().find(|e| format!("{e:?}") == edge);
-        return edge.map_or_else(read_outside, every_kernel);
+    if let Ok(work) = std::env::var(CHILD) {
+        let (edge, work): (_, fn(Edge)) = match work.strip_prefix(OUTSIDE) {
+            Some(edge) => (edge, read_outside),
+            None => (work.as_str(), every_kernel),
+        };
+        return work(Edge::ALL.into_iter().find(|e| format!("{e:?}") == edge).expect("the parent names an edge"));
     }
     for isa in Isa::ALL.into_iter().filter(|isa| isa.is_supported()) {
         for edge in Edge::ALL {
@@ -42,9 +44,11 @@ fn kernels_touch_nothing_outside_their_slices() {
 
 #[test]
 fn what_is_outside_cannot_be_read() {
-    let output = child(Isa::Portable, OUTSIDE);
-    assert!(output.status.signal().is_some(), "the child read past the end of a slice: {}", output.status);
-    assert!(String::from_utf8_lossy(&output.stderr).ends_with("a read past the end\n"));
+    for edge in Edge::ALL {
+        let output = child(Isa::Portable, &format!("{OUTSIDE}{edge:?}"));
+        assert!(output.status.signal().is_some(), "the {edge:?} of a slice was overstepped: {}", output.status);
+        assert!(String::from_utf8_lossy(&output.stderr).ends_with("a read outside\n"));
+    }
 }
 
 #[test]
@@ -65,19 +69,22 @@ fn every_public_kernel_is_among_the_calls() {
 }
 
 /// The kernels' process.
-fn child(isa: Isa, edge: &str) -> Output {
+fn child(isa: Isa, work: &str) -> Output {
     let test = "kernels_touch_nothing_outside_their_slices";
     let mut command = Command::new(std::env::current_exe().expect("the program knows its path"));
-    command.args(["--exact", test, "--nocapture"]).env(CHILD, edge);
+    command.args(["--exact", test, "--nocapture"]).env(CHILD, work);
     command.env("SFUMATO_ISA", format!("{isa:?}").to_lowercase()).output().expect("the program runs again")
 }
 
-fn read_outside() {
-    let values = Edge::End.input(1, 1025);
-    eprintln!("a read past the end");
-    // SAFETY: none; the page after the slice cannot be read, which is what is tested.
-    let value = unsafe { values.as_ptr().add(values.len()).read_volatile() };
-    eprintln!("that gave {value}");
+fn read_outside(edge: Edge) {
+    let values = edge.input(1, 1025);
+    let outside = match edge {
+        Edge::Start => values.as_ptr().wrapping_sub(1),
+        Edge::End => values.as_ptr().wrapping_add(values.len()),
+    };
+    eprintln!("a read outside");
+    // SAFETY: none; the page beside the slice cannot be read, which is what is tested.
+    eprintln!("that gave {}", unsafe { outside.read_volatile() });
 }
 
 /// Says what is about to be done, then does it.
