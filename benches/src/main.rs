@@ -28,8 +28,11 @@ enum Command {
     Train(Timing),
     /// Time network evaluations
     Evaluate(Timing),
-    /// Threads, batch sizes, image sizes, backends
-    Scaling,
+    /// How times grow with threads, batches and images, and with the other CPU backend
+    Scaling {
+        /// What to measure [default: all]
+        parts: Vec<Part>,
+    },
     /// What a step would take at the machine's arithmetic peak
     Ceiling {
         network: NetworkName,
@@ -69,6 +72,18 @@ impl Timing {
     }
 }
 
+/// What times may depend on.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Part {
+    Threads,
+    /// Images in a batch
+    Batches,
+    /// Pixels of an image
+    Sizes,
+    /// Flex and NdArray
+    Backends,
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum NetworkName {
     /// 28×28×1, 1.6M parameters, batch 64
@@ -93,7 +108,8 @@ fn main() -> anyhow::Result<()> {
         Command::Check { network } => commands::peer::check(&network.workload()),
         Command::Train(timing) => commands::peer::train(timing),
         Command::Evaluate(timing) => commands::peer::evaluate(timing),
-        Command::Scaling => commands::scaling::run(),
+        Command::Scaling { parts } if parts.is_empty() => commands::scaling::run(Part::value_variants()),
+        Command::Scaling { parts } => commands::scaling::run(&parts),
         Command::Ceiling { network, peak } => commands::ceiling::run(&network.workload(), peak),
         Command::Curve { composed, steps } => commands::curve::run(composed, steps),
     }

@@ -26,22 +26,28 @@ pub(crate) fn build(package: &str, binary: &str, features: &[String]) -> anyhow:
     if !features.is_empty() {
         command.args(["--features", &features.join(",")]);
     }
-    // Messages for programs come on standard output, those for people stay on standard error.
-    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
-    let mut executable = None;
-    for line in BufReader::new(child.stdout.take().expect("standard output is piped")).lines() {
-        let line = line.context("cannot read cargo's messages")?;
-        if line.contains(r#""reason":"compiler-artifact""#) && line.contains(&format!(r#""name":"{binary}""#)) {
-            executable = json_string(&line, "executable").or(executable);
-        }
-    }
-    if !child.wait().context("cannot wait for cargo")?.success() {
-        return Ok(None);
-    }
-    match executable {
-        Some(path) => Ok(Some(path.into())),
+    let Some(executables) = executables(&mut command)? else { return Ok(None) };
+    match executables.into_iter().find(|(name, _)| name == binary) {
+        Some((_, path)) => Ok(Some(path)),
         None => bail!("cargo built {package} without reporting where the program `{binary}` is"),
     }
+}
+
+/// Runs a command of cargo that builds, with `--message-format json-render-diagnostics`: names and paths of the programs
+/// that it made. `None` if the build failed (cargo has said why).
+pub(crate) fn executables(command: &mut Command) -> anyhow::Result<Option<Vec<(String, PathBuf)>>> {
+    // Messages for programs come on standard output, those for people stay on standard error.
+    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
+    let mut executables = Vec::new();
+    for line in BufReader::new(child.stdout.take().expect("standard output is piped")).lines() {
+        let line = line.context("cannot read cargo's messages")?;
+        if line.contains(r#""reason":"compiler-artifact""#) {
+            // The only member called so: packages and profiles have other ones.
+            let program = json_string(&line, "name").zip(json_string(&line, "executable"));
+            executables.extend(program.map(|(name, path)| (name, PathBuf::from(path))));
+        }
+    }
+    Ok(child.wait().context("cannot wait for cargo")?.success().then_some(executables))
 }
 
 /// The value of a string member of a one-line JSON object, by its name. Enough for cargo's messages, where the name

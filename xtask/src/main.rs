@@ -9,7 +9,7 @@ mod process;
 
 use std::process::ExitCode;
 
-use commands::{bench, book, ci, conformance, dataset, program, test};
+use commands::{bench, book, ci, conformance, dataset, memcheck, program, test};
 
 /// Wrong use, as opposed to a failed run.
 pub(crate) const USAGE: u8 = 2;
@@ -32,6 +32,7 @@ Run the program (built in release mode; every further argument goes to it, so tr
 Work on the code:
   test       all tests: cargo xtask test [FILTER...] [-p CRATE] [-- TEST OPTIONS]
   ci         everything that has to pass: cargo xtask ci [--only STEP] [--skip STEP] [--list]
+  memcheck   the kernels' tests under valgrind (some minutes): cargo xtask memcheck [FILTER...]
   bench      how fast it is: cargo xtask bench [FILTER...], --peer torch, --scaling, --profile, --curve
   book       build the book in docs/ with mdBook, if that is installed: cargo xtask book [--open]
   conformance  the same models, inputs and noise here and in diffusers: a table of the largest differences
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         }
         "test" => test::run(rest),
         "ci" => ci::run(rest),
+        "memcheck" => memcheck::run(rest),
         "bench" => bench::run(rest),
         "conformance" => conformance::run(rest),
         "dataset" => dataset::run(rest),

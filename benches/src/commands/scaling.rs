@@ -9,15 +9,18 @@ use sfumato_bench::{
 };
 
 use super::{B, DEVICE};
+use crate::Part;
 
 /// Calls of each measurement, in rounds so that a noisy minute hits all alike.
 const ROUNDS: usize = 5;
 
-pub(crate) fn run() -> anyhow::Result<()> {
-    threads()?;
-    batches()?;
-    sizes()?;
-    backends()
+pub(crate) fn run(parts: &[Part]) -> anyhow::Result<()> {
+    parts.iter().try_for_each(|part| match part {
+        Part::Threads => threads(),
+        Part::Batches => batches(),
+        Part::Sizes => sizes(),
+        Part::Backends => backends(),
+    })
 }
 
 /// Median seconds of each closure, called in turns.
@@ -59,11 +62,12 @@ fn threads() -> anyhow::Result<()> {
             println!("| {} | {work} | {one:.1} | {two:.1} | {:.2} |", workload.name, two / one);
         }
     }
+    println!();
     Ok(())
 }
 
 fn batches() -> anyhow::Result<()> {
-    println!("\nBatch size: ms an image (small network)\n");
+    println!("Batch size: ms an image (small network)\n");
     let workloads = [8, 16, 32, 64, 128].map(|batch| Workload::small().with_batch(batch));
     table("batch", workloads, |workload| workload.batch, |workload| 1e3 / workload.batch as f64)
 }
@@ -73,7 +77,7 @@ fn sizes() -> anyhow::Result<()> {
     let whole = [28, 32, 64, 128].map(|size| Workload::small().with_size(size).with_batch(64 * 784 / (size * size)));
     let without = whole.clone().map(Workload::without_attention);
     for (workloads, network) in [(without, "without attention"), (whole, "whole")] {
-        println!("\nImage size: µs a pixel (small network, {network}, the same number of pixels in every batch)\n");
+        println!("Image size: µs a pixel (small network, {network}, the same number of pixels in every batch)\n");
         let pixels = |workload: &Workload| (workload.batch * workload.size * workload.size) as f64;
         table("size", workloads, |workload| workload.size, |workload| 1e6 / pixels(workload))?;
     }
@@ -106,6 +110,7 @@ fn table<const N: usize>(
         let [step, evaluation] = [0, 1].map(|n| (columns[n][row], columns[n][row] / median(&columns[n])));
         println!("| {} | {:.3} | {:.2} | {:.3} | {:.2} |", label(workload), step.0, step.1, evaluation.0, evaluation.1);
     }
+    println!();
     Ok(())
 }
 
@@ -113,7 +118,7 @@ fn table<const N: usize>(
 fn backends() -> anyhow::Result<()> {
     use burn::backend::{Autodiff, NdArray, ndarray::NdArrayDevice};
 
-    println!("\nBackends: ms of a training step\n");
+    println!("Backends: ms of a training step\n");
     println!("| network | flex | ndarray | ratio |\n| --- | ---: | ---: | ---: |");
     for workload in Workload::all() {
         let seconds = in_pool(0, || -> anyhow::Result<_> {
@@ -124,11 +129,12 @@ fn backends() -> anyhow::Result<()> {
         let (flex, ndarray) = (1e3 * seconds[0], 1e3 * seconds[1]);
         println!("| {} | {flex:.1} | {ndarray:.1} | {:.2} |", workload.name, ndarray / flex);
     }
+    println!();
     Ok(())
 }
 
 #[cfg(not(feature = "ndarray"))]
 fn backends() -> anyhow::Result<()> {
-    println!("\nBackends: built without the feature `ndarray`");
+    println!("Backends: built without the feature `ndarray`\n");
     Ok(())
 }

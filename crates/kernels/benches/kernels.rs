@@ -7,11 +7,15 @@
 use burn::backend::flex::FlexDevice;
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Distribution, Tensor};
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use sfumato_kernels::cpu::{self, *};
 use sfumato_kernels::{Backend, NormActivation, conv2d, conv2d_add, group_norm};
 use std::hint::black_box;
 use std::time::Duration;
+
+// The program's own setting.
+#[path = "../../cli/src/allocator.rs"]
+mod allocator;
 
 /// Batch, channels, side.
 const SHAPES: [(usize, usize, usize); 7] =
@@ -109,57 +113,49 @@ fn attention(criterion: &mut Criterion) {
 
 /// The tensors of `x + conv(silu(norm(conv(silu(norm(x))))))`.
 struct Block<B: Backend> {
-    gamma: Tensor<B, 1>,
-    beta: Tensor<B, 1>,
-    weights: [Tensor<B, 4>; 2],
+    norms: [[Tensor<B, 1>; 2]; 2],
+    convs: [(Tensor<B, 4>, Tensor<B, 1>); 2],
 }
 
 impl<B: Backend> Block<B> {
     fn new(c: usize, device: &B::Device) -> Self {
         let deviation = 1.0 / (9.0 * c as f64).sqrt();
         let weight = || Tensor::random([c, c, 3, 3], Distribution::Normal(0.0, deviation), device).require_grad();
+        let zeros = || Tensor::zeros([c], device).require_grad();
         Self {
-            gamma: Tensor::ones([c], device).require_grad(),
-            beta: Tensor::zeros([c], device).require_grad(),
-            weights: [weight(), weight()],
+            norms: [(); 2].map(|()| [Tensor::ones([c], device).require_grad(), zeros()]),
+            convs: [(); 2].map(|()| (weight(), zeros())),
         }
     }
 
     fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
-        let norm = |x| group_norm(x, self.gamma.clone(), self.beta.clone(), GROUPS, 1e-5, NormActivation::Silu);
-        let [first, second] = self.weights.clone();
-        let bias = || Some(self.beta.clone());
-        let h = conv2d(norm(x.clone()), first, bias(), sfumato_kernels::Conv2dGeometry::SAME_3X3);
-        conv2d_add(norm(h), second, bias(), x)
+        let norm = |i: usize, x| {
+            let [gamma, beta] = self.norms[i].clone();
+            group_norm(x, gamma, beta, GROUPS, 1e-5, NormActivation::Silu)
+        };
+        let [(first, first_bias), (second, second_bias)] = self.convs.clone();
+        let h = conv2d(norm(0, x.clone()), first, Some(first_bias), sfumato_kernels::Conv2dGeometry::SAME_3X3);
+        conv2d_add(norm(1, h), second, Some(second_bias), x)
     }
 }
 
+/// The block alone, and with the gradients of its input and all parameters.
 fn residual_block(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("residual_block");
     let device = FlexDevice;
     for (n, c, side) in SHAPES {
         let name = format!("{n}x{c}x{side}x{side}");
-        let data = Tensor::<Flex, 4>::random([n, c, side, side], Distribution::Normal(0.0, 1.0), &device);
-        let block = Block::<Flex>::new(c, &device);
+        let data = || Tensor::<Flex, 4>::random([n, c, side, side], Distribution::Normal(0.0, 1.0), &device);
+        // Built when the filter lets a benchmark through.
         group.bench_function(BenchmarkId::new("forward", &name), |b| {
-            b.iter(|| block.forward(black_box(data.clone())));
+            let (block, x) = (Block::<Flex>::new(c, &device), data());
+            b.iter(|| block.forward(black_box(x.clone())));
         });
-        let block = Block::<Autodiff<Flex>>::new(c, &device);
-        let x = Tensor::<Autodiff<Flex>, 4>::from_inner(data).require_grad();
         group.bench_function(BenchmarkId::new("forward and backward", &name), |b| {
+            let block = Block::<Autodiff<Flex>>::new(c, &device);
+            let x = Tensor::<Autodiff<Flex>, 4>::from_inner(data()).require_grad();
             b.iter(|| block.forward(black_box(x.clone())).backward());
         });
-    }
-}
-
-/// Inside the pool, as training runs: from outside every parallel region would have to wake it.
-fn inside_the_pool(run: impl FnOnce(&mut Criterion) + Send) -> impl FnOnce(&mut Criterion) {
-    |criterion| rayon::in_place_scope(|_| run(criterion))
-}
-
-fn all(criterion: &mut Criterion) {
-    for run in [conv3x3, other_convolutions, norm, attention, residual_block] {
-        inside_the_pool(run)(criterion);
     }
 }
 
@@ -169,6 +165,16 @@ criterion_group! {
         .sample_size(10)
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1));
-    targets = all
+    targets = conv3x3, other_convolutions, norm, attention, residual_block
 }
-criterion_main!(benches);
+
+/// Everything inside the pool and with memory that is kept, as in the program: from outside, every parallel region would
+/// have to wake the pool, and every output would be made of fresh pages.
+fn main() -> Result<(), rayon::ThreadPoolBuildError> {
+    allocator::keep_freed_memory();
+    rayon::ThreadPoolBuilder::new().build()?.install(|| {
+        benches();
+        Criterion::default().configure_from_args().final_summary();
+    });
+    Ok(())
+}

@@ -21,7 +21,7 @@ use crate::process::become_program;
 const HELP: &str = "\
 Usage: cargo xtask bench [FILTER...]                    criterion: kernels, training steps, evaluations, sampling
        cargo xtask bench --peer torch [OPTIONS]         beside PyTorch: the same networks, weights and batches
-       cargo xtask bench --scaling                      threads, batch sizes, image sizes, flex and ndarray
+       cargo xtask bench --scaling [PART...]            threads, batches, sizes (of images), backends (flex and ndarray)
        cargo xtask bench --profile                      where a training step's time goes, and the arithmetic ceiling
        cargo xtask bench --curve                        200 steps with the fast kernels and in double precision
 
@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
         }
         Mode::Criterion(arguments) => become_program(criterion(&arguments)),
         Mode::Peer(options) => peer::run(&options),
-        Mode::Scaling => scaling::run(),
+        Mode::Scaling(parts) => scaling::run(&parts),
         Mode::Profile => profile::run(),
         Mode::Curve => curve::run(),
     }
@@ -55,7 +55,8 @@ enum Mode {
     Help,
     Criterion(Vec<String>),
     Peer(Options),
-    Scaling,
+    /// Which parts; all where none is named.
+    Scaling(Vec<String>),
     Profile,
     Curve,
 }
@@ -118,13 +119,13 @@ impl Mode {
                 json,
                 patience: patience.unwrap_or(if quick { 0.0 } else { 300.0 }),
             }),
-            ["--scaling"] => Mode::Scaling,
+            ["--scaling"] => Mode::Scaling(scaling::known(&words)?),
             ["--profile"] => Mode::Profile,
             ["--curve"] => Mode::Curve,
             _ => return Err(Usage(format!("{} exclude each other", modes.join(" and "))).into()),
         };
         match mode {
-            Mode::Peer(_) | Mode::Criterion(_) => {}
+            Mode::Peer(_) | Mode::Criterion(_) | Mode::Scaling(_) => {}
             _ if words.is_empty() => {}
             _ => return Err(Usage(format!("unexpected argument `{}`", words[0])).into()),
         }
@@ -195,6 +196,14 @@ mod tests {
     }
 
     #[test]
+    fn parts_of_the_scaling_are_chosen_by_name() {
+        let parts = |arguments: &[&str]| mode(arguments).unwrap();
+        assert_eq!(parts(&["--scaling", "backends"]), Mode::Scaling(vec!["backends".into()]));
+        assert_eq!(parts(&["sizes", "--scaling", "threads"]), Mode::Scaling(vec!["sizes".into(), "threads".into()]));
+        assert!(mode(&["--scaling", "backend"]).unwrap_err().to_string().contains("threads, batches, sizes, backends"));
+    }
+
+    #[test]
     fn what_does_not_go_together_is_a_usage_error() {
         for arguments in [
             &["--peer", "jax"][..],
@@ -215,7 +224,7 @@ mod tests {
 
     #[test]
     fn the_other_modes_are_one_word() {
-        assert_eq!(mode(&["--scaling"]).unwrap(), Mode::Scaling);
+        assert_eq!(mode(&["--scaling"]).unwrap(), Mode::Scaling(vec![]));
         assert_eq!(mode(&["--profile"]).unwrap(), Mode::Profile);
         assert_eq!(mode(&["--curve"]).unwrap(), Mode::Curve);
         assert_eq!(mode(&["--help"]).unwrap(), Mode::Help);

@@ -1,6 +1,7 @@
 //! Naive f64 references, and what tests of slice kernels share.
 #![allow(dead_code)] // every test binary uses a part
 
+use proptest::test_runner::Config;
 use sfumato_kernels::cpu::{Conv2d, GroupNorm, Isa};
 use std::sync::Mutex;
 
@@ -35,6 +36,13 @@ pub(crate) fn error(got: &[f32], want: &[f64]) -> f64 {
 pub(crate) fn assert_close(what: &str, got: &[f32], want: &[f64]) {
     let e = error(got, want);
     assert!(e <= TOLERANCE, "{what}: relative error {e:e}");
+}
+
+/// As many cases of a property as the environment variable `PROPTEST_CASES` says, or else `few`.
+pub(crate) fn cases(few: u32) -> Config {
+    let environment = Config { failure_persistence: None, ..Config::default() };
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { environment.cases } else { few };
+    Config { cases, ..environment }
 }
 
 /// One test at a time: the instruction set is the process's.

@@ -1,0 +1,312 @@
+//! Every slice kernel on slices that begin right after, or end right before, memory that may not be touched: a read or
+//! write outside them, even of one value, ends the process. Inputs cannot be written either.
+//!
+//! Unlike valgrind this sees every instruction set of the machine, and takes a second. The kernels run in a process of
+//! their own, one for each instruction set and edge, which names every call before it makes it.
+#![cfg(all(target_os = "linux", any(feature = "flex", feature = "ndarray")))]
+
+mod common;
+#[path = "common/fence.rs"]
+mod fence;
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Output};
+
+use common::random;
+use fence::{Edge, Fenced};
+use sfumato_kernels::cpu::winograd::{self, Conv3x3, Filters, TileSize};
+use sfumato_kernels::cpu::{self, *};
+
+/// In the kernels' process: the edge, after [`OUTSIDE`] if it is to be overstepped.
+const CHILD: &str = "SFUMATO_TEST_GUARD_PAGES";
+const OUTSIDE: &str = "outside ";
+
+#[test]
+fn kernels_touch_nothing_outside_their_slices() {
+    if let Ok(work) = std::env::var(CHILD) {
+        let (edge, work): (_, fn(Edge)) = match work.strip_prefix(OUTSIDE) {
+            Some(edge) => (edge, read_outside),
+            None => (work.as_str(), every_kernel),
+        };
+        return work(Edge::ALL.into_iter().find(|e| format!("{e:?}") == edge).expect("the parent names an edge"));
+    }
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.is_supported()) {
+        for edge in Edge::ALL {
+            let output = child(isa, &format!("{edge:?}"));
+            let said = String::from_utf8_lossy(&output.stderr);
+            let last = said.lines().rev().take(5).collect::<Vec<_>>();
+            let last = last.into_iter().rev().collect::<Vec<_>>().join("\n");
+            assert!(output.status.success(), "{isa:?}, pages at the {edge:?}: {}, in\n{last}", output.status);
+            assert!(said.lines().count() > 500, "{isa:?}, pages at the {edge:?}: few calls were made:\n{last}");
+        }
+    }
+}
+
+#[test]
+fn what_is_outside_cannot_be_read() {
+    for edge in Edge::ALL {
+        let output = child(Isa::Portable, &format!("{OUTSIDE}{edge:?}"));
+        assert!(output.status.signal().is_some(), "the {edge:?} of a slice was overstepped: {}", output.status);
+        assert!(String::from_utf8_lossy(&output.stderr).ends_with("a read outside\n"));
+    }
+}
+
+#[test]
+fn every_public_kernel_is_among_the_calls() {
+    let calls = include_str!("guard_pages.rs");
+    let exported = include_str!("../src/cpu/mod.rs").split("pub use ").skip(1);
+    let exported = exported.filter_map(|text| text.split(';').next()?.split_once("::"));
+    let exported = exported.flat_map(|(_, names)| names.split(|c: char| !c.is_alphanumeric() && c != '_'));
+    let winograd = include_str!("../src/cpu/winograd/mod.rs").split("\npub fn ").skip(1);
+    let winograd = winograd.filter_map(|text| text.split('(').next());
+    let functions = exported.chain(winograd).filter(|name| name.starts_with(|c: char| c.is_lowercase()));
+    let mut kernels = 0;
+    for name in functions.filter(|name| !["scratch_bytes", "release_scratch"].contains(name)) {
+        kernels += 1;
+        assert!(calls.contains(&format!("{name}(")), "{name} is not called");
+    }
+    assert!(kernels >= 29, "{kernels} kernels were found");
+}
+
+/// The kernels' process.
+fn child(isa: Isa, work: &str) -> Output {
+    let test = "kernels_touch_nothing_outside_their_slices";
+    let mut command = Command::new(std::env::current_exe().expect("the program knows its path"));
+    command.args(["--exact", test, "--nocapture"]).env(CHILD, work);
+    command.env("SFUMATO_ISA", format!("{isa:?}").to_lowercase()).output().expect("the program runs again")
+}
+
+fn read_outside(edge: Edge) {
+    let values = edge.input(1, 1025);
+    let outside = match edge {
+        Edge::Start => values.as_ptr().wrapping_sub(1),
+        Edge::End => values.as_ptr().wrapping_add(values.len()),
+    };
+    eprintln!("a read outside");
+    // SAFETY: none; the page beside the slice cannot be read, which is what is tested.
+    eprintln!("that gave {}", unsafe { outside.read_volatile() });
+}
+
+/// Says what is about to be done, then does it.
+fn call(what: &str, sizes: &dyn std::fmt::Debug, f: impl FnOnce()) {
+    eprintln!("{what} {sizes:?}");
+    f();
+}
+
+fn optional(given: bool, values: &Fenced) -> Option<&[f32]> {
+    given.then_some(values)
+}
+
+/// Sizes that are multiples of nothing, the same in every run.
+struct Sizes(u64);
+
+impl Sizes {
+    fn up_to(&mut self, most: usize) -> usize {
+        self.0 = self.0.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        1 + (self.0 >> 33) as usize % most
+    }
+}
+
+fn every_kernel(edge: Edge) {
+    let named = std::env::var("SFUMATO_ISA").expect("the parent names it");
+    assert_eq!(format!("{:?}", Isa::current()).to_lowercase(), named);
+    let mut sizes = Sizes(1);
+    convolutions(edge, &mut sizes);
+    for _ in 0..25 {
+        let [n, c, k] = [4, 50, 50].map(|most| sizes.up_to(most));
+        winograd_convolutions(edge, Conv3x3 { n, c, k, h: sizes.up_to(18), w: sizes.up_to(34) });
+    }
+    // The two ways of the weight gradient.
+    winograd_convolutions(edge, Conv3x3 { n: 3, c: 64, k: 64, h: 15, w: 17 });
+    winograd_convolutions(edge, Conv3x3 { n: 4, c: 160, k: 130, h: 9, w: 6 });
+    for i in 0..30 {
+        let groups = sizes.up_to(4);
+        let (n, c, hw) = (sizes.up_to(3), groups * sizes.up_to(4), 1 + sizes.up_to(90));
+        group_norms(edge, GroupNorm { n, c, hw, groups, eps: 1e-5, silu: i % 2 == 0 }, i % 3 == 0);
+    }
+    for _ in 0..25 {
+        let [heads, n, m] = [3, 120, 70].map(|most| sizes.up_to(most));
+        attentions(edge, Attention { heads, n, m, d: sizes.up_to(40), d_v: sizes.up_to(40) });
+        self_attentions(edge, SelfAttention { images: sizes.up_to(2), heads, tokens: m, d: sizes.up_to(40) });
+    }
+    for sizes in [[7, 1300, 45], [1100, 20, 33], [1, 1, 1]] {
+        linear_maps(edge, sizes);
+    }
+    for _ in 0..25 {
+        linear_maps(edge, [150, 90, 90].map(|most| sizes.up_to(most)));
+        products(edge, [70, 70, 70].map(|most| sizes.up_to(most)));
+    }
+    for n in (1..70).chain([16 * 1024 + 37]) {
+        elementwise(edge, n);
+    }
+    for _ in 0..25 {
+        moves(edge, [3, 5, 17, 37].map(|most| sizes.up_to(most)));
+    }
+}
+
+fn convolutions(edge: Edge, sizes: &mut Sizes) {
+    let same = |n, c, k, h, w| Conv2d { n, c, k, h, w, side: 3, stride: 1, padding: [1; 4] };
+    let pointwise = |n, c, k, h, w| Conv2d { side: 1, padding: [0; 4], ..same(n, c, k, h, w) };
+    let mut all = vec![
+        same(2, 1, 32, 28, 28),
+        same(2, 32, 1, 28, 28),
+        same(1, 130, 70, 9, 5),
+        pointwise(3, 70, 33, 7, 9),
+        // As many pixels as the weight gradient of 1×1 kernels has its own algorithm for
+        pointwise(13, 37, 70, 15, 17),
+        pointwise(13, 45, 21, 15, 17),
+        Conv2d { stride: 2, ..same(2, 33, 34, 14, 14) },
+        Conv2d { stride: 2, padding: [0, 0, 1, 1], ..same(2, 33, 34, 15, 12) },
+    ];
+    for _ in 0..20 {
+        let [n, c, k, h, w] = [3, 40, 40, 13, 34].map(|most| sizes.up_to(most));
+        all.extend([same(n, c, k, h, w), pointwise(n, c, k, h, w)]);
+        let (side, stride, padding) = (sizes.up_to(4), sizes.up_to(3), [3; 4].map(|most| sizes.up_to(most) - 1));
+        let [top, left, bottom, right] = padding;
+        if h + top + bottom >= side && w + left + right >= side {
+            all.push(Conv2d { side, stride, padding, ..same(n, c, k, h, w) });
+        }
+    }
+    for s in all {
+        let (x, w) = (edge.input(1, s.input_len()), edge.input(2, s.weight_len()));
+        let (dy, bias) = (edge.input(3, s.output_len()), edge.input(4, s.k));
+        let (residual, add) = (edge.input(5, s.output_len()), edge.input(6, s.input_len()));
+        let (mut y, mut dx) = (edge.output(s.output_len()), edge.output(s.input_len()));
+        let (mut dw, mut db) = (edge.output(s.weight_len()), edge.output(s.k));
+        for given in [true, false] {
+            let (bias, residual) = (optional(given, &bias), optional(given, &residual));
+            call("conv2d", &s, || cpu::conv2d(&s, &x, &w, bias, residual, &mut y));
+            let add = optional(given, &add);
+            call("conv2d_backward_input", &s, || conv2d_backward_input(&s, &dy, &w, add, &mut dx));
+        }
+        call("conv2d_backward_weight", &s, || conv2d_backward_weight(&s, &x, &dy, Some(&mut dw), Some(&mut db)));
+        call("weight gradient alone", &s, || conv2d_backward_weight(&s, &x, &dy, Some(&mut dw), None));
+        call("bias gradient alone", &s, || conv2d_backward_weight(&s, &x, &dy, None, Some(&mut db)));
+    }
+}
+
+fn winograd_convolutions(edge: Edge, s: Conv3x3) {
+    let (x, w) = (edge.input(1, s.input_len()), edge.input(2, s.weight_len()));
+    let (dy, bias) = (edge.input(3, s.output_len()), edge.input(4, s.k));
+    let (residual, add) = (edge.input(5, s.output_len()), edge.input(6, s.input_len()));
+    let (mut y, mut dx) = (edge.output(s.output_len()), edge.output(s.input_len()));
+    let (mut dw, mut db) = (edge.output(s.weight_len()), edge.output(s.k));
+    for tile in [TileSize::Two, TileSize::Four] {
+        let sizes = (tile, s);
+        for given in [true, false] {
+            let (bias, residual) = (optional(given, &bias), optional(given, &residual));
+            call("conv3x3", &sizes, || winograd::conv3x3(&s, tile, &x, &w, bias, residual, &mut y));
+            call("conv3x3_filtered", &sizes, || {
+                let filters = Filters::new(tile, s.k, s.c, &w);
+                winograd::conv3x3_filtered(&s, &x, &filters, bias, residual, &mut y);
+            });
+            let add = optional(given, &add);
+            call("conv3x3_backward_input", &sizes, || {
+                winograd::conv3x3_backward_input(&s, tile, &dy, &w, add, &mut dx);
+            });
+        }
+        call("conv3x3_backward_weight", &sizes, || {
+            winograd::conv3x3_backward_weight(&s, tile, &x, &dy, &mut dw, &mut db);
+        });
+    }
+}
+
+fn group_norms(edge: Edge, s: GroupNorm, own_affine: bool) {
+    let (len, statistics) = (s.n * s.c * s.hw, s.n * s.groups);
+    let affine_len = if own_affine { s.n * s.c } else { s.c };
+    let (x, dy, add) = (edge.input(1, len), edge.input(2, len), edge.input(3, len));
+    let (scale, offset) = (edge.input(4, affine_len), edge.input(5, affine_len));
+    let affine = Affine { scale: &scale, offset: &offset };
+    let (mut y, mut mean, mut rstd) = (edge.output(len), edge.output(statistics), edge.output(statistics));
+    call("group_norm", &s, || cpu::group_norm(&s, &x, affine, &mut y, &mut mean, &mut rstd));
+    let statistics = Statistics { mean: &mean, rstd: &rstd };
+    let (mut d_scale, mut d_offset) = (edge.output(s.n * s.c), edge.output(s.n * s.c));
+    for given in [true, false] {
+        let add = optional(given, &add);
+        call("group_norm_backward", &s, || {
+            group_norm_backward(&s, &x, statistics, affine, &dy, add, &mut y, &mut d_scale, &mut d_offset);
+        });
+    }
+}
+
+fn attentions(edge: Edge, s: Attention) {
+    let lens = [s.heads * s.n * s.d, s.heads * s.m * s.d, s.heads * s.m * s.d_v];
+    let [q, k, v] = lens.map(|len| edge.input(len as u64, len));
+    let (dy, mut y) = (edge.input(4, s.heads * s.n * s.d_v), edge.output(s.heads * s.n * s.d_v));
+    let [mut dq, mut dk, mut dv] = lens.map(|len| edge.output(len));
+    call("attention", &s, || cpu::attention(&s, [&q, &k, &v], &mut y));
+    call("attention_backward", &s, || attention_backward(&s, [&q, &k, &v], &dy, [&mut dq, &mut dk, &mut dv]));
+}
+
+fn self_attentions(edge: Edge, s: SelfAttention) {
+    let len = s.images * s.heads * s.tokens * s.d;
+    let (x, dy) = (edge.input(1, 3 * len), edge.input(2, len));
+    let (mut y, mut dx) = (edge.output(len), edge.output(3 * len));
+    call("self_attention", &s, || self_attention(&s, &x, &mut y));
+    call("self_attention_backward", &s, || self_attention_backward(&s, &x, &dy, &mut dx));
+}
+
+fn linear_maps(edge: Edge, s @ [rows, d_in, d_out]: [usize; 3]) {
+    let (x, w) = (edge.input(1, rows * d_in), edge.input(2, d_out * d_in));
+    let (bias, dy) = (edge.input(3, d_out), edge.input(4, rows * d_out));
+    let (mut y, mut dx) = (edge.output(rows * d_out), edge.output(rows * d_in));
+    let (mut dw, mut db) = (edge.output(d_out * d_in), edge.output(d_out));
+    for given in [true, false] {
+        call("linear", &s, || linear(s, &x, &w, optional(given, &bias), &mut y));
+    }
+    call("linear_backward_input", &s, || linear_backward_input(s, &dy, &w, &mut dx));
+    call("linear_backward_weight", &s, || linear_backward_weight(s, &x, &dy, &mut dw));
+    call("sum_rows", &s, || sum_rows(&dy, d_out, &mut db));
+}
+
+fn products(edge: Edge, s @ [m, n, k]: [usize; 3]) {
+    let (a, b) = (edge.input(1, m * k), edge.input(2, k * n));
+    let (bias, mut c) = (edge.input(3, n), edge.output(m * n));
+    let layouts = |values, rows, columns| [Matrix::rows(values, columns), Matrix::rows(values, rows).transposed()];
+    for (a, b) in layouts(&a, m, k).into_iter().flat_map(|a| layouts(&b, k, n).map(|b| (a, b))) {
+        call("gemm", &s, || gemm(s, a, b, Some(&bias), &mut c));
+    }
+}
+
+fn elementwise(edge: Edge, n: usize) {
+    let (x, dy, mut y) = (edge.input(1, n), edge.input(2, n), edge.output(n));
+    call("silu", &n, || silu(&x, &mut y));
+    call("silu_backward", &n, || silu_backward(&x, &dy, &mut y));
+    call("sum_of_squares", &n, || assert!(sum_of_squares(&x) >= 0.0));
+    let by = AdamConstants {
+        grad_scale: 0.7,
+        beta_1: 0.9,
+        one_minus_beta_1: 0.1,
+        beta_2: 0.99,
+        one_minus_beta_2: 0.01,
+        step_size: 0.02,
+        root: 3.0,
+        epsilon: 1e-3,
+        keep: 0.98,
+        ema: 0.95,
+        one_minus_ema: 0.05,
+    };
+    let [mut param, mut m, mut v, mut ema] = [1, 2, 3, 4].map(|_| edge.output(n));
+    for given in [true, false] {
+        let ema = given.then_some(&mut ema[..]);
+        call("adam", &n, || adam(&by, &x, &mut param, &mut m, &mut v, ema));
+    }
+}
+
+fn moves(edge: Edge, s @ [n, c, h, w]: [usize; 4]) {
+    let (planes, pixels) = (n * c, h * w);
+    let len = planes * pixels;
+    let (x, dy) = (edge.input(1, len), edge.input(2, 4 * len));
+    let (mut y, mut dx) = (edge.output(4 * len), edge.output(len));
+    call("upsample_nearest_2x", &s, || upsample_nearest_2x(h, w, &x, &mut y));
+    call("upsample_nearest_2x_backward", &s, || upsample_nearest_2x_backward(h, w, &dy, &mut dx));
+    let (other, mut both) = (edge.input(3, n * 3 * pixels), edge.output(len + n * 3 * pixels));
+    call("concat", &s, || concat(n, &x, &other, &mut both));
+    let mut second = edge.output(n * 3 * pixels);
+    call("part", &s, || part(n, &both, c * pixels, &mut second));
+    let bias = edge.input(4, planes);
+    call("add_channel_bias", &s, || add_channel_bias(&x, &bias, &mut dx));
+    let (mut sums, mut channels) = (edge.output(planes), edge.output(c));
+    call("sum_pixels", &s, || sum_pixels(&x, &mut sums));
+    call("sum_images", &s, || sum_images(&x, n, c, &mut channels));
+}
