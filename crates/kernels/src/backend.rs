@@ -13,6 +13,12 @@ use burn::tensor::{backend, ops::FloatTensor};
 /// `*_backward` methods that take `accumulate` return the gradient plus that tensor (another branch's gradient of
 /// the same input), which saves a pass over memory where a residual connection joins.
 pub trait Backend: backend::Backend {
+    /// Bytes of activations that stay in the processor's caches from one operation to the next; none where cutting a
+    /// batch into parts of that size gains nothing (accelerators, and where every activation is kept for a gradient).
+    fn cache_bytes() -> Option<usize> {
+        None
+    }
+
     /// [`crate::silu`].
     fn fused_silu(x: FloatTensor<Self>) -> FloatTensor<Self> {
         composed::silu::<Self>(x)

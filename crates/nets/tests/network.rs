@@ -319,3 +319,29 @@ fn the_published_cifar_model_has_its_published_size() {
     let products = 2 * (5 * 256 * 256 + 16 * 16) * 256;
     assert_eq!(config.summarize([32, 32]).multiply_adds(), 6_053_953_536 + products);
 }
+
+/// The batch is cut into parts (see `unet::parts`), every example of which has its own time and class.
+#[test]
+fn examples_of_a_large_batch_are_those_of_small_ones() {
+    let config = UNet2DConfig { num_class_embeds: Some(5), ..three_levels() };
+    let device = FlexDevice;
+    let net = config.build::<Flex>(&mut torch_init(3), &device).unwrap();
+    let batch = 70;
+    let x = noise::<Flex, 4>(4, [batch, 1, 64, 64], &device);
+    let times: Vec<f32> = (0..batch).map(|i| 14.0 * i as f32).collect();
+    let classes: Vec<usize> = (0..batch).map(|i| i * i % 5).collect();
+    for threads in [1, 2] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let whole = net.forward(x.clone(), &times, Some(&classes), None);
+            assert_eq!(whole.dims(), [batch, 1, 64, 64]);
+            for i in [0, 13, 14, 34, 35, 69] {
+                let alone = net.forward(x.clone().narrow(0, i, 1), &times[i..=i], Some(&classes[i..=i]), None);
+                let (alone, among) = (values(alone), values(whole.clone().narrow(0, i, 1)));
+                let difference = alone.iter().zip(&among).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                let largest = alone.iter().map(|a| a.abs()).fold(0.0, f32::max);
+                assert!(difference == 0.0, "example {i}, {threads} threads: {difference} of {largest}");
+            }
+        });
+    }
+}

@@ -9,6 +9,7 @@
 //! | `config` | [`UNet2DConfig`]: the keys of diffusers, their defaults, what is supported |
 //! | `plan` | channels of every block, shared by construction and [`Summary`] |
 //! | `model` | [`UNet2D`]: construction, checks, forward pass |
+//! | `parts` | how many examples go through at a time without a gradient |
 //! | `resnet`, `attention`, `resample`, `blocks` | the parts |
 //! | `time` | sinusoidal and Fourier features, their embedding |
 
@@ -19,6 +20,7 @@ mod config;
 mod config_json;
 mod config_types;
 mod model;
+mod parts;
 mod plan;
 mod resample;
 mod resnet;

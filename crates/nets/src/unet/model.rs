@@ -9,6 +9,7 @@ use sfumato_kernels::Backend;
 use super::{
     ClassEmbedding, Condition, TimeEmbeddingType, UNet2DConfig,
     blocks::{DownBlock, MidBlock, UpBlock},
+    parts::{PartSize, parts},
     plan::Plan,
     time::{TimeEmbedding, TimeProjection},
 };
@@ -52,6 +53,7 @@ struct Settings {
     center_input: bool,
     divide_by_time: bool,
     time_activation: Activation,
+    part: PartSize,
 }
 
 impl UNet2DConfig {
@@ -99,6 +101,7 @@ impl UNet2DConfig {
                 center_input: self.center_input_sample,
                 divide_by_time: self.time_embedding_type == TimeEmbeddingType::Fourier,
                 time_activation: self.act_fn,
+                part: PartSize::new(self),
             },
         };
         b.finish()?;
@@ -145,6 +148,9 @@ impl<B: Backend> UNet2D<B> {
     ///
     /// `dropout` is the address of the dropout masks while training; none otherwise.
     ///
+    /// Without dropout, on a backend that says what its caches hold ([`Backend::cache_bytes`]), a large batch goes through the
+    /// network in parts; no example depends on another.
+    ///
     /// # Panics
     /// With the message of the [`InputError`] where [`UNet2D::check`] fails.
     pub fn forward(
@@ -177,22 +183,37 @@ impl<B: Backend> UNet2D<B> {
         let x = if self.settings.center_input { x * 2.0 - 1.0 } else { x };
         let time = self.embed(timesteps_0, condition, &device);
 
-        let x = self.conv_in.forward(x);
-        let mut skips = vec![x.clone()];
-        let x = self.down_blocks.iter().fold(x, |x, block| block.forward(x, &time, dropout, &mut skips));
-        let x = match &self.mid_block {
-            Some(block) => block.forward(x, &time, dropout),
-            None => x,
+        let [batch, _, height, width] = x.dims();
+        let parts = match (B::cache_bytes(), dropout) {
+            (Some(bytes), None) => parts(batch, self.settings.part.examples(height * width, bytes)),
+            _ => 1,
         };
-        let x = self.up_blocks.iter().fold(x, |x, block| block.forward(x, &time, dropout, &mut skips));
-        // Whatever `act_fn` says, diffusers ends in SiLU.
-        let x = self.conv_out.forward(self.conv_norm_out.forward_activated(x, Activation::Silu));
+        let x = if parts == 1 {
+            self.denoise(x, &time, dropout)
+        } else {
+            let outputs = x.chunk(parts, 0).into_iter().zip(time.chunk(parts, 0));
+            Tensor::cat(outputs.map(|(x, time)| self.denoise(x, &time, None)).collect(), 0)
+        };
 
         if !self.settings.divide_by_time {
             return Ok(x);
         }
         let timesteps = TensorData::new(timesteps_0.to_vec(), [timesteps_0.len(), 1, 1, 1]);
         Ok(x / Tensor::from_data(timesteps, &device))
+    }
+
+    /// From the first convolution to the last.
+    fn denoise(&self, x: Tensor<B, 4>, time: &Tensor<B, 2>, dropout: Option<DropoutKey>) -> Tensor<B, 4> {
+        let x = self.conv_in.forward(x);
+        let mut skips = vec![x.clone()];
+        let x = self.down_blocks.iter().fold(x, |x, block| block.forward(x, time, dropout, &mut skips));
+        let x = match &self.mid_block {
+            Some(block) => block.forward(x, time, dropout),
+            None => x,
+        };
+        let x = self.up_blocks.iter().fold(x, |x, block| block.forward(x, time, dropout, &mut skips));
+        // Whatever `act_fn` says, diffusers ends in SiLU.
+        self.conv_out.forward(self.conv_norm_out.forward_activated(x, Activation::Silu))
     }
 
     /// The sum of time and class embedding, activated as every residual block wants it.
