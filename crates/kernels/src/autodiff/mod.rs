@@ -9,6 +9,7 @@ mod attention;
 mod conv2d;
 mod elementwise;
 mod group_norm;
+mod join;
 mod linear;
 
 use crate::backend::{AdamPrimitives, Backend, GroupNormAffine};
@@ -85,6 +86,10 @@ impl<B: Backend, C: CheckpointStrategy> Backend for Autodiff<B, C> {
 
     fn fused_sum_of_squares(x: FloatTensor<Self>) -> f64 {
         B::fused_sum_of_squares(x.primitive)
+    }
+
+    fn join_graphs(leaves: &[FloatTensor<Self>]) {
+        join::join::<B, C>(leaves);
     }
 }
 
