@@ -95,13 +95,8 @@ pub(super) fn group_norm_backward<T: HostTensor, B: Backend<FloatTensorPrimitive
         )
     });
     // d_scale and d_offset are of the effective scale and offset; the rest is the chain rule on [n, c] values.
-    let per_channel = |f: &dyn Fn(usize) -> f32| {
-        let sum = |c| (0..s.n).map(|n| f(n * s.c + c)).sum();
-        T::build((0..s.c).map(sum).collect(), Shape::new([s.c]))
-    };
-    let factor = |i: usize| values.scale.as_ref().map_or(1.0, |scale| 1.0 + scale[i]);
-    let gamma = per_channel(&|i| d_scale[i] * factor(i));
-    let beta = per_channel(&|i| d_offset[i] * factor(i));
+    let per_channel = |d: &[f32]| T::build(sum_images(d, s.c, values.scale.as_deref()), Shape::new([s.c]));
+    let (gamma, beta) = (per_channel(&d_scale), per_channel(&d_offset));
     let scale_shift = values.scale.is_some().then(|| {
         let d = |i: usize| d_scale[i] * values.gamma[i % s.c] + d_offset[i] * values.beta[i % s.c];
         let shape = Shape::new([s.n, s.c]);
@@ -109,4 +104,19 @@ pub(super) fn group_norm_backward<T: HostTensor, B: Backend<FloatTensorPrimitive
         (of_scale, T::build(d_offset.clone(), shape))
     });
     Some(GroupNormGradients { x: T::build(dx, x.shape()), gamma, beta, scale_shift })
+}
+
+/// Sums over the images of `d: [n, c]`, each value times `1 + scale` of its image and channel where there is a scale.
+fn sum_images(d: &[f32], c: usize, scale: Option<&[f32]>) -> Vec<f32> {
+    let mut sums = vec![0.0; c];
+    for (image, d) in d.chunks_exact(c).enumerate() {
+        match scale {
+            None => sums.iter_mut().zip(d).for_each(|(sum, d)| *sum += d),
+            Some(scale) => {
+                let factors = scale[image * c..].iter().map(|scale| 1.0 + scale);
+                sums.iter_mut().zip(d).zip(factors).for_each(|((sum, d), factor)| *sum += d * factor);
+            }
+        }
+    }
+    sums
 }
