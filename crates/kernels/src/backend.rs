@@ -46,31 +46,51 @@ pub trait Backend: backend::Backend {
         composed::conv2d_backward::<Self>(x, weight, grad, accumulate, geometry, wanted)
     }
 
-    /// [`crate::group_norm`] and [`crate::group_norm_scale_shift`].
-    fn fused_group_norm(x: FloatTensor<Self>, affine: GroupNormAffine<Self>, spec: GroupNormSpec) -> FloatTensor<Self> {
-        Self::fused_group_norm_with_stats(x, affine, spec).y
+    /// [`crate::conv1x1_joined`].
+    fn fused_conv1x1_joined(
+        x: [FloatTensor<Self>; 2],
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+    ) -> FloatTensor<Self> {
+        composed::conv1x1_joined::<Self>(x, weight, bias)
+    }
+
+    /// Gradients of [`Backend::fused_conv1x1_joined`] that are `wanted`, as `x` those of both inputs; `accumulate` is for them.
+    fn fused_conv1x1_joined_backward(
+        x: [FloatTensor<Self>; 2],
+        weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        accumulate: [Option<FloatTensor<Self>>; 2],
+        wanted: WantedGradients,
+    ) -> JoinedGradients<Self> {
+        composed::conv1x1_joined_backward::<Self>(x, weight, grad, accumulate, wanted)
+    }
+
+    /// [`crate::group_norm`] and its variants.
+    fn fused_group_norm(x: FloatTensor<Self>, with: GroupNormOperands<Self>, spec: GroupNormSpec) -> FloatTensor<Self> {
+        Self::fused_group_norm_with_stats(x, with, spec).y
     }
 
     /// [`Backend::fused_group_norm`] with what its gradient needs. The statistics are not differentiable.
     fn fused_group_norm_with_stats(
         x: FloatTensor<Self>,
-        affine: GroupNormAffine<Self>,
+        with: GroupNormOperands<Self>,
         spec: GroupNormSpec,
     ) -> GroupNormOutput<Self> {
-        composed::group_norm::<Self>(x, affine, spec)
+        composed::group_norm::<Self>(x, with, spec)
     }
 
-    /// Gradients of [`Backend::fused_group_norm`]; `mean` and `rstd` are those of the forward pass.
+    /// Gradients of [`Backend::fused_group_norm`]; `statistics` are the mean and `rstd` of the forward pass, `accumulate` is for `x`
+    /// and for a [`GroupNormExtra::Skip`].
     fn fused_group_norm_backward(
         grad: FloatTensor<Self>,
-        accumulate: Option<FloatTensor<Self>>,
+        accumulate: [Option<FloatTensor<Self>>; 2],
         x: FloatTensor<Self>,
-        mean: FloatTensor<Self>,
-        rstd: FloatTensor<Self>,
-        affine: GroupNormAffine<Self>,
+        statistics: [FloatTensor<Self>; 2],
+        with: GroupNormOperands<Self>,
         spec: GroupNormSpec,
     ) -> GroupNormGradients<Self> {
-        composed::group_norm_backward::<Self>(grad, accumulate, x, mean, rstd, affine, spec)
+        composed::group_norm_backward::<Self>(grad, accumulate, x, statistics, with, spec)
     }
 
     /// [`crate::add_channel_bias`].
@@ -198,15 +218,51 @@ pub struct AffineGradients<B: backend::Backend> {
     pub bias: Option<FloatTensor<B>>,
 }
 
-/// The affine map after a group normalisation.
+/// Gradients of [`Backend::fused_conv1x1_joined`]; those that were not wanted may be missing.
 #[derive(Clone, Debug)]
-pub struct GroupNormAffine<B: backend::Backend> {
+pub struct JoinedGradients<B: backend::Backend> {
+    /// In the shapes of the two inputs.
+    pub x: Option<[FloatTensor<B>; 2]>,
+    /// In the shape of the weight.
+    pub weight: Option<FloatTensor<B>>,
+    /// In the shape of the bias.
+    pub bias: Option<FloatTensor<B>>,
+}
+
+/// What a group normalisation takes beside its input.
+#[derive(Clone, Debug)]
+pub struct GroupNormOperands<B: backend::Backend> {
     /// Scale a channel, `[c]`.
     pub gamma: FloatTensor<B>,
     /// Offset a channel, `[c]`.
     pub beta: FloatTensor<B>,
-    /// `scale` and `shift` of an embedding, `[n, c]` both.
-    pub scale_shift: Option<(FloatTensor<B>, FloatTensor<B>)>,
+    /// What makes it a variant.
+    pub extra: GroupNormExtra<B>,
+}
+
+/// What makes a variant of the group normalisation, or the gradients of it.
+#[derive(Clone, Debug)]
+pub enum GroupNormExtra<B: backend::Backend> {
+    /// [`crate::group_norm`].
+    None,
+    /// [`crate::group_norm_biased`]: what is added to every pixel of the input, `[n, c]`.
+    Bias(FloatTensor<B>),
+    /// [`crate::group_norm_joined`]: further channels of the input, `[n, c_skip, h, w]`.
+    Skip(FloatTensor<B>),
+    /// [`crate::group_norm_scale_shift`]: scale and shift of an embedding, `[n, c]` both.
+    ScaleShift(FloatTensor<B>, FloatTensor<B>),
+}
+
+impl<B: backend::Backend> GroupNormExtra<B> {
+    /// The same of another backend's tensors.
+    pub(crate) fn map<C: backend::Backend>(self, f: impl Fn(FloatTensor<B>) -> FloatTensor<C>) -> GroupNormExtra<C> {
+        match self {
+            Self::None => GroupNormExtra::None,
+            Self::Bias(bias) => GroupNormExtra::Bias(f(bias)),
+            Self::Skip(skip) => GroupNormExtra::Skip(f(skip)),
+            Self::ScaleShift(scale, shift) => GroupNormExtra::ScaleShift(f(scale), f(shift)),
+        }
+    }
 }
 
 /// A group normalisation's result and statistics.
@@ -229,8 +285,8 @@ pub struct GroupNormGradients<B: backend::Backend> {
     pub gamma: FloatTensor<B>,
     /// Of `beta`, `[c]`.
     pub beta: FloatTensor<B>,
-    /// Of `scale` and `shift`, `[n, c]` both, where there were any.
-    pub scale_shift: Option<(FloatTensor<B>, FloatTensor<B>)>,
+    /// Of what made it a variant.
+    pub extra: GroupNormExtra<B>,
 }
 
 /// A parameter with the memory of Adam, flattened.

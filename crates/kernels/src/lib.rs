@@ -61,12 +61,12 @@ mod kept_filters;
 mod ops;
 
 pub use backend::{
-    AdamPrimitives, AffineGradients, AutodiffBackend, Backend, GroupNormAffine, GroupNormGradients, GroupNormOutput,
-    WantedGradients,
+    AdamPrimitives, AffineGradients, AutodiffBackend, Backend, GroupNormExtra, GroupNormGradients, GroupNormOperands,
+    GroupNormOutput, JoinedGradients, WantedGradients,
 };
 pub use kept_filters::KeptFilters;
 pub use ops::{
     AdamState, AdamStep, Conv2dGeometry, GroupNormSpec, NormActivation, adam_step, add_channel_bias, attention,
-    concat_channels, conv2d, conv2d_add, group_norm, group_norm_scale_shift, linear, silu, spatial_self_attention,
-    sum_of_squares, upsample_nearest_2x,
+    concat_channels, conv1x1_joined, conv2d, conv2d_add, group_norm, group_norm_biased, group_norm_joined,
+    group_norm_scale_shift, linear, silu, spatial_self_attention, sum_of_squares, upsample_nearest_2x,
 };

@@ -230,11 +230,20 @@ fn other_convolutions_match() {
     check(Conv { side: 2, geometry: Conv2dGeometry { stride: 3, padding: [1, 0, 0, 2] }, ..SAME });
 }
 
+#[derive(Clone, Copy, PartialEq)]
+enum Variant {
+    Plain,
+    Biased,
+    /// The input's channels from this one on are another tensor's.
+    Joined(usize),
+    ScaleShift,
+}
+
 struct Norm {
     x: [usize; 4],
     groups: usize,
     activation: NormActivation,
-    scale_shift: bool,
+    variant: Variant,
     transposed: bool,
     /// The input is also added to the result: its gradients meet inside the step.
     residual: bool,
@@ -244,8 +253,10 @@ impl Op for Norm {
     fn inputs(&self) -> Vec<usize> {
         let [n, c, _, _] = self.x;
         let mut all = vec![self.x.iter().product(), c, c];
-        if self.scale_shift {
-            all.extend([n * c, n * c]);
+        match self.variant {
+            Variant::Plain | Variant::Joined(_) => {}
+            Variant::Biased => all.push(n * c),
+            Variant::ScaleShift => all.extend([n * c, n * c]),
         }
         all
     }
@@ -255,31 +266,47 @@ impl Op for Norm {
         let (gamma, beta) = (x[1].clone(), x[2].clone());
         let matrix = |i: usize| x[i].clone().reshape([n, c]);
         let (groups, activation) = (self.groups, self.activation);
-        let y = if self.scale_shift {
-            let (scale, shift) = (matrix(3), matrix(4));
-            let input = input.clone();
-            group_norm_scale_shift(input, gamma, beta, scale, shift, groups, 1e-5, activation)
-        } else {
-            group_norm(input.clone(), gamma, beta, groups, 1e-5, activation)
+        let x = input.clone();
+        let y = match self.variant {
+            Variant::Plain => group_norm(x, gamma, beta, groups, 1e-5, activation),
+            Variant::Biased => group_norm_biased(x, matrix(3), gamma, beta, groups, 1e-5, activation),
+            Variant::Joined(at) => {
+                let parts = [x.clone().narrow(1, 0, at), x.narrow(1, at, c - at)];
+                let y = group_norm_joined(parts.clone(), gamma, beta, groups, 1e-5, activation);
+                // Gradients of both tensors that are there already
+                let [a, b] = parts;
+                if self.residual { y * concat_channels(a * 0.5, b * 0.25) } else { y }
+            }
+            Variant::ScaleShift => {
+                group_norm_scale_shift(x, gamma, beta, matrix(3), matrix(4), groups, 1e-5, activation)
+            }
         };
         flat(if self.residual { y + input } else { y })
     }
     fn plain<B: Burn>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
         let [n, c, h, w] = self.x;
         let input = image(&x[0], self.x, self.transposed);
-        let grouped: Tensor<B, 2> = input.clone().reshape([n * self.groups, c / self.groups * h * w]);
+        let each = |i: usize| x[i].clone().reshape([n, c, 1, 1]);
+        let biased = if self.variant == Variant::Biased { input.clone() + each(3) } else { input.clone() };
+        let grouped: Tensor<B, 2> = biased.reshape([n * self.groups, c / self.groups * h * w]);
         let centred = grouped.clone() - grouped.mean_dim(1);
         let variance = centred.clone().powi_scalar(2).mean_dim(1);
         let normed = (centred / (variance + 1e-5).sqrt()).reshape([n, c, h, w]);
         let channel = |i: usize| x[i].clone().reshape([1, c, 1, 1]);
         let mut z = normed * channel(1) + channel(2);
-        if self.scale_shift {
-            let each = |i: usize| x[i].clone().reshape([n, c, 1, 1]);
+        if self.variant == Variant::ScaleShift {
             z = z * (each(3) + 1.0) + each(4);
         }
         let y = match self.activation {
             NormActivation::None => z,
             NormActivation::Silu => z.clone() / (z.neg().exp() + 1.0),
+        };
+        let y = match self.variant {
+            Variant::Joined(at) if self.residual => {
+                let parts = vec![input.clone().narrow(1, 0, at) * 0.5, input.clone().narrow(1, at, c - at) * 0.25];
+                y * Tensor::cat(parts, 1)
+            }
+            _ => y,
         };
         flat(if self.residual { y + input } else { y })
     }
@@ -287,26 +314,66 @@ impl Op for Norm {
 
 #[test]
 fn group_norm_matches() {
+    let variants = [Variant::Plain, Variant::Biased, Variant::Joined(7), Variant::ScaleShift];
     for activation in [NormActivation::None, NormActivation::Silu] {
-        for scale_shift in [false, true] {
-            check(Norm {
-                x: [3, 12, 5, 7],
-                groups: 4,
-                activation,
-                scale_shift,
-                transposed: scale_shift,
-                residual: !scale_shift,
-            });
+        for (variant, residual) in variants.into_iter().flat_map(|variant| [(variant, false), (variant, true)]) {
+            check(Norm { x: [3, 12, 5, 7], groups: 4, activation, variant, transposed: !residual, residual });
         }
     }
     check(Norm {
         x: [1, 2, 1, 3],
         groups: 1,
         activation: NormActivation::Silu,
-        scale_shift: true,
+        variant: Variant::ScaleShift,
         transposed: false,
         residual: true,
     });
+}
+
+struct JoinedConv {
+    bias: bool,
+    /// The inputs are used again: their gradients meet inside the step.
+    residual: bool,
+}
+impl JoinedConv {
+    const A: [usize; 4] = [3, 5, 4, 7];
+    const B: [usize; 4] = [3, 18, 4, 7];
+    fn weight<B: Burn>(x: &[Tensor<B, 1>]) -> Tensor<B, 4> {
+        x[2].clone().reshape([9, 23, 1, 1])
+    }
+    fn bias<B: Burn>(&self, x: &[Tensor<B, 1>]) -> Option<Tensor<B, 1>> {
+        self.bias.then(|| x[3].clone())
+    }
+    fn rest<B: Burn>(&self, a: Tensor<B, 4>, b: Tensor<B, 4>, y: Tensor<B, 4>) -> Tensor<B, 1> {
+        let sum = a.square().sum() + b.square().sum() * 0.5;
+        if self.residual { Tensor::cat(vec![flat(y), sum], 0) } else { flat(y) }
+    }
+}
+impl Op for JoinedConv {
+    fn inputs(&self) -> Vec<usize> {
+        let mut all = vec![3 * 5 * 28, 3 * 18 * 28, 9 * 23, 9];
+        all.truncate(if self.bias { 4 } else { 3 });
+        all
+    }
+    fn ours<B: Backend>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
+        let (a, b) = (image(&x[0], Self::A, true), image(&x[1], Self::B, false));
+        let y = conv1x1_joined([a.clone(), b.clone()], Self::weight(x), self.bias(x));
+        self.rest(a, b, y)
+    }
+    fn plain<B: Burn>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
+        let (a, b) = (image(&x[0], Self::A, true), image(&x[1], Self::B, false));
+        let joined = Tensor::cat(vec![a.clone(), b.clone()], 1);
+        let options = ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
+        let y = burn_conv2d(joined, Self::weight(x), self.bias(x), options);
+        self.rest(a, b, y)
+    }
+}
+
+#[test]
+fn joined_conv_matches() {
+    for (bias, residual) in [(true, false), (true, true), (false, true)] {
+        check(JoinedConv { bias, residual });
+    }
 }
 
 struct ChannelBias;
