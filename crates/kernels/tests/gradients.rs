@@ -154,7 +154,8 @@ impl Op for Conv {
                 true => input.clone(),
                 false => x[x.len() - 1].clone().reshape(self.output()),
             };
-            conv2d_add(input, weight, bias, residual)
+            // Used again, so that a gradient of it is there already
+            conv2d_add(input, weight, bias, residual.clone()) * residual
         } else {
             conv2d(input, weight, bias, self.geometry)
         };
@@ -176,8 +177,11 @@ impl Op for Conv {
         let bias = self.bias.then(|| x[2].clone());
         let y = burn_conv2d(padded, weight, bias, options);
         flat(match (self.residual, self.shared) {
-            (true, true) => y + input,
-            (true, false) => y + x[x.len() - 1].clone().reshape(self.output()),
+            (true, true) => (y + input.clone()) * input,
+            (true, false) => {
+                let residual = x[x.len() - 1].clone().reshape(self.output());
+                (y + residual.clone()) * residual
+            }
             (false, _) => y,
         })
     }

@@ -13,7 +13,8 @@ mod join;
 mod joined;
 mod linear;
 
-use crate::backend::{AdamPrimitives, Backend, GroupNormOperands};
+use crate::backend::Backend;
+use crate::operands::{AdamPrimitives, GroupNormOperands};
 use crate::ops::{AdamStep, Conv2dGeometry, GroupNormSpec};
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
