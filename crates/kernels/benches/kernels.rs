@@ -82,14 +82,16 @@ fn norm(criterion: &mut Criterion) {
         let name = format!("{n}x{c}x{side}x{side}");
         group.throughput(Throughput::Elements(len as u64));
         group.bench_function(BenchmarkId::new("forward", &name), |b| {
-            b.iter(|| cpu::group_norm(&s, black_box(&x), affine, &mut y, &mut mean, &mut rstd));
+            b.iter(|| cpu::group_norm(&s, black_box(&x[..]).into(), affine, &mut y, &mut mean, &mut rstd));
         });
         let statistics = Statistics { mean: &mean, rstd: &rstd };
         let (mut d_scale, mut d_offset) = (vec![0.0; n * c], vec![0.0; n * c]);
         group.bench_function(BenchmarkId::new("backward", &name), |b| {
             b.iter(|| {
-                let (ds, d_o) = (&mut d_scale, &mut d_offset);
-                cpu::group_norm_backward(&s, black_box(&x), statistics, affine, &dy, None, &mut y, ds, d_o);
+                let (scale, offset) = (&mut d_scale[..], &mut d_offset[..]);
+                let d = NormGradients { x: &mut y, skip: &mut [], bias: &mut [], scale, offset };
+                let input = black_box(&x[..]).into();
+                cpu::group_norm_backward(&s, input, statistics, affine, &dy, [None, None], d);
             });
         });
     }

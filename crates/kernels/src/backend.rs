@@ -1,6 +1,10 @@
 //! The backend extension: Burn's backend plus the operations of this crate.
 
 use crate::composed;
+use crate::operands::{
+    AdamPrimitives, AffineGradients, GroupNormGradients, GroupNormOperands, GroupNormOutput, JoinedGradients,
+    WantedGradients,
+};
 use crate::ops::{AdamStep, Conv2dGeometry, GroupNormSpec};
 use burn::tensor::{backend, ops::FloatTensor};
 
@@ -52,31 +56,51 @@ pub trait Backend: backend::Backend {
         composed::conv2d_backward::<Self>(x, weight, grad, accumulate, geometry, wanted)
     }
 
-    /// [`crate::group_norm`] and [`crate::group_norm_scale_shift`].
-    fn fused_group_norm(x: FloatTensor<Self>, affine: GroupNormAffine<Self>, spec: GroupNormSpec) -> FloatTensor<Self> {
-        Self::fused_group_norm_with_stats(x, affine, spec).y
+    /// [`crate::conv1x1_joined`].
+    fn fused_conv1x1_joined(
+        x: [FloatTensor<Self>; 2],
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+    ) -> FloatTensor<Self> {
+        composed::conv1x1_joined::<Self>(x, weight, bias)
+    }
+
+    /// Gradients of [`Backend::fused_conv1x1_joined`] that are `wanted`, as `x` those of both inputs; `accumulate` is for them.
+    fn fused_conv1x1_joined_backward(
+        x: [FloatTensor<Self>; 2],
+        weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        accumulate: [Option<FloatTensor<Self>>; 2],
+        wanted: WantedGradients,
+    ) -> JoinedGradients<Self> {
+        composed::conv1x1_joined_backward::<Self>(x, weight, grad, accumulate, wanted)
+    }
+
+    /// [`crate::group_norm`] and its variants.
+    fn fused_group_norm(x: FloatTensor<Self>, with: GroupNormOperands<Self>, spec: GroupNormSpec) -> FloatTensor<Self> {
+        Self::fused_group_norm_with_stats(x, with, spec).y
     }
 
     /// [`Backend::fused_group_norm`] with what its gradient needs. The statistics are not differentiable.
     fn fused_group_norm_with_stats(
         x: FloatTensor<Self>,
-        affine: GroupNormAffine<Self>,
+        with: GroupNormOperands<Self>,
         spec: GroupNormSpec,
     ) -> GroupNormOutput<Self> {
-        composed::group_norm::<Self>(x, affine, spec)
+        composed::group_norm::<Self>(x, with, spec)
     }
 
-    /// Gradients of [`Backend::fused_group_norm`]; `mean` and `rstd` are those of the forward pass.
+    /// Gradients of [`Backend::fused_group_norm`]; `statistics` are the mean and `rstd` of the forward pass, `accumulate` is for `x`
+    /// and for a [`GroupNormExtra::Skip`].
     fn fused_group_norm_backward(
         grad: FloatTensor<Self>,
-        accumulate: Option<FloatTensor<Self>>,
+        accumulate: [Option<FloatTensor<Self>>; 2],
         x: FloatTensor<Self>,
-        mean: FloatTensor<Self>,
-        rstd: FloatTensor<Self>,
-        affine: GroupNormAffine<Self>,
+        statistics: [FloatTensor<Self>; 2],
+        with: GroupNormOperands<Self>,
         spec: GroupNormSpec,
     ) -> GroupNormGradients<Self> {
-        composed::group_norm_backward::<Self>(grad, accumulate, x, mean, rstd, affine, spec)
+        composed::group_norm_backward::<Self>(grad, accumulate, x, statistics, with, spec)
     }
 
     /// [`crate::add_channel_bias`].
@@ -168,6 +192,12 @@ pub trait Backend: backend::Backend {
     fn fused_sum_of_squares(x: FloatTensor<Self>) -> f64 {
         composed::sum_of_squares::<Self>(x)
     }
+
+    /// Tells autodiff that `leaves` will be used together: the parameters of a network, each time they are new. Changes nothing
+    /// but the time that it takes to build the graph; without autodiff it does nothing.
+    fn join_graphs(leaves: &[FloatTensor<Self>]) {
+        let _ = leaves;
+    }
 }
 
 /// What training code asks for: an autodiff backend whose inner backend has the fused operations too, so that
@@ -175,76 +205,6 @@ pub trait Backend: backend::Backend {
 pub trait AutodiffBackend: Backend + backend::AutodiffBackend<InnerBackend: Backend> {}
 
 impl<B> AutodiffBackend for B where B: Backend + backend::AutodiffBackend<InnerBackend: Backend> {}
-
-/// Which gradients of a convolution or a linear map are asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WantedGradients {
-    /// That of the input.
-    pub x: bool,
-    /// That of the weight.
-    pub weight: bool,
-    /// That of the bias.
-    pub bias: bool,
-}
-
-/// Gradients of a convolution or a linear map; those that were not wanted may be missing.
-#[derive(Clone, Debug)]
-pub struct AffineGradients<B: backend::Backend> {
-    /// In the shape of the input.
-    pub x: Option<FloatTensor<B>>,
-    /// In the shape of the weight.
-    pub weight: Option<FloatTensor<B>>,
-    /// In the shape of the bias.
-    pub bias: Option<FloatTensor<B>>,
-}
-
-/// The affine map after a group normalisation.
-#[derive(Clone, Debug)]
-pub struct GroupNormAffine<B: backend::Backend> {
-    /// Scale a channel, `[c]`.
-    pub gamma: FloatTensor<B>,
-    /// Offset a channel, `[c]`.
-    pub beta: FloatTensor<B>,
-    /// `scale` and `shift` of an embedding, `[n, c]` both.
-    pub scale_shift: Option<(FloatTensor<B>, FloatTensor<B>)>,
-}
-
-/// A group normalisation's result and statistics.
-#[derive(Clone, Debug)]
-pub struct GroupNormOutput<B: backend::Backend> {
-    /// In the shape of the input.
-    pub y: FloatTensor<B>,
-    /// Mean of every image and group, `[n, groups]`.
-    pub mean: FloatTensor<B>,
-    /// `1 / sqrt(variance + eps)` of every image and group, `[n, groups]`.
-    pub rstd: FloatTensor<B>,
-}
-
-/// Gradients of a group normalisation.
-#[derive(Clone, Debug)]
-pub struct GroupNormGradients<B: backend::Backend> {
-    /// In the shape of the input.
-    pub x: FloatTensor<B>,
-    /// Of `gamma`, `[c]`.
-    pub gamma: FloatTensor<B>,
-    /// Of `beta`, `[c]`.
-    pub beta: FloatTensor<B>,
-    /// Of `scale` and `shift`, `[n, c]` both, where there were any.
-    pub scale_shift: Option<(FloatTensor<B>, FloatTensor<B>)>,
-}
-
-/// A parameter with the memory of Adam, flattened.
-#[derive(Clone, Debug)]
-pub struct AdamPrimitives<B: backend::Backend> {
-    /// The parameter, `[n]`.
-    pub param: FloatTensor<B>,
-    /// First moment, `[n]`.
-    pub m: FloatTensor<B>,
-    /// Second moment, `[n]`.
-    pub v: FloatTensor<B>,
-    /// Moving average of the parameter, `[n]`.
-    pub ema: Option<FloatTensor<B>>,
-}
 
 // Burn's wgpu aliases share one type family: `Vulkan` and `Metal` are the same type, `Wgpu` has another bool type.
 #[cfg(feature = "cuda")]

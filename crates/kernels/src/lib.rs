@@ -16,6 +16,7 @@
 //! |---|---|
 //! | `ops` | the functions of tensors, re-exported here: [`conv2d`], [`group_norm`], [`attention`], … |
 //! | `backend` | [`Backend`] and [`AutodiffBackend`], the operations on primitives |
+//! | `operands` | what those take and return: [`GroupNormOperands`], … |
 //! | `composed` | the same in Burn's operations: the default, and the reference |
 //! | `autodiff` | the gradients' place in Burn's graph |
 //! | `kept_filters` | transformed weights that outlive a call, for sampling: [`KeptFilters`] |
@@ -58,15 +59,17 @@ pub mod cpu;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 mod host;
 mod kept_filters;
+mod operands;
 mod ops;
 
-pub use backend::{
-    AdamPrimitives, AffineGradients, AutodiffBackend, Backend, GroupNormAffine, GroupNormGradients, GroupNormOutput,
-    WantedGradients,
-};
+pub use backend::{AutodiffBackend, Backend};
 pub use kept_filters::KeptFilters;
+pub use operands::{
+    AdamPrimitives, AffineGradients, GroupNormExtra, GroupNormGradients, GroupNormOperands, GroupNormOutput,
+    JoinedGradients, WantedGradients,
+};
 pub use ops::{
     AdamState, AdamStep, Conv2dGeometry, GroupNormSpec, NormActivation, adam_step, add_channel_bias, attention,
-    concat_channels, conv2d, conv2d_add, group_norm, group_norm_scale_shift, linear, silu, spatial_self_attention,
-    sum_of_squares, upsample_nearest_2x,
+    concat_channels, conv1x1_joined, conv2d, conv2d_add, group_norm, group_norm_biased, group_norm_joined,
+    group_norm_scale_shift, linear, silu, spatial_self_attention, sum_of_squares, upsample_nearest_2x,
 };

@@ -154,7 +154,8 @@ impl Op for Conv {
                 true => input.clone(),
                 false => x[x.len() - 1].clone().reshape(self.output()),
             };
-            conv2d_add(input, weight, bias, residual)
+            // Used again, so that a gradient of it is there already
+            conv2d_add(input, weight, bias, residual.clone()) * residual
         } else {
             conv2d(input, weight, bias, self.geometry)
         };
@@ -176,8 +177,11 @@ impl Op for Conv {
         let bias = self.bias.then(|| x[2].clone());
         let y = burn_conv2d(padded, weight, bias, options);
         flat(match (self.residual, self.shared) {
-            (true, true) => y + input,
-            (true, false) => y + x[x.len() - 1].clone().reshape(self.output()),
+            (true, true) => (y + input.clone()) * input,
+            (true, false) => {
+                let residual = x[x.len() - 1].clone().reshape(self.output());
+                (y + residual.clone()) * residual
+            }
             (false, _) => y,
         })
     }
@@ -230,11 +234,20 @@ fn other_convolutions_match() {
     check(Conv { side: 2, geometry: Conv2dGeometry { stride: 3, padding: [1, 0, 0, 2] }, ..SAME });
 }
 
+#[derive(Clone, Copy, PartialEq)]
+enum Variant {
+    Plain,
+    Biased,
+    /// The input's channels from this one on are another tensor's.
+    Joined(usize),
+    ScaleShift,
+}
+
 struct Norm {
     x: [usize; 4],
     groups: usize,
     activation: NormActivation,
-    scale_shift: bool,
+    variant: Variant,
     transposed: bool,
     /// The input is also added to the result: its gradients meet inside the step.
     residual: bool,
@@ -244,8 +257,10 @@ impl Op for Norm {
     fn inputs(&self) -> Vec<usize> {
         let [n, c, _, _] = self.x;
         let mut all = vec![self.x.iter().product(), c, c];
-        if self.scale_shift {
-            all.extend([n * c, n * c]);
+        match self.variant {
+            Variant::Plain | Variant::Joined(_) => {}
+            Variant::Biased => all.push(n * c),
+            Variant::ScaleShift => all.extend([n * c, n * c]),
         }
         all
     }
@@ -255,31 +270,47 @@ impl Op for Norm {
         let (gamma, beta) = (x[1].clone(), x[2].clone());
         let matrix = |i: usize| x[i].clone().reshape([n, c]);
         let (groups, activation) = (self.groups, self.activation);
-        let y = if self.scale_shift {
-            let (scale, shift) = (matrix(3), matrix(4));
-            let input = input.clone();
-            group_norm_scale_shift(input, gamma, beta, scale, shift, groups, 1e-5, activation)
-        } else {
-            group_norm(input.clone(), gamma, beta, groups, 1e-5, activation)
+        let x = input.clone();
+        let y = match self.variant {
+            Variant::Plain => group_norm(x, gamma, beta, groups, 1e-5, activation),
+            Variant::Biased => group_norm_biased(x, matrix(3), gamma, beta, groups, 1e-5, activation),
+            Variant::Joined(at) => {
+                let parts = [x.clone().narrow(1, 0, at), x.narrow(1, at, c - at)];
+                let y = group_norm_joined(parts.clone(), gamma, beta, groups, 1e-5, activation);
+                // Gradients of both tensors that are there already
+                let [a, b] = parts;
+                if self.residual { y * concat_channels(a * 0.5, b * 0.25) } else { y }
+            }
+            Variant::ScaleShift => {
+                group_norm_scale_shift(x, gamma, beta, matrix(3), matrix(4), groups, 1e-5, activation)
+            }
         };
         flat(if self.residual { y + input } else { y })
     }
     fn plain<B: Burn>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
         let [n, c, h, w] = self.x;
         let input = image(&x[0], self.x, self.transposed);
-        let grouped: Tensor<B, 2> = input.clone().reshape([n * self.groups, c / self.groups * h * w]);
+        let each = |i: usize| x[i].clone().reshape([n, c, 1, 1]);
+        let biased = if self.variant == Variant::Biased { input.clone() + each(3) } else { input.clone() };
+        let grouped: Tensor<B, 2> = biased.reshape([n * self.groups, c / self.groups * h * w]);
         let centred = grouped.clone() - grouped.mean_dim(1);
         let variance = centred.clone().powi_scalar(2).mean_dim(1);
         let normed = (centred / (variance + 1e-5).sqrt()).reshape([n, c, h, w]);
         let channel = |i: usize| x[i].clone().reshape([1, c, 1, 1]);
         let mut z = normed * channel(1) + channel(2);
-        if self.scale_shift {
-            let each = |i: usize| x[i].clone().reshape([n, c, 1, 1]);
+        if self.variant == Variant::ScaleShift {
             z = z * (each(3) + 1.0) + each(4);
         }
         let y = match self.activation {
             NormActivation::None => z,
             NormActivation::Silu => z.clone() / (z.neg().exp() + 1.0),
+        };
+        let y = match self.variant {
+            Variant::Joined(at) if self.residual => {
+                let parts = vec![input.clone().narrow(1, 0, at) * 0.5, input.clone().narrow(1, at, c - at) * 0.25];
+                y * Tensor::cat(parts, 1)
+            }
+            _ => y,
         };
         flat(if self.residual { y + input } else { y })
     }
@@ -287,26 +318,66 @@ impl Op for Norm {
 
 #[test]
 fn group_norm_matches() {
+    let variants = [Variant::Plain, Variant::Biased, Variant::Joined(7), Variant::ScaleShift];
     for activation in [NormActivation::None, NormActivation::Silu] {
-        for scale_shift in [false, true] {
-            check(Norm {
-                x: [3, 12, 5, 7],
-                groups: 4,
-                activation,
-                scale_shift,
-                transposed: scale_shift,
-                residual: !scale_shift,
-            });
+        for (variant, residual) in variants.into_iter().flat_map(|variant| [(variant, false), (variant, true)]) {
+            check(Norm { x: [3, 12, 5, 7], groups: 4, activation, variant, transposed: !residual, residual });
         }
     }
     check(Norm {
         x: [1, 2, 1, 3],
         groups: 1,
         activation: NormActivation::Silu,
-        scale_shift: true,
+        variant: Variant::ScaleShift,
         transposed: false,
         residual: true,
     });
+}
+
+struct JoinedConv {
+    bias: bool,
+    /// The inputs are used again: their gradients meet inside the step.
+    residual: bool,
+}
+impl JoinedConv {
+    const A: [usize; 4] = [3, 5, 4, 7];
+    const B: [usize; 4] = [3, 18, 4, 7];
+    fn weight<B: Burn>(x: &[Tensor<B, 1>]) -> Tensor<B, 4> {
+        x[2].clone().reshape([9, 23, 1, 1])
+    }
+    fn bias<B: Burn>(&self, x: &[Tensor<B, 1>]) -> Option<Tensor<B, 1>> {
+        self.bias.then(|| x[3].clone())
+    }
+    fn rest<B: Burn>(&self, a: Tensor<B, 4>, b: Tensor<B, 4>, y: Tensor<B, 4>) -> Tensor<B, 1> {
+        let sum = a.square().sum() + b.square().sum() * 0.5;
+        if self.residual { Tensor::cat(vec![flat(y), sum], 0) } else { flat(y) }
+    }
+}
+impl Op for JoinedConv {
+    fn inputs(&self) -> Vec<usize> {
+        let mut all = vec![3 * 5 * 28, 3 * 18 * 28, 9 * 23, 9];
+        all.truncate(if self.bias { 4 } else { 3 });
+        all
+    }
+    fn ours<B: Backend>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
+        let (a, b) = (image(&x[0], Self::A, true), image(&x[1], Self::B, false));
+        let y = conv1x1_joined([a.clone(), b.clone()], Self::weight(x), self.bias(x));
+        self.rest(a, b, y)
+    }
+    fn plain<B: Burn>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
+        let (a, b) = (image(&x[0], Self::A, true), image(&x[1], Self::B, false));
+        let joined = Tensor::cat(vec![a.clone(), b.clone()], 1);
+        let options = ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
+        let y = burn_conv2d(joined, Self::weight(x), self.bias(x), options);
+        self.rest(a, b, y)
+    }
+}
+
+#[test]
+fn joined_conv_matches() {
+    for (bias, residual) in [(true, false), (true, true), (false, true)] {
+        check(JoinedConv { bias, residual });
+    }
 }
 
 struct ChannelBias;
@@ -467,4 +538,32 @@ fn attention_matches() {
     for (n, m, d, d_v) in [(5, 5, 8, 8), (49, 49, 16, 16), (7, 19, 3, 5), (1, 2, 1, 1)] {
         check(Attention { n, m, d, d_v });
     }
+}
+
+/// More leaves than are joined at a time, of several ranks, one of them without gradient.
+#[test]
+fn joined_leaves_have_the_same_gradients() {
+    type A = Autodiff<Flex>;
+    let gradients = |join: bool| {
+        let device = Default::default();
+        let leaf = |i: u64| Tensor::<A, 1>::from_data(TensorData::new(values(i, 3), [3]), &device);
+        let mut leaves: Vec<_> = (0..40).map(|i| leaf(i).require_grad()).collect();
+        leaves[17] = leaf(17);
+        let matrix: Tensor<A, 2> = leaf(50).reshape([3, 1]).detach().require_grad();
+        if join {
+            let vectors = leaves.iter().map(|x| x.clone().into_primitive().tensor());
+            let all: Vec<_> = vectors.chain([matrix.clone().into_primitive().tensor()]).collect();
+            A::join_graphs(&all);
+            A::join_graphs(&[]);
+        }
+        let row = leaves.iter().fold(leaf(60), |sum, x| silu(sum * 0.5 + x.clone()));
+        let found = linear(row, matrix.clone().transpose(), None).sum().backward();
+        let mut all: Vec<_> =
+            leaves.iter().map(|x| x.grad(&found).map(|g| g.into_data().to_vec::<f32>().unwrap())).collect();
+        all.push(matrix.grad(&found).map(|g| g.into_data().to_vec::<f32>().unwrap()));
+        all
+    };
+    let (apart, joined) = (gradients(false), gradients(true));
+    assert_eq!(apart, joined);
+    assert_eq!(apart.iter().flatten().count(), 40);
 }

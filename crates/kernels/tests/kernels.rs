@@ -122,39 +122,64 @@ fn winograd_with_large_weights_is_right() {
     check_winograd(&Conv3x3 { n: 4, c: 160, k: 130, h: 9, w: 6 });
 }
 
-fn check_norm(s: &GroupNorm, own_affine: bool) {
+/// `skip` of the channels lie in the second tensor.
+fn check_norm(s: &GroupNorm, own_affine: bool, bias: bool, skip: usize) {
     let len = s.n * s.c * s.hw;
     let x: Vec<f32> = random(1, len).iter().map(|v| v * 1.7 + 0.6).collect();
+    let bias = if bias { random(6, s.n * s.c) } else { Vec::new() };
     let affine_len = if own_affine { s.n * s.c } else { s.c };
     let (scale, offset) = (random(2, affine_len), random(3, affine_len));
     let (dy, add) = (random(4, len), random(5, len));
     let affine = Affine { scale: &scale, offset: &offset };
-    let (xw, sw, ow) = (wide(&x), wide(&scale), wide(&offset));
+    let biased = |(i, v): (usize, &f32)| f64::from(*v) + bias.get(i / s.hw).map_or(0.0, |b| f64::from(*b));
+    let (xw, sw, ow): (Vec<_>, _, _) = (x.iter().enumerate().map(biased).collect(), wide(&scale), wide(&offset));
     let want_y = common::group_norm(s, &xw, &sw, &ow);
     let (want_dx, want_scale, want_offset) = common::group_norm_backward(s, &xw, &sw, &ow, &wide(&dy));
     let want_sum: Vec<f64> = want_dx.iter().zip(&add).map(|(a, b)| a + f64::from(*b)).collect();
+    let want_bias: Vec<f64> = want_dx.chunks(s.hw).map(|pixels| pixels.iter().sum()).collect();
+    let (first, second) = ((s.c - skip) * s.hw, skip * s.hw);
+    let parted = |x: &[f32]| {
+        let mut parts = [vec![0.0; s.n * first], vec![0.0; s.n * second]];
+        part(s.n, x, 0, &mut parts[0]);
+        part(s.n, x, first, &mut parts[1]);
+        parts
+    };
+    let (parts, add) = (parted(&x), parted(&add));
+    let input = NormInput { x: &parts[0], skip: &parts[1], bias: &bias };
     on_every_isa(|isa| {
-        let what = |name: &str| format!("{name} {isa:?} {s:?}");
+        let what = |name: &str| format!("{name} {isa:?} {s:?} {skip} {}", bias.len());
         let (mut mean, mut rstd) = (Vec::new(), Vec::new());
         let y = guarded(len, |y| {
             mean = guarded(s.n * s.groups, |mean| {
-                rstd = guarded(s.n * s.groups, |rstd| cpu::group_norm(s, &x, affine, y, mean, rstd));
+                rstd = guarded(s.n * s.groups, |rstd| cpu::group_norm(s, input, affine, y, mean, rstd));
             });
         });
         assert_close(&what("y"), &y, &want_y);
         let statistics = Statistics { mean: &mean, rstd: &rstd };
-        for (add, want) in [(Some(&add[..]), &want_sum), (None, &want_dx)] {
-            let (mut d_scale, mut d_offset) = (Vec::new(), Vec::new());
-            let dx = guarded(len, |dx| {
-                d_scale = guarded(s.n * s.c, |d_scale| {
-                    d_offset = guarded(s.n * s.c, |d_offset| {
-                        cpu::group_norm_backward(s, &x, statistics, affine, &dy, add, dx, d_scale, d_offset);
+        for (add, want) in [([Some(&add[0][..]), Some(&add[1][..])], &want_sum), ([None, None], &want_dx)] {
+            let [mut d_skip, mut d_bias, mut d_scale, mut d_offset] = [const { Vec::new() }; 4];
+            let dx = guarded(parts[0].len(), |x| {
+                d_skip = guarded(parts[1].len(), |skip| {
+                    d_bias = guarded(bias.len(), |bias| {
+                        d_scale = guarded(s.n * s.c, |scale| {
+                            d_offset = guarded(s.n * s.c, |offset| {
+                                let d = NormGradients { x, skip, bias, scale, offset };
+                                cpu::group_norm_backward(s, input, statistics, affine, &dy, add, d);
+                            });
+                        });
                     });
                 });
             });
-            assert_close(&what("dx"), &dx, want);
+            let mut joined = vec![0.0; len];
+            concat(s.n, &dx, &d_skip, &mut joined);
+            assert_close(&what("dx"), &joined, want);
             assert_close(&what("d_scale"), &d_scale, &want_scale);
             assert_close(&what("d_offset"), &d_offset, &want_offset);
+            // A channel's sum may be next to nothing beside its terms: the error is measured against those.
+            let size = want_dx.iter().map(|d| d * d).sum::<f64>().sqrt();
+            for (got, want) in d_bias.iter().zip(&want_bias) {
+                assert!((f64::from(*got) - want).abs() <= TOLERANCE * size, "{}: {got} {want}", what("d_bias"));
+            }
         }
     });
 }
@@ -167,9 +192,11 @@ proptest! {
         (n, channels, groups) in (1usize..4, 1usize..5, 1usize..5),
         hw in 3usize..90,
         silu in any::<bool>(),
-        own_affine in any::<bool>(),
+        (own_affine, bias) in any::<(bool, bool)>(),
+        skip in 0usize..25,
     ) {
-        check_norm(&GroupNorm { n, c: channels * groups, hw, groups, eps: 1e-5, silu }, own_affine);
+        let c = channels * groups;
+        check_norm(&GroupNorm { n, c, hw, groups, eps: 1e-5, silu }, own_affine, bias, skip.min(c));
     }
 
     #[test]
@@ -195,7 +222,7 @@ fn group_norm_of_far_off_values_is_right() {
     let want = common::group_norm(&s, &wide(&x), &wide(&scale), &wide(&offset));
     on_every_isa(|isa| {
         let affine = Affine { scale: &scale, offset: &offset };
-        let y = guarded(800, |y| cpu::group_norm(&s, &x, affine, y, &mut [0.0; 4], &mut [0.0; 4]));
+        let y = guarded(800, |y| cpu::group_norm(&s, x[..].into(), affine, y, &mut [0.0; 4], &mut [0.0; 4]));
         // The mean itself is rounded to 6e-5 of a deviation.
         assert!(error(&y, &want) < 2e-4, "{isa:?}: {:e}", error(&y, &want));
     });

@@ -120,6 +120,12 @@ fn shapes_that_do_not_fit_are_refused_with_both_shapes() {
         (refusal(|| drop(group_norm(x(), vector(4), vector(5), 2, 1e-5, silu))), "expected [4]"),
         (refusal(|| drop(group_norm(x(), vector(4), vector(4), 3, 1e-5, silu))), "3 groups do not divide 4"),
         (refusal(|| drop(add_channel_bias(x(), matrix(2, 3)))), "expected [2, 4]"),
+        (
+            refusal(|| drop(group_norm_biased(x(), matrix(2, 3), vector(4), vector(4), 2, 1e-5, silu))),
+            "bias is [2, 3], expected [2, 4]",
+        ),
+        (refusal(|| drop(group_norm_joined([x(), x()], vector(4), vector(4), 2, 1e-5, silu))), "expected [8]"),
+        (refusal(|| drop(conv1x1_joined([x(), x()], zeros([5, 4, 1, 1]), None))), "expected [out, 8, 1, 1]"),
         (refusal(|| drop(concat_channels(x(), zeros([2, 4, 5, 7])))), "differ in more than the channels"),
         (refusal(|| drop(linear(matrix(3, 4), matrix(5, 6), None))), "expected [..., 6]"),
         (refusal(|| drop(attention(x(), x(), zeros([2, 4, 6, 6])))), "[batch, heads, m, d_v]"),

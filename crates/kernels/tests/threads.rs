@@ -66,11 +66,24 @@ fn the_rest_does_not_depend_on_threads() {
             attention_backward(&s, [&q, &k, &q], &y, [&mut dy, &mut dk, &mut dv]);
             let (mut mean, mut rstd, mut normed) = (vec![0.0; 12], vec![0.0; 12], vec![0.0; 3 * 16 * 200]);
             let affine = Affine { scale: &ones, offset: &ones };
-            cpu::group_norm(&norm, &q[..9600], affine, &mut normed, &mut mean, &mut rstd);
+            let input = NormInput { x: &q[..3 * 10 * 200], skip: &q[..3 * 6 * 200], bias: &k[..48] };
+            cpu::group_norm(&norm, input, affine, &mut normed, &mut mean, &mut rstd);
+            let [mut dx, mut d_skip] = [vec![0.0; 3 * 10 * 200], vec![0.0; 3 * 6 * 200]];
+            let [mut d_bias, mut d_scale, mut d_offset] = [const { [0.0; 48] }; 3];
+            let statistics = Statistics { mean: &mean, rstd: &rstd };
+            let d = NormGradients {
+                x: &mut dx,
+                skip: &mut d_skip,
+                bias: &mut d_bias,
+                scale: &mut d_scale,
+                offset: &mut d_offset,
+            };
+            cpu::group_norm_backward(&norm, input, statistics, affine, &x[..9600], [None, None], d);
+            let sums = [d_bias, d_scale, d_offset].concat();
             let (mut lw, mut lb) = (vec![0.0; 32 * 32], vec![0.0; 32]);
             linear_backward_weight([300, 32, 32], &x[..9600], &q[..9600], &mut lw);
             sum_rows(&x[..9600], 32, &mut lb);
-            vec![halves, y, dy, dk, dv, mean, rstd, normed, lw, lb]
+            vec![halves, y, dy, dk, dv, mean, rstd, normed, dx, d_skip, sums, lw, lb]
         });
     });
 }

@@ -6,7 +6,7 @@
 
 use burn::{
     module::{AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param},
-    tensor::{Tensor, backend},
+    tensor::{Tensor, backend, ops::FloatTensor},
 };
 use sfumato_kernels::{AdamState, AdamStep, AutodiffBackend, Backend, adam_step, sum_of_squares};
 
@@ -80,6 +80,9 @@ impl<B: Backend> Optimizer<B> {
         let mut update = Update::<A> { by, grads: flat.into_iter(), old: states.into_iter(), states: Vec::new() };
         let model = model.map(&mut update);
         self.states = update.states;
+        let mut leaves = Leaves::<A> { all: Vec::with_capacity(self.states.len()) };
+        model.visit(&mut leaves);
+        A::join_graphs(&leaves.all);
         (model, StepNorm { grad_norm })
     }
 
@@ -110,6 +113,17 @@ struct Collect<'a, A: AutodiffBackend> {
 impl<A: AutodiffBackend> ModuleVisitor<A> for Collect<'_, A> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<A, D>>) {
         self.flat.push(param.val().grad_remove(self.grads).map(flatten));
+    }
+}
+
+/// Every parameter as the autodiff backend holds it.
+struct Leaves<A: AutodiffBackend> {
+    all: Vec<FloatTensor<A>>,
+}
+
+impl<A: AutodiffBackend> ModuleVisitor<A> for Leaves<A> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<A, D>>) {
+        self.all.push(param.val().into_primitive().tensor());
     }
 }
 

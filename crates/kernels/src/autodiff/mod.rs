@@ -9,9 +9,12 @@ mod attention;
 mod conv2d;
 mod elementwise;
 mod group_norm;
+mod join;
+mod joined;
 mod linear;
 
-use crate::backend::{AdamPrimitives, Backend, GroupNormAffine};
+use crate::backend::Backend;
+use crate::operands::{AdamPrimitives, GroupNormOperands};
 use crate::ops::{AdamStep, Conv2dGeometry, GroupNormSpec};
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -35,8 +38,16 @@ impl<B: Backend, C: CheckpointStrategy> Backend for Autodiff<B, C> {
         conv2d::conv2d::<B, C>(x, weight, bias, residual, geometry)
     }
 
-    fn fused_group_norm(x: FloatTensor<Self>, affine: GroupNormAffine<Self>, spec: GroupNormSpec) -> FloatTensor<Self> {
-        group_norm::group_norm::<B, C>(x, affine, spec)
+    fn fused_conv1x1_joined(
+        x: [FloatTensor<Self>; 2],
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+    ) -> FloatTensor<Self> {
+        joined::conv1x1::<B, C>(x, weight, bias)
+    }
+
+    fn fused_group_norm(x: FloatTensor<Self>, with: GroupNormOperands<Self>, spec: GroupNormSpec) -> FloatTensor<Self> {
+        group_norm::group_norm::<B, C>(x, with, spec)
     }
 
     fn fused_add_channel_bias(x: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -85,6 +96,10 @@ impl<B: Backend, C: CheckpointStrategy> Backend for Autodiff<B, C> {
 
     fn fused_sum_of_squares(x: FloatTensor<Self>) -> f64 {
         B::fused_sum_of_squares(x.primitive)
+    }
+
+    fn join_graphs(leaves: &[FloatTensor<Self>]) {
+        join::join::<B, C>(leaves);
     }
 }
 

@@ -7,6 +7,7 @@ mod attention;
 mod conv2d;
 mod elementwise;
 mod group_norm;
+mod joined;
 mod linear;
 
 pub(crate) use attention::{attention, attention_backward, spatial_self_attention, spatial_self_attention_backward};
@@ -16,4 +17,5 @@ pub(crate) use elementwise::{
     upsample_nearest_2x, upsample_nearest_2x_backward,
 };
 pub(crate) use group_norm::{group_norm, group_norm_backward};
+pub(crate) use joined::{conv1x1_joined, conv1x1_joined_backward};
 pub(crate) use linear::{linear, linear_backward};

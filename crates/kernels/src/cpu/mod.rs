@@ -37,6 +37,6 @@ pub use gemm::{Matrix, gemm};
 pub use isa::Isa;
 pub use linear::{linear, linear_backward_input, linear_backward_weight, sum_rows};
 pub(crate) use memory::filled;
-pub use norm::{Affine, GroupNorm, Statistics, group_norm, group_norm_backward};
+pub use norm::{Affine, GroupNorm, NormGradients, NormInput, Statistics, group_norm, group_norm_backward};
 pub use resample::{add_channel_bias, concat, part, upsample_nearest_2x, upsample_nearest_2x_backward};
 pub use scratch::{release_scratch, scratch_bytes};

@@ -1,17 +1,25 @@
 //! Group normalisation.
 
-use super::bridge::HostTensor;
-use crate::cpu::{self, Affine, GroupNorm, Statistics, filled};
+use super::bridge::{HostTensor, read_option};
+use crate::cpu::{self, Affine, GroupNorm, NormGradients, NormInput, Statistics, filled};
 use crate::ops::{GroupNormSpec, NormActivation};
-use crate::{GroupNormAffine, GroupNormGradients, GroupNormOutput};
+use crate::{GroupNormExtra, GroupNormGradients, GroupNormOperands, GroupNormOutput};
 use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
 use std::borrow::Cow;
 
-fn sizes<T: HostTensor>(x: &T, spec: GroupNormSpec) -> GroupNorm {
+fn sizes<T: HostTensor, B: Backend<FloatTensorPrimitive = T>>(
+    x: &T,
+    extra: &GroupNormExtra<B>,
+    spec: GroupNormSpec,
+) -> GroupNorm {
     let shape = x.shape();
+    let further = match extra {
+        GroupNormExtra::Skip(skip) => skip.shape()[1],
+        _ => 0,
+    };
     GroupNorm {
         n: shape[0],
-        c: shape[1],
+        c: shape[1] + further,
         hw: shape[2] * shape[3],
         groups: spec.groups,
         eps: spec.eps as f32,
@@ -19,27 +27,47 @@ fn sizes<T: HostTensor>(x: &T, spec: GroupNormSpec) -> GroupNorm {
     }
 }
 
-/// The affine map's values: `gamma`, `beta`, and `scale`, if any.
-struct Values<'a> {
-    gamma: Cow<'a, [f32]>,
-    beta: Cow<'a, [f32]>,
-    scale: Option<Cow<'a, [f32]>>,
+type Values<'a> = Cow<'a, [f32]>;
+
+/// The values of all operands; those that are not there are empty.
+struct Operands<'a> {
+    x: Values<'a>,
+    skip: Values<'a>,
+    bias: Values<'a>,
+    gamma: Values<'a>,
+    beta: Values<'a>,
+    /// Of an embedding.
+    scale: Option<Values<'a>>,
     /// `gamma (1 + scale)` and `beta (1 + scale) + shift` of every image and channel.
     modulated: Option<(Vec<f32>, Vec<f32>)>,
 }
 
-impl<'a> Values<'a> {
-    fn read<T: HostTensor + 'a, B: Backend<FloatTensorPrimitive = T>>(affine: &'a GroupNormAffine<B>) -> Option<Self> {
-        let (gamma, beta) = (affine.gamma.read()?, affine.beta.read()?);
-        let Some((scale, shift)) = &affine.scale_shift else {
-            return Some(Self { gamma, beta, scale: None, modulated: None });
-        };
-        let (scale, shift) = (scale.read()?, shift.read()?);
-        let c = gamma.len();
-        let scales = (0..scale.len()).map(|i| gamma[i % c] * (1.0 + scale[i]));
-        let offsets = (0..scale.len()).map(|i| beta[i % c] * (1.0 + scale[i]) + shift[i]);
-        let modulated = Some((scales.collect(), offsets.collect()));
-        Some(Self { gamma, beta, scale: Some(scale), modulated })
+impl<'a> Operands<'a> {
+    fn read<T: HostTensor + 'a, B: Backend<FloatTensorPrimitive = T>>(
+        x: &'a T,
+        with: &'a GroupNormOperands<B>,
+    ) -> Option<Self> {
+        let none = || Cow::Borrowed(&[][..]);
+        let (x, gamma, beta) = (x.read()?, with.gamma.read()?, with.beta.read()?);
+        let mut all = Self { x, skip: none(), bias: none(), gamma, beta, scale: None, modulated: None };
+        match &with.extra {
+            GroupNormExtra::None => {}
+            GroupNormExtra::Bias(bias) => all.bias = bias.read()?,
+            GroupNormExtra::Skip(skip) => all.skip = skip.read()?,
+            GroupNormExtra::ScaleShift(scale, shift) => {
+                let (scale, shift) = (scale.read()?, shift.read()?);
+                let (gamma, beta, c) = (&all.gamma, &all.beta, all.gamma.len());
+                let scales = (0..scale.len()).map(|i| gamma[i % c] * (1.0 + scale[i]));
+                let offsets = (0..scale.len()).map(|i| beta[i % c] * (1.0 + scale[i]) + shift[i]);
+                all.modulated = Some((scales.collect(), offsets.collect()));
+                all.scale = Some(scale);
+            }
+        }
+        Some(all)
+    }
+
+    fn input(&self) -> NormInput<'_> {
+        NormInput { x: &self.x, skip: &self.skip, bias: &self.bias }
     }
 
     fn affine(&self) -> Affine<'_> {
@@ -52,16 +80,18 @@ impl<'a> Values<'a> {
 
 pub(super) fn group_norm<T: HostTensor, B: Backend<FloatTensorPrimitive = T>>(
     x: &FloatTensor<B>,
-    affine: &GroupNormAffine<B>,
+    with: &GroupNormOperands<B>,
     spec: GroupNormSpec,
 ) -> Option<GroupNormOutput<B>> {
-    let s = sizes(x, spec);
-    let (input, values) = (x.read()?, Values::read(affine)?);
+    let s = sizes(x, &with.extra, spec);
+    let operands = Operands::read(x, with)?;
     let (mut mean, mut rstd) = (vec![0.0; s.n * s.groups], vec![0.0; s.n * s.groups]);
-    let y = filled(input.len(), |y| cpu::group_norm(&s, &input, values.affine(), y, &mut mean, &mut rstd));
-    let statistics = Shape::new([s.n, s.groups]);
+    let y = filled(s.n * s.c * s.hw, |y| {
+        cpu::group_norm(&s, operands.input(), operands.affine(), y, &mut mean, &mut rstd);
+    });
+    let (shape, statistics) = (x.shape(), Shape::new([s.n, s.groups]));
     Some(GroupNormOutput {
-        y: T::build(y, x.shape()),
+        y: T::build(y, Shape::new([s.n, s.c, shape[2], shape[3]])),
         mean: T::build(mean, statistics.clone()),
         rstd: T::build(rstd, statistics),
     })
@@ -69,44 +99,57 @@ pub(super) fn group_norm<T: HostTensor, B: Backend<FloatTensorPrimitive = T>>(
 
 pub(super) fn group_norm_backward<T: HostTensor, B: Backend<FloatTensorPrimitive = T>>(
     grad: &FloatTensor<B>,
-    accumulate: Option<&FloatTensor<B>>,
+    accumulate: &[Option<FloatTensor<B>>; 2],
     x: &FloatTensor<B>,
-    [mean, rstd]: [&FloatTensor<B>; 2],
-    affine: &GroupNormAffine<B>,
+    [mean, rstd]: &[FloatTensor<B>; 2],
+    with: &GroupNormOperands<B>,
     spec: GroupNormSpec,
 ) -> Option<GroupNormGradients<B>> {
-    let s = sizes(x, spec);
-    let (input, dy, values) = (x.read()?, grad.read()?, Values::read(affine)?);
+    let s = sizes(x, &with.extra, spec);
+    let (operands, dy) = (Operands::read(x, with)?, grad.read()?);
     let (mean, rstd) = (mean.read()?, rstd.read()?);
-    let add = super::bridge::read_option(accumulate)?;
+    let add = [read_option(accumulate[0].as_ref())?, read_option(accumulate[1].as_ref())?];
     let statistics = Statistics { mean: &mean, rstd: &rstd };
     let (mut d_scale, mut d_offset) = (vec![0.0; s.n * s.c], vec![0.0; s.n * s.c]);
-    let dx = filled(input.len(), |dx| {
-        cpu::group_norm_backward(
-            &s,
-            &input,
-            statistics,
-            values.affine(),
-            &dy,
-            add.as_deref(),
-            dx,
-            &mut d_scale,
-            &mut d_offset,
-        )
+    let mut d_bias = vec![0.0; operands.bias.len()];
+    let mut d_skip = Vec::new();
+    let dx = filled(operands.x.len(), |dx| {
+        d_skip = filled(operands.skip.len(), |d_skip| {
+            let add = [add[0].as_deref(), add[1].as_deref()];
+            let (bias, scale, offset) = (&mut d_bias[..], &mut d_scale[..], &mut d_offset[..]);
+            let d = NormGradients { x: dx, skip: d_skip, bias, scale, offset };
+            cpu::group_norm_backward(&s, operands.input(), statistics, operands.affine(), &dy, add, d);
+        });
     });
     // d_scale and d_offset are of the effective scale and offset; the rest is the chain rule on [n, c] values.
-    let per_channel = |f: &dyn Fn(usize) -> f32| {
-        let sum = |c| (0..s.n).map(|n| f(n * s.c + c)).sum();
-        T::build((0..s.c).map(sum).collect(), Shape::new([s.c]))
+    let scale = operands.scale.as_deref();
+    let per_channel = |d: &[f32]| T::build(sum_images(d, s.c, scale), Shape::new([s.c]));
+    let (gamma, beta) = (per_channel(&d_scale), per_channel(&d_offset));
+    let per_image = Shape::new([s.n, s.c]);
+    let extra = match &with.extra {
+        GroupNormExtra::None => GroupNormExtra::None,
+        GroupNormExtra::Bias(_) => GroupNormExtra::Bias(T::build(d_bias, per_image)),
+        GroupNormExtra::Skip(skip) => GroupNormExtra::Skip(T::build(d_skip, skip.shape())),
+        GroupNormExtra::ScaleShift(..) => {
+            let d = |i: usize| d_scale[i] * operands.gamma[i % s.c] + d_offset[i] * operands.beta[i % s.c];
+            let of_scale = T::build((0..s.n * s.c).map(d).collect(), per_image.clone());
+            GroupNormExtra::ScaleShift(of_scale, T::build(d_offset, per_image))
+        }
     };
-    let factor = |i: usize| values.scale.as_ref().map_or(1.0, |scale| 1.0 + scale[i]);
-    let gamma = per_channel(&|i| d_scale[i] * factor(i));
-    let beta = per_channel(&|i| d_offset[i] * factor(i));
-    let scale_shift = values.scale.is_some().then(|| {
-        let d = |i: usize| d_scale[i] * values.gamma[i % s.c] + d_offset[i] * values.beta[i % s.c];
-        let shape = Shape::new([s.n, s.c]);
-        let of_scale = T::build((0..s.n * s.c).map(d).collect(), shape.clone());
-        (of_scale, T::build(d_offset.clone(), shape))
-    });
-    Some(GroupNormGradients { x: T::build(dx, x.shape()), gamma, beta, scale_shift })
+    Some(GroupNormGradients { x: T::build(dx, x.shape()), gamma, beta, extra })
+}
+
+/// Sums over the images of `d: [n, c]`, each value times `1 + scale` of its image and channel where there is a scale.
+fn sum_images(d: &[f32], c: usize, scale: Option<&[f32]>) -> Vec<f32> {
+    let mut sums = vec![0.0; c];
+    for (image, d) in d.chunks_exact(c).enumerate() {
+        match scale {
+            None => sums.iter_mut().zip(d).for_each(|(sum, d)| *sum += d),
+            Some(scale) => {
+                let factors = scale[image * c..].iter().map(|scale| 1.0 + scale);
+                sums.iter_mut().zip(d).zip(factors).for_each(|((sum, d), factor)| *sum += d * factor);
+            }
+        }
+    }
+    sums
 }

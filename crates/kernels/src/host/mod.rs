@@ -7,12 +7,13 @@ mod conv2d;
 mod elementwise;
 pub(crate) mod filters;
 mod group_norm;
+mod joined;
 mod matrix;
 
 use crate::ops::{AdamStep, Conv2dGeometry, GroupNormSpec};
 use crate::{
-    AdamPrimitives, AffineGradients, Backend, GroupNormAffine, GroupNormGradients, GroupNormOutput, WantedGradients,
-    composed,
+    AdamPrimitives, AffineGradients, Backend, GroupNormGradients, GroupNormOperands, GroupNormOutput, JoinedGradients,
+    WantedGradients, composed,
 };
 use burn::tensor::ops::FloatTensor;
 
@@ -66,26 +67,45 @@ macro_rules! host_backend {
                     .unwrap_or_else(|| composed::conv2d_backward::<Self>(x, weight, grad, add, geometry, wanted))
             }
 
+            fn fused_conv1x1_joined(
+                x: [Float<Self>; 2],
+                weight: Float<Self>,
+                bias: Option<Float<Self>>,
+            ) -> Float<Self> {
+                joined::conv1x1([&x[0], &x[1]], &weight, bias.as_ref())
+                    .unwrap_or_else(|| composed::conv1x1_joined::<Self>(x, weight, bias))
+            }
+
+            fn fused_conv1x1_joined_backward(
+                x: [Float<Self>; 2],
+                weight: Float<Self>,
+                grad: Float<Self>,
+                add: [Option<Float<Self>>; 2],
+                wanted: WantedGradients,
+            ) -> JoinedGradients<Self> {
+                joined::conv1x1_backward::<_, Self>(&x, &weight, &grad, &add, wanted)
+                    .unwrap_or_else(|| composed::conv1x1_joined_backward::<Self>(x, weight, grad, add, wanted))
+            }
+
             fn fused_group_norm_with_stats(
                 x: Float<Self>,
-                affine: GroupNormAffine<Self>,
+                with: GroupNormOperands<Self>,
                 spec: GroupNormSpec,
             ) -> GroupNormOutput<Self> {
-                group_norm::group_norm::<_, Self>(&x, &affine, spec)
-                    .unwrap_or_else(|| composed::group_norm::<Self>(x, affine, spec))
+                group_norm::group_norm::<_, Self>(&x, &with, spec)
+                    .unwrap_or_else(|| composed::group_norm::<Self>(x, with, spec))
             }
 
             fn fused_group_norm_backward(
                 grad: Float<Self>,
-                add: Option<Float<Self>>,
+                add: [Option<Float<Self>>; 2],
                 x: Float<Self>,
-                mean: Float<Self>,
-                rstd: Float<Self>,
-                affine: GroupNormAffine<Self>,
+                statistics: [Float<Self>; 2],
+                with: GroupNormOperands<Self>,
                 spec: GroupNormSpec,
             ) -> GroupNormGradients<Self> {
-                group_norm::group_norm_backward::<_, Self>(&grad, add.as_ref(), &x, [&mean, &rstd], &affine, spec)
-                    .unwrap_or_else(|| composed::group_norm_backward::<Self>(grad, add, x, mean, rstd, affine, spec))
+                group_norm::group_norm_backward::<_, Self>(&grad, &add, &x, &statistics, &with, spec)
+                    .unwrap_or_else(|| composed::group_norm_backward::<Self>(grad, add, x, statistics, with, spec))
             }
 
             fn fused_add_channel_bias(x: Float<Self>, bias: Float<Self>) -> Float<Self> {

@@ -12,12 +12,18 @@ use burn::tensor::Tensor;
 /// # Panics
 /// If anything but the channel counts differs.
 pub fn concat_channels<B: Backend>(a: Tensor<B, 4>, b: Tensor<B, 4>) -> Tensor<B, 4> {
-    let ([n, _, h, w], [n2, _, h2, w2]) = (a.dims(), b.dims());
+    channels(&a, &b);
+    tensor(B::fused_concat_channels(primitive(a), primitive(b)))
+}
+
+/// The channels of both; panics if anything else differs.
+pub(super) fn channels<B: Backend>(a: &Tensor<B, 4>, b: &Tensor<B, 4>) -> usize {
+    let ([n, c, h, w], [n2, c2, h2, w2]) = (a.dims(), b.dims());
     assert!(
         [n, h, w] == [n2, h2, w2],
         "concat_channels: {:?} and {:?} differ in more than the channels",
         a.dims(),
         b.dims()
     );
-    tensor(B::fused_concat_channels(primitive(a), primitive(b)))
+    c + c2
 }

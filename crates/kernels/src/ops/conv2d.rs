@@ -80,6 +80,31 @@ pub fn conv2d_add<B: Backend>(
     tensor(B::fused_conv2d(primitive(x), primitive(weight), bias.map(primitive), Some(primitive(residual)), geometry))
 }
 
+/// 1×1 convolution of the channels of `x`, then those of `skip` ([`crate::concat_channels`]), plus `bias`, without joining them in
+/// memory: the shortcut around a residual block that takes a skip connection.
+///
+/// # Shapes
+/// `x: [n, c1, h, w]`, `skip: [n, c2, h, w]`, `weight: [k, c1 + c2, 1, 1]`, `bias: [k]`; the result is `[n, k, h, w]`.
+///
+/// # Panics
+/// If the shapes do not fit together.
+pub fn conv1x1_joined<B: Backend>(
+    [x, skip]: [Tensor<B, 4>; 2],
+    weight: Tensor<B, 4>,
+    bias: Option<Tensor<B, 1>>,
+) -> Tensor<B, 4> {
+    let c = super::concat::channels(&x, &skip);
+    let [k, c_weight, rows, columns] = weight.dims();
+    assert!(
+        [c_weight, rows, columns] == [c, 1, 1] && bias.as_ref().is_none_or(|bias| bias.dims() == [k]),
+        "conv1x1_joined: weight is {:?}, expected [out, {c}, 1, 1], and bias {:?}, expected [{k}]",
+        weight.dims(),
+        bias.map(|bias| bias.dims())
+    );
+    let inputs = [primitive(x), primitive(skip)];
+    tensor(B::fused_conv1x1_joined(inputs, primitive(weight), bias.map(primitive)))
+}
+
 /// Panics unless the operands fit; the shape of the output.
 fn check<B: Backend>(
     x: &Tensor<B, 4>,

@@ -15,8 +15,10 @@ pub use adam::{AdamState, AdamStep, adam_step};
 pub use attention::{attention, spatial_self_attention};
 pub use channel_bias::add_channel_bias;
 pub use concat::concat_channels;
-pub use conv2d::{Conv2dGeometry, conv2d, conv2d_add};
-pub use group_norm::{GroupNormSpec, NormActivation, group_norm, group_norm_scale_shift};
+pub use conv2d::{Conv2dGeometry, conv1x1_joined, conv2d, conv2d_add};
+pub use group_norm::{
+    GroupNormSpec, NormActivation, group_norm, group_norm_biased, group_norm_joined, group_norm_scale_shift,
+};
 pub use linear::linear;
 pub use silu::silu;
 pub use sum_of_squares::sum_of_squares;

@@ -79,6 +79,19 @@ impl<B: Backend> Conv2d<B> {
         kernels::conv2d(x, self.weight.val(), Some(self.bias.val()), self.kind.geometry())
     }
 
+    /// Convolves the channels of `x`, then those of `skip`; without joining them in memory for [`ConvKind::Pointwise`].
+    ///
+    /// # Shapes
+    /// - `x`, `skip`: `[batch, channels of its own, height, width]`
+    /// - output: as for [`Conv2d::forward`]
+    pub fn forward_joined(&self, x: Tensor<B, 4>, skip: Tensor<B, 4>) -> Tensor<B, 4> {
+        if self.kind == ConvKind::Pointwise {
+            kernels::conv1x1_joined([x, skip], self.weight.val(), Some(self.bias.val()))
+        } else {
+            self.forward(kernels::concat_channels(x, skip))
+        }
+    }
+
     /// Convolves and adds `residual` in one operation; for [`ConvKind::Same3x3`].
     ///
     /// # Shapes

@@ -45,6 +45,28 @@ impl<B: Backend> GroupNorm<B> {
         rest(x)
     }
 
+    /// `activation(norm(x + bias))`: conditioning on time by a value for each channel.
+    ///
+    /// # Shapes
+    /// - `x`, output: `[batch, channels, height, width]`
+    /// - `bias`: `[batch, channels]`
+    pub fn forward_biased(&self, x: Tensor<B, 4>, bias: Tensor<B, 2>, activation: Activation) -> Tensor<B, 4> {
+        let (fused, rest) = split(activation);
+        let (weight, offset) = (self.weight.val(), self.bias.val());
+        rest(kernels::group_norm_biased(x, bias, weight, offset, self.groups, self.epsilon, fused))
+    }
+
+    /// [`GroupNorm::forward_activated`] of the channels of `x`, then those of `skip`.
+    ///
+    /// # Shapes
+    /// - `x`, `skip`: `[batch, channels of its own, height, width]`
+    /// - output: `[batch, channels, height, width]`
+    pub fn forward_joined(&self, x: Tensor<B, 4>, skip: Tensor<B, 4>, activation: Activation) -> Tensor<B, 4> {
+        let (fused, rest) = split(activation);
+        let (weight, bias) = (self.weight.val(), self.bias.val());
+        rest(kernels::group_norm_joined([x, skip], weight, bias, self.groups, self.epsilon, fused))
+    }
+
     /// `activation(norm(x) · (1 + scale) + shift)`: conditioning on time by scale and shift.
     ///
     /// # Shapes

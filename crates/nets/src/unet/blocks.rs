@@ -1,7 +1,7 @@
 //! Levels of encoder and decoder, and the block between them.
 
 use burn::{module::Module, tensor::Tensor};
-use sfumato_kernels::{self as kernels, Backend};
+use sfumato_kernels::Backend;
 
 use super::{
     UNet2DConfig,
@@ -125,7 +125,7 @@ impl<B: Backend> UpBlock<B> {
     ) -> Tensor<B, 4> {
         for (i, resnet) in self.resnets.iter().enumerate() {
             let skip = skips.pop().expect("the encoder has left one result for each residual block of the decoder");
-            x = resnet.forward(kernels::concat_channels(x, skip), time.clone(), key);
+            x = resnet.forward_joined(x, skip, time.clone(), key);
             if let Some(attention) = self.attentions.get(i) {
                 x = attention.forward(x);
             }

@@ -5,7 +5,7 @@ use sfumato_kernels::{self as kernels, Backend};
 
 use super::{
     ResampleType, UNet2DConfig,
-    resnet::{Resize, ResnetBlock, ResnetParts, ResnetSettings},
+    resnet::{Input, Resize, ResnetBlock, ResnetParts, ResnetSettings},
 };
 use crate::{
     layers::{Conv2d, ConvKind, DropoutKey, GroupNorm, Linear},
@@ -103,7 +103,11 @@ impl<B: Backend> Resampler<B> {
             Direction::Down => Resize::Halve,
             Direction::Up => Resize::Double,
         };
-        self.resnet().expect("a resampler without a convolution holds a residual block").forward(x, time, key, resize)
+        self.resnet().expect("a resampler without a convolution holds a residual block").forward(
+            Input::Resized(x, resize),
+            time,
+            key,
+        )
     }
 
     fn resnet(&self) -> Option<ResnetParts<'_, B>> {

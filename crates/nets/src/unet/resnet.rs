@@ -81,11 +81,35 @@ impl<B: Backend> ResnetBlock<B> {
     /// - `time`: `[batch, time_embed_dim]`, the time embedding *after* the activation, which all blocks share
     /// - output: `[batch, after, height, width]`
     pub fn forward(&self, x: Tensor<B, 4>, time: Tensor<B, 2>, key: Option<DropoutKey>) -> Tensor<B, 4> {
-        let Self { norm1, conv1, time_emb_proj, norm2, conv2, conv_shortcut, settings } = self;
-        let parts =
-            ResnetParts { norm1, conv1, time_emb_proj, norm2, conv2, conv_shortcut: conv_shortcut.as_ref(), settings };
-        parts.forward(x, time, key, Resize::Keep)
+        self.parts().forward(Input::Resized(x, Resize::Keep), time, key)
     }
+
+    /// Runs the block on the channels of `x`, then those of `skip`; see [`ResnetBlock::forward`].
+    ///
+    /// # Shapes
+    /// - `x`, `skip`: `[batch, some of before each, height, width]`
+    pub fn forward_joined(
+        &self,
+        x: Tensor<B, 4>,
+        skip: Tensor<B, 4>,
+        time: Tensor<B, 2>,
+        key: Option<DropoutKey>,
+    ) -> Tensor<B, 4> {
+        self.parts().forward(Input::Joined(x, skip), time, key)
+    }
+
+    fn parts(&self) -> ResnetParts<'_, B> {
+        let Self { norm1, conv1, time_emb_proj, norm2, conv2, conv_shortcut, settings } = self;
+        ResnetParts { norm1, conv1, time_emb_proj, norm2, conv2, conv_shortcut: conv_shortcut.as_ref(), settings }
+    }
+}
+
+/// What a residual block is run on.
+pub(super) enum Input<B: Backend> {
+    /// A tensor whose resolution may change on the shortcut and before the first convolution.
+    Resized(Tensor<B, 4>, Resize),
+    /// The channels of two tensors.
+    Joined(Tensor<B, 4>, Tensor<B, 4>),
 }
 
 /// A residual block whose parts live elsewhere.
@@ -100,30 +124,28 @@ pub(super) struct ResnetParts<'a, B: Backend> {
 }
 
 impl<B: Backend> ResnetParts<'_, B> {
-    /// See [`ResnetBlock::forward`]; `resize` acts on the shortcut and before the first convolution.
-    pub(super) fn forward(
-        &self,
-        x: Tensor<B, 4>,
-        time: Tensor<B, 2>,
-        key: Option<DropoutKey>,
-        resize: Resize,
-    ) -> Tensor<B, 4> {
+    /// See [`ResnetBlock::forward`].
+    pub(super) fn forward(&self, input: Input<B>, time: Tensor<B, 2>, key: Option<DropoutKey>) -> Tensor<B, 4> {
         let ResnetSettings { dropout, activation, conditioning, output_scale } = self.settings;
-        let h = self.norm1.forward_activated(x.clone(), *activation);
-        let (x, h) = (resize.forward(x), resize.forward(h));
+        let h = match &input {
+            Input::Resized(x, resize) => resize.forward(self.norm1.forward_activated(x.clone(), *activation)),
+            Input::Joined(x, skip) => self.norm1.forward_joined(x.clone(), skip.clone(), *activation),
+        };
         let h = self.conv1.forward(h);
         let time = self.time_emb_proj.forward(time);
         let h = match conditioning {
-            TimeScaleShift::Default => self.norm2.forward_activated(kernels::add_channel_bias(h, time), *activation),
+            TimeScaleShift::Default => self.norm2.forward_biased(h, time, *activation),
             TimeScaleShift::ScaleShift => {
                 let [scale, shift] = halves(time);
                 self.norm2.forward_scale_shift(h, scale, shift, *activation)
             }
         };
         let h = dropout.forward(h, key);
-        let shortcut = match self.conv_shortcut {
-            Some(conv) => conv.forward(x),
-            None => x,
+        let shortcut = match (input, self.conv_shortcut) {
+            (Input::Resized(x, resize), None) => resize.forward(x),
+            (Input::Resized(x, resize), Some(conv)) => conv.forward(resize.forward(x)),
+            (Input::Joined(x, skip), None) => kernels::concat_channels(x, skip),
+            (Input::Joined(x, skip), Some(conv)) => conv.forward_joined(x, skip),
         };
         let sum = self.conv2.forward_add(h, shortcut);
         if *output_scale == 1.0 { sum } else { sum / *output_scale }

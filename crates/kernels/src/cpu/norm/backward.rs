@@ -1,21 +1,24 @@
 //! Gradients of the group normalisation.
 
-use super::{Affine, GroupNorm, Statistics};
+use super::{Affine, GroupNorm, NormInput, Statistics};
 use crate::cpu::isa::{Isa, isa_entry};
 use crate::cpu::scratch::Shared;
 use crate::cpu::simd::{L, Simd};
 use rayon::prelude::*;
 
-/// One group of one image.
+/// One group of one image. Pointers that need not be there are null.
 struct Backward {
     hw: usize,
-    channels: usize,
+    /// Channels at each `x`.
+    channels: [usize; 2],
     silu: bool,
-    x: *const f32,
+    x: [*mut f32; 2],
+    /// One value a channel, added to `x`.
+    bias: *const f32,
     dy: *const f32,
-    /// Null, or what is added to `dx`.
-    add: *const f32,
-    dx: *mut f32,
+    /// What is added to `dx`.
+    add: [*mut f32; 2],
+    dx: [*mut f32; 2],
     scale: *const f32,
     offset: *const f32,
     mean: f32,
@@ -23,78 +26,130 @@ struct Backward {
     /// Sums over this image, one a channel.
     d_scale: *mut f32,
     d_offset: *mut f32,
+    d_bias: *mut f32,
+}
+
+impl Backward {
+    /// The mean that is subtracted from channel `c`.
+    #[inline(always)]
+    unsafe fn mean(&self, c: usize) -> f32 {
+        // SAFETY: the caller's; there is a bias for every channel of the group.
+        if self.bias.is_null() { self.mean } else { self.mean - unsafe { *self.bias.add(c) } }
+    }
+}
+
+/// First pass: dz, the gradient before SiLU, goes to dx. The weighted sums of dz and of dz · normalised x.
+#[inline(always)]
+unsafe fn first_pass<S: Simd>(a: &Backward) -> (f32, f32) {
+    unsafe {
+        let (one, rstd) = (S::splat(1.0), S::splat(a.rstd));
+        let (mut sum_1, mut sum_2) = (0f32, 0f32);
+        let mut c = 0;
+        for part in 0..2 {
+            for i in 0..a.channels[part] {
+                let (scale, offset) = (S::splat(*a.scale.add(c)), S::splat(*a.offset.add(c)));
+                let mean = S::splat(a.mean(c));
+                let (x, dx) = (a.x[part].add(i * a.hw), a.dx[part].add(i * a.hw));
+                let dy = a.dy.add(c * a.hw);
+                let (mut s1, mut s2) = (S::zero(), S::zero());
+                let mut i = 0;
+                while i < a.hw {
+                    // The lanes past the end are x = 0, dy = 0: dz is 0 there, and adds nothing to the sums.
+                    let m = (a.hw - i).min(L);
+                    let (x, dy) = (x.add(i), dy.add(i));
+                    let (x, mut dz) =
+                        if m == L { (S::load(x), S::load(dy)) } else { (S::load_n(x, m), S::load_n(dy, m)) };
+                    let normed = S::mul(S::sub(x, mean), rstd);
+                    if a.silu {
+                        let z = S::fma(normed, scale, offset);
+                        let s = S::sigmoid(z);
+                        dz = S::mul(S::mul(dz, s), S::fma(z, S::sub(one, s), one));
+                    }
+                    s1 = S::add(s1, dz);
+                    s2 = S::fma(dz, normed, s2);
+                    if m == L {
+                        S::store(dx.add(i), dz);
+                    } else {
+                        S::store_n(dx.add(i), m, dz);
+                    }
+                    i += m;
+                }
+                let (s1, s2) = (S::hsum(s1), S::hsum(s2));
+                *a.d_offset.add(c) = s1;
+                *a.d_scale.add(c) = s2;
+                sum_1 += *a.scale.add(c) * s1;
+                sum_2 += *a.scale.add(c) * s2;
+                c += 1;
+            }
+        }
+        (sum_1, sum_2)
+    }
+}
+
+/// Second pass: dx = rstd (scale dz - mean_1 - normalised x · mean_2), and its sums.
+#[inline(always)]
+unsafe fn second_pass<S: Simd>(a: &Backward, sum_1: f32, sum_2: f32) {
+    unsafe {
+        let channels = a.channels[0] + a.channels[1];
+        let len = (channels * a.hw) as f32;
+        let (mean_1, mean_2) = (S::splat(a.rstd * sum_1 / len), S::splat(a.rstd * a.rstd * sum_2 / len));
+        let mut c = 0;
+        for part in 0..2 {
+            let floats = a.channels[part] * a.hw;
+            for i in 0..a.channels[part] {
+                let scale = S::splat(a.rstd * *a.scale.add(c));
+                let mean = S::splat(a.mean(c));
+                let at = i * a.hw;
+                let (x, dx) = (a.x[part].add(at), a.dx[part].add(at));
+                let add = if a.add[part].is_null() { a.add[part] } else { a.add[part].add(at) };
+                let next_dy = a.dy.wrapping_add((channels + c) * a.hw);
+                let mut sum = S::zero();
+                let mut i = 0;
+                while i < a.hw {
+                    let m = (a.hw - i).min(L);
+                    // The next group, while this one is in the cache.
+                    S::prefetch_line(x.wrapping_add(floats + i));
+                    S::prefetch_line(next_dy.wrapping_add(i));
+                    macro_rules! load {
+                        ($q:expr) => {
+                            if m == L { S::load($q) } else { S::load_n($q, m) }
+                        };
+                    }
+                    macro_rules! store {
+                        ($v:expr) => {
+                            if m == L { S::store(dx.add(i), $v) } else { S::store_n(dx.add(i), m, $v) }
+                        };
+                    }
+                    let centred = S::sub(load!(x.add(i)), mean);
+                    let mut r = S::fma(load!(dx.add(i)), scale, S::fnma(centred, mean_2, S::sub(S::zero(), mean_1)));
+                    if !a.d_bias.is_null() {
+                        if m < L {
+                            // Clears the lanes past the end.
+                            store!(r);
+                            r = load!(dx.add(i));
+                        }
+                        sum = S::add(sum, r);
+                    }
+                    if !add.is_null() {
+                        r = S::add(r, load!(add.add(i)));
+                    }
+                    store!(r);
+                    i += m;
+                }
+                if !a.d_bias.is_null() {
+                    *a.d_bias.add(c) = S::hsum(sum);
+                }
+                c += 1;
+            }
+        }
+    }
 }
 
 #[inline(always)]
 unsafe fn backward_group<S: Simd>(a: &Backward) {
     unsafe {
-        let (mean, rstd) = (S::splat(a.mean), S::splat(a.rstd));
-        let one = S::splat(1.0);
-        let (mut sum_1, mut sum_2) = (0f32, 0f32);
-        // First pass: dz, the gradient before SiLU, goes to dx; its sums, and those of dz · normalised x.
-        for c in 0..a.channels {
-            let (scale, offset) = (S::splat(*a.scale.add(c)), S::splat(*a.offset.add(c)));
-            let at = c * a.hw;
-            let (mut s1, mut s2) = (S::zero(), S::zero());
-            let mut i = 0;
-            while i < a.hw {
-                // The lanes past the end are x = 0, dy = 0: dz is 0 there, and adds nothing to the sums.
-                let m = (a.hw - i).min(L);
-                let (x, dy) = (a.x.add(at + i), a.dy.add(at + i));
-                let (x, mut dz) = if m == L { (S::load(x), S::load(dy)) } else { (S::load_n(x, m), S::load_n(dy, m)) };
-                let normed = S::mul(S::sub(x, mean), rstd);
-                if a.silu {
-                    let z = S::fma(normed, scale, offset);
-                    let s = S::sigmoid(z);
-                    dz = S::mul(S::mul(dz, s), S::fma(z, S::sub(one, s), one));
-                }
-                s1 = S::add(s1, dz);
-                s2 = S::fma(dz, normed, s2);
-                if m == L {
-                    S::store(a.dx.add(at + i), dz);
-                } else {
-                    S::store_n(a.dx.add(at + i), m, dz);
-                }
-                i += m;
-            }
-            let (s1, s2) = (S::hsum(s1), S::hsum(s2));
-            *a.d_offset.add(c) = s1;
-            *a.d_scale.add(c) = s2;
-            sum_1 += *a.scale.add(c) * s1;
-            sum_2 += *a.scale.add(c) * s2;
-        }
-        // Second pass: dx = rstd (scale dz - mean_1 - normalised x · mean_2).
-        let floats = a.channels * a.hw;
-        let len = floats as f32;
-        let (mean_1, mean_2) = (S::splat(a.rstd * sum_1 / len), S::splat(a.rstd * a.rstd * sum_2 / len));
-        for c in 0..a.channels {
-            let scale = S::splat(a.rstd * *a.scale.add(c));
-            let at = c * a.hw;
-            let mut i = 0;
-            while i < a.hw {
-                let m = (a.hw - i).min(L);
-                let p = at + i;
-                // The next group, while this one is in the cache.
-                S::prefetch_line(a.x.wrapping_add(floats + p));
-                S::prefetch_line(a.dy.wrapping_add(floats + p));
-                macro_rules! load {
-                    ($q:expr) => {
-                        if m == L { S::load($q) } else { S::load_n($q, m) }
-                    };
-                }
-                let centred = S::sub(load!(a.x.add(p)), mean);
-                let mut r = S::fma(load!(a.dx.add(p)), scale, S::fnma(centred, mean_2, S::sub(S::zero(), mean_1)));
-                if !a.add.is_null() {
-                    r = S::add(r, load!(a.add.add(p)));
-                }
-                if m == L {
-                    S::store(a.dx.add(p), r);
-                } else {
-                    S::store_n(a.dx.add(p), m, r);
-                }
-                i += m;
-            }
-        }
+        let (sum_1, sum_2) = first_pass::<S>(a);
+        second_pass::<S>(a, sum_1, sum_2);
     }
 }
 isa_entry!(
@@ -102,53 +157,74 @@ isa_entry!(
     backward_group_isa [] = backward_group(Backward)
 );
 
-/// Gradients of [`super::group_norm`]: `dx` plus `add`, and those of scale and offset for every image.
+/// Where the gradients of [`super::group_norm`] go.
+#[derive(Debug)]
+pub struct NormGradients<'a> {
+    /// That of `x`, in its shape.
+    pub x: &'a mut [f32],
+    /// That of `skip`, in its shape.
+    pub skip: &'a mut [f32],
+    /// Empty where it is not wanted, or that of the bias, `[n, c]`.
+    pub bias: &'a mut [f32],
+    /// That of the scale for every image, `[n, c]`.
+    pub scale: &'a mut [f32],
+    /// That of the offset for every image, `[n, c]`.
+    pub offset: &'a mut [f32],
+}
+
+/// Gradients of [`super::group_norm`]; `add` is added to those of `x` and of `skip`.
 ///
 /// # Shapes
-/// `x`, `dy`, `add`, `dx`: `[n, c, hw]`; `d_scale`, `d_offset`: `[n, c]`, sums over the pixels of one image.
+/// `dy`: `[n, c, hw]`; `add`: in the shapes of `x` and `skip`.
 ///
 /// # Panics
 /// If a length does not fit or the groups do not divide the channels.
-#[allow(clippy::too_many_arguments)] // five inputs, three outputs
 pub fn group_norm_backward(
     s: &GroupNorm,
-    x: &[f32],
+    x: NormInput,
     statistics: Statistics,
     affine: Affine,
     dy: &[f32],
-    add: Option<&[f32]>,
-    dx: &mut [f32],
-    d_scale: &mut [f32],
-    d_offset: &mut [f32],
+    add: [Option<&[f32]>; 2],
+    d: NormGradients,
 ) {
     let stride = s.check(&affine);
+    let layout = x.layout(s);
     let (isa, channels) = (Isa::current(), s.channels());
     let (mean, rstd) = (statistics.mean, statistics.rstd);
-    assert!(x.len() == s.len() && dy.len() == s.len() && dx.len() == s.len());
-    assert!(add.is_none_or(|add| add.len() == s.len()));
+    assert!(dy.len() == s.len() && d.x.len() == x.x.len() && d.skip.len() == x.skip.len());
+    assert!(add[0].is_none_or(|add| add.len() == x.x.len()) && add[1].is_none_or(|add| add.len() == x.skip.len()));
     assert!(mean.len() == s.n * s.groups && rstd.len() == mean.len());
-    assert!(d_scale.len() == s.n * s.c && d_offset.len() == d_scale.len());
-    let (x, dy, dx) = (Shared::read(x), Shared::read(dy), Shared::new(dx));
-    let (d_scale, d_offset) = (Shared::new(d_scale), Shared::new(d_offset));
+    assert!(d.scale.len() == s.n * s.c && d.offset.len() == d.scale.len());
+    assert!(d.bias.is_empty() || d.bias.len() == d.scale.len());
+    let bias = (!x.bias.is_empty()).then(|| Shared::read(x.bias));
+    let d_bias = (!d.bias.is_empty()).then(|| Shared::new(d.bias));
+    let x = [Some(Shared::read(x.x)), Some(Shared::read(x.skip))];
+    let dx = [Some(Shared::new(d.x)), Some(Shared::new(d.skip))];
+    let add = add.map(|add| add.map(Shared::read));
+    let dy = Shared::read(dy);
+    let (d_scale, d_offset) = (Shared::new(d.scale), Shared::new(d.offset));
     let (scale, offset) = (Shared::read(affine.scale), Shared::read(affine.offset));
-    let add = add.map(Shared::read);
     (0..s.n * s.groups).into_par_iter().for_each(|i| {
         let (image, group) = (i / s.groups, i % s.groups);
-        let (at, channel) = (i * channels * s.hw, image * stride + group * channels);
+        let place = layout.group(i);
+        let channel = image * stride + group * channels;
         let args = Backward {
             hw: s.hw,
-            channels,
+            channels: place.channels,
             silu: s.silu,
-            x: x.at(at),
-            dy: dy.at(at),
-            add: add.map_or(std::ptr::null(), |add| add.at(at).cast_const()),
-            dx: dx.at(at),
+            x: place.of(x),
+            bias: bias.map_or(std::ptr::null(), |bias| bias.at(i * channels).cast_const()),
+            dy: dy.at(i * channels * s.hw),
+            add: place.of(add),
+            dx: place.of(dx),
             scale: scale.at(channel),
             offset: offset.at(channel),
             mean: mean[i],
             rstd: rstd[i],
             d_scale: d_scale.at(i * channels),
             d_offset: d_offset.at(i * channels),
+            d_bias: d_bias.map_or(std::ptr::null_mut(), |d| d.at(i * channels)),
         };
         // SAFETY: the lengths were checked; every task writes its own group.
         unsafe { backward_group_isa(isa, &args) }

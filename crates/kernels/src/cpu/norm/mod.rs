@@ -1,8 +1,13 @@
 //! Group normalisation with its affine map and SiLU in one pass over memory.
+//!
+//! What a network does to the input just before costs no pass of its own: a value added to every pixel of a channel moves
+//! the mean that is subtracted, and channels joined from two tensors are read where they are.
 
 mod backward;
+mod input;
 
-pub use backward::group_norm_backward;
+pub use backward::{NormGradients, group_norm_backward};
+pub use input::NormInput;
 
 use crate::cpu::isa::{Isa, isa_entry};
 use crate::cpu::scratch::Shared;
@@ -70,10 +75,13 @@ impl GroupNorm {
 /// One group of one image.
 struct Forward {
     hw: usize,
-    channels: usize,
+    /// Channels at each `x`.
+    channels: [usize; 2],
     eps: f32,
     silu: bool,
-    x: *const f32,
+    x: [*mut f32; 2],
+    /// Null, or one value a channel, added to `x`.
+    bias: *const f32,
     y: *mut f32,
     scale: *const f32,
     offset: *const f32,
@@ -114,40 +122,65 @@ unsafe fn sum<S: Simd, const SQUARED: bool>(x: *const f32, n: usize, m: f32) -> 
     }
 }
 
+/// [`sum`] over the biased values of a group.
+#[inline(always)]
+unsafe fn sum_group<S: Simd, const SQUARED: bool>(a: &Forward, m: f32) -> f32 {
+    unsafe {
+        let (mut total, mut c) = (0.0, 0);
+        for part in 0..2 {
+            if a.bias.is_null() {
+                total += sum::<S, SQUARED>(a.x[part], a.channels[part] * a.hw, m);
+                continue;
+            }
+            for i in 0..a.channels[part] {
+                total += sum::<S, SQUARED>(a.x[part].add(i * a.hw), a.hw, m - *a.bias.add(c));
+                c += 1;
+            }
+        }
+        total
+    }
+}
+
 #[inline(always)]
 unsafe fn forward_group<S: Simd>(a: &Forward) {
     unsafe {
-        let len = a.channels * a.hw;
-        let mean = sum::<S, false>(a.x, len, 0.0) / len as f32;
-        let variance = sum::<S, true>(a.x, len, mean) / len as f32;
+        let len = ((a.channels[0] + a.channels[1]) * a.hw) as f32;
+        let mean = sum_group::<S, false>(a, 0.0) / len;
+        let variance = sum_group::<S, true>(a, mean) / len;
         let rstd = 1.0 / (variance + a.eps).sqrt();
         *a.mean = mean;
         *a.rstd = rstd;
-        for c in 0..a.channels {
-            let scale = *a.scale.add(c) * rstd;
-            // Centred first: `x scale + (offset - mean scale)` would cancel where |mean| is large.
-            let (mean, offset) = (S::splat(mean), S::splat(*a.offset.add(c)));
-            let scale = S::splat(scale);
-            let (x, y) = (a.x.add(c * a.hw), a.y.add(c * a.hw));
-            macro_rules! f {
-                ($v:expr) => {{
-                    let z = S::fma(S::sub($v, mean), scale, offset);
-                    if a.silu { S::mul(z, S::sigmoid(z)) } else { z }
-                }};
-            }
-            let mut i = 0;
-            while i + 2 * L <= a.hw {
-                // The next group, while this one is in the cache.
-                S::prefetch(x.wrapping_add(len + i), 2 * L);
-                let (v, w) = (f!(S::load(x.add(i))), f!(S::load(x.add(i + L))));
-                S::store(y.add(i), v);
-                S::store(y.add(i + L), w);
-                i += 2 * L;
-            }
-            while i < a.hw {
-                let m = (a.hw - i).min(L);
-                S::store_n(y.add(i), m, f!(S::load_n(x.add(i), m)));
-                i += m;
+        let mut c = 0;
+        for part in 0..2 {
+            let floats = a.channels[part] * a.hw;
+            for i in 0..a.channels[part] {
+                let scale = *a.scale.add(c) * rstd;
+                let bias = if a.bias.is_null() { 0.0 } else { *a.bias.add(c) };
+                // Centred first: `x scale + (offset - mean scale)` would cancel where |mean| is large.
+                let (mean, offset) = (S::splat(mean - bias), S::splat(*a.offset.add(c)));
+                let scale = S::splat(scale);
+                let (x, y) = (a.x[part].add(i * a.hw), a.y.add(c * a.hw));
+                macro_rules! f {
+                    ($v:expr) => {{
+                        let z = S::fma(S::sub($v, mean), scale, offset);
+                        if a.silu { S::mul(z, S::sigmoid(z)) } else { z }
+                    }};
+                }
+                let mut i = 0;
+                while i + 2 * L <= a.hw {
+                    // The next group, while this one is in the cache.
+                    S::prefetch(x.wrapping_add(floats + i), 2 * L);
+                    let (v, w) = (f!(S::load(x.add(i))), f!(S::load(x.add(i + L))));
+                    S::store(y.add(i), v);
+                    S::store(y.add(i + L), w);
+                    i += 2 * L;
+                }
+                while i < a.hw {
+                    let m = (a.hw - i).min(L);
+                    S::store_n(y.add(i), m, f!(S::load_n(x.add(i), m)));
+                    i += m;
+                }
+                c += 1;
             }
         }
     }
@@ -160,28 +193,32 @@ isa_entry!(
 /// `y = silu(normalised x · scale + offset)`, or without SiLU; also the statistics.
 ///
 /// # Shapes
-/// `x`, `y`: `[n, c, hw]`; `mean`, `rstd`: `[n, groups]`.
+/// `y`: `[n, c, hw]`; `mean`, `rstd`: `[n, groups]`.
 ///
 /// # Panics
 /// If a length does not fit or the groups do not divide the channels.
-pub fn group_norm(s: &GroupNorm, x: &[f32], affine: Affine, y: &mut [f32], mean: &mut [f32], rstd: &mut [f32]) {
+pub fn group_norm(s: &GroupNorm, x: NormInput, affine: Affine, y: &mut [f32], mean: &mut [f32], rstd: &mut [f32]) {
     let stride = s.check(&affine);
+    let layout = x.layout(s);
     let (isa, channels) = (Isa::current(), s.channels());
-    assert!(x.len() == s.len() && y.len() == s.len());
+    assert!(y.len() == s.len());
     assert!(mean.len() == s.n * s.groups && rstd.len() == mean.len());
-    let (x, y) = (Shared::read(x), Shared::new(y));
-    let (mean, rstd) = (Shared::new(mean), Shared::new(rstd));
+    let bias = (!x.bias.is_empty()).then(|| Shared::read(x.bias));
+    let x = [Some(Shared::read(x.x)), Some(Shared::read(x.skip))];
+    let (y, mean, rstd) = (Shared::new(y), Shared::new(mean), Shared::new(rstd));
     let (scale, offset) = (Shared::read(affine.scale), Shared::read(affine.offset));
     (0..s.n * s.groups).into_par_iter().for_each(|i| {
         let (image, group) = (i / s.groups, i % s.groups);
-        let (at, channel) = (i * channels * s.hw, image * stride + group * channels);
+        let place = layout.group(i);
+        let channel = image * stride + group * channels;
         let args = Forward {
             hw: s.hw,
-            channels,
+            channels: place.channels,
             eps: s.eps,
             silu: s.silu,
-            x: x.at(at),
-            y: y.at(at),
+            x: place.of(x),
+            bias: bias.map_or(std::ptr::null(), |bias| bias.at(i * channels).cast_const()),
+            y: y.at(i * channels * s.hw),
             scale: scale.at(channel),
             offset: offset.at(channel),
             mean: mean.at(i),
