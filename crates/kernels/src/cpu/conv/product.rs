@@ -2,7 +2,7 @@
 //! stored; every task lowers the pixels that it is about to multiply, and they stay in its cache.
 
 use super::taps::{Table, gather};
-use crate::cpu::gemm::{PANEL, PackA, Product, group_count, multiply, pack_a, packed_a_len};
+use crate::cpu::gemm::{Left, PANEL, PackA, Product, group_count, multiply_generic, pack_a, packed_a_len};
 use crate::cpu::isa::{Isa, isa_entry};
 use crate::cpu::scratch::{Shared, with};
 use crate::cpu::simd::{L, Simd};
@@ -85,7 +85,7 @@ unsafe fn task<S: Simd>(t: &Task) {
             }
             src = src.add(t.stride);
         }
-        multiply::<S>(&t.product);
+        multiply_generic::<S>(&t.product);
     }
 }
 isa_entry!(
@@ -148,7 +148,7 @@ fn run(isa: Isa, l: &Lowered, a: &[f32], y: &mut [f32]) {
                     m: l.m,
                     n: to - from,
                     k: depth,
-                    a: a.at(0),
+                    a: Left::Packed(a.at(0)),
                     groups: (groups * part / parts, groups * (part + 1) / parts),
                     b: panels.as_ptr(),
                     c: y.at(at),
