@@ -99,11 +99,6 @@ impl Table {
         }
     }
 
-    /// Vectors of pixels.
-    pub(super) fn vectors(&self) -> usize {
-        self.pixels.div_ceil(L)
-    }
-
     /// The runs of a vector and a tap.
     #[inline(always)]
     pub(super) fn runs(&self, vector: usize, tap: usize) -> &[Run] {
