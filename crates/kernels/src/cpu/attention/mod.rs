@@ -1,7 +1,8 @@
 //! `softmax(q kᵀ / sqrt(d)) v` and its gradients, 32 queries at a time.
 //!
 //! The scores of 32 queries are computed as a panel `[keys][32]`: just what the softmax of columns wants, and the packed
-//! operand of the next product. The panel stays in the L1 cache; the gradient computes it again.
+//! operand of the next product. The panel stays in the L1 cache; the gradient computes it again. Keys and values are read
+//! where they are: a tile needs only a few numbers of them a step.
 
 mod backward;
 mod packed;
@@ -11,8 +12,9 @@ pub use backward::{attention_backward, self_attention_backward};
 use super::gemm::PANEL;
 use super::isa::Isa;
 use super::scratch::{Shared, with};
+use super::simd::L;
 use super::softmax::{Columns, softmax};
-use packed::{Strided, cut, pack_left, pack_right, product, product_to};
+use packed::{Strided, cut, fetch, pack_right, product, product_to};
 use rayon::prelude::*;
 
 /// Sizes of an attention of tokens, `[heads, tokens, size]` each.
@@ -149,31 +151,40 @@ fn forward(s: &Sizes, [q, k, v]: [Operand; 3], y: Operand) {
     let all = s.images * s.heads;
     // Few heads: their queries are shared out. Every query is computed by itself, so this may depend on the threads.
     let shares = (2 * rayon::current_num_threads()).div_ceil(all.max(1)).min(panels);
-    let len = s.m * (s.d + s.d_v) + PANEL * (s.d + s.m + s.d_v);
+    let len = PANEL * (s.d + s.m + s.d_v);
     (0..all * shares).into_par_iter().with_max_len(1).for_each(|i| {
         let (place, share) = (s.place(i / shares), i % shares);
         with(len, |mut scratch| {
             // With queries as columns, all operands are transposed.
-            let (q, y) = (q.matrix(place).transposed(), y.matrix(place).transposed());
+            let (q_columns, y_columns) = (q.matrix(place).transposed(), y.matrix(place).transposed());
             let (keys, values) = (k.matrix(place), v.matrix(place).transposed());
+            let next = s.place((i / shares + 1).min(all - 1));
+            let mine = panels * share / shares..panels * (share + 1) / shares;
             // SAFETY: `check` saw the lengths; every task writes its own queries.
             unsafe {
-                let keys = pack_left(isa, keys, [s.m, s.d], s.factor(), &mut scratch);
-                let values = pack_left(isa, values, [s.d_v, s.m], 1.0, &mut scratch);
                 let (q_panel, p) = (cut(&mut scratch, PANEL * s.d), cut(&mut scratch, PANEL * s.m));
-                for panel in panels * share / shares..panels * (share + 1) / shares {
+                for panel in mine.clone() {
+                    let part = [panel - mine.start, mine.len()];
+                    for (x, len) in [(q, s.n * s.d), (k, s.m * s.d), (v, s.m * s.d_v), (y, s.n * s.d_v)] {
+                        fetch(isa, x.matrix(next), len, part);
+                    }
                     let j = panel * PANEL;
                     let width = (s.n - j).min(PANEL);
-                    pack_right(isa, q.columns_from(j), [s.d, width], q_panel);
-                    product(isa, &keys, q_panel, PANEL, p.as_mut_ptr(), PANEL, false);
-                    softmax(isa, &columns(s, p));
-                    product_to(isa, &values, p, width, y.columns_from(j), scratch);
+                    pack_right(isa, q_columns.columns_from(j), [s.d, width], q_panel);
+                    product(isa, [s.m, vectors(width), s.d], keys.left(), q_panel, p.as_mut_ptr(), PANEL, false);
+                    softmax(isa, &columns(s, width, p));
+                    product_to(isa, [s.d_v, width, s.m], values.left(), p, y_columns.columns_from(j), scratch);
                 }
             }
         })
     });
 }
 
-fn columns(s: &Sizes, p: &mut [f32]) -> Columns {
-    Columns { p: p.as_mut_ptr(), d: std::ptr::null_mut(), keys: s.m, factor: 1.0 }
+/// Columns of whole vectors.
+fn vectors(width: usize) -> usize {
+    width.next_multiple_of(L)
+}
+
+fn columns(s: &Sizes, width: usize, p: &mut [f32]) -> Columns {
+    Columns { p: p.as_mut_ptr(), d: std::ptr::null_mut(), keys: s.m, width, factor: s.factor() }
 }

@@ -1,9 +1,10 @@
-//! Products of small matrices that lie in memory in any order: packed, multiplied, put where they belong.
+//! Products of small matrices that lie in memory in any order: the left operand is read where it is, the right one packed,
+//! the result put where it belongs.
 
-use crate::cpu::gemm::{PANEL, PackA, PackB, Product, group_count, multiply_isa, pack_a, pack_b, packed_a_len};
+use crate::cpu::gemm::{self, Fetch, Left, PANEL, PackB, Product, Turn, group_count, multiply, pack_b, turn};
 use crate::cpu::isa::Isa;
 
-/// A matrix in memory, element `(i, j)` at `i rs + j cs`.
+/// A matrix in memory, element `(i, j)` at `i rs + j cs`, where `rs` or `cs` is 1.
 #[derive(Clone, Copy)]
 pub(super) struct Strided {
     pub(super) at: *mut f32,
@@ -17,33 +18,26 @@ impl Strided {
         Self { at: self.at.wrapping_add(j * self.cs), ..self }
     }
 
+    /// From row `i` on.
+    pub(super) fn rows_from(self, i: usize) -> Self {
+        self.transposed().columns_from(i).transposed()
+    }
+
     pub(super) fn transposed(self) -> Self {
         Self { rs: self.cs, cs: self.rs, ..self }
     }
+
+    /// As the left operand of a product.
+    pub(super) fn left(self) -> Left {
+        Left::InPlace { at: self.at, rs: self.rs, cs: self.cs }
+    }
 }
 
-/// A matrix packed as the left operand.
-pub(super) struct Left {
-    at: *const f32,
-    m: usize,
-    k: usize,
-}
-
-/// Packs `factor` times the `m` × `k` matrix `a` into the front of `scratch`, and cuts that off.
-///
-/// # Safety
-/// `a` must be readable for its size.
-pub(super) unsafe fn pack_left(
-    isa: Isa,
-    a: Strided,
-    [m, k]: [usize; 2],
-    factor: f32,
-    scratch: &mut &mut [f32],
-) -> Left {
-    let dst = cut(scratch, packed_a_len(m, k));
-    // SAFETY: the caller's contract; `cut` checked the room.
-    unsafe { pack_a(isa, &PackA { src: a.at, rs: a.rs, cs: a.cs, m, k, factor, dst: dst.as_mut_ptr() }) };
-    Left { at: dst.as_ptr(), m, k }
+/// Asks for part `part` of `parts` of a matrix of `len` floats, which need not be there.
+pub(super) fn fetch(isa: Isa, x: Strided, len: usize, [part, parts]: [usize; 2]) {
+    let (from, to) = (len * part / parts, len * (part + 1) / parts);
+    // SAFETY: a hint may name any address; `isa` was chosen because the processor has it.
+    unsafe { gemm::fetch(isa, &Fetch { at: x.at.wrapping_add(from), rows: 1, rs: 0, len: to - from }) }
 }
 
 /// Takes `len` floats off the front of `scratch`.
@@ -58,34 +52,27 @@ pub(super) fn cut<'a>(scratch: &mut &'a mut [f32], len: usize) -> &'a mut [f32] 
 /// # Safety
 /// `b` must be readable for its size.
 pub(super) unsafe fn pack_right(isa: Isa, b: Strided, [k, n]: [usize; 2], dst: &mut [f32]) {
-    // SAFETY: the caller's contract.
-    unsafe { pack_rows(isa, b, [k, n], dst, 0, k) }
-}
-
-/// Packs `b` as rows `row..row + k` of panels of `depth` rows.
-///
-/// # Safety
-/// `b` must be readable for its size.
-pub(super) unsafe fn pack_rows(isa: Isa, b: Strided, [k, n]: [usize; 2], dst: &mut [f32], row: usize, depth: usize) {
-    assert!(row + k <= depth && dst.len() >= depth * n.next_multiple_of(PANEL));
-    let panel = depth * PANEL;
-    let dst = dst[row * PANEL..].as_mut_ptr();
+    assert!(dst.len() >= k * n.next_multiple_of(PANEL));
     // SAFETY: the caller's contract, and the room was checked.
-    unsafe { pack_b(isa, &PackB { src: b.at, rs: b.rs, cs: b.cs, k, n0: 0, n1: n, dst, panel }) };
+    unsafe {
+        pack_b(isa, &PackB { src: b.at, rs: b.rs, cs: b.cs, k, n0: 0, n1: n, dst: dst.as_mut_ptr(), panel: k * PANEL })
+    }
 }
 
-/// `C = A B`, or added to `C`, for packed operands; `n` columns.
+/// `C = A B`, or added to `C`, for an `m` × `k` matrix `a` and packed `b`; `n` columns.
 ///
 /// # Safety
-/// `b` must hold `n` columns of `a.k` rows in panels, and `c` must be writable for `a.m` rows, `cs` apart, of `n` values.
-pub(super) unsafe fn product(isa: Isa, a: &Left, b: &[f32], n: usize, c: *mut f32, cs: usize, add: bool) {
-    debug_assert!(b.len() >= a.k * n.next_multiple_of(PANEL));
+/// `a` must be readable for its size, `b` must hold `n` columns of `k` rows in panels, and `c` must be writable for `m`
+/// rows, `cs` apart, of `n` values.
+#[allow(clippy::too_many_arguments)] // two matrices and where their product goes
+pub(super) unsafe fn product(isa: Isa, [m, n, k]: [usize; 3], a: Left, b: &[f32], c: *mut f32, cs: usize, add: bool) {
+    debug_assert!(b.len() >= k * n.next_multiple_of(PANEL));
     let product = Product {
-        m: a.m,
+        m,
         n,
-        k: a.k,
-        a: a.at,
-        groups: (0, group_count(a.m, isa.gemm_rows())),
+        k,
+        a,
+        groups: (0, group_count(m, isa.gemm_rows())),
         b: b.as_ptr(),
         c,
         cs,
@@ -94,34 +81,33 @@ pub(super) unsafe fn product(isa: Isa, a: &Left, b: &[f32], n: usize, c: *mut f3
         add: if add { c } else { std::ptr::null_mut() },
     };
     // SAFETY: the caller's contract.
-    unsafe { multiply_isa(isa, &product) }
+    unsafe { multiply(isa, &product) }
 }
 
-/// Columns of `A B` to where `to` (`a.m` × `n`) says, through `block` where its columns are not next to each other.
+/// `A B` to where `to` (`m` × `n`) says, through `block` where its columns are not next to each other.
 ///
 /// # Safety
 /// As for [`product`], with `to` writable for the result.
-pub(super) unsafe fn product_to(isa: Isa, a: &Left, b: &[f32], n: usize, to: Strided, block: &mut [f32]) {
+pub(super) unsafe fn product_to(isa: Isa, [m, n, k]: [usize; 3], a: Left, b: &[f32], to: Strided, block: &mut [f32]) {
     if to.cs == 1 {
         // SAFETY: the caller's contract.
-        return unsafe { product(isa, a, b, n, to.at, to.rs, false) };
+        return unsafe { product(isa, [m, n, k], a, b, to.at, to.rs, false) };
     }
-    let block = &mut block[..a.m * n];
-    // SAFETY: the block has room for the result.
-    unsafe { product(isa, a, b, n, block.as_mut_ptr(), n, false) };
-    // SAFETY: the caller's contract.
-    unsafe { scatter(block, a.m, n, to) };
+    let block = &mut block[..m * n];
+    // SAFETY: the block has room for the result, and the caller's contract.
+    unsafe {
+        product(isa, [m, n, k], a, b, block.as_mut_ptr(), n, false);
+        scatter(isa, block, [m, n], to);
+    }
 }
 
-/// Copies `rows` × `columns` values, rows one after the other, to a strided matrix.
+/// Copies `rows` × `columns` values, rows one after the other, to a matrix whose rows are 1 apart.
 ///
 /// # Safety
 /// `to` must be writable for so many rows and columns.
-pub(super) unsafe fn scatter(values: &[f32], rows: usize, columns: usize, to: Strided) {
-    for j in 0..columns {
-        for i in 0..rows {
-            // SAFETY: the caller's contract.
-            unsafe { *to.at.add(i * to.rs + j * to.cs) = values[i * columns + j] };
-        }
-    }
+pub(super) unsafe fn scatter(isa: Isa, values: &[f32], [rows, columns]: [usize; 2], to: Strided) {
+    assert!(to.rs == 1 && values.len() >= rows * columns);
+    let turned = Turn { src: values.as_ptr(), src_rs: columns, rows, columns, dst: to.at, dst_rs: to.cs };
+    // SAFETY: the caller's contract, and the length was checked.
+    unsafe { turn(isa, &turned) }
 }

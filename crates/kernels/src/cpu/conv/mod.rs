@@ -80,7 +80,8 @@ impl Conv2d {
     /// Columns of every phase of an input row for a stride, and the lowered grid of the output.
     fn grid(&self) -> Grid {
         let (height, width) = self.output_size();
-        Grid { rows: self.h, pitch: self.w.div_ceil(self.stride), row_step: self.stride, height, width }
+        let plane = self.w.div_ceil(self.stride);
+        Grid { rows: self.h, pitch: self.stride * plane, plane, row_step: self.stride, height, width }
     }
 
     fn taps(&self) -> Vec<Tap> {
@@ -225,16 +226,17 @@ fn with_phases(s: &Conv2d, x: &[f32], f: impl FnOnce(Images)) {
     if s.stride == 1 {
         return f(Images { values: x, n: s.n, channels: s.c, stride: s.h * s.w });
     }
-    let pitch = s.w.div_ceil(s.stride);
-    let plane = s.h * pitch;
-    let channel = s.stride * plane;
+    // The phases of a row lie next to each other, as the taps of a pixel read them together.
+    let phase = s.w.div_ceil(s.stride);
+    let row = s.stride * phase;
+    let channel = s.h * row;
     with(s.n * s.c * channel, |phases| {
-        if channel > 0 && s.h * s.w > 0 {
+        if channel > 0 && s.w > 0 {
             let planes = phases.par_chunks_exact_mut(channel).zip(x.par_chunks_exact(s.h * s.w));
             planes.for_each(|(out, image)| {
-                for (phase, out) in out.chunks_exact_mut(plane).enumerate() {
-                    for (out, row) in out.chunks_exact_mut(pitch).zip(image.chunks_exact(s.w)) {
-                        for (out, value) in out.iter_mut().zip(row.iter().skip(phase).step_by(s.stride)) {
+                for (out, image) in out.chunks_exact_mut(row).zip(image.chunks_exact(s.w)) {
+                    for (i, out) in out.chunks_exact_mut(phase).enumerate() {
+                        for (out, value) in out.iter_mut().zip(image.iter().skip(i).step_by(s.stride)) {
                             *out = *value;
                         }
                     }
@@ -250,7 +252,7 @@ fn phase_gradient(s: &Conv2d, py: usize, px: usize, dy: &[f32], weight: &[f32], 
     let (oh, ow) = s.output_size();
     let [top, left, _, _] = s.padding;
     let (height, width) = (phase_len(s.h, s.stride, py), phase_len(s.w, s.stride, px));
-    let grid = Grid { rows: oh, pitch: ow, row_step: 1, height, width };
+    let grid = Grid { rows: oh, pitch: ow, plane: 0, row_step: 1, height, width };
     let stride = s.stride as isize;
     let (mut taps, mut used) = (Vec::new(), Vec::new());
     for i in 0..s.side * s.side {

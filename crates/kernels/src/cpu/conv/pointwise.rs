@@ -5,10 +5,10 @@
 //! place, a broadcast a channel and pixel. Tasks take whole runs of chunks, so that both sides are read once, and leave a
 //! partial sum each. Their number follows from the sizes alone: the result does not depend on the threads.
 
-use crate::cpu::gemm::{PANEL, group_count, group_rows};
+use crate::cpu::gemm::{Left, PANEL, Product, group_count, multiply_generic};
 use crate::cpu::isa::{Isa, isa_entry};
 use crate::cpu::scratch::{Shared, with};
-use crate::cpu::simd::{L, Simd, with_rows};
+use crate::cpu::simd::{L, Simd};
 use rayon::prelude::*;
 
 /// Pixels of a chunk, at most: a panel of them stays in the L1 cache.
@@ -20,6 +20,9 @@ const TASKS: std::ops::RangeInclusive<usize> = 8..=32;
 /// Floats of a partial sum, at most: it stays in the L1 or L2 cache. For larger ones the general algorithm, which keeps
 /// none, is faster (measured on 14×14 and 16×16 pixels: 64 × 192 channels are faster here, 128 × 256 are not).
 const PARTIAL: usize = 128 * 128;
+
+/// Floats of the partial sums that are added up at a time.
+const SUM: usize = 1024;
 
 /// One side of the product: `[n, channels, pixels]`.
 #[derive(Clone, Copy)]
@@ -39,56 +42,8 @@ struct Task {
     to: usize,
     /// Scratch for a panel, `[CHUNK][32]`.
     panel: *mut f32,
-    /// The partial sum, `[rows][columns rounded up to 32]`, zero at first.
+    /// The partial sum, `[rows][columns rounded up to 32]`.
     sums: *mut f32,
-}
-
-/// `R` rows and up to 32 columns of the sums over `p` pixels.
-#[inline(always)]
-unsafe fn micro<S: Simd, const R: usize, const NV: usize>(
-    mut a: *const f32,
-    rs: usize,
-    mut b: *const f32,
-    p: usize,
-    c: *mut f32,
-    cs: usize,
-) {
-    unsafe {
-        let mut acc = [[S::zero(); NV]; R];
-        for _ in 0..p {
-            let mut bv = [S::zero(); NV];
-            for v in 0..NV {
-                bv[v] = S::load(b.add(v * L));
-            }
-            for r in 0..R {
-                let x = S::splat(*a.add(r * rs));
-                for v in 0..NV {
-                    acc[r][v] = S::fma(x, bv[v], acc[r][v]);
-                }
-            }
-            a = a.add(1);
-            b = b.add(PANEL);
-        }
-        for r in 0..R {
-            for v in 0..NV {
-                let at = c.add(r * cs + v * L);
-                S::store(at, S::add(S::load(at), acc[r][v]));
-            }
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn rows<S: Simd, const NV: usize>(
-    r: usize,
-    a: *const f32,
-    rs: usize,
-    b: *const f32,
-    p: usize,
-    c: *mut f32,
-    cs: usize,
-) {
-    unsafe { with_rows!(r, micro::<S, _, NV>(a, rs, b, p, c, cs)) }
 }
 
 /// Pixels `p0..p1` of up to 32 channels at `src` to the panel.
@@ -136,18 +91,20 @@ unsafe fn task<S: Simd>(t: &Task) {
             for j in (0..n).step_by(PANEL) {
                 let width = (n - j).min(PANEL);
                 turn::<S>(t.columns.values.at((image * n + j) * t.pixels), t.pixels, width, [p0, p1], t.panel);
-                for g in 0..groups {
-                    let (r0, r1) = group_rows(m, groups, g);
-                    let (a, c) = (a.add(r0 * t.pixels), t.sums.add(r0 * cs + j));
-                    if S::WIDE && width > L {
-                        rows::<S, 2>(r1 - r0, a, t.pixels, t.panel, p1 - p0, c, cs);
-                        continue;
-                    }
-                    rows::<S, 1>(r1 - r0, a, t.pixels, t.panel, p1 - p0, c, cs);
-                    if width > L {
-                        rows::<S, 1>(r1 - r0, a, t.pixels, t.panel.add(L), p1 - p0, c.add(L), cs);
-                    }
-                }
+                let c = t.sums.add(j);
+                multiply_generic::<S>(&Product {
+                    m,
+                    n: width.next_multiple_of(L),
+                    k: p1 - p0,
+                    a: Left::InPlace { at: a, rs: t.pixels, cs: 1 },
+                    groups: (0, groups),
+                    b: t.panel,
+                    c,
+                    cs,
+                    row_bias: std::ptr::null(),
+                    column_bias: std::ptr::null(),
+                    add: if chunk > t.from { c } else { std::ptr::null_mut() },
+                });
             }
         }
     }
@@ -179,7 +136,6 @@ pub(super) fn backward_weight(x: &[f32], dy: &[f32], [n, pixels, m, c]: [usize; 
     let partial = rows.channels * cs;
     with(tasks * partial, |sums| {
         sums.par_chunks_exact_mut(partial).with_max_len(1).enumerate().for_each(|(i, sums)| {
-            sums.fill(0.0);
             with(CHUNK.next_multiple_of(L) * PANEL, |panel| {
                 let (from, to) = (n * chunks * i / tasks, n * chunks * (i + 1) / tasks);
                 let (panel, sums) = (panel.as_mut_ptr(), sums.as_mut_ptr());
@@ -188,13 +144,24 @@ pub(super) fn backward_weight(x: &[f32], dy: &[f32], [n, pixels, m, c]: [usize; 
                 unsafe { task_isa(isa, &task) }
             });
         });
-        let sums = &*sums;
-        let sum = |row: usize, column: usize| -> f32 { sums.iter().skip(row * cs + column).step_by(partial).sum() };
-        dw.par_chunks_exact_mut(c).enumerate().for_each(|(k, dw)| {
-            for (c, dw) in dw.iter_mut().enumerate() {
-                *dw = if turned { sum(k, c) } else { sum(c, k) };
+        // All partial sums of some elements at a time, in the order of the tasks.
+        let (total, others) = sums.split_at_mut(partial);
+        total.par_chunks_mut(SUM).enumerate().for_each(|(i, total)| {
+            for other in others.chunks_exact(partial) {
+                for (total, value) in total.iter_mut().zip(&other[i * SUM..]) {
+                    *total += value;
+                }
             }
         });
+        for (k, dw) in dw.chunks_exact_mut(c).enumerate() {
+            if turned {
+                dw.copy_from_slice(&total[k * cs..][..c]);
+            } else {
+                for (c, dw) in dw.iter_mut().enumerate() {
+                    *dw = total[c * cs + k];
+                }
+            }
+        }
     });
     true
 }

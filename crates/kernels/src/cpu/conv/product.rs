@@ -1,8 +1,8 @@
 //! A convolution as a matrix product: `y[k][pixel] = Σ w[k][c, tap] · x[c, tap][pixel]`. The right-hand matrix is never
 //! stored; every task lowers the pixels that it is about to multiply, and they stay in its cache.
 
-use super::taps::{Table, gather};
-use crate::cpu::gemm::{PANEL, PackA, Product, group_count, multiply, pack_a, packed_a_len};
+use super::taps::{Table, gather_channels};
+use crate::cpu::gemm::{Left, PANEL, PackA, Product, group_count, multiply_generic, pack_a, packed_a_len};
 use crate::cpu::isa::{Isa, isa_entry};
 use crate::cpu::scratch::{Shared, with};
 use crate::cpu::simd::{L, Simd};
@@ -45,47 +45,53 @@ struct Task<'a> {
     /// Columns of the block, from and up to; `from` is a multiple of 32.
     from: usize,
     to: usize,
-    /// The part of a channel that most of the block reads.
-    near: usize,
-    near_len: usize,
     /// Scratch for the block.
     panels: *mut f32,
     product: Product,
 }
 
+/// The pixels themselves, channel by channel, so that memory is read in order.
+#[inline(always)]
+unsafe fn copy<S: Simd>(t: &Task, depth: usize) {
+    unsafe {
+        for c in 0..t.channels {
+            let src = t.src.add(c * t.stride + t.from);
+            S::prefetch(src.wrapping_add(AHEAD * t.stride), t.to - t.from);
+            let row = t.panels.add(c * PANEL);
+            for column in (0..t.to - t.from).step_by(L) {
+                let m = t.to - t.from - column;
+                let dst = row.add(column / PANEL * depth * PANEL + column % PANEL);
+                S::store(dst, if m >= L { S::load(src.add(column)) } else { S::load_n(src.add(column), m) });
+            }
+        }
+    }
+}
+
+/// The pixels that the taps read, all channels of a tap one after the other: they read the same runs.
+#[inline(always)]
+unsafe fn gather<S: Simd>(t: &Task, depth: usize) {
+    unsafe {
+        let taps = t.table.taps;
+        for column in (0..t.to - t.from).step_by(L) {
+            let dst = t.panels.add(column / PANEL * depth * PANEL + column % PANEL);
+            for tap in 0..taps {
+                let runs = t.table.runs((t.from + column) / L, tap);
+                gather_channels::<S>(runs, t.src, t.channels, t.stride, dst.add(tap * PANEL), taps * PANEL);
+            }
+        }
+    }
+}
+
 #[inline(always)]
 unsafe fn task<S: Simd>(t: &Task) {
     unsafe {
-        let taps = t.table.taps;
-        let depth = t.channels * taps;
-        let last = t.to.div_ceil(L);
-        // Channel by channel, so that memory is read in order.
-        let mut src = t.src;
-        for c in 0..t.channels {
-            S::prefetch(src.wrapping_add(AHEAD * t.stride + t.near), t.near_len);
-            if t.table.identity {
-                let row = t.panels.add(c * PANEL);
-                let mut column = 0;
-                while t.from + column < t.to {
-                    let (at, m) = (src.add(t.from + column), t.to - t.from - column);
-                    let dst = row.add(column / PANEL * depth * PANEL + column % PANEL);
-                    S::store(dst, if m >= L { S::load(at) } else { S::load_n(at, m) });
-                    column += L;
-                }
-            } else {
-                for tap in 0..taps {
-                    let row = t.panels.add((c * taps + tap) * PANEL);
-                    for vector in t.from / L..last {
-                        let column = vector * L - t.from;
-                        // Lanes and vectors past the last column are computed from whatever is there, and not stored.
-                        let dst = row.add(column / PANEL * depth * PANEL + column % PANEL);
-                        S::store(dst, gather::<S>(t.table.runs(vector, tap), src));
-                    }
-                }
-            }
-            src = src.add(t.stride);
+        let depth = t.channels * t.table.taps;
+        if t.table.identity {
+            copy::<S>(t, depth);
+        } else {
+            gather::<S>(t, depth);
         }
-        multiply::<S>(&t.product);
+        multiply_generic::<S>(&t.product);
     }
 }
 isa_entry!(
@@ -141,14 +147,12 @@ fn run(isa: Isa, l: &Lowered, a: &[f32], y: &mut [f32]) {
                 stride,
                 from,
                 to,
-                near: stride * from / pixels,
-                near_len: stride * (to - from) / pixels,
                 panels: panels.as_mut_ptr(),
                 product: Product {
                     m: l.m,
                     n: to - from,
                     k: depth,
-                    a: a.at(0),
+                    a: Left::Packed(a.at(0)),
                     groups: (groups * part / parts, groups * (part + 1) / parts),
                     b: panels.as_ptr(),
                     c: y.at(at),

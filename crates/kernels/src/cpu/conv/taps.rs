@@ -20,9 +20,10 @@ pub(super) struct Tap {
 /// The planes of a channel and the grid of pixels that reads them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Grid {
-    /// Rows of a plane, and floats from one to the next.
+    /// Rows of a plane, floats from one to the next, and from one plane to the next.
     pub(super) rows: usize,
     pub(super) pitch: usize,
+    pub(super) plane: usize,
     pub(super) row_step: usize,
     /// Height and width of the grid.
     pub(super) height: usize,
@@ -77,9 +78,9 @@ impl Table {
             let hi = (x1 as isize).min(tap.columns as isize - tap.dx);
             if (0..grid.rows as isize).contains(&row) && lo < hi {
                 let lane = (p - p0) as isize - x0 as isize;
-                let plane = (tap.plane * grid.rows * grid.pitch) as isize;
+                let plane = (tap.plane * grid.plane) as isize;
                 let offset = plane + row * grid.pitch as isize + tap.dx - lane;
-                self.runs.push(Run {
+                self.push(Run {
                     offset: i32::try_from(offset).expect("a channel has less than 2^31 pixels"),
                     lo: (lo + lane) as u8,
                     hi: (hi + lane) as u8,
@@ -89,9 +90,13 @@ impl Table {
         }
     }
 
-    /// Vectors of pixels.
-    pub(super) fn vectors(&self) -> usize {
-        self.pixels.div_ceil(L)
+    /// Adds a run to the vector and tap that were begun last; rows without a gap between them are one run.
+    fn push(&mut self, run: Run) {
+        let begun = *self.starts.last().expect("starts with 0") as usize;
+        match self.runs[begun..].last_mut() {
+            Some(last) if last.offset == run.offset && last.hi == run.lo => last.hi = run.hi,
+            _ => self.runs.push(run),
+        }
     }
 
     /// The runs of a vector and a tap.
@@ -118,6 +123,46 @@ pub(super) unsafe fn gather<S: Simd>(runs: &[Run], src: *const f32) -> S::V {
                 }
                 v
             }
+        }
+    }
+}
+
+/// [`gather`] from `channels` channels, `stride` apart, to vectors that are `step` apart.
+#[inline(always)]
+pub(super) unsafe fn gather_channels<S: Simd>(
+    runs: &[Run],
+    src: *const f32,
+    channels: usize,
+    stride: usize,
+    dst: *mut f32,
+    step: usize,
+) {
+    // The runs are the same for all channels: looked at once, outside the loops.
+    macro_rules! each {
+        (|$src:ident| $value:expr) => {
+            for c in 0..channels {
+                let $src = src.wrapping_add(c * stride);
+                S::store(dst.add(c * step), $value);
+            }
+        };
+    }
+    unsafe {
+        match runs {
+            [] => each!(|_src| S::zero()),
+            [run] if run.lo == 0 && run.hi as usize == L => {
+                let offset = run.offset as isize;
+                each!(|src| S::load(src.wrapping_offset(offset)))
+            }
+            [run] => {
+                let (offset, lo, hi) = (run.offset as isize, run.lo as usize, run.hi as usize);
+                each!(|src| S::load_range(src.wrapping_offset(offset), lo, hi))
+            }
+            [a, b] => each!(|src| {
+                let x = S::load_range(src.wrapping_offset(a.offset as isize), a.lo as usize, a.hi as usize);
+                let y = S::load_range(src.wrapping_offset(b.offset as isize), b.lo as usize, b.hi as usize);
+                S::add(x, y)
+            }),
+            runs => each!(|src| gather::<S>(runs, src)),
         }
     }
 }

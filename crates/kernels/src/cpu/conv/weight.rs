@@ -1,124 +1,208 @@
 //! Weight gradient of a lowered convolution: `dw[k][c, tap] = Σ dy[k][pixel] · x[c, tap][pixel]`.
 //!
-//! A task computes some columns of `dw` over all images in order, so that the sums do not depend on who computes what.
+//! A task computes some columns of `dw` over all images in order, so that the sums do not depend on who computes what. It
+//! lowers a chunk of pixels of its columns to panels `[pixel][32]`; the rows of `dy` are read where they are.
 
 use super::product::Images;
 use super::taps::{Table, gather};
-use crate::cpu::gemm::{Reduce, reduce};
+use crate::cpu::gemm::{Fetch, Left, PANEL, Product, fetch, group_count, group_rows, multiply};
 use crate::cpu::isa::{Isa, isa_entry};
-use crate::cpu::pixels::load_pixels;
 use crate::cpu::scratch::{Shared, with};
 use crate::cpu::simd::{L, Simd};
 use rayon::prelude::*;
 
-/// Vectors of pixels lowered at a time: with 32 columns 32 KiB.
-const CHUNK: usize = 16;
-/// Blocks of 16 columns of a task, at most.
-const BLOCKS: usize = 2;
+/// Pixels of a chunk, at most: a panel of them is 32 KiB, and 12 rows of `dy` are 12 KiB, about an L1 cache.
+const CHUNK: usize = 256;
+/// Columns of a task, at most. Every task reads all of `dy`, so they should be many; the lowered chunk of so many is 128 KiB.
+const COLUMNS: usize = 128;
 
-/// `dy` of one image and 16 channels to pixels of 16 channels.
-struct Pixels {
-    src: *const f32,
-    plane: usize,
-    channels: usize,
-    dst: *mut f32,
-}
+/// Floats of a chunk of 16 columns.
+const BLOCK: usize = CHUNK * L;
 
-#[inline(always)]
-unsafe fn pixels<S: Simd>(p: &Pixels) {
-    unsafe { load_pixels::<S>(p.src, p.plane, p.channels, 0, p.plane, p.plane, p.dst, 0) }
-}
-isa_entry!(
-    /// [`pixels`].
-    pixels_isa [] = pixels(Pixels)
-);
-
-struct Task<'a> {
-    table: &'a Table,
-    src: *const f32,
-    n: usize,
-    channels: usize,
-    stride: usize,
-    /// `dy` as pixels of 16 channels, `[m / 16][n pixels][16]`, from the task's first row on.
-    dy: *const f32,
-    /// Rows of the task.
-    m: usize,
-    /// Columns of the task, from and up to, at most 32 of them.
+/// Pixels that are multiplied at a time: some of an image, or some small images.
+#[derive(Clone, Copy)]
+struct Chunk {
+    image: usize,
+    images: usize,
+    /// Pixels of each, from and up to; `from` is a multiple of 16.
     from: usize,
     to: usize,
-    /// Scratch for the lowered pixels, `[2][CHUNK 16][16]`, and for the sums, `[m rounded up to 16][32]`.
-    lowered: *mut f32,
-    sums: *mut f32,
-    /// The task's first row of `dw`, rows `depth` apart.
-    dw: *mut f32,
-    depth: usize,
+}
+
+impl Chunk {
+    /// How many of them there are.
+    fn count(n: usize, pixels: usize) -> usize {
+        n.div_ceil(Self::images(pixels)) * pixels.div_ceil(CHUNK)
+    }
+
+    fn images(pixels: usize) -> usize {
+        (CHUNK / pixels).max(1)
+    }
+
+    fn new(i: usize, n: usize, pixels: usize) -> Self {
+        let parts = pixels.div_ceil(CHUNK);
+        let image = i / parts * Self::images(pixels);
+        let vectors = pixels.div_ceil(L);
+        let cut = |part: usize| pixels.min(vectors * part / parts * L);
+        Self { image, images: (n - image).min(Self::images(pixels)), from: cut(i % parts), to: cut(i % parts + 1) }
+    }
+
+    fn len(&self) -> usize {
+        self.images * (self.to - self.from)
+    }
+}
+
+/// A chunk of some columns to panels.
+struct Lower<'a> {
+    table: &'a Table,
+    /// The first image, and floats from one to the next.
+    src: *const f32,
+    image: usize,
+    /// Floats from one channel to the next.
+    stride: usize,
+    chunk: Chunk,
+    /// Columns, from and up to.
+    columns: [usize; 2],
+    /// Scratch for a chunk of 16 columns.
+    block: *mut f32,
+    /// Panels `[pixel][32]`, with room for 16 pixels more than there are.
+    panels: *mut f32,
 }
 
 #[inline(always)]
-unsafe fn task<S: Simd>(t: &Task) {
+unsafe fn lower_generic<S: Simd>(t: &Lower) {
     unsafe {
-        let (taps, pixels) = (t.table.taps, t.table.pixels);
-        let blocks = (t.to - t.from).div_ceil(L);
-        let panel = CHUNK * L * L;
-        for image in 0..t.n {
-            let src = t.src.add(image * t.channels * t.stride);
-            for v0 in (0..t.table.vectors()).step_by(CHUNK) {
-                let v1 = (v0 + CHUNK).min(t.table.vectors());
-                for block in 0..blocks {
-                    let k0 = t.from + block * L;
-                    let panel = t.lowered.add(block * panel);
-                    // Row by row first, so that memory is read in order; then 16 × 16 blocks are turned in the cache.
-                    for i in 0..L {
-                        let (c, tap) = ((k0 + i) / taps, (k0 + i) % taps);
-                        let src = src.wrapping_add(c * t.stride);
-                        // What the next channel will be read from.
-                        let near = v0 * L * t.stride / pixels;
-                        S::prefetch(src.wrapping_add(t.stride + near), (v1 - v0) * L * t.stride / pixels / taps);
-                        for v in v0..v1 {
-                            let value = if k0 + i < t.to { gather::<S>(t.table.runs(v, tap), src) } else { S::zero() };
-                            S::store(panel.add(((v - v0) * L + i) * L), value);
-                        }
-                    }
-                    for v in 0..v1 - v0 {
-                        let at = panel.add(v * L * L);
-                        let mut rows = [S::zero(); L];
-                        for i in 0..L {
-                            rows[i] = S::load(at.add(i * L));
-                        }
-                        S::transpose(&mut rows);
-                        for i in 0..L {
-                            S::store(at.add(i * L), rows[i]);
-                        }
+        let (taps, chunk, [first, last]) = (t.table.taps, t.chunk, t.columns);
+        for column in (first..last).step_by(L) {
+            let at = column - first;
+            let panel = t.panels.add(at / PANEL * chunk.len() * PANEL + at % PANEL);
+            for image in 0..chunk.images {
+                let src = t.src.add((chunk.image + image) * t.image);
+                // Column by column first, so that memory is read in order; then 16 × 16 blocks are turned in the cache.
+                for i in 0..L {
+                    let (c, tap) = ((column + i) / taps, (column + i) % taps);
+                    let block = t.block.add(i * L);
+                    for p in (chunk.from..chunk.to).step_by(L) {
+                        let value = if column + i < last {
+                            gather::<S>(t.table.runs(p / L, tap), src.add(c * t.stride))
+                        } else {
+                            S::zero()
+                        };
+                        S::store(block.add((p - chunk.from) * L), value);
                     }
                 }
-                reduce::<S>(
-                    t.m,
-                    blocks,
-                    Reduce {
-                        a: t.dy.add((image * pixels + v0 * L) * L),
-                        a_panel: t.n * pixels * L,
-                        b: t.lowered,
-                        b_panel: panel,
-                        p: pixels.min(v1 * L) - v0 * L,
-                        c: t.sums,
-                        cs: BLOCKS * L,
-                        accumulate: image + v0 > 0,
-                    },
-                );
-            }
-        }
-        for r in 0..t.m {
-            for j in (t.from..t.to).step_by(L) {
-                let v = S::load(t.sums.add(r * BLOCKS * L + j - t.from));
-                S::store_n(t.dw.add(r * t.depth + j), (t.to - j).min(L), v);
+                let panel = panel.add(image * (chunk.to - chunk.from) * PANEL);
+                for p in (0..chunk.to - chunk.from).step_by(L) {
+                    let mut v = [S::zero(); L];
+                    for i in 0..L {
+                        v[i] = S::load(t.block.add((p + i) * L));
+                    }
+                    S::transpose(&mut v);
+                    // Pixels past the last are written over by those that come next, or not read.
+                    for i in 0..L {
+                        S::store(panel.add((p + i) * PANEL), v[i]);
+                    }
+                }
             }
         }
     }
 }
 isa_entry!(
-    /// [`task`].
-    task_isa [] = task(Task)
+    /// [`lower_generic`].
+    lower [] = lower_generic(Lower)
 );
+
+/// The operands, and what one task computes of the result.
+struct Task<'a> {
+    images: Images<'a>,
+    table: &'a Table,
+    /// `[n, m, pixels]`
+    dy: Shared,
+    m: usize,
+    rows: [usize; 2],
+    columns: [usize; 2],
+    dw: Shared,
+}
+
+impl Task<'_> {
+    /// Asks for rows of `dy` of a chunk.
+    fn fetch_rows(&self, isa: Isa, chunk: Chunk, [r0, r1]: [usize; 2]) {
+        let pixels = self.table.pixels;
+        for image in chunk.image..chunk.image + chunk.images {
+            let at = self.dy.at((image * self.m + r0) * pixels + chunk.from);
+            // SAFETY: a hint; `isa` was chosen because the processor has it.
+            unsafe { fetch(isa, &Fetch { at, rows: r1 - r0, rs: pixels, len: chunk.to - chunk.from }) };
+        }
+    }
+
+    /// Asks for what is lowered of a chunk.
+    fn fetch_channels(&self, isa: Isa, chunk: Chunk) {
+        let Images { values, channels, stride, .. } = self.images;
+        let (taps, pixels) = (self.table.taps, self.table.pixels);
+        let [c0, c1] = [self.columns[0] / taps, self.columns[1].div_ceil(taps)];
+        for image in chunk.image..chunk.image + chunk.images {
+            let at = (image * channels + c0) * stride + stride * chunk.from / pixels;
+            let len = stride * (chunk.to - chunk.from) / pixels;
+            let at = Shared::read(values).at(at);
+            // SAFETY: a hint; `isa` was chosen because the processor has it.
+            unsafe { fetch(isa, &Fetch { at, rows: c1 - c0, rs: stride, len }) };
+        }
+    }
+
+    /// # Safety
+    /// The lengths must fit, nobody else may touch these rows and columns of `dw`, and `scratch` must have room for a chunk.
+    unsafe fn run(&self, isa: Isa, scratch: &mut [f32]) {
+        let Images { values, n, channels, stride } = self.images;
+        let (pixels, depth) = (self.table.pixels, channels * self.table.taps);
+        let ([r0, r1], [from, to]) = (self.rows, self.columns);
+        let groups = group_count(r1 - r0, isa.gemm_rows());
+        let (block, panels) = scratch.split_at_mut(BLOCK);
+        let chunks = Chunk::count(n, pixels);
+        for i in 0..chunks {
+            let (chunk, next) = (Chunk::new(i, n, pixels), Chunk::new((i + 1).min(chunks - 1), n, pixels));
+            let lowering = Lower {
+                table: self.table,
+                src: values.as_ptr(),
+                image: channels * stride,
+                stride,
+                chunk,
+                columns: self.columns,
+                block: block.as_mut_ptr(),
+                panels: panels.as_mut_ptr(),
+            };
+            let c = self.dw.at(r0 * depth + from);
+            let product = Product {
+                m: r1 - r0,
+                n: to - from,
+                k: chunk.len(),
+                a: Left::Runs {
+                    at: self.dy.at((chunk.image * self.m + r0) * pixels + chunk.from),
+                    rs: pixels,
+                    run: chunk.to - chunk.from,
+                    jump: self.m * pixels - (chunk.to - chunk.from),
+                },
+                groups: (0, 0),
+                b: panels.as_ptr(),
+                c,
+                cs: depth,
+                row_bias: std::ptr::null(),
+                column_bias: std::ptr::null(),
+                // Added at the end: the rounding errors of a long sum grow with the number of its addends.
+                add: if i > 0 { c } else { std::ptr::null_mut() },
+            };
+            // SAFETY: the caller's contract; the table's runs lie within a channel.
+            unsafe { lower(isa, &lowering) };
+            self.fetch_channels(isa, next);
+            for g in 0..groups {
+                let (chunk, g1) = if g + 1 < groups { (chunk, g + 1) } else { (next, 0) };
+                let (f0, f1) = group_rows(r1 - r0, groups, g1);
+                self.fetch_rows(isa, chunk, [r0 + f0, r0 + f1]);
+                // SAFETY: as above.
+                unsafe { multiply(isa, &Product { groups: (g, g + 1), ..product }) };
+            }
+        }
+    }
+}
 
 /// Computes `dw: [m, channels taps]` from `dy: [n, m, pixels]`.
 pub(super) fn backward_weight(images: Images, table: &Table, m: usize, dy: &[f32], dw: &mut [f32]) {
@@ -130,61 +214,26 @@ pub(super) fn backward_weight(images: Images, table: &Table, m: usize, dy: &[f32
         return;
     }
     let isa = Isa::current();
-    let panels = m.div_ceil(L);
-    let panel = n * pixels * L;
-    with(panels * panel, |transposed| {
-        let out = Shared::new(transposed);
-        let dy = Shared::read(dy);
-        (0..n * panels).into_par_iter().with_max_len(1).for_each(|i| {
-            let (image, p) = (i / panels, i % panels);
-            let task = Pixels {
-                src: dy.at((image * m + p * L) * pixels),
-                plane: pixels,
-                channels: (m - p * L).min(L),
-                dst: out.at(p * panel + image * pixels * L),
-            };
-            // SAFETY: the lengths were checked; every task writes its own image and panel.
-            unsafe { pixels_isa(isa, &task) }
-        });
-        run(isa, images, table, m, out, dw);
-    });
-}
-
-fn run(isa: Isa, images: Images, table: &Table, m: usize, dy: Shared, dw: &mut [f32]) {
-    let Images { values, n, channels, stride } = images;
-    let (pixels, depth) = (table.pixels, channels * table.taps);
-    // Few columns: they are cut finer, and then the rows are shared out as well, though each share lowers the same pixels.
-    let tasks = 2 * rayon::current_num_threads();
-    let width = if depth.div_ceil(BLOCKS * L) < tasks { L } else { BLOCKS * L };
-    let columns = depth.div_ceil(width);
-    let panels = m.div_ceil(L);
-    let shares = tasks.div_ceil(columns).min(panels);
-    let (values, dw) = (Shared::read(values), Shared::new(dw));
-    let lowered_len = BLOCKS * CHUNK * L * L;
-    (0..columns * shares).into_par_iter().with_max_len(1).for_each(|i| {
-        let (column, share) = (i / shares, i % shares);
-        let (p0, p1) = (panels * share / shares, panels * (share + 1) / shares);
-        let (r0, r1) = (p0 * L, m.min(p1 * L));
-        with(lowered_len + (p1 - p0) * L * BLOCKS * L, |scratch| {
-            let (lowered, sums) = scratch.split_at_mut(lowered_len);
-            let task = Task {
-                table,
-                src: values.at(0),
-                n,
-                channels,
-                stride,
-                dy: dy.at(p0 * n * pixels * L),
-                m: r1 - r0,
-                from: column * width,
-                to: depth.min((column + 1) * width),
-                lowered: lowered.as_mut_ptr(),
-                sums: sums.as_mut_ptr(),
-                dw: dw.at(r0 * depth),
-                depth,
-            };
-            // SAFETY: `backward_weight` checked the lengths; the table's runs lie within a channel; tasks write
-            // disjoint rows and columns of `dw`.
-            unsafe { task_isa(isa, &task) }
-        })
+    // Rows are shared out only where there are fewer columns than threads: each share lowers the same pixels.
+    let threads = rayon::current_num_threads();
+    let panels = depth.div_ceil(PANEL);
+    let blocks = depth.div_ceil(COLUMNS).max(2 * threads).next_multiple_of(threads).min(panels);
+    let columns = |block: usize| depth.min(panels * block / blocks * PANEL);
+    let groups = group_count(m, isa.gemm_rows());
+    let shares = threads.div_ceil(blocks).min(groups);
+    let (dy, dw) = (Shared::read(dy), Shared::new(dw));
+    (0..blocks * shares).into_par_iter().with_max_len(1).for_each(|i| {
+        let (block, share) = (i / shares, i % shares);
+        let task = Task {
+            images,
+            table,
+            dy,
+            m,
+            rows: [m * share / shares, m * (share + 1) / shares],
+            columns: [columns(block), columns(block + 1)],
+            dw,
+        };
+        // SAFETY: the lengths were checked; tasks write disjoint rows and columns of `dw`; a chunk has at most CHUNK pixels.
+        with(BLOCK + COLUMNS.next_multiple_of(PANEL) * (CHUNK + L), |scratch| unsafe { task.run(isa, scratch) });
     });
 }

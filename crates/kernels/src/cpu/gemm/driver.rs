@@ -1,6 +1,6 @@
 //! Products of strided matrices: packing, cutting, sharing out.
 
-use super::{PANEL, PackA, PackB, Product, group_count, multiply_isa, pack_a, pack_b, packed_a_len};
+use super::{Left, PANEL, PackA, PackB, Product, group_count, multiply, pack_a, pack_b, packed_a_len};
 use crate::cpu::isa::Isa;
 use crate::cpu::scratch::{Shared, with};
 use rayon::prelude::*;
@@ -120,7 +120,7 @@ fn multiply_rows(
                 m: r1 - r0,
                 n,
                 k,
-                a: packed.as_ptr(),
+                a: Left::Packed(packed.as_ptr()),
                 groups: (0, group_count(r1 - r0, rows)),
                 b: panels.at(0),
                 c: c.at(r0 * n),
@@ -132,7 +132,7 @@ fn multiply_rows(
             // SAFETY: `gemm` checked the matrices and `c`; every task writes its own rows.
             unsafe {
                 pack_a(isa, &pack);
-                multiply_isa(isa, &product);
+                multiply(isa, &product);
             }
         })
     });

@@ -7,38 +7,53 @@ use crate::cpu::simd::{L, Simd, with_rows};
 #[derive(Clone, Copy)]
 pub(in crate::cpu) struct Micro {
     pub(super) k: usize,
-    /// `[k][rows]`
+    /// The rows, element `(i, j)` at `i rs + j cs`, where `rs` or `cs` is 1; after every `run` columns `jump` floats are
+    /// skipped.
     pub(super) a: *const f32,
+    pub(super) rs: usize,
+    pub(super) cs: usize,
+    pub(super) run: usize,
+    pub(super) jump: usize,
     /// `[k][32]`
     pub(super) b: *const f32,
     /// Columns to compute, at most 32.
     pub(super) width: usize,
     pub(super) c: *mut f32,
-    pub(super) cs: usize,
+    pub(super) c_rs: usize,
     pub(super) row_bias: *const f32,
     pub(super) column_bias: *const f32,
     pub(super) add: *const f32,
 }
 
-/// `R` rows, `NV` vectors of columns.
+/// `R` rows, `NV` vectors of columns; `COLUMNS`: whether the rows of `A` are 1 apart, else its columns are.
 #[inline(always)]
-unsafe fn micro<S: Simd, const R: usize, const NV: usize>(g: &Micro, width: usize) {
+unsafe fn tile<S: Simd, const R: usize, const NV: usize, const COLUMNS: bool>(g: &Micro) {
     unsafe {
+        let (rs, cs) = if COLUMNS { (1, g.cs) } else { (g.rs, 1) };
         let mut acc = [[S::zero(); NV]; R];
         let (mut a, mut b) = (g.a, g.b);
-        for _ in 0..g.k {
-            let mut bv = [S::zero(); NV];
-            for v in 0..NV {
-                bv[v] = S::load(b.add(v * L));
-            }
-            for r in 0..R {
-                let x = S::splat(*a.add(r));
+        let mut left = g.k;
+        while left > 0 {
+            let run = left.min(g.run);
+            for _ in 0..run {
+                let mut bv = [S::zero(); NV];
                 for v in 0..NV {
-                    acc[r][v] = S::fma(x, bv[v], acc[r][v]);
+                    bv[v] = S::load(b.add(v * L));
                 }
+                for r in 0..R {
+                    let x = S::splat(*a.add(r * rs));
+                    for v in 0..NV {
+                        acc[r][v] = S::fma(x, bv[v], acc[r][v]);
+                    }
+                }
+                a = a.wrapping_add(cs);
+                b = b.add(PANEL);
             }
-            a = a.add(R);
-            b = b.add(PANEL);
+            a = a.wrapping_add(g.jump);
+            left -= run;
+        }
+        if g.width == NV * L {
+            return finish::<S, R, NV>(g, acc);
         }
         // Through memory: were the accumulators themselves indexed by loops that are not unrolled, they would not be kept
         // in registers above.
@@ -48,59 +63,94 @@ unsafe fn micro<S: Simd, const R: usize, const NV: usize>(g: &Micro, width: usiz
                 out[r][v] = acc[r][v];
             }
         }
-        finish::<S>(g, R, NV, width, out.as_ptr().cast());
+        finish_part::<S>(g, R, NV, out.as_ptr().cast());
     }
 }
 
-/// Adds what is to be added to `rows` × `width` sums at `sums`, `vectors` vectors a row, and stores them.
+/// Adds what is to be added to whole vectors of sums, and stores them.
 #[inline(always)]
-unsafe fn finish<S: Simd>(g: &Micro, rows: usize, vectors: usize, width: usize, sums: *const S::V) {
+unsafe fn finish<S: Simd, const R: usize, const NV: usize>(g: &Micro, mut acc: [[S::V; NV]; R]) {
     unsafe {
-        for v in 0..width.div_ceil(L) {
-            let m = (width - v * L).min(L);
+        if !g.column_bias.is_null() {
+            for v in 0..NV {
+                let bias = S::load(g.column_bias.add(v * L));
+                for r in 0..R {
+                    acc[r][v] = S::add(acc[r][v], bias);
+                }
+            }
+        }
+        if !g.row_bias.is_null() {
+            for r in 0..R {
+                let bias = S::splat(*g.row_bias.add(r));
+                for v in 0..NV {
+                    acc[r][v] = S::add(acc[r][v], bias);
+                }
+            }
+        }
+        if !g.add.is_null() {
+            for r in 0..R {
+                for v in 0..NV {
+                    acc[r][v] = S::add(acc[r][v], S::load(g.add.add(r * g.c_rs + v * L)));
+                }
+            }
+        }
+        for r in 0..R {
+            for v in 0..NV {
+                S::store(g.c.add(r * g.c_rs + v * L), acc[r][v]);
+            }
+        }
+    }
+}
+
+/// [`finish`] of `rows` rows of `vectors` vectors at `sums`, the last of which is not whole.
+#[inline(always)]
+unsafe fn finish_part<S: Simd>(g: &Micro, rows: usize, vectors: usize, sums: *const S::V) {
+    unsafe {
+        for v in 0..g.width.div_ceil(L) {
+            let m = (g.width - v * L).min(L);
             let column = if g.column_bias.is_null() { S::zero() } else { S::load_n(g.column_bias.add(v * L), m) };
             for r in 0..rows {
-                let at = r * g.cs + v * L;
+                let at = r * g.c_rs + v * L;
                 let mut y = S::add(*sums.add(r * vectors + v), column);
                 if !g.row_bias.is_null() {
                     y = S::add(y, S::splat(*g.row_bias.add(r)));
                 }
-                if m == L {
-                    if !g.add.is_null() {
-                        y = S::add(y, S::load(g.add.add(at)));
-                    }
-                    S::store(g.c.add(at), y);
-                } else {
-                    if !g.add.is_null() {
-                        y = S::add(y, S::load_n(g.add.add(at), m));
-                    }
-                    S::store_n(g.c.add(at), m, y);
+                if !g.add.is_null() {
+                    y = S::add(y, S::load_n(g.add.add(at), m));
                 }
+                S::store_n(g.c.add(at), m, y);
             }
         }
     }
 }
 
 #[inline(always)]
-unsafe fn rows<S: Simd, const NV: usize>(r: usize, g: &Micro, width: usize) {
-    unsafe { with_rows!(r, micro::<S, _, NV>(g, width)) }
+unsafe fn micro<S: Simd, const R: usize, const NV: usize>(g: &Micro) {
+    unsafe { if g.rs == 1 { tile::<S, R, NV, true>(g) } else { tile::<S, R, NV, false>(g) } }
+}
+
+#[inline(always)]
+unsafe fn rows<S: Simd, const NV: usize>(r: usize, g: &Micro) {
+    unsafe { with_rows!(r, micro::<S, _, NV>(g)) }
 }
 
 /// `r` rows of one panel.
 #[inline(always)]
 pub(super) unsafe fn panel<S: Simd>(r: usize, mut g: Micro) {
     unsafe {
-        if S::WIDE && g.width > L {
-            return rows::<S, 2>(r, &g, g.width);
+        let width = g.width;
+        if S::WIDE && width > L {
+            return rows::<S, 2>(r, &g);
         }
-        rows::<S, 1>(r, &g, g.width.min(L));
-        if g.width > L {
-            let width = g.width - L;
+        g.width = width.min(L);
+        rows::<S, 1>(r, &g);
+        if width > L {
+            g.width = width - L;
             g.b = g.b.add(L);
             g.c = g.c.add(L);
             g.column_bias = if g.column_bias.is_null() { g.column_bias } else { g.column_bias.add(L) };
             g.add = if g.add.is_null() { g.add } else { g.add.add(L) };
-            rows::<S, 1>(r, &g, width);
+            rows::<S, 1>(r, &g);
         }
     }
 }

@@ -10,7 +10,7 @@ mod pack;
 
 pub use driver::{Matrix, gemm};
 pub(super) use micro::{Reduce, reduce};
-pub(super) use pack::{PackA, PackB, pack_a, pack_b, packed_a_len};
+pub(super) use pack::{Fetch, PackA, PackB, Turn, fetch, pack_a, pack_b, packed_a_len, turn};
 
 use micro::Micro;
 
@@ -20,15 +20,25 @@ use super::simd::{L, Simd};
 /// Columns of a panel of `B`.
 pub(super) const PANEL: usize = 2 * L;
 
-/// One product of packed operands.
+/// The left operand of a product.
+#[derive(Clone, Copy)]
+pub(super) enum Left {
+    /// [`pack_a`] of it.
+    Packed(*const f32),
+    /// The matrix itself, element `(i, j)` at `i rs + j cs`, where `rs` or `cs` is 1.
+    InPlace { at: *const f32, rs: usize, cs: usize },
+    /// A matrix whose columns are 1 apart, and after every `run` of them `jump` floats are skipped; rows `rs` apart.
+    Runs { at: *const f32, rs: usize, run: usize, jump: usize },
+}
+
+/// One product, `B` packed.
 #[derive(Clone, Copy)]
 pub(super) struct Product {
-    /// Rows that `A` was packed with.
+    /// Rows of `A`.
     pub(super) m: usize,
     pub(super) n: usize,
     pub(super) k: usize,
-    /// [`pack_a`] of `A`.
-    pub(super) a: *const f32,
+    pub(super) a: Left,
     /// Groups of rows to compute, from and up to.
     pub(super) groups: (usize, usize),
     /// Panels `[n / 32][k][32]`, the rest of the last one arbitrary.
@@ -44,6 +54,37 @@ pub(super) struct Product {
     pub(super) add: *const f32,
 }
 
+impl Product {
+    /// Rows `r0..r1` and the panel at column `j`.
+    #[inline(always)]
+    unsafe fn tile(&self, r0: usize, r1: usize, j: usize) -> Micro {
+        const WHOLE: usize = usize::MAX;
+        unsafe {
+            let (a, rs, cs, run, jump) = match self.a {
+                Left::Packed(at) => (at.add(r0 * self.k), 1, r1 - r0, WHOLE, 0),
+                Left::InPlace { at, rs, cs } => (at.add(r0 * rs), rs, cs, WHOLE, 0),
+                Left::Runs { at, rs, run, jump } => (at.add(r0 * rs), rs, 1, run, jump),
+            };
+            let at = r0 * self.cs + j;
+            Micro {
+                k: self.k,
+                a,
+                rs,
+                cs,
+                run,
+                jump,
+                b: self.b.add(j * self.k),
+                width: (self.n - j).min(PANEL),
+                c: self.c.add(at),
+                c_rs: self.cs,
+                row_bias: if self.row_bias.is_null() { self.row_bias } else { self.row_bias.add(r0) },
+                column_bias: if self.column_bias.is_null() { self.column_bias } else { self.column_bias.add(j) },
+                add: if self.add.is_null() { self.add } else { self.add.add(at) },
+            }
+        }
+    }
+}
+
 /// Rows of group `i` of `groups` groups of `m` rows, from and up to.
 #[inline(always)]
 pub(super) fn group_rows(m: usize, groups: usize, i: usize) -> (usize, usize) {
@@ -57,35 +98,18 @@ pub(super) fn group_count(m: usize, rows: usize) -> usize {
 }
 
 #[inline(always)]
-pub(super) unsafe fn multiply<S: Simd>(p: &Product) {
+pub(super) unsafe fn multiply_generic<S: Simd>(p: &Product) {
     unsafe {
         let groups = group_count(p.m, S::ROWS);
         for i in p.groups.0..p.groups.1 {
             let (r0, r1) = group_rows(p.m, groups, i);
-            let bias = if p.row_bias.is_null() { p.row_bias } else { p.row_bias.add(r0) };
-            let mut j = 0;
-            while j < p.n {
-                let width = (p.n - j).min(PANEL);
-                micro::panel::<S>(
-                    r1 - r0,
-                    Micro {
-                        k: p.k,
-                        a: p.a.add(r0 * p.k),
-                        b: p.b.add(j * p.k),
-                        width,
-                        c: p.c.add(r0 * p.cs + j),
-                        cs: p.cs,
-                        row_bias: bias,
-                        column_bias: if p.column_bias.is_null() { p.column_bias } else { p.column_bias.add(j) },
-                        add: if p.add.is_null() { p.add } else { p.add.add(r0 * p.cs + j) },
-                    },
-                );
-                j += PANEL;
+            for j in (0..p.n).step_by(PANEL) {
+                micro::panel::<S>(r1 - r0, p.tile(r0, r1, j));
             }
         }
     }
 }
 isa_entry!(
-    /// [`multiply`].
-    pub(super) multiply_isa [] = multiply(Product)
+    /// [`multiply_generic`].
+    pub(super) multiply [] = multiply_generic(Product)
 );

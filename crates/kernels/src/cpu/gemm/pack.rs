@@ -132,3 +132,61 @@ isa_entry!(
     /// [`pack_b_generic`].
     pub(in crate::cpu) pack_b [] = pack_b_generic(PackB)
 );
+
+/// A matrix of `rows` × `columns`, rows `src_rs` apart, to be written with rows and columns exchanged.
+pub(in crate::cpu) struct Turn {
+    pub(in crate::cpu) src: *const f32,
+    pub(in crate::cpu) src_rs: usize,
+    pub(in crate::cpu) rows: usize,
+    pub(in crate::cpu) columns: usize,
+    /// Columns of the matrix, `dst_rs` apart.
+    pub(in crate::cpu) dst: *mut f32,
+    pub(in crate::cpu) dst_rs: usize,
+}
+
+#[inline(always)]
+unsafe fn turn_generic<S: Simd>(t: &Turn) {
+    unsafe {
+        for j in (0..t.columns).step_by(L) {
+            let n = (t.columns - j).min(L);
+            for i in (0..t.rows).step_by(L) {
+                let m = (t.rows - i).min(L);
+                let mut v = [S::zero(); L];
+                for r in 0..L {
+                    if r < m {
+                        v[r] = S::load_n(t.src.add((i + r) * t.src_rs + j), n);
+                    }
+                }
+                S::transpose(&mut v);
+                for c in 0..L {
+                    if c < n {
+                        S::store_n(t.dst.add((j + c) * t.dst_rs + i), m, v[c]);
+                    }
+                }
+            }
+        }
+    }
+}
+isa_entry!(
+    /// [`turn_generic`].
+    pub(in crate::cpu) turn [] = turn_generic(Turn)
+);
+
+/// Rows of `len` floats, `rs` apart, that will be read soon.
+pub(in crate::cpu) struct Fetch {
+    pub(in crate::cpu) at: *const f32,
+    pub(in crate::cpu) rows: usize,
+    pub(in crate::cpu) rs: usize,
+    pub(in crate::cpu) len: usize,
+}
+
+#[inline(always)]
+unsafe fn fetch_generic<S: Simd>(x: &Fetch) {
+    for row in 0..x.rows {
+        unsafe { S::prefetch(x.at.wrapping_add(row * x.rs), x.len) }
+    }
+}
+isa_entry!(
+    /// Asks for all of it; any address is allowed.
+    pub(in crate::cpu) fetch [] = fetch_generic(Fetch)
+);
