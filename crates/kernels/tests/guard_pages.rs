@@ -122,7 +122,7 @@ fn every_kernel(edge: Edge) {
     for i in 0..30 {
         let groups = sizes.up_to(4);
         let (n, c, hw) = (sizes.up_to(3), groups * sizes.up_to(4), 1 + sizes.up_to(90));
-        group_norms(edge, GroupNorm { n, c, hw, groups, eps: 1e-5, silu: i % 2 == 0 }, i % 3 == 0);
+        group_norms(edge, GroupNorm { n, c, hw, groups, eps: 1e-5, silu: i % 2 == 0 }, i % 3 == 0, i % c);
     }
     for _ in 0..25 {
         let [heads, n, m] = [3, 120, 70].map(|most| sizes.up_to(most));
@@ -211,20 +211,29 @@ fn winograd_convolutions(edge: Edge, s: Conv3x3) {
     }
 }
 
-fn group_norms(edge: Edge, s: GroupNorm, own_affine: bool) {
-    let (len, statistics) = (s.n * s.c * s.hw, s.n * s.groups);
-    let affine_len = if own_affine { s.n * s.c } else { s.c };
-    let (x, dy, add) = (edge.input(1, len), edge.input(2, len), edge.input(3, len));
-    let (scale, offset) = (edge.input(4, affine_len), edge.input(5, affine_len));
+fn group_norms(edge: Edge, s: GroupNorm, own_affine: bool, skip: usize) {
+    let (pixels, statistics) = (s.n * s.hw, s.n * s.groups);
+    let (len, affine_len) = (s.c * pixels, if own_affine { s.n * s.c } else { s.c });
+    let parts = [(s.c - skip) * pixels, skip * pixels];
+    let [x, of_skip] = [0, 1].map(|i| edge.input(1 + i as u64, parts[i]));
+    let [add, add_skip] = [0, 1].map(|i| edge.input(3 + i as u64, parts[i]));
+    let (dy, bias) = (edge.input(5, len), edge.input(6, s.n * s.c));
+    let (scale, offset) = (edge.input(7, affine_len), edge.input(8, affine_len));
     let affine = Affine { scale: &scale, offset: &offset };
     let (mut y, mut mean, mut rstd) = (edge.output(len), edge.output(statistics), edge.output(statistics));
-    call("group_norm", &s, || cpu::group_norm(&s, &x, affine, &mut y, &mut mean, &mut rstd));
-    let statistics = Statistics { mean: &mean, rstd: &rstd };
-    let (mut d_scale, mut d_offset) = (edge.output(s.n * s.c), edge.output(s.n * s.c));
+    let [mut dx, mut d_skip] = parts.map(|len| edge.output(len));
+    let [mut d_bias, mut d_scale, mut d_offset] = [(); 3].map(|()| edge.output(s.n * s.c));
     for given in [true, false] {
-        let add = optional(given, &add);
-        call("group_norm_backward", &s, || {
-            group_norm_backward(&s, &x, statistics, affine, &dy, add, &mut y, &mut d_scale, &mut d_offset);
+        let bias: &[f32] = if given { &bias } else { &[] };
+        let sizes = (s, skip, given);
+        let input = NormInput { x: &x, skip: &of_skip, bias };
+        call("group_norm", &sizes, || cpu::group_norm(&s, input, affine, &mut y, &mut mean, &mut rstd));
+        let statistics = Statistics { mean: &mean, rstd: &rstd };
+        let add = [optional(given, &add), optional(given, &add_skip)];
+        call("group_norm_backward", &sizes, || {
+            let bias: &mut [f32] = if given { &mut d_bias } else { &mut [] };
+            let d = NormGradients { x: &mut dx, skip: &mut d_skip, bias, scale: &mut d_scale, offset: &mut d_offset };
+            group_norm_backward(&s, input, statistics, affine, &dy, add, d);
         });
     }
 }

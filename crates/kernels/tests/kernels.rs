@@ -441,3 +441,17 @@ fn data_is_moved_right() {
     assert_eq!(shifted[35], a[35] + 6.0);
     assert_eq!(shifted[34], a[34] + 5.0);
 }
+
+/// Keys that nobody asks for still have a gradient: zero, whatever the memory held before.
+#[test]
+fn attention_without_queries_has_gradients_of_zero() {
+    let s = Attention { heads: 2, n: 0, m: 5, d: 3, d_v: 4 };
+    let (k, v) = (random(1, s.heads * s.m * s.d), random(2, s.heads * s.m * s.d_v));
+    on_every_isa(|_| {
+        let mut dv = Vec::new();
+        let dk = guarded(k.len(), |dk| {
+            dv = guarded(v.len(), |dv| attention_backward(&s, [&[], &k, &v], &[], [&mut [], dk, dv]));
+        });
+        assert!(dk.iter().chain(&dv).all(|d| *d == 0.0));
+    });
+}
