@@ -91,7 +91,7 @@ pub trait Backend: backend::Backend {
     }
 
     /// Gradients of [`Backend::fused_group_norm`]; `statistics` are the mean and `rstd` of the forward pass, `accumulate` is for `x`
-    /// and for a [`GroupNormExtra::Skip`].
+    /// and for a [`GroupNormExtra::Skip`](crate::GroupNormExtra::Skip).
     fn fused_group_norm_backward(
         grad: FloatTensor<Self>,
         accumulate: [Option<FloatTensor<Self>>; 2],
