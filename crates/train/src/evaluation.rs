@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
-use sfumato_kernels::Backend;
+use sfumato_kernels::{Backend, KeptFilters};
 use sfumato_nets::Network;
 use sfumato_process::{
     Chain,
@@ -54,6 +54,7 @@ pub fn evaluate<B: Backend, N: Network<B, D>, const D: usize>(
     device: &B::Device,
     observe: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Bound, BoundError> {
+    let _kept = KeptFilters::new();
     let examples = First { data, num: plan.num.min(data.len()) };
     let label = |&i: &usize| data.label(i).expect("the plan asks for labels only where there are some");
     let predict = |x_t: Tensor<B, D>, t: &[usize], examples: &[usize]| {

@@ -24,16 +24,11 @@ type Float<B> = FloatTensor<B>;
 /// widest operation has 4.8 to 9.6 MB, and a tenth more in batches of 64.
 const CACHE_BYTES_PER_THREAD: usize = 7 << 19;
 
-/// [`Backend::cache_bytes`] of the current pool.
-fn cache_bytes() -> usize {
-    rayon::current_num_threads() * CACHE_BYTES_PER_THREAD
-}
-
 macro_rules! host_backend {
     ($backend:ty) => {
         impl Backend for $backend {
             fn cache_bytes() -> Option<usize> {
-                Some(cache_bytes())
+                Some(rayon::current_num_threads() * CACHE_BYTES_PER_THREAD)
             }
 
             fn fused_silu(x: Float<Self>) -> Float<Self> {
