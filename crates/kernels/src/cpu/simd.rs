@@ -107,12 +107,92 @@ pub(super) trait Simd: Copy {
         }
     }
 
+    /// `2^x`, relative error about 2e-7, for `x <= 0`, clamped to -126; the polynomial of Cephes' `exp2f`.
+    #[inline(always)]
+    unsafe fn exp2(x: Self::V) -> Self::V {
+        unsafe {
+            // In this order of operands a NaN passes through.
+            let x = Self::max(Self::splat(-126.0), x);
+            let n = Self::round(x);
+            let r = Self::sub(x, n);
+            let mut p = Self::splat(1.535_336_2e-4);
+            for c in [1.339_887_4e-3, 9.618_437e-3, 5.550_332_5e-2, 2.402_264_8e-1, 6.931_472e-1, 1.0] {
+                p = Self::fma(p, r, Self::splat(c));
+            }
+            Self::scale2(p, n)
+        }
+    }
+
     /// `1 / (1 + exp(-x))`
     #[inline(always)]
     unsafe fn sigmoid(x: Self::V) -> Self::V {
         unsafe {
             let e = Self::exp(Self::sub(Self::zero(), x));
             Self::recip(Self::add(e, Self::splat(1.0)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::Isa;
+    use crate::cpu::isa::isa_entry;
+
+    struct Exponentials {
+        x: [f32; L],
+        exp: *mut f32,
+        exp2: *mut f32,
+    }
+    #[inline(always)]
+    unsafe fn exponentials<S: Simd>(t: &Exponentials) {
+        unsafe {
+            let x = S::load(t.x.as_ptr());
+            S::store(t.exp, S::exp(x));
+            S::store(t.exp2, S::exp2(x));
+        }
+    }
+    isa_entry!(
+        /// Both of 16 numbers.
+        run [] = exponentials(Exponentials)
+    );
+
+    fn both(isa: Isa, x: [f32; L]) -> [[f32; L]; 2] {
+        let (mut exp, mut exp2) = ([0.0; L], [0.0; L]);
+        // SAFETY: `isa` is supported; both outputs have 16 floats.
+        unsafe { run(isa, &Exponentials { x, exp: exp.as_mut_ptr(), exp2: exp2.as_mut_ptr() }) };
+        [exp, exp2]
+    }
+
+    #[test]
+    fn exponentials_are_right_to_the_last_bits_over_their_whole_range() {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.is_supported()) {
+            let mut worst = [0f64; 2];
+            for i in 0..40_000 {
+                let x = std::array::from_fn(|lane| -87.0 + 174.0 * (i * L + lane) as f32 / 640_000.0);
+                let got = both(isa, x);
+                for (lane, x) in x.into_iter().enumerate() {
+                    let x = f64::from(x);
+                    worst[0] = worst[0].max((f64::from(got[0][lane]) / x.exp() - 1.0).abs());
+                    if x <= 0.0 {
+                        worst[1] = worst[1].max((f64::from(got[1][lane]) / x.exp2() - 1.0).abs());
+                    }
+                }
+            }
+            assert!(worst.iter().all(|e| *e < 2.5e-7), "{isa:?}: {worst:?}");
+        }
+    }
+
+    #[test]
+    fn exponentials_clamp_what_is_out_of_range_and_pass_nan_on() {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.is_supported()) {
+            let mut x = [-1e30; L];
+            [x[1], x[2], x[3]] = [f32::NEG_INFINITY, 1e30, f32::NAN];
+            let [exp, exp2] = both(isa, x);
+            assert!(exp[0] > 0.0 && exp[0] < 2e-38 && exp[1] == exp[0], "{isa:?}: {exp:?}");
+            assert!(exp[2] > 6e37 && exp[2].is_finite(), "{isa:?}: {exp:?}");
+            assert!(exp2[0] > 0.0 && exp2[0] < 2e-38 && exp2[1] == exp2[0], "{isa:?}: {exp2:?}");
+            assert!(exp[3].is_nan() && exp2[3].is_nan(), "{isa:?}: {exp:?} {exp2:?}");
         }
     }
 }
