@@ -151,6 +151,7 @@ unsafe fn forward_group<S: Simd>(a: &Forward) {
         *a.mean = mean;
         *a.rstd = rstd;
         let mut c = 0;
+        let total = (a.channels[0] + a.channels[1]) * a.hw;
         for part in 0..2 {
             let floats = a.channels[part] * a.hw;
             for i in 0..a.channels[part] {
@@ -170,6 +171,7 @@ unsafe fn forward_group<S: Simd>(a: &Forward) {
                 while i + 2 * L <= a.hw {
                     // The next group, while this one is in the cache.
                     S::prefetch(x.wrapping_add(floats + i), 2 * L);
+                    S::prefetch(y.wrapping_add(total + i), 2 * L);
                     let (v, w) = (f!(S::load(x.add(i))), f!(S::load(x.add(i + L))));
                     S::store(y.add(i), v);
                     S::store(y.add(i + L), w);
