@@ -175,6 +175,12 @@ pub(in crate::cpu) struct Reduce {
 #[inline(always)]
 unsafe fn micro_reduce<S: Simd, const R: usize, const NV: usize>(g: Reduce) {
     unsafe {
+        if g.accumulate {
+            // The rows that are added to next: few lines each, far apart, which no processor foresees.
+            for r in 0..R {
+                S::prefetch(g.c.wrapping_add((R + r) * g.cs).cast_const(), NV * L);
+            }
+        }
         let mut acc = [[S::zero(); NV]; R];
         let (mut a, mut b) = (g.a, g.b);
         for _ in 0..g.p {
