@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`workload`] | the two networks, with the batch sizes they are measured at |
 //! | [`batch`] | a batch that other programs can read too |
-//! | [`training`] | one step of the trainer: loss, gradient, clipping, Adam, moving average |
+//! | [`training`] | one step of the trainer: loss, gradient, clipping, Adam |
 //! | [`sampling`] | network evaluations and DDIM |
 //! | [`cost`] | how many multiplications a network takes, and how fast Winograd's algorithm could do them |
 //! | [`measure`] | times, medians, peak memory, thread pools |

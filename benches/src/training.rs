@@ -1,8 +1,8 @@
-//! One training step, as the trainer takes it.
+//! One training step, as the trainer takes it but for the moving average, which the programs compared with have not.
 
 use burn::tensor::{Tensor, backend};
 use burn::{module::AutodiffModule, tensor::ElementConversion};
-use sfumato_kernels::AutodiffBackend;
+use sfumato_kernels::{AdamState, AutodiffBackend};
 use sfumato_nets::{NetError, params::RandomParams, unet::UNet2D};
 use sfumato_process::{Parameterization, loss};
 use sfumato_schedule::{NoiseSchedule, ScheduleConfig};
@@ -36,7 +36,7 @@ pub struct Step {
     pub grad_norm: f64,
 }
 
-/// How weights move here: Adam at a constant 1e-4, clipping to norm 1, moving average.
+/// How weights move here: Adam at a constant 1e-4, clipping to norm 1.
 pub fn optimizer_config() -> OptimizerConfig {
     OptimizerConfig { learning_rate: 1e-4, warmup_steps: 0, ..OptimizerConfig::default() }
 }
@@ -56,14 +56,16 @@ impl<A: AutodiffBackend> Training<A> {
     /// [`NetError`] if the configuration is invalid.
     pub fn new(workload: &Workload, device: &A::Device) -> Result<Self, NetError> {
         let net: UNet2D<A> = network(workload, device)?;
-        let optimizer = Optimizer::new(&optimizer_config(), &net.valid());
+        let with_averages = Optimizer::new(&optimizer_config(), &net.valid());
+        let states = with_averages.states().iter().map(|state| AdamState { ema: None, ..state.clone() }).collect();
+        let optimizer = Optimizer::resumed(&optimizer_config(), states);
         let batch = Batch::new(workload.shape());
         let [x_0, epsilon] = batch.tensors(device);
         let schedule = ScheduleConfig::default().build().expect("the default schedule is valid");
         Ok(Self { net: Some(net), optimizer, schedule, x_0, epsilon, t: batch.t, step: 0 })
     }
 
-    /// Loss, gradient, clipping, Adam, moving average.
+    /// Loss, gradient, clipping, Adam.
     pub fn step(&mut self) -> Step {
         self.step += 1;
         let net = self.net.take().expect("every step puts the network back");

@@ -16,7 +16,7 @@ const PARTS: [(&str, &[&str]); 10] = [
     ("matrix products (attention, linear, 1x1)", &["::gemm", "::cpu::linear"]),
     ("attention, softmax", &["attention", "softmax"]),
     ("group norm", &["::norm::"]),
-    ("Adam, clipping, moving average", &["adam", "sum_of_squares"]),
+    ("Adam, clipping", &["adam", "sum_of_squares"]),
     ("elementwise, sums, up- and downsampling, concatenation", &["sfumato_kernels"]),
     ("Burn: copies, elementwise, autodiff", &["burn", "cubecl", "macerator"]),
     ("thread pool", &["rayon", "crossbeam"]),
