@@ -2,10 +2,10 @@
 
 use crate::composed;
 use crate::operands::{
-    AdamPrimitives, AffineGradients, GroupNormGradients, GroupNormOperands, GroupNormOutput, JoinedGradients,
-    WantedGradients,
+    AdamPrimitives, AffineGradients, AttentionBlockGradients, AttentionBlockOperands, AttentionBlockOutput,
+    GroupNormGradients, GroupNormOperands, GroupNormOutput, JoinedGradients, WantedGradients,
 };
-use crate::ops::{AdamStep, Conv2dGeometry, GroupNormSpec};
+use crate::ops::{AdamStep, AttentionBlockSpec, Conv2dGeometry, GroupNormSpec};
 use burn::tensor::{backend, ops::FloatTensor};
 
 /// Burn's backend plus the fused operations of this crate, on primitives.
@@ -160,6 +160,38 @@ pub trait Backend: backend::Backend {
         heads: usize,
     ) -> FloatTensor<Self> {
         composed::spatial_self_attention_backward::<Self>(qkv, grad, heads)
+    }
+
+    /// [`crate::attention_block`].
+    fn fused_attention_block(
+        x: FloatTensor<Self>,
+        with: AttentionBlockOperands<Self>,
+        spec: AttentionBlockSpec,
+    ) -> FloatTensor<Self> {
+        composed::attention_block::<Self>(x, with, spec)
+    }
+
+    /// [`Backend::fused_attention_block`] with what [`Backend::fused_attention_block_backward`] needs; `None` where the gradients
+    /// of its parts are to be computed instead.
+    fn fused_attention_block_saving(
+        x: FloatTensor<Self>,
+        with: AttentionBlockOperands<Self>,
+        spec: AttentionBlockSpec,
+    ) -> Option<AttentionBlockOutput<Self>> {
+        let _ = (x, with, spec);
+        None
+    }
+
+    /// Gradients of [`Backend::fused_attention_block`]; `saved` is what [`Backend::fused_attention_block_saving`] left.
+    fn fused_attention_block_backward(
+        x: FloatTensor<Self>,
+        with: AttentionBlockOperands<Self>,
+        spec: AttentionBlockSpec,
+        saved: [FloatTensor<Self>; 3],
+        grad: FloatTensor<Self>,
+    ) -> AttentionBlockGradients<Self> {
+        let _ = saved;
+        composed::attention_block_backward::<Self>(x, with, spec, grad)
     }
 
     /// [`crate::upsample_nearest_2x`].

@@ -65,11 +65,12 @@ mod ops;
 pub use backend::{AutodiffBackend, Backend};
 pub use kept_filters::KeptFilters;
 pub use operands::{
-    AdamPrimitives, AffineGradients, GroupNormExtra, GroupNormGradients, GroupNormOperands, GroupNormOutput,
-    JoinedGradients, WantedGradients,
+    AdamPrimitives, AffineGradients, AttentionBlockGradients, AttentionBlockOperands, AttentionBlockOutput,
+    GroupNormExtra, GroupNormGradients, GroupNormOperands, GroupNormOutput, JoinedGradients, WantedGradients,
 };
 pub use ops::{
-    AdamState, AdamStep, Conv2dGeometry, GroupNormSpec, NormActivation, adam_step, add_channel_bias, attention,
-    concat_channels, conv1x1_joined, conv2d, conv2d_add, group_norm, group_norm_biased, group_norm_joined,
-    group_norm_scale_shift, linear, silu, spatial_self_attention, sum_of_squares, upsample_nearest_2x,
+    AdamState, AdamStep, AttentionBlockParams, AttentionBlockSpec, Conv2dGeometry, GroupNormSpec, NormActivation,
+    adam_step, add_channel_bias, attention, attention_block, concat_channels, conv1x1_joined, conv2d, conv2d_add,
+    group_norm, group_norm_biased, group_norm_joined, group_norm_scale_shift, linear, silu, spatial_self_attention,
+    sum_of_squares, upsample_nearest_2x,
 };

@@ -95,6 +95,39 @@ pub struct GroupNormGradients<B: backend::Backend> {
     pub extra: GroupNormExtra<B>,
 }
 
+/// What an attention block takes beside its input.
+#[derive(Clone, Debug)]
+pub struct AttentionBlockOperands<B: backend::Backend> {
+    /// Scale and offset of the norm, `[c]`, if there is one.
+    pub norm: Option<[FloatTensor<B>; 2]>,
+    /// Weights of the maps to queries, keys and values, `[inner, c]`, and of the output, `[c, inner]`.
+    pub weight: [FloatTensor<B>; 4],
+    /// Their biases, `[inner]` and `[c]`.
+    pub bias: [FloatTensor<B>; 4],
+}
+
+/// An attention block's result and what its gradient needs.
+#[derive(Clone, Debug)]
+pub struct AttentionBlockOutput<B: backend::Backend> {
+    /// In the shape of the input.
+    pub y: FloatTensor<B>,
+    /// Whatever the backend has use for, in its own layout.
+    pub saved: [FloatTensor<B>; 3],
+}
+
+/// Gradients of an attention block, in the shapes of what they are for.
+#[derive(Clone, Debug)]
+pub struct AttentionBlockGradients<B: backend::Backend> {
+    /// Of the input.
+    pub x: FloatTensor<B>,
+    /// Of scale and offset of the norm, if there is one.
+    pub norm: Option<[FloatTensor<B>; 2]>,
+    /// Of the weights.
+    pub weight: [FloatTensor<B>; 4],
+    /// Of the biases.
+    pub bias: [FloatTensor<B>; 4],
+}
+
 /// A parameter with the memory of Adam, flattened.
 #[derive(Clone, Debug)]
 pub struct AdamPrimitives<B: backend::Backend> {

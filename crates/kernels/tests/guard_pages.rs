@@ -65,7 +65,7 @@ fn every_public_kernel_is_among_the_calls() {
         kernels += 1;
         assert!(calls.contains(&format!("{name}(")), "{name} is not called");
     }
-    assert!(kernels >= 29, "{kernels} kernels were found");
+    assert!(kernels >= 31, "{kernels} kernels were found");
 }
 
 /// The kernels' process.
@@ -128,6 +128,12 @@ fn every_kernel(edge: Edge) {
         let [heads, n, m] = [3, 120, 70].map(|most| sizes.up_to(most));
         attentions(edge, Attention { heads, n, m, d: sizes.up_to(40), d_v: sizes.up_to(40) });
         self_attentions(edge, SelfAttention { images: sizes.up_to(2), heads, tokens: m, d: sizes.up_to(40) });
+    }
+    for i in 0..25 {
+        let groups = sizes.up_to(4);
+        let [n, c, pixels] = [sizes.up_to(3), groups * sizes.up_to(9), sizes.up_to(110)];
+        let (heads, d) = (sizes.up_to(3), sizes.up_to(40));
+        attention_blocks(edge, AttentionBlock { n, c, pixels, heads, d, groups, eps: 1e-5 }, i % 3 > 0);
     }
     for sizes in [[7, 1300, 45], [1100, 20, 33], [1, 1, 1]] {
         linear_maps(edge, sizes);
@@ -253,6 +259,39 @@ fn self_attentions(edge: Edge, s: SelfAttention) {
     let (mut y, mut dx) = (edge.output(len), edge.output(3 * len));
     call("self_attention", &s, || self_attention(&s, &x, &mut y));
     call("self_attention_backward", &s, || self_attention_backward(&s, &x, &dy, &mut dx));
+}
+
+fn attention_blocks(edge: Edge, s: AttentionBlock, normed: bool) {
+    let inner = s.heads * s.d;
+    let lens = [inner, inner, inner, s.c];
+    let (x, dy, affine) = (edge.input(1, s.len()), edge.input(2, s.len()), [3, 4].map(|seed| edge.input(seed, s.c)));
+    let weight = [5, 6, 7, 8].map(|seed| edge.input(seed, inner * s.c));
+    let bias = [0, 1, 2, 3].map(|i| edge.input(9 + i as u64, lens[i]));
+    let w = AttentionWeights {
+        norm: normed.then_some(Affine { scale: &affine[0], offset: &affine[1] }),
+        weight: weight.each_ref().map(|w| &w[..]),
+        bias: bias.each_ref().map(|b| &b[..]),
+    };
+    let (mut y, mut dx) = (edge.output(s.len()), edge.output(s.len()));
+    let mut qkv = edge.output(s.qkv_len());
+    let (mut attended, mut softmax) = (edge.output(s.attended_len()), edge.output(s.softmax_len()));
+    call("attention_block", &s, || attention_block(&s, &x, &w, None, &mut y));
+    call("attention_block, saving", &s, || {
+        let saved = AttentionSaved { qkv: &mut qkv, attended: &mut attended, softmax: &mut softmax };
+        attention_block(&s, &x, &w, Some(saved), &mut y);
+    });
+    let mut norm = [(); 2].map(|()| edge.output(if normed { s.c } else { 0 }));
+    let mut d_weight = [(); 4].map(|()| edge.output(inner * s.c));
+    let mut d_bias = lens.map(|len| edge.output(len));
+    call("attention_block_backward", &s, || {
+        let d = AttentionBlockGradients {
+            x: &mut dx,
+            norm: norm.each_mut().map(|d| &mut d[..]),
+            weight: d_weight.each_mut().map(|d| &mut d[..]),
+            bias: d_bias.each_mut().map(|d| &mut d[..]),
+        };
+        attention_block_backward(&s, &x, &w, [&qkv, &attended, &softmax], &dy, d);
+    });
 }
 
 fn linear_maps(edge: Edge, s @ [rows, d_in, d_out]: [usize; 3]) {

@@ -111,6 +111,12 @@ fn shapes_that_do_not_fit_are_refused_with_both_shapes() {
     let same = Conv2dGeometry::SAME_3X3;
     let x = || zeros([2, 4, 5, 6]);
     let silu = NormActivation::Silu;
+    let block = |c: usize, inner: usize, norm: usize| AttentionBlockParams {
+        norm: Some([vector(norm), vector(norm)]),
+        weight: [matrix(inner, c), matrix(inner, c), matrix(inner, c), matrix(c, inner)],
+        bias: [vector(inner), vector(inner), vector(inner), vector(c)],
+    };
+    let heads = |heads: usize, groups: usize| AttentionBlockSpec { heads, groups, eps: 1e-5 };
     let refusals = [
         (refusal(|| drop(conv2d(x(), zeros([8, 3, 3, 3]), None, same))), "[out, 4, side, side]"),
         (refusal(|| drop(conv2d(x(), zeros([8, 4, 3, 3]), Some(vector(7)), same))), "expected [8]"),
@@ -129,6 +135,10 @@ fn shapes_that_do_not_fit_are_refused_with_both_shapes() {
         (refusal(|| drop(concat_channels(x(), zeros([2, 4, 5, 7])))), "differ in more than the channels"),
         (refusal(|| drop(linear(matrix(3, 4), matrix(5, 6), None))), "expected [..., 6]"),
         (refusal(|| drop(attention(x(), x(), zeros([2, 4, 6, 6])))), "[batch, heads, m, d_v]"),
+        (refusal(|| drop(attention_block(x(), block(4, 6, 4), heads(4, 2)))), "4 heads do not divide 6"),
+        (refusal(|| drop(attention_block(x(), block(4, 6, 4), heads(2, 3)))), "3 groups do not divide 4"),
+        (refusal(|| drop(attention_block(x(), block(4, 6, 5), heads(2, 2)))), "beta [5], expected [4]"),
+        (refusal(|| drop(attention_block(x(), block(5, 6, 5), heads(2, 5)))), "expected [inner, 4] three times"),
         (refusal(|| drop(spatial_self_attention(x(), 3))), "4 channels are not queries, keys and values of 3 heads"),
     ];
     for (message, part) in refusals {

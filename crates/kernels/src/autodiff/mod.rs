@@ -6,6 +6,7 @@
 //! kernel, which adds it while writing its own result.
 
 mod attention;
+mod attention_block;
 mod conv2d;
 mod elementwise;
 mod group_norm;
@@ -14,8 +15,8 @@ mod joined;
 mod linear;
 
 use crate::backend::Backend;
-use crate::operands::{AdamPrimitives, GroupNormOperands};
-use crate::ops::{AdamStep, Conv2dGeometry, GroupNormSpec};
+use crate::operands::{AdamPrimitives, AttentionBlockOperands, GroupNormOperands};
+use crate::ops::{AdamStep, AttentionBlockSpec, Conv2dGeometry, GroupNormSpec};
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
@@ -68,6 +69,14 @@ impl<B: Backend, C: CheckpointStrategy> Backend for Autodiff<B, C> {
 
     fn fused_spatial_self_attention(qkv: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {
         attention::spatial_self_attention::<B, C>(qkv, heads)
+    }
+
+    fn fused_attention_block(
+        x: FloatTensor<Self>,
+        with: AttentionBlockOperands<Self>,
+        spec: AttentionBlockSpec,
+    ) -> FloatTensor<Self> {
+        attention_block::attention_block::<B, C>(x, with, spec)
     }
 
     fn fused_upsample_nearest_2x(x: FloatTensor<Self>) -> FloatTensor<Self> {

@@ -9,6 +9,7 @@
 
 mod adam;
 mod attention;
+mod attention_block;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -30,6 +31,10 @@ pub mod winograd;
 
 pub use adam::{AdamConstants, adam, sum_of_squares};
 pub use attention::{Attention, SelfAttention, attention, attention_backward, self_attention, self_attention_backward};
+pub use attention_block::{
+    AttentionBlock, AttentionBlockGradients, AttentionSaved, AttentionWeights, attention_block,
+    attention_block_backward,
+};
 pub(crate) use conv::kept_tile;
 pub use conv::{Conv2d, conv2d, conv2d_backward_input, conv2d_backward_weight};
 pub use elementwise::{silu, silu_backward, sum_images, sum_pixels};

@@ -2,6 +2,7 @@
 //!
 //! Every function returns `None` where a tensor is not f32; the caller then composes the operation of Burn's own.
 
+mod attention_block;
 mod bridge;
 mod conv2d;
 mod elementwise;
@@ -10,10 +11,10 @@ mod group_norm;
 mod joined;
 mod matrix;
 
-use crate::ops::{AdamStep, Conv2dGeometry, GroupNormSpec};
+use crate::ops::{AdamStep, AttentionBlockSpec, Conv2dGeometry, GroupNormSpec};
 use crate::{
-    AdamPrimitives, AffineGradients, Backend, GroupNormGradients, GroupNormOperands, GroupNormOutput, JoinedGradients,
-    WantedGradients, composed,
+    AdamPrimitives, AffineGradients, AttentionBlockGradients, AttentionBlockOperands, AttentionBlockOutput, Backend,
+    GroupNormGradients, GroupNormOperands, GroupNormOutput, JoinedGradients, WantedGradients, composed,
 };
 use burn::tensor::ops::FloatTensor;
 
@@ -147,6 +148,34 @@ macro_rules! host_backend {
             fn fused_spatial_self_attention_backward(qkv: Float<Self>, grad: Float<Self>, heads: usize) -> Float<Self> {
                 matrix::self_attention_backward(&qkv, &grad, heads)
                     .unwrap_or_else(|| composed::spatial_self_attention_backward::<Self>(qkv, grad, heads))
+            }
+
+            fn fused_attention_block(
+                x: Float<Self>,
+                with: AttentionBlockOperands<Self>,
+                spec: AttentionBlockSpec,
+            ) -> Float<Self> {
+                attention_block::attention_block::<_, Self>(&x, &with, spec)
+                    .unwrap_or_else(|| composed::attention_block::<Self>(x, with, spec))
+            }
+
+            fn fused_attention_block_saving(
+                x: Float<Self>,
+                with: AttentionBlockOperands<Self>,
+                spec: AttentionBlockSpec,
+            ) -> Option<AttentionBlockOutput<Self>> {
+                attention_block::attention_block_saving::<_, Self>(&x, &with, spec)
+            }
+
+            fn fused_attention_block_backward(
+                x: Float<Self>,
+                with: AttentionBlockOperands<Self>,
+                spec: AttentionBlockSpec,
+                saved: [Float<Self>; 3],
+                grad: Float<Self>,
+            ) -> AttentionBlockGradients<Self> {
+                attention_block::attention_block_backward::<_, Self>(&x, &with, spec, &saved, &grad)
+                    .unwrap_or_else(|| composed::attention_block_backward::<Self>(x, with, spec, grad))
             }
 
             fn fused_upsample_nearest_2x(x: Float<Self>) -> Float<Self> {

@@ -2,6 +2,7 @@
 
 mod adam;
 mod attention;
+mod attention_block;
 mod channel_bias;
 mod concat;
 mod conv2d;
@@ -13,6 +14,7 @@ mod upsample;
 
 pub use adam::{AdamState, AdamStep, adam_step};
 pub use attention::{attention, spatial_self_attention};
+pub use attention_block::{AttentionBlockParams, AttentionBlockSpec, attention_block};
 pub use channel_bias::add_channel_bias;
 pub use concat::concat_channels;
 pub use conv2d::{Conv2dGeometry, conv1x1_joined, conv2d, conv2d_add};

@@ -27,6 +27,11 @@ impl<B: Backend> GroupNorm<B> {
         Self { weight, bias: b.param("bias", [channels], Init::Zeros), groups, epsilon }
     }
 
+    /// Number of groups, and what is added to the variance.
+    pub fn constants(&self) -> (usize, f64) {
+        (self.groups, self.epsilon)
+    }
+
     /// Normalises.
     ///
     /// # Shapes

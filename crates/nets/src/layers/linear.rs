@@ -4,7 +4,7 @@ use burn::{
     module::{Module, Param},
     tensor::Tensor,
 };
-use sfumato_kernels::{self as kernels, Backend, Conv2dGeometry};
+use sfumato_kernels::{self as kernels, Backend};
 
 use crate::params::{Builder, Init};
 
@@ -39,26 +39,5 @@ impl<B: Backend> Linear<B> {
     /// - output: `[…, out]`
     pub fn forward<const D: usize>(&self, x: Tensor<B, D>) -> Tensor<B, D> {
         kernels::linear(x, self.weight.val(), Some(self.bias.val()))
-    }
-
-    /// Applies the map to the channels of every pixel: a 1×1 convolution, which leaves the pixels where they are.
-    ///
-    /// # Shapes
-    /// - `x`: `[batch, in, height, width]`
-    /// - output: `[batch, out, height, width]`
-    pub fn forward_pixels(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
-        kernels::conv2d(x, self.kernel(), Some(self.bias.val()), Conv2dGeometry::POINTWISE)
-    }
-
-    /// [`Linear::forward_pixels`] plus `residual`, in the shape of the output.
-    pub fn forward_pixels_add(&self, x: Tensor<B, 4>, residual: Tensor<B, 4>) -> Tensor<B, 4> {
-        kernels::conv2d_add(x, self.kernel(), Some(self.bias.val()), residual)
-    }
-
-    /// The weight as a 1×1 kernel, `[out, in, 1, 1]`.
-    fn kernel(&self) -> Tensor<B, 4> {
-        let weight = self.weight.val();
-        let [d_out, d_in] = weight.dims();
-        weight.reshape([d_out, d_in, 1, 1])
     }
 }

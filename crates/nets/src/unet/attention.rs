@@ -1,7 +1,7 @@
 //! Self-attention over pixels.
 
 use burn::{module::Module, tensor::Tensor};
-use sfumato_kernels::{self as kernels, Backend, Conv2dGeometry};
+use sfumato_kernels::{self as kernels, AttentionBlockParams, AttentionBlockSpec, Backend};
 
 use crate::{
     layers::{GroupNorm, Linear},
@@ -60,21 +60,14 @@ impl<B: Backend> Attention<B> {
     /// # Shapes
     /// - `x`, output: `[batch, channels, height, width]`
     pub fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
-        let normed = match &self.group_norm {
-            Some(norm) => norm.forward(x.clone()),
-            None => x.clone(),
+        let maps = [&self.to_q, &self.to_k, &self.to_v, &self.to_out[0]];
+        let params = AttentionBlockParams {
+            norm: self.group_norm.as_ref().map(|norm| [norm.weight.val(), norm.bias.val()]),
+            weight: maps.map(|map| map.weight.val()),
+            bias: maps.map(|map| map.bias.val()),
         };
-        let attended = kernels::spatial_self_attention(self.queries_keys_values(normed), self.heads);
-        let sum = self.to_out[0].forward_pixels_add(attended, x);
+        let (groups, eps) = self.group_norm.as_ref().map_or((1, 0.0), GroupNorm::constants);
+        let sum = kernels::attention_block(x, params, AttentionBlockSpec { heads: self.heads, groups, eps });
         if self.output_scale == 1.0 { sum } else { sum / self.output_scale }
-    }
-
-    /// The three maps as one: their input is read once, and its gradient is one sum.
-    fn queries_keys_values(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
-        let maps = [&self.to_q, &self.to_k, &self.to_v];
-        let weight = Tensor::cat(maps.map(|map| map.weight.val()).to_vec(), 0);
-        let bias = Tensor::cat(maps.map(|map| map.bias.val()).to_vec(), 0);
-        let [d_out, d_in] = weight.dims();
-        kernels::conv2d(x, weight.reshape([d_out, d_in, 1, 1]), Some(bias), Conv2dGeometry::POINTWISE)
     }
 }

@@ -5,7 +5,7 @@
 //! where they are: a tile needs only a few numbers of them a step.
 
 mod backward;
-mod packed;
+pub(super) mod packed;
 
 pub use backward::{attention_backward, self_attention_backward};
 
@@ -181,10 +181,11 @@ fn forward(s: &Sizes, [q, k, v]: [Operand; 3], y: Operand) {
 }
 
 /// Columns of whole vectors.
-fn vectors(width: usize) -> usize {
+pub(super) fn vectors(width: usize) -> usize {
     width.next_multiple_of(L)
 }
 
 fn columns(s: &Sizes, width: usize, p: &mut [f32]) -> Columns {
-    Columns { p: p.as_mut_ptr(), d: std::ptr::null_mut(), keys: s.m, width, factor: s.factor() }
+    let none = std::ptr::null_mut();
+    Columns { p: p.as_mut_ptr(), d: none, statistics: none, keys: s.m, width, factor: s.factor() }
 }

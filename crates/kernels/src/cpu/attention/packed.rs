@@ -6,42 +6,42 @@ use crate::cpu::isa::Isa;
 
 /// A matrix in memory, element `(i, j)` at `i rs + j cs`, where `rs` or `cs` is 1.
 #[derive(Clone, Copy)]
-pub(super) struct Strided {
-    pub(super) at: *mut f32,
-    pub(super) rs: usize,
-    pub(super) cs: usize,
+pub(in crate::cpu) struct Strided {
+    pub(in crate::cpu) at: *mut f32,
+    pub(in crate::cpu) rs: usize,
+    pub(in crate::cpu) cs: usize,
 }
 
 impl Strided {
     /// From column `j` on.
-    pub(super) fn columns_from(self, j: usize) -> Self {
+    pub(in crate::cpu) fn columns_from(self, j: usize) -> Self {
         Self { at: self.at.wrapping_add(j * self.cs), ..self }
     }
 
     /// From row `i` on.
-    pub(super) fn rows_from(self, i: usize) -> Self {
+    pub(in crate::cpu) fn rows_from(self, i: usize) -> Self {
         self.transposed().columns_from(i).transposed()
     }
 
-    pub(super) fn transposed(self) -> Self {
+    pub(in crate::cpu) fn transposed(self) -> Self {
         Self { rs: self.cs, cs: self.rs, ..self }
     }
 
     /// As the left operand of a product.
-    pub(super) fn left(self) -> Left {
+    pub(in crate::cpu) fn left(self) -> Left {
         Left::InPlace { at: self.at, rs: self.rs, cs: self.cs }
     }
 }
 
 /// Asks for part `part` of `parts` of a matrix of `len` floats, which need not be there.
-pub(super) fn fetch(isa: Isa, x: Strided, len: usize, [part, parts]: [usize; 2]) {
+pub(in crate::cpu) fn fetch(isa: Isa, x: Strided, len: usize, [part, parts]: [usize; 2]) {
     let (from, to) = (len * part / parts, len * (part + 1) / parts);
     // SAFETY: a hint may name any address; `isa` was chosen because the processor has it.
     unsafe { gemm::fetch(isa, &Fetch { at: x.at.wrapping_add(from), rows: 1, rs: 0, len: to - from }) }
 }
 
 /// Takes `len` floats off the front of `scratch`.
-pub(super) fn cut<'a>(scratch: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
+pub(in crate::cpu) fn cut<'a>(scratch: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
     let (front, rest) = std::mem::take(scratch).split_at_mut(len);
     *scratch = rest;
     front
@@ -51,7 +51,7 @@ pub(super) fn cut<'a>(scratch: &mut &'a mut [f32], len: usize) -> &'a mut [f32] 
 ///
 /// # Safety
 /// `b` must be readable for its size.
-pub(super) unsafe fn pack_right(isa: Isa, b: Strided, [k, n]: [usize; 2], dst: &mut [f32]) {
+pub(in crate::cpu) unsafe fn pack_right(isa: Isa, b: Strided, [k, n]: [usize; 2], dst: &mut [f32]) {
     assert!(dst.len() >= k * n.next_multiple_of(PANEL));
     // SAFETY: the caller's contract, and the room was checked.
     unsafe {
@@ -65,7 +65,15 @@ pub(super) unsafe fn pack_right(isa: Isa, b: Strided, [k, n]: [usize; 2], dst: &
 /// `a` must be readable for its size, `b` must hold `n` columns of `k` rows in panels, and `c` must be writable for `m`
 /// rows, `cs` apart, of `n` values.
 #[allow(clippy::too_many_arguments)] // two matrices and where their product goes
-pub(super) unsafe fn product(isa: Isa, [m, n, k]: [usize; 3], a: Left, b: &[f32], c: *mut f32, cs: usize, add: bool) {
+pub(in crate::cpu) unsafe fn product(
+    isa: Isa,
+    [m, n, k]: [usize; 3],
+    a: Left,
+    b: &[f32],
+    c: *mut f32,
+    cs: usize,
+    add: bool,
+) {
     debug_assert!(b.len() >= k * n.next_multiple_of(PANEL));
     let product = Product {
         m,
@@ -88,7 +96,14 @@ pub(super) unsafe fn product(isa: Isa, [m, n, k]: [usize; 3], a: Left, b: &[f32]
 ///
 /// # Safety
 /// As for [`product`], with `to` writable for the result.
-pub(super) unsafe fn product_to(isa: Isa, [m, n, k]: [usize; 3], a: Left, b: &[f32], to: Strided, block: &mut [f32]) {
+pub(in crate::cpu) unsafe fn product_to(
+    isa: Isa,
+    [m, n, k]: [usize; 3],
+    a: Left,
+    b: &[f32],
+    to: Strided,
+    block: &mut [f32],
+) {
     if to.cs == 1 {
         // SAFETY: the caller's contract.
         return unsafe { product(isa, [m, n, k], a, b, to.at, to.rs, false) };
@@ -105,7 +120,7 @@ pub(super) unsafe fn product_to(isa: Isa, [m, n, k]: [usize; 3], a: Left, b: &[f
 ///
 /// # Safety
 /// `to` must be writable for so many rows and columns.
-pub(super) unsafe fn scatter(isa: Isa, values: &[f32], [rows, columns]: [usize; 2], to: Strided) {
+pub(in crate::cpu) unsafe fn scatter(isa: Isa, values: &[f32], [rows, columns]: [usize; 2], to: Strided) {
     assert!(to.rs == 1 && values.len() >= rows * columns);
     let turned = Turn { src: values.as_ptr(), src_rs: columns, rows, columns, dst: to.at, dst_rs: to.cs };
     // SAFETY: the caller's contract, and the length was checked.

@@ -230,3 +230,46 @@ pub fn group_norm_backward(
         unsafe { backward_group_isa(isa, &args) }
     });
 }
+
+/// [`group_norm_backward`] of one image, in this thread; `add` is added to `dx`, `sums` are the gradients of scale and offset.
+///
+/// # Safety
+/// The pointers must be good for an image, the channels, and the groups.
+#[allow(clippy::too_many_arguments)] // the operands and results of the operation
+pub(in crate::cpu) unsafe fn group_norm_backward_image(
+    isa: Isa,
+    s: &GroupNorm,
+    x: *const f32,
+    [mean, rstd]: [*const f32; 2],
+    [scale, offset]: [*const f32; 2],
+    dy: *const f32,
+    add: *const f32,
+    dx: *mut f32,
+    [d_scale, d_offset]: [*mut f32; 2],
+) {
+    let channels = s.channels();
+    for group in 0..s.groups {
+        let (channel, at) = (group * channels, group * channels * s.hw);
+        // SAFETY: the caller's contract; group after group lies in the image.
+        unsafe {
+            let args = Backward {
+                hw: s.hw,
+                channels: [channels, 0],
+                silu: s.silu,
+                x: [x.add(at).cast_mut(); 2],
+                bias: std::ptr::null(),
+                dy: dy.add(at),
+                add: [add.add(at).cast_mut(); 2],
+                dx: [dx.add(at); 2],
+                scale: scale.add(channel),
+                offset: offset.add(channel),
+                mean: *mean.add(group),
+                rstd: *rstd.add(group),
+                d_scale: d_scale.add(channel),
+                d_offset: d_offset.add(channel),
+                d_bias: std::ptr::null_mut(),
+            };
+            backward_group_isa(isa, &args);
+        }
+    }
+}

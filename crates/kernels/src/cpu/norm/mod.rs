@@ -6,6 +6,7 @@
 mod backward;
 mod input;
 
+pub(super) use backward::group_norm_backward_image;
 pub use backward::{NormGradients, group_norm_backward};
 pub use input::NormInput;
 
@@ -229,4 +230,39 @@ pub fn group_norm(s: &GroupNorm, x: NormInput, affine: Affine, y: &mut [f32], me
         // SAFETY: the lengths were checked; every task writes its own group.
         unsafe { forward_group_isa(isa, &args) }
     });
+}
+
+/// [`group_norm`] of one image `x: [c, hw]`, in this thread; every channel has its scale and offset.
+///
+/// # Safety
+/// The pointers must be good for an image, the channels, and the groups.
+pub(super) unsafe fn group_norm_image(
+    isa: Isa,
+    s: &GroupNorm,
+    x: *const f32,
+    [scale, offset]: [*const f32; 2],
+    y: *mut f32,
+    [mean, rstd]: [*mut f32; 2],
+) {
+    let channels = s.channels();
+    for group in 0..s.groups {
+        let (channel, at) = (group * channels, group * channels * s.hw);
+        // SAFETY: the caller's contract; group after group lies in the image.
+        unsafe {
+            let args = Forward {
+                hw: s.hw,
+                channels: [channels, 0],
+                eps: s.eps,
+                silu: s.silu,
+                x: [x.add(at).cast_mut(); 2],
+                bias: std::ptr::null(),
+                y: y.add(at),
+                scale: scale.add(channel),
+                offset: offset.add(channel),
+                mean: mean.add(group),
+                rstd: rstd.add(group),
+            };
+            forward_group_isa(isa, &args);
+        }
+    }
 }

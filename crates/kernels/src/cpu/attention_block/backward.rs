@@ -1,0 +1,107 @@
+//! Gradients of the block.
+
+mod heads;
+mod image;
+
+use super::forward::Common;
+use super::weights::Packed;
+use super::{AttentionBlock, AttentionBlockGradients, AttentionWeights};
+use crate::cpu::isa::Isa;
+use crate::cpu::scratch::{Shared, with};
+use image::Image;
+use rayon::prelude::*;
+
+/// Tasks, at most: each leaves a partial sum of the parameters' gradients.
+const TASKS: usize = 32;
+/// Floats of all partial sums, at most.
+const SUMS: usize = 4 << 20;
+
+/// Where the parts of a partial sum lie.
+#[derive(Clone, Copy)]
+struct Parts {
+    /// Floats before: weights of queries, keys and values; of the output; biases of both; scale and offset of the norm; the end.
+    at: [usize; 6],
+}
+
+impl Parts {
+    fn new(s: &AttentionBlock) -> Self {
+        let (c, inner) = (s.c, s.inner());
+        let mut at = [0; 6];
+        for (i, len) in [3 * inner * c, c * inner, 3 * inner, c, 2 * c].into_iter().enumerate() {
+            at[i + 1] = at[i] + len;
+        }
+        Self { at }
+    }
+}
+
+/// Gradients of [`attention_block`](super::attention_block), from what it left of queries, keys and values, the attended image,
+/// and the softmax.
+///
+/// # Shapes
+/// `x`, `dy`: `[n, c, pixels]`.
+///
+/// # Panics
+/// If a length does not fit, the groups do not divide the channels, or there are no channels or pixels.
+pub fn attention_block_backward(
+    s: &AttentionBlock,
+    x: &[f32],
+    w: &AttentionWeights,
+    saved: [&[f32]; 3],
+    dy: &[f32],
+    d: AttentionBlockGradients,
+) {
+    s.check(x, w);
+    assert!(dy.len() == x.len() && d.x.len() == x.len());
+    assert!(saved.map(<[f32]>::len) == s.saved_lens());
+    let norm_len = if w.norm.is_some() { s.c } else { 0 };
+    assert!(d.norm.iter().all(|d| d.len() == norm_len));
+    assert!(d.weight.iter().zip(w.weight).all(|(d, w)| d.len() == w.len()));
+    assert!(d.bias.iter().zip(w.bias).all(|(d, b)| d.len() == b.len()));
+    let (isa, parts) = (Isa::current(), Parts::new(s));
+    let partial = parts.at[5];
+    let tasks = s.n.min(TASKS).min(SUMS / partial).max(1);
+    let (x, dy, dx) = (Shared::read(x), Shared::read(dy), Shared::new(d.x));
+    let saved = saved.map(Shared::read);
+    with(Packed::len(s), |scratch| {
+        let common = Common { isa, s, norm: w.norm, packed: Packed::new(isa, s, w, true, scratch) };
+        with(tasks * partial, |sums| {
+            sums.par_chunks_exact_mut(partial).with_max_len(1).enumerate().for_each(|(task, sums)| {
+                sums.fill(0.0);
+                for i in s.n * task / tasks..s.n * (task + 1) / tasks {
+                    let image = |i: usize| [x, dy, dx].map(|values| values.at(i * s.image()));
+                    let saved = |i: usize| [0, 1, 2].map(|part| saved[part].at(i * (s.saved_lens()[part] / s.n)));
+                    let next = (i + 1).min(s.n - 1);
+                    let ([x, dy, dx], next) = (image(i), (image(next), saved(next)));
+                    let image = Image { x, dy, dx, saved: saved(i), next };
+                    // SAFETY: the lengths were checked; every task writes its own images and sums.
+                    unsafe { image.compute(&common, parts, sums) }
+                }
+            });
+            sum(sums, partial);
+            let mut rest = &sums[..partial];
+            let mut take = |to: &mut [f32]| {
+                let (front, after) = rest.split_at(to.len());
+                to.copy_from_slice(front);
+                rest = after;
+            };
+            let [q, k, v, out] = d.weight;
+            [q, k, v, out].into_iter().for_each(&mut take);
+            d.bias.into_iter().for_each(&mut take);
+            d.norm.into_iter().for_each(&mut take);
+        });
+    });
+}
+
+/// Adds all partial sums to the first, in order.
+fn sum(sums: &mut [f32], partial: usize) {
+    /// Floats that are added up at a time.
+    const FLOATS: usize = 1024;
+    let (total, others) = sums.split_at_mut(partial);
+    total.par_chunks_mut(FLOATS).enumerate().for_each(|(i, total)| {
+        for other in others.chunks_exact(partial) {
+            for (total, value) in total.iter_mut().zip(&other[i * FLOATS..]) {
+                *total += value;
+            }
+        }
+    });
+}

@@ -1,0 +1,165 @@
+//! The block itself.
+
+use super::weights::Packed;
+use super::{AttentionBlock, AttentionSaved, AttentionWeights, pack, plain, run};
+use crate::cpu::attention::packed::{Strided, cut, fetch};
+use crate::cpu::attention::vectors;
+use crate::cpu::gemm::{Left, PANEL, Product};
+use crate::cpu::isa::Isa;
+use crate::cpu::norm::{Affine, group_norm_image};
+use crate::cpu::scratch::{Shared, with};
+use crate::cpu::softmax::{Columns, softmax};
+use rayon::prelude::*;
+
+/// What all images share.
+pub(super) struct Common<'a> {
+    pub(super) isa: Isa,
+    pub(super) s: &'a AttentionBlock,
+    pub(super) norm: Option<Affine<'a>>,
+    pub(super) packed: Packed,
+}
+
+impl Common<'_> {
+    /// Floats of scratch for [`Self::normed`].
+    pub(super) fn normed_len(&self) -> usize {
+        self.s.image() + 2 * self.s.groups
+    }
+
+    /// The normalised image `x`, or `x` itself where there is no norm, and its statistics.
+    ///
+    /// # Safety
+    /// The pointer must be good for an image.
+    pub(super) unsafe fn normed(&self, x: *mut f32, scratch: &mut [f32]) -> (*mut f32, [*mut f32; 2]) {
+        let (values, statistics) = scratch[..self.normed_len()].split_at_mut(self.s.image());
+        let (mean, rstd) = statistics.split_at_mut(self.s.groups);
+        let (values, statistics) = (values.as_mut_ptr(), [mean.as_mut_ptr(), rstd.as_mut_ptr()]);
+        let Some(Affine { scale, offset }) = self.norm else {
+            return (x, statistics);
+        };
+        let affine = [scale.as_ptr(), offset.as_ptr()];
+        // SAFETY: the caller's contract; there is room for the result.
+        unsafe { group_norm_image(self.isa, &self.s.norm(), x, affine, values, statistics) };
+        (values, statistics)
+    }
+}
+
+/// Where one image's values are.
+struct Image {
+    x: *mut f32,
+    y: *mut f32,
+    /// The next image's.
+    next: [*mut f32; 2],
+    /// Null, or where queries, keys and values, the attended image, and what is kept of the softmax go.
+    saved: [*mut f32; 3],
+    /// The next image's queries, keys and values.
+    next_qkv: *mut f32,
+}
+
+/// `y = x + W_o attention(W_qkv norm(x) + b_qkv) + b_o`; every value has the bits that [`group_norm`](crate::cpu::group_norm),
+/// [`conv2d`](crate::cpu::conv2d) and [`self_attention`](crate::cpu::self_attention) give it.
+///
+/// # Shapes
+/// `x`, `y`: `[n, c, pixels]`.
+///
+/// # Panics
+/// If a length does not fit, the groups do not divide the channels, or there are no channels or pixels.
+pub fn attention_block(
+    s: &AttentionBlock,
+    x: &[f32],
+    w: &AttentionWeights,
+    saved: Option<AttentionSaved>,
+    y: &mut [f32],
+) {
+    s.check(x, w);
+    assert!(y.len() == s.len());
+    let saved = saved.map(|saved| {
+        let all = [saved.qkv, saved.attended, saved.softmax];
+        assert!(all.each_ref().map(|saved| saved.len()) == s.saved_lens());
+        all.map(Shared::new)
+    });
+    let isa = Isa::current();
+    let (x, y, bias) = (Shared::read(x), Shared::new(y), Shared::read(w.bias[3]));
+    with(Packed::len(s), |scratch| {
+        let common = Common { isa, s, norm: w.norm, packed: Packed::new(isa, s, w, false, scratch) };
+        let last = s.n.saturating_sub(1);
+        (0..s.n).into_par_iter().with_max_len(1).for_each(|i| {
+            let at = |x: Shared, i: usize| x.at(i * s.image());
+            let part = |i: usize| {
+                saved.map_or([std::ptr::null_mut(); 3], |saved| {
+                    let lens = s.saved_lens();
+                    [0, 1, 2].map(|part| saved[part].at(i * (lens[part] / s.n)))
+                })
+            };
+            let next = (i + 1).min(last);
+            let [next_qkv, ..] = part(next);
+            let image = Image { x: at(x, i), y: at(y, i), next: [at(x, next), at(y, next)], saved: part(i), next_qkv };
+            // SAFETY: the lengths were checked; every task writes its own image.
+            unsafe { image.compute(&common, bias.at(0)) }
+        });
+    });
+}
+
+impl Image {
+    /// # Safety
+    /// The pointers must be good for an image, and nobody else may touch the results.
+    unsafe fn compute(&self, common: &Common, bias: *const f32) {
+        let Common { isa, s, .. } = *common;
+        let (pixels, inner, panels) = (s.pixels, s.inner(), s.panels());
+        let len = common.normed_len() + panels * PANEL * s.c + 3 * inner * pixels + PANEL * (s.d + pixels + inner);
+        with(len, |mut scratch| {
+            let normed = cut(&mut scratch, common.normed_len());
+            let image = cut(&mut scratch, panels * PANEL * s.c).as_mut_ptr();
+            let own_qkv = cut(&mut scratch, 3 * inner * pixels).as_mut_ptr();
+            let query = cut(&mut scratch, PANEL * s.d).as_mut_ptr();
+            let own_p = cut(&mut scratch, PANEL * pixels).as_mut_ptr();
+            let own_attended = scratch.as_mut_ptr();
+            let [qkv, saved_attended, saved_softmax] = self.saved;
+            let saving = !qkv.is_null();
+            let keeping = saving && s.keeps_probabilities();
+            let qkv = if saving { qkv } else { own_qkv };
+            // SAFETY: the caller's contract, and the scratch has room for what is put there.
+            unsafe {
+                let (normed, _) = common.normed(self.x, normed);
+                pack(isa, normed, [pixels, 1], [s.c, pixels], image, s.c * PANEL);
+                let product = plain(isa, [3 * inner, pixels, s.c], common.packed.qkv(), image, qkv, pixels);
+                run(isa, Product { row_bias: common.packed.qkv_bias(), ..product });
+                for panel in 0..panels {
+                    let next = |at| Strided { at, rs: 1, cs: 1 };
+                    for image in self.next {
+                        fetch(isa, next(image), s.image(), [panel, panels]);
+                    }
+                    if saving {
+                        fetch(isa, next(self.next_qkv), 3 * inner * pixels, [panel, panels]);
+                    }
+                    let (from, width) = (panel * PANEL, (pixels - panel * PANEL).min(PANEL));
+                    let attended = if saving { saved_attended.add(panel * inner * PANEL) } else { own_attended };
+                    let part = vectors(width) < PANEL;
+                    if part && saving {
+                        // Everything that is saved is written.
+                        std::slice::from_raw_parts_mut(attended, inner * PANEL).fill(0.0);
+                    }
+                    for head in 0..s.heads {
+                        let at = |part: usize| qkv.add((part * inner + head * s.d) * pixels);
+                        pack(isa, at(0).add(from), [pixels, 1], [s.d, width], query, 0);
+                        let kept = saved_softmax.wrapping_add((head * panels + panel) * s.softmax_panel());
+                        if part && saving {
+                            std::slice::from_raw_parts_mut(kept, s.softmax_panel()).fill(0.0);
+                        }
+                        let none = std::ptr::null_mut();
+                        let p = if keeping { kept } else { own_p };
+                        let statistics = if saving && !keeping { kept } else { none };
+                        let keys = Left::InPlace { at: at(1), rs: 1, cs: pixels };
+                        run(isa, plain(isa, [pixels, vectors(width), s.d], keys, query, p, PANEL));
+                        softmax(isa, &Columns { p, d: none, statistics, keys: pixels, width, factor: s.factor() });
+                        let values = Left::InPlace { at: at(2), rs: pixels, cs: 1 };
+                        let to = attended.add(head * s.d * PANEL);
+                        run(isa, plain(isa, [s.d, vectors(width), pixels], values, p, to, PANEL));
+                    }
+                    let (x, y) = (self.x.add(from), self.y.add(from));
+                    let product = plain(isa, [s.c, width, inner], common.packed.out(), attended, y, pixels);
+                    run(isa, Product { row_bias: bias, add: x, ..product });
+                }
+            }
+        });
+    }
+}
