@@ -172,11 +172,13 @@ fn run(isa: Isa, l: &Lowered, depth: usize, a: &[f32], y: &mut [f32]) {
     (0..n * blocks * parts).into_par_iter().with_max_len(1).for_each(|i| {
         let (image, block, part) = (i / parts / blocks, i / parts % blocks, i % parts);
         let (from, to) = (block * columns, pixels.min((block + 1) * columns));
-        // The task after this one most likely follows on the same thread.
+        // The task after this one most likely follows on the same thread. What taps gather is not asked for: rows of it lie in
+        // several places, which gains nothing.
         let after = ((i + 1) / parts).min(n * blocks - 1);
+        let wanted = l.table.identity && after != i / parts;
         let next = sources(after / blocks).map(|source| {
-            let [from, to] = [0, 1].map(|end| pixels.min((after % blocks + end) * columns) * source.stride / pixels);
-            let rows = if after == i / parts { 0 } else { source.channels };
+            let [from, to] = [0, 1].map(|end| pixels.min((after % blocks + end) * columns));
+            let rows = if wanted { source.channels } else { 0 };
             Fetch { at: source.at.wrapping_add(from), rows, rs: source.stride, len: to - from }
         });
         with(depth * (to - from).next_multiple_of(PANEL), |panels| {
