@@ -112,6 +112,10 @@ fn every_kernel(edge: Edge) {
     assert_eq!(format!("{:?}", Isa::current()).to_lowercase(), named);
     let mut sizes = Sizes(1);
     convolutions(edge, &mut sizes);
+    for most in [[3, 40, 40, 40, 90]; 20].into_iter().chain([[20, 60, 60, 60, 300]; 5]) {
+        let [n, a, b, k, pixels] = most.map(|most| sizes.up_to(most));
+        joined_convolutions(edge, JoinedConv1x1 { n, c: [a, b], k, pixels });
+    }
     for _ in 0..25 {
         let [n, c, k] = [4, 50, 50].map(|most| sizes.up_to(most));
         winograd_convolutions(edge, Conv3x3 { n, c, k, h: sizes.up_to(18), w: sizes.up_to(34) });
@@ -161,6 +165,7 @@ fn convolutions(edge: Edge, sizes: &mut Sizes) {
         // As many pixels as the weight gradient of 1×1 kernels has its own algorithm for
         pointwise(13, 37, 70, 15, 17),
         pointwise(13, 45, 21, 15, 17),
+        pointwise(18, 250, 270, 7, 9),
         Conv2d { stride: 2, ..same(2, 33, 34, 14, 14) },
         Conv2d { stride: 2, padding: [0, 0, 1, 1], ..same(2, 33, 34, 15, 12) },
     ];
@@ -188,6 +193,24 @@ fn convolutions(edge: Edge, sizes: &mut Sizes) {
         call("conv2d_backward_weight", &s, || conv2d_backward_weight(&s, &x, &dy, Some(&mut dw), Some(&mut db)));
         call("weight gradient alone", &s, || conv2d_backward_weight(&s, &x, &dy, Some(&mut dw), None));
         call("bias gradient alone", &s, || conv2d_backward_weight(&s, &x, &dy, None, Some(&mut db)));
+    }
+}
+
+fn joined_convolutions(edge: Edge, s: JoinedConv1x1) {
+    let [x, skip] = [0, 1].map(|i| edge.input(1 + i as u64, s.input_len(i)));
+    let [add, add_skip] = [0, 1].map(|i| edge.input(3 + i as u64, s.input_len(i)));
+    let (w, bias, dy) = (edge.input(5, s.weight_len()), edge.input(6, s.k), edge.input(7, s.output_len()));
+    let [mut dx, mut d_skip] = [0, 1].map(|i| edge.output(s.input_len(i)));
+    let (mut y, mut dw, mut db) = (edge.output(s.output_len()), edge.output(s.weight_len()), edge.output(s.k));
+    for given in [true, false] {
+        call("conv1x1_joined", &s, || conv1x1_joined(&s, [&x, &skip], &w, optional(given, &bias), &mut y));
+        let add = [optional(given, &add), optional(given, &add_skip)];
+        call("conv1x1_joined_backward_input", &s, || {
+            conv1x1_joined_backward_input(&s, &dy, &w, add, [&mut dx, &mut d_skip]);
+        });
+        call("conv1x1_joined_backward_weight", &s, || {
+            conv1x1_joined_backward_weight(&s, [&x, &skip], &dy, given.then_some(&mut dw), Some(&mut db));
+        });
     }
 }
 

@@ -60,8 +60,58 @@ fn convolutions_of_networks_are_right() {
     // As many pixels as the weight gradient of 1×1 kernels has its own algorithm for, with more channels on either side
     check_conv(&Conv2d { side: 1, padding: [0; 4], ..same(13, 37, 70, 15, 17) });
     check_conv(&Conv2d { side: 1, padding: [0; 4], ..same(13, 45, 21, 15, 17) });
+    // The same with so many that the sums are cut
+    check_conv(&Conv2d { side: 1, padding: [0; 4], ..same(18, 250, 270, 7, 9) });
+    check_conv(&Conv2d { side: 1, padding: [0; 4], ..same(18, 270, 250, 9, 7) });
     check_conv(&Conv2d { stride: 2, ..same(2, 33, 34, 14, 14) });
     check_conv(&Conv2d { stride: 2, padding: [0, 0, 1, 1], ..same(2, 33, 34, 15, 12) });
+}
+
+fn check_joined(s: &JoinedConv1x1) {
+    let x = [0, 1].map(|i| random(1 + i as u64, s.input_len(i)));
+    let add = [0, 1].map(|i| random(3 + i as u64, s.input_len(i)));
+    let (w, bias, dy) = (random(5, s.weight_len()), random(6, s.k), random(7, s.output_len()));
+    let joined = Conv2d { side: 1, padding: [0; 4], ..same(s.n, s.c[0] + s.c[1], s.k, 1, s.pixels) };
+    let concat = |[a, b]: &[Vec<f32>; 2]| {
+        let images = a.chunks_exact(s.c[0] * s.pixels).zip(b.chunks_exact(s.c[1] * s.pixels));
+        images.flat_map(|(a, b)| [wide(a), wide(b)]).flatten().collect::<Vec<_>>()
+    };
+    let (xw, ww, dyw) = (concat(&x), wide(&w), wide(&dy));
+    let want_y = conv(&joined, &xw, &ww, Some(&wide(&bias)));
+    let want_dx = conv_backward_input(&joined, &dyw, &ww);
+    let want_dx: Vec<f64> = want_dx.iter().zip(concat(&add)).map(|(dx, add)| dx + add).collect();
+    let (want_dw, want_db) = conv_backward_weight(&joined, &xw, &dyw);
+    let x = [&x[0][..], &x[1][..]];
+    on_every_isa(|isa| {
+        let what = |name: &str| format!("{name} {isa:?} {s:?}");
+        let y = guarded(s.output_len(), |y| conv1x1_joined(s, x, &w, Some(&bias), y));
+        assert_close(&what("y"), &y, &want_y);
+        let mut second = Vec::new();
+        let first = guarded(s.input_len(0), |first| {
+            let add = [Some(&add[0][..]), Some(&add[1][..])];
+            second = guarded(s.input_len(1), |second| {
+                conv1x1_joined_backward_input(s, &dy, &w, add, [first, second]);
+            });
+        });
+        let dx: Vec<f32> = concat(&[first, second]).iter().map(|dx| *dx as f32).collect();
+        assert_close(&what("dx"), &dx, &want_dx);
+        let mut db = Vec::new();
+        let dw = guarded(s.weight_len(), |dw| {
+            db = guarded(s.k, |db| conv1x1_joined_backward_weight(s, x, &dy, Some(dw), Some(db)));
+        });
+        assert_close(&what("dw"), &dw, &want_dw);
+        assert_close(&what("db"), &db, &want_db);
+        let only_db = guarded(s.k, |db| conv1x1_joined_backward_weight(s, x, &dy, None, Some(db)));
+        assert_close(&what("only db"), &only_db, &want_db);
+    });
+}
+
+#[test]
+fn joined_convolutions_are_right() {
+    // The general algorithm of the weight gradient, that of 1×1 kernels, and one for either input
+    check_joined(&JoinedConv1x1 { n: 2, c: [17, 30], k: 35, pixels: 63 });
+    check_joined(&JoinedConv1x1 { n: 11, c: [37, 20], k: 29, pixels: 150 });
+    check_joined(&JoinedConv1x1 { n: 4, c: [300, 3], k: 230, pixels: 200 });
 }
 
 proptest! {

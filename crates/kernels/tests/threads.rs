@@ -33,6 +33,7 @@ fn convolutions_do_not_depend_on_threads() {
         Conv2d { stride: 2, ..base },
         Conv2d { side: 1, padding: [0; 4], ..base },
         Conv2d { n: 11, side: 1, padding: [0; 4], ..base },
+        Conv2d { n: 18, c: 250, k: 270, h: 7, w: 9, side: 1, padding: [0; 4], ..base },
     ];
     on_every_isa(|isa| {
         for s in &sizes {
@@ -44,6 +45,25 @@ fn convolutions_do_not_depend_on_threads() {
                 conv2d_backward_input(s, &dy, &w, None, &mut dx);
                 conv2d_backward_weight(s, &x, &dy, Some(&mut dw), Some(&mut db));
                 vec![y, dx, dw, db]
+            });
+        }
+    });
+}
+
+#[test]
+fn joined_convolutions_do_not_depend_on_threads() {
+    on_every_isa(|isa| {
+        for s in [2, 11].map(|n| JoinedConv1x1 { n, c: [37, 20], k: 29, pixels: 150 }) {
+            let x = [0, 1].map(|i| random(i as u64, s.input_len(i)));
+            let (w, dy) = (random(2, s.weight_len()), random(3, s.output_len()));
+            let x = [&x[0][..], &x[1][..]];
+            same_with_any_threads(&format!("{isa:?} {s:?}"), || {
+                let (mut y, mut dw, mut db) = (vec![0.0; dy.len()], vec![0.0; w.len()], vec![0.0; s.k]);
+                let [mut dx, mut d_skip] = [0, 1].map(|i| vec![0.0; s.input_len(i)]);
+                conv1x1_joined(&s, x, &w, None, &mut y);
+                conv1x1_joined_backward_input(&s, &dy, &w, [None, None], [&mut dx, &mut d_skip]);
+                conv1x1_joined_backward_weight(&s, x, &dy, Some(&mut dw), Some(&mut db));
+                vec![y, dx, d_skip, dw, db]
             });
         }
     });

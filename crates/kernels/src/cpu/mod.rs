@@ -36,7 +36,10 @@ pub use attention_block::{
     attention_block_backward,
 };
 pub(crate) use conv::kept_tile;
-pub use conv::{Conv2d, conv2d, conv2d_backward_input, conv2d_backward_weight};
+pub use conv::{
+    Conv2d, JoinedConv1x1, conv1x1_joined, conv1x1_joined_backward_input, conv1x1_joined_backward_weight, conv2d,
+    conv2d_backward_input, conv2d_backward_weight,
+};
 pub use elementwise::{silu, silu_backward, sum_images, sum_pixels};
 pub use gemm::{Matrix, gemm};
 pub use isa::Isa;

@@ -1,11 +1,16 @@
 //! Two-dimensional convolution with any square kernel, stride and padding: which algorithm, and the general one.
 
+mod chunks;
+mod joined;
 mod pointwise;
 mod product;
 mod taps;
 mod weight;
 
+pub use joined::{JoinedConv1x1, conv1x1_joined, conv1x1_joined_backward_input, conv1x1_joined_backward_weight};
+
 use super::elementwise::sum_images;
+use super::gemm::Matrix;
 use super::scratch::{Shared, with};
 use super::winograd::{Conv3x3, TileSize, conv3x3, conv3x3_backward_input, conv3x3_backward_weight};
 use product::{Images, Lowered, convolve};
@@ -156,7 +161,9 @@ pub fn conv2d(s: &Conv2d, x: &[f32], weight: &[f32], bias: Option<&[f32]>, resid
     assert!(x.len() == s.input_len() && weight.len() == s.weight_len());
     let table = Table::new(&s.grid(), &s.taps());
     with_phases(s, x, |images| {
-        let lowered = Lowered { images, table: &table, m: s.k, matrix: weight, bias, add: residual };
+        let matrix = Matrix::rows(weight, s.c * s.side * s.side);
+        let images = [images, Images::NONE];
+        let lowered = Lowered { images, table: &table, m: s.k, matrix, bias, add: residual };
         convolve(&lowered, y);
     })
 }
@@ -192,7 +199,7 @@ pub fn conv2d_backward_input(s: &Conv2d, dy: &[f32], weight: &[f32], add: Option
 ///
 /// # Panics
 /// If a length does not fit.
-pub fn conv2d_backward_weight(s: &Conv2d, x: &[f32], dy: &[f32], dw: Option<&mut [f32]>, db: Option<&mut [f32]>) {
+pub fn conv2d_backward_weight(s: &Conv2d, x: &[f32], dy: &[f32], dw: Option<&mut [f32]>, mut db: Option<&mut [f32]>) {
     assert!(x.len() == s.input_len() && dy.len() == s.output_len());
     match (dw, winograd(s, Pass::BackwardWeight)) {
         (Some(dw), Some((s, tile))) => {
@@ -200,17 +207,18 @@ pub fn conv2d_backward_weight(s: &Conv2d, x: &[f32], dy: &[f32], dw: Option<&mut
             conv3x3_backward_weight(&s, tile, x, dy, dw, db.unwrap_or(&mut unwanted));
         }
         (dw, _) => {
-            if let Some(db) = db {
-                assert!(db.len() == s.k);
-                sum_images(dy, s.n, s.k, db);
-            }
             if let Some(dw) = dw {
                 assert!(dw.len() == s.weight_len());
-                if s.is_pointwise() && pointwise::backward_weight(x, dy, [s.n, s.h * s.w, s.k, s.c], dw) {
+                let sizes = [s.n, s.h * s.w, s.k, s.c];
+                if s.is_pointwise() && pointwise::backward_weight(x, dy, sizes, dw, (0, s.c), db.as_deref_mut()) {
                     return;
                 }
                 let table = Table::new(&s.grid(), &s.taps());
                 with_phases(s, x, |images| weight::backward_weight(images, &table, s.k, dy, dw));
+            }
+            if let Some(db) = db {
+                assert!(db.len() == s.k);
+                sum_images(dy, s.n, s.k, db);
             }
         }
     }
@@ -264,11 +272,15 @@ fn phase_gradient(s: &Conv2d, py: usize, px: usize, dy: &[f32], weight: &[f32], 
         }
     }
     let table = Table::new(&grid, &taps);
+    let images = [Images { values: dy, n: s.n, channels: s.k, stride: oh * ow }, Images::NONE];
+    let weights = Matrix::rows(weight, s.c).transposed();
+    let lowered = Lowered { images, table: &table, m: s.c, matrix: weights, bias: None, add };
+    if s.is_pointwise() {
+        return convolve(&lowered, dx);
+    }
     with(s.c * s.k * used.len(), |matrix| {
         exchange_channels(s, weight, &used, matrix);
-        let images = Images { values: dy, n: s.n, channels: s.k, stride: oh * ow };
-        let lowered = Lowered { images, table: &table, m: s.c, matrix, bias: None, add };
-        convolve(&lowered, dx);
+        convolve(&Lowered { matrix: Matrix::rows(matrix, s.k * used.len()), ..lowered }, dx);
     })
 }
 

@@ -2,7 +2,9 @@
 //! stored; every task lowers the pixels that it is about to multiply, and they stay in its cache.
 
 use super::taps::{Table, gather_channels};
-use crate::cpu::gemm::{Left, PANEL, PackA, Product, group_count, multiply_generic, pack_a, packed_a_len};
+use crate::cpu::gemm::{
+    Fetch, Left, Matrix, PANEL, PackA, Product, group_count, group_rows, multiply_ahead, pack_a, packed_a_len,
+};
 use crate::cpu::isa::{Isa, isa_entry};
 use crate::cpu::scratch::{Shared, with};
 use crate::cpu::simd::{L, Simd};
@@ -10,6 +12,8 @@ use rayon::prelude::*;
 
 /// Bytes of lowered pixels of a task: half of an L2 cache of 1 MiB or less.
 const BLOCK_BYTES: usize = 384 * 1024;
+/// Floats of the matrix that a task packs, at least.
+const PACK: usize = 32 * 1024;
 /// Channels that are asked for ahead of the one being lowered.
 const AHEAD: usize = 2;
 
@@ -23,41 +27,55 @@ pub(super) struct Images<'a> {
     pub(super) stride: usize,
 }
 
+impl Images<'_> {
+    /// No channels.
+    pub(super) const NONE: Self = Self { values: &[], n: 0, channels: 0, stride: 0 };
+}
+
 /// What is multiplied, and what is added to it.
 pub(super) struct Lowered<'a> {
-    pub(super) images: Images<'a>,
+    /// Channels of the same images and sizes, which are multiplied as if they were joined.
+    pub(super) images: [Images<'a>; 2],
     pub(super) table: &'a Table,
     /// Output channels.
     pub(super) m: usize,
     /// `[m, channels taps]`
-    pub(super) matrix: &'a [f32],
+    pub(super) matrix: Matrix<'a>,
     /// `[m]`
     pub(super) bias: Option<&'a [f32]>,
     /// In the shape of the output.
     pub(super) add: Option<&'a [f32]>,
 }
 
-struct Task<'a> {
-    table: &'a Table,
-    src: *const f32,
+/// The channels of an image.
+#[derive(Clone, Copy)]
+struct Source {
+    at: *const f32,
     channels: usize,
     stride: usize,
+}
+
+struct Task<'a> {
+    table: &'a Table,
+    sources: [Source; 2],
     /// Columns of the block, from and up to; `from` is a multiple of 32.
     from: usize,
     to: usize,
     /// Scratch for the block.
     panels: *mut f32,
     product: Product,
+    /// What the task after this one lowers.
+    next: [Fetch; 2],
 }
 
 /// The pixels themselves, channel by channel, so that memory is read in order.
 #[inline(always)]
-unsafe fn copy<S: Simd>(t: &Task, depth: usize) {
+unsafe fn copy<S: Simd>(t: &Task, source: &Source, panels: *mut f32, depth: usize) {
     unsafe {
-        for c in 0..t.channels {
-            let src = t.src.add(c * t.stride + t.from);
-            S::prefetch(src.wrapping_add(AHEAD * t.stride), t.to - t.from);
-            let row = t.panels.add(c * PANEL);
+        for c in 0..source.channels {
+            let src = source.at.add(c * source.stride + t.from);
+            S::prefetch(src.wrapping_add(AHEAD * source.stride), t.to - t.from);
+            let row = panels.add(c * PANEL);
             for column in (0..t.to - t.from).step_by(L) {
                 let m = t.to - t.from - column;
                 let dst = row.add(column / PANEL * depth * PANEL + column % PANEL);
@@ -69,14 +87,15 @@ unsafe fn copy<S: Simd>(t: &Task, depth: usize) {
 
 /// The pixels that the taps read, all channels of a tap one after the other: they read the same runs.
 #[inline(always)]
-unsafe fn gather<S: Simd>(t: &Task, depth: usize) {
+unsafe fn gather<S: Simd>(t: &Task, source: &Source, panels: *mut f32, depth: usize) {
     unsafe {
         let taps = t.table.taps;
         for column in (0..t.to - t.from).step_by(L) {
-            let dst = t.panels.add(column / PANEL * depth * PANEL + column % PANEL);
+            let dst = panels.add(column / PANEL * depth * PANEL + column % PANEL);
             for tap in 0..taps {
                 let runs = t.table.runs((t.from + column) / L, tap);
-                gather_channels::<S>(runs, t.src, t.channels, t.stride, dst.add(tap * PANEL), taps * PANEL);
+                let dst = dst.add(tap * PANEL);
+                gather_channels::<S>(runs, source.at, source.channels, source.stride, dst, taps * PANEL);
             }
         }
     }
@@ -85,13 +104,16 @@ unsafe fn gather<S: Simd>(t: &Task, depth: usize) {
 #[inline(always)]
 unsafe fn task<S: Simd>(t: &Task) {
     unsafe {
-        let depth = t.channels * t.table.taps;
-        if t.table.identity {
-            copy::<S>(t, depth);
-        } else {
-            gather::<S>(t, depth);
+        let mut panels = t.panels;
+        for source in &t.sources {
+            if t.table.identity {
+                copy::<S>(t, source, panels, t.product.k);
+            } else {
+                gather::<S>(t, source, panels, t.product.k);
+            }
+            panels = panels.wrapping_add(source.channels * t.table.taps * PANEL);
         }
-        multiply_generic::<S>(&t.product);
+        multiply_ahead::<S>(&t.product, &t.next);
     }
 }
 isa_entry!(
@@ -101,29 +123,34 @@ isa_entry!(
 
 /// Computes `y: [n, m, pixels]`.
 pub(super) fn convolve(l: &Lowered, y: &mut [f32]) {
-    let Images { values, n, channels, stride } = l.images;
-    let pixels = l.table.pixels;
-    let depth = channels * l.table.taps;
-    assert!(values.len() == n * channels * stride && l.matrix.len() == l.m * depth);
-    assert!(y.len() == n * l.m * pixels);
+    let (n, pixels) = (l.images[0].n, l.table.pixels);
+    let depth = l.images.iter().map(|images| images.channels).sum::<usize>() * l.table.taps;
+    for images in l.images {
+        assert!(images.values.len() == n * images.channels * images.stride);
+    }
+    assert!(l.matrix.holds(l.m, depth) && y.len() == n * l.m * pixels);
     assert!(l.bias.is_none_or(|b| b.len() == l.m) && l.add.is_none_or(|a| a.len() == y.len()));
     if y.is_empty() {
         return;
     }
     let isa = Isa::current();
     with(packed_a_len(l.m, depth), |a| {
-        let pack =
-            PackA { src: l.matrix.as_ptr(), rs: depth, cs: 1, m: l.m, k: depth, factor: 1.0, dst: a.as_mut_ptr() };
-        // SAFETY: the matrix is `m` × `depth`, and so is the scratch.
-        unsafe { pack_a(isa, &pack) };
-        run(isa, l, a, y);
+        let (src, dst) = (Shared::read(l.matrix.values), Shared::new(a));
+        let Matrix { rs, cs, .. } = l.matrix;
+        let groups = group_count(l.m, isa.gemm_rows());
+        let least = PACK / (isa.gemm_rows() * depth.max(1)) + 1;
+        (0..groups).into_par_iter().with_min_len(least).for_each(|group| {
+            let (r0, r1) = group_rows(l.m, groups, group);
+            let (src, dst) = (src.at(r0 * rs), dst.at(r0 * depth));
+            // SAFETY: the matrix is `m` × `depth`, and so is the scratch, where every group has its own part.
+            unsafe { pack_a(isa, &PackA { src, rs, cs, m: r1 - r0, k: depth, factor: 1.0, dst }) };
+        });
+        run(isa, l, depth, a, y);
     })
 }
 
-fn run(isa: Isa, l: &Lowered, a: &[f32], y: &mut [f32]) {
-    let Images { values, n, channels, stride } = l.images;
-    let pixels = l.table.pixels;
-    let depth = channels * l.table.taps;
+fn run(isa: Isa, l: &Lowered, depth: usize, a: &[f32], y: &mut [f32]) {
+    let (n, pixels) = (l.images[0].n, l.table.pixels);
     let fit = BLOCK_BYTES / (depth.max(1) * size_of::<f32>());
     // Small batches are cut finer, so that there is work for all threads. Every value is computed by itself, so this, and
     // sharing out the rows as well, may depend on their number.
@@ -133,18 +160,32 @@ fn run(isa: Isa, l: &Lowered, a: &[f32], y: &mut [f32]) {
     let blocks = pixels.div_ceil(columns);
     let groups = group_count(l.m, isa.gemm_rows());
     let parts = (2 * threads).div_ceil(n * blocks).min(groups);
-    let (values, y, a) = (Shared::read(values), Shared::new(y), Shared::read(a));
+    let values = l.images.map(|images| Shared::read(images.values));
+    let (y, a) = (Shared::new(y), Shared::read(a));
     let (bias, add) = (Shared::read_option(l.bias), l.add.map(Shared::read));
+    let sources = |image: usize| {
+        [0, 1].map(|i| {
+            let Images { channels, stride, .. } = l.images[i];
+            Source { at: values[i].at(image * channels * stride), channels, stride }
+        })
+    };
     (0..n * blocks * parts).into_par_iter().with_max_len(1).for_each(|i| {
         let (image, block, part) = (i / parts / blocks, i / parts % blocks, i % parts);
         let (from, to) = (block * columns, pixels.min((block + 1) * columns));
+        // The task after this one most likely follows on the same thread. What taps gather is not asked for: rows of it lie in
+        // several places, which gains nothing.
+        let after = ((i + 1) / parts).min(n * blocks - 1);
+        let wanted = l.table.identity && after != i / parts;
+        let next = sources(after / blocks).map(|source| {
+            let [from, to] = [0, 1].map(|end| pixels.min((after % blocks + end) * columns));
+            let rows = if wanted { source.channels } else { 0 };
+            Fetch { at: source.at.wrapping_add(from), rows, rs: source.stride, len: to - from }
+        });
         with(depth * (to - from).next_multiple_of(PANEL), |panels| {
             let at = image * l.m * pixels + from;
             let task = Task {
                 table: l.table,
-                src: values.at(image * channels * stride),
-                channels,
-                stride,
+                sources: sources(image),
                 from,
                 to,
                 panels: panels.as_mut_ptr(),
@@ -161,6 +202,7 @@ fn run(isa: Isa, l: &Lowered, a: &[f32], y: &mut [f32]) {
                     column_bias: std::ptr::null(),
                     add: add.map_or(std::ptr::null(), |add| add.at(at).cast_const()),
                 },
+                next,
             };
             // SAFETY: `convolve` checked the lengths; the table's runs lie within a channel; tasks write disjoint
             // columns and rows of the output.

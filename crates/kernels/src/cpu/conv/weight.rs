@@ -3,9 +3,10 @@
 //! A task computes some columns of `dw` over all images in order, so that the sums do not depend on who computes what. It
 //! lowers a chunk of pixels of its columns to panels `[pixel][32]`; the rows of `dy` are read where they are.
 
+use super::chunks::{Chunk, Chunks};
 use super::product::Images;
 use super::taps::{Table, gather};
-use crate::cpu::gemm::{Fetch, Left, PANEL, Product, fetch, group_count, group_rows, multiply};
+use crate::cpu::gemm::{Ahead, Left, PANEL, Product, group_count, group_rows, multiply_ahead_isa};
 use crate::cpu::isa::{Isa, isa_entry};
 use crate::cpu::scratch::{Shared, with};
 use crate::cpu::simd::{L, Simd};
@@ -18,39 +19,6 @@ const COLUMNS: usize = 128;
 
 /// Floats of a chunk of 16 columns.
 const BLOCK: usize = CHUNK * L;
-
-/// Pixels that are multiplied at a time: some of an image, or some small images.
-#[derive(Clone, Copy)]
-struct Chunk {
-    image: usize,
-    images: usize,
-    /// Pixels of each, from and up to; `from` is a multiple of 16.
-    from: usize,
-    to: usize,
-}
-
-impl Chunk {
-    /// How many of them there are.
-    fn count(n: usize, pixels: usize) -> usize {
-        n.div_ceil(Self::images(pixels)) * pixels.div_ceil(CHUNK)
-    }
-
-    fn images(pixels: usize) -> usize {
-        (CHUNK / pixels).max(1)
-    }
-
-    fn new(i: usize, n: usize, pixels: usize) -> Self {
-        let parts = pixels.div_ceil(CHUNK);
-        let image = i / parts * Self::images(pixels);
-        let vectors = pixels.div_ceil(L);
-        let cut = |part: usize| pixels.min(vectors * part / parts * L);
-        Self { image, images: (n - image).min(Self::images(pixels)), from: cut(i % parts), to: cut(i % parts + 1) }
-    }
-
-    fn len(&self) -> usize {
-        self.images * (self.to - self.from)
-    }
-}
 
 /// A chunk of some columns to panels.
 struct Lower<'a> {
@@ -125,30 +93,6 @@ struct Task<'a> {
 }
 
 impl Task<'_> {
-    /// Asks for rows of `dy` of a chunk.
-    fn fetch_rows(&self, isa: Isa, chunk: Chunk, [r0, r1]: [usize; 2]) {
-        let pixels = self.table.pixels;
-        for image in chunk.image..chunk.image + chunk.images {
-            let at = self.dy.at((image * self.m + r0) * pixels + chunk.from);
-            // SAFETY: a hint; `isa` was chosen because the processor has it.
-            unsafe { fetch(isa, &Fetch { at, rows: r1 - r0, rs: pixels, len: chunk.to - chunk.from }) };
-        }
-    }
-
-    /// Asks for what is lowered of a chunk.
-    fn fetch_channels(&self, isa: Isa, chunk: Chunk) {
-        let Images { values, channels, stride, .. } = self.images;
-        let (taps, pixels) = (self.table.taps, self.table.pixels);
-        let [c0, c1] = [self.columns[0] / taps, self.columns[1].div_ceil(taps)];
-        for image in chunk.image..chunk.image + chunk.images {
-            let at = (image * channels + c0) * stride + stride * chunk.from / pixels;
-            let len = stride * (chunk.to - chunk.from) / pixels;
-            let at = Shared::read(values).at(at);
-            // SAFETY: a hint; `isa` was chosen because the processor has it.
-            unsafe { fetch(isa, &Fetch { at, rows: c1 - c0, rs: stride, len }) };
-        }
-    }
-
     /// # Safety
     /// The lengths must fit, nobody else may touch these rows and columns of `dw`, and `scratch` must have room for a chunk.
     unsafe fn run(&self, isa: Isa, scratch: &mut [f32]) {
@@ -157,9 +101,10 @@ impl Task<'_> {
         let ([r0, r1], [from, to]) = (self.rows, self.columns);
         let groups = group_count(r1 - r0, isa.gemm_rows());
         let (block, panels) = scratch.split_at_mut(BLOCK);
-        let chunks = Chunk::count(n, pixels);
+        let cut = Chunks { n, pixels, limit: CHUNK };
+        let chunks = cut.count();
         for i in 0..chunks {
-            let (chunk, next) = (Chunk::new(i, n, pixels), Chunk::new((i + 1).min(chunks - 1), n, pixels));
+            let (chunk, next) = (cut.get(i), cut.get((i + 1).min(chunks - 1)));
             let lowering = Lower {
                 table: self.table,
                 src: values.as_ptr(),
@@ -192,13 +137,17 @@ impl Task<'_> {
             };
             // SAFETY: the caller's contract; the table's runs lie within a channel.
             unsafe { lower(isa, &lowering) };
-            self.fetch_channels(isa, next);
+            let [c0, c1] = [from / self.table.taps, to.div_ceil(self.table.taps)];
             for g in 0..groups {
-                let (chunk, g1) = if g + 1 < groups { (chunk, g + 1) } else { (next, 0) };
-                let (f0, f1) = group_rows(r1 - r0, groups, g1);
-                self.fetch_rows(isa, chunk, [r0 + f0, r0 + f1]);
+                let (after, row) = if g + 1 < groups { (&chunk, g + 1) } else { (&next, 0) };
+                let (f0, f1) = group_rows(r1 - r0, groups, row);
+                let (l0, l1) = group_rows(c1 - c0, groups, g);
+                let next = [
+                    cut.fetch(after, self.dy, [self.m, pixels], (r0 + f0, r0 + f1)),
+                    cut.fetch(&next, Shared::read(values), [channels, stride], (c0 + l0, c0 + l1)),
+                ];
                 // SAFETY: as above.
-                unsafe { multiply(isa, &Product { groups: (g, g + 1), ..product }) };
+                unsafe { multiply_ahead_isa(isa, &Ahead { product: Product { groups: (g, g + 1), ..product }, next }) };
             }
         }
     }

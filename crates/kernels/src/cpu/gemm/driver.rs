@@ -32,7 +32,7 @@ impl<'a> Matrix<'a> {
         Self { rs: self.cs, cs: self.rs, ..self }
     }
 
-    fn holds(&self, m: usize, n: usize) -> bool {
+    pub(in crate::cpu) fn holds(&self, m: usize, n: usize) -> bool {
         m == 0 || n == 0 || (m - 1) * self.rs + (n - 1) * self.cs < self.values.len()
     }
 }

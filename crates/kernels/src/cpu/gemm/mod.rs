@@ -99,17 +99,45 @@ pub(super) fn group_count(m: usize, rows: usize) -> usize {
 
 #[inline(always)]
 pub(super) unsafe fn multiply_generic<S: Simd>(p: &Product) {
+    unsafe { multiply_ahead::<S>(p, &[]) }
+}
+isa_entry!(
+    /// [`multiply_generic`].
+    pub(super) multiply [] = multiply_generic(Product)
+);
+
+/// [`multiply_generic`], and meanwhile asks for what is read next: a little with every panel, as a processor that has asked
+/// for some twenty lines waits for them.
+#[inline(always)]
+pub(super) unsafe fn multiply_ahead<S: Simd>(p: &Product, next: &[Fetch]) {
     unsafe {
         let groups = group_count(p.m, S::ROWS);
+        let tiles = (p.groups.1 - p.groups.0) * p.n.div_ceil(PANEL);
+        let mut tile = 0;
         for i in p.groups.0..p.groups.1 {
             let (r0, r1) = group_rows(p.m, groups, i);
             for j in (0..p.n).step_by(PANEL) {
+                for fetch in next {
+                    fetch.part::<S>(tile, tiles);
+                }
+                tile += 1;
                 micro::panel::<S>(r1 - r0, p.tile(r0, r1, j));
             }
         }
     }
 }
+
+/// A product, and what to ask for meanwhile.
+pub(super) struct Ahead {
+    pub(super) product: Product,
+    pub(super) next: [Fetch; 2],
+}
+
+#[inline(always)]
+unsafe fn multiply_ahead_generic<S: Simd>(a: &Ahead) {
+    unsafe { multiply_ahead::<S>(&a.product, &a.next) }
+}
 isa_entry!(
-    /// [`multiply_generic`].
-    pub(super) multiply [] = multiply_generic(Product)
+    /// [`multiply_ahead`].
+    pub(super) multiply_ahead_isa [] = multiply_ahead_generic(Ahead)
 );

@@ -172,7 +172,8 @@ isa_entry!(
     pub(in crate::cpu) turn [] = turn_generic(Turn)
 );
 
-/// Rows of `len` floats, `rs` apart, that will be read soon.
+/// Rows of `len` floats, `rs` apart, that will be read soon. Any address is allowed.
+#[derive(Clone, Copy)]
 pub(in crate::cpu) struct Fetch {
     pub(in crate::cpu) at: *const f32,
     pub(in crate::cpu) rows: usize,
@@ -180,13 +181,31 @@ pub(in crate::cpu) struct Fetch {
     pub(in crate::cpu) len: usize,
 }
 
-#[inline(always)]
-unsafe fn fetch_generic<S: Simd>(x: &Fetch) {
-    for row in 0..x.rows {
-        unsafe { S::prefetch(x.at.wrapping_add(row * x.rs), x.len) }
+impl Fetch {
+    /// Asks for part `i` of `parts`.
+    #[inline(always)]
+    pub(super) unsafe fn part<S: Simd>(&self, i: usize, parts: usize) {
+        let lines = self.len.div_ceil(L);
+        let (from, to) = group_rows(self.rows * lines, parts, i);
+        if from == to {
+            return;
+        }
+        let (mut row, mut line) = (from / lines, from % lines);
+        for _ in from..to {
+            unsafe { S::prefetch_line(self.at.wrapping_add(row * self.rs + line * L)) };
+            line += 1;
+            if line == lines {
+                (row, line) = (row + 1, 0);
+            }
+        }
     }
 }
+
+#[inline(always)]
+unsafe fn fetch_generic<S: Simd>(x: &Fetch) {
+    unsafe { x.part::<S>(0, 1) }
+}
 isa_entry!(
-    /// Asks for all of it; any address is allowed.
+    /// Asks for all of it.
     pub(in crate::cpu) fetch [] = fetch_generic(Fetch)
 );

@@ -1,0 +1,126 @@
+//! The 1×1 convolution of channels that lie in two tensors, whose weight has columns for both.
+
+use super::product::{Images, Lowered, convolve};
+use super::taps::{Grid, Table, Tap};
+use super::{pointwise, weight};
+use crate::cpu::elementwise::sum_images;
+use crate::cpu::gemm::Matrix;
+use crate::cpu::scratch::with;
+
+/// Sizes of a 1×1 convolution of channels in two tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct JoinedConv1x1 {
+    /// Images.
+    pub n: usize,
+    /// Input channels in either tensor.
+    pub c: [usize; 2],
+    /// Output channels.
+    pub k: usize,
+    /// Pixels of an image.
+    pub pixels: usize,
+}
+
+impl JoinedConv1x1 {
+    /// Values of input `i`.
+    pub fn input_len(&self, i: usize) -> usize {
+        self.n * self.c[i] * self.pixels
+    }
+
+    /// Values of the output.
+    pub fn output_len(&self) -> usize {
+        self.n * self.k * self.pixels
+    }
+
+    /// Values of the weight.
+    pub fn weight_len(&self) -> usize {
+        self.k * self.columns()
+    }
+
+    /// Columns of the weight.
+    fn columns(&self) -> usize {
+        self.c[0] + self.c[1]
+    }
+
+    /// The first column of input `i`.
+    fn column(&self, i: usize) -> usize {
+        [0, self.c[0]][i]
+    }
+
+    fn table(&self) -> Table {
+        let width = self.pixels;
+        let grid = Grid { rows: 1, pitch: width, plane: 0, row_step: 1, height: 1, width };
+        Table::new(&grid, &[Tap { plane: 0, dy: 0, dx: 0, columns: width }])
+    }
+
+    fn images<'a>(&self, values: &'a [f32], channels: usize) -> Images<'a> {
+        Images { values, n: self.n, channels, stride: self.pixels }
+    }
+}
+
+/// `y = weight [x[0], x[1]] + bias` in every pixel.
+///
+/// # Shapes
+/// `x[i]: [n, c[i], pixels]`, `weight: [k, c[0] + c[1]]`, `bias: [k]`, `y: [n, k, pixels]`.
+///
+/// # Panics
+/// If a length does not fit.
+pub fn conv1x1_joined(s: &JoinedConv1x1, x: [&[f32]; 2], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+    assert!(weight.len() == s.weight_len());
+    let images = [0, 1].map(|i| s.images(x[i], s.c[i]));
+    let matrix = Matrix::rows(weight, s.columns());
+    convolve(&Lowered { images, table: &s.table(), m: s.k, matrix, bias, add: None }, y);
+}
+
+/// Input gradients of [`conv1x1_joined`], plus `add[i]` (in the shape of `dx[i]`).
+///
+/// # Panics
+/// If a length does not fit.
+pub fn conv1x1_joined_backward_input(
+    s: &JoinedConv1x1,
+    dy: &[f32],
+    weight: &[f32],
+    add: [Option<&[f32]>; 2],
+    dx: [&mut [f32]; 2],
+) {
+    assert!(weight.len() == s.weight_len());
+    let table = s.table();
+    let images = [s.images(dy, s.k), Images::NONE];
+    for (i, dx) in dx.into_iter().enumerate() {
+        let matrix = Matrix { values: weight.get(s.column(i)..).unwrap_or(&[]), rs: 1, cs: s.columns() };
+        convolve(&Lowered { images, table: &table, m: s.c[i], matrix, bias: None, add: add[i] }, dx);
+    }
+}
+
+/// Weight gradient `dw: [k, c[0] + c[1]]` and bias gradient `db: [k]` of [`conv1x1_joined`], whichever are wanted.
+///
+/// # Panics
+/// If a length does not fit.
+pub fn conv1x1_joined_backward_weight(
+    s: &JoinedConv1x1,
+    x: [&[f32]; 2],
+    dy: &[f32],
+    dw: Option<&mut [f32]>,
+    mut db: Option<&mut [f32]>,
+) {
+    if let Some(dw) = dw {
+        assert!(dw.len() == s.weight_len());
+        for i in [0, 1] {
+            let sizes = [s.n, s.pixels, s.k, s.c[i]];
+            let columns = (s.column(i), s.columns());
+            if pointwise::backward_weight(x[i], dy, sizes, dw, columns, db.as_deref_mut()) {
+                db = None;
+                continue;
+            }
+            with(s.k * s.c[i], |part| {
+                weight::backward_weight(s.images(x[i], s.c[i]), &s.table(), s.k, dy, part);
+                for (k, row) in part.chunks_exact(s.c[i].max(1)).enumerate() {
+                    dw[k * columns.1 + columns.0..][..s.c[i]].copy_from_slice(row);
+                }
+            });
+        }
+    }
+    if let Some(db) = db {
+        assert!(dy.len() == s.output_len());
+        sum_images(dy, s.n, s.k, db);
+    }
+}
