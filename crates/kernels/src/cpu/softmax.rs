@@ -120,7 +120,7 @@ unsafe fn known_columns<S: Simd>(t: &Known) {
             let scale = S::load(t.statistics.add(PANEL + half * L));
             for i in 0..t.keys {
                 let (p, d) = (p.add(i * PANEL), d.add(i * PANEL));
-                let value = S::mul(exp2::<S>(S::mul(S::sub(S::load(p), top), log)), scale);
+                let value = S::mul(S::exp2(S::mul(S::sub(S::load(p), top), log)), scale);
                 S::store(p, value);
                 S::store(d, S::mul(S::mul(value, factor), S::sub(S::load(d), sum)));
             }
