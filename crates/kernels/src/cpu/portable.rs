@@ -16,7 +16,7 @@ fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
 
 impl Simd for Portable {
     type V = V;
-    const ROWS: usize = if cfg!(target_arch = "aarch64") { 6 } else { 3 };
+    const ROWS: usize = if cfg!(target_arch = "aarch64") { 6 } else { 2 };
     const WIDE: bool = false;
 
     #[inline(always)]
