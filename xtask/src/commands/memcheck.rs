@@ -11,11 +11,11 @@ use crate::cargo;
 const HELP: &str = "\
 Usage: cargo xtask memcheck [FILTER...]
 
-Runs the tests of the slice kernels (kernels and threads of crates/kernels/tests; with filters, only tests whose names
-contain one) in valgrind's memcheck, and fails if it finds a read or write outside allocated memory or a decision that
+Runs the tests of the slice kernels (kernels, attention_block and threads of crates/kernels/tests; with filters, only tests
+whose names contain one) in valgrind's memcheck, and fails if it finds a read or write outside allocated memory or a decision that
 depends on values never written. Takes some minutes. Leaks are not looked for: the thread pool lives to the end.
 
-Both tests run every kernel with AVX2, where the processor has it, and as portable code. Valgrind hides AVX-512 from
+These tests run every kernel with AVX2, where the processor has it, and as portable code. Valgrind hides AVX-512 from
 programs: the test guard_pages checks that, and runs with all the others. The remaining tests are left out: guard_pages
 ends processes on purpose, references runs no kernel, and gradients and tensors run the same kernels through Burn, from
 code without unsafe. Scratch memory is made of zeros and reused, so within it memcheck sees nothing.
@@ -24,7 +24,7 @@ Random sizes are the same in every run; PROPTEST_RNG_SEED=N chooses others, PROP
 ";
 
 /// Test programs that call the slice kernels, each with every instruction set that it finds.
-const TESTS: [&str; 2] = ["kernels", "threads"];
+const TESTS: [&str; 3] = ["kernels", "attention_block", "threads"];
 
 /// Valgrind's exit code if it found an error, which no test program has.
 const FOUND: &str = "99";

@@ -122,7 +122,7 @@ impl Simd for Avx512 {
             // Exact: n / 32 has few bits, and is near x.
             let r = _mm512_fnmadd_ps(n, _mm512_set1_ps(1.0 / 32.0), x);
             // As above, with r ln 2 for r.
-            let p = _mm512_fmadd_ps(r, _mm512_set1_ps(0.240_226_5), _mm512_set1_ps(0.693_157_35));
+            let p = _mm512_fmadd_ps(r, _mm512_set1_ps(0.240_226_5), _mm512_set1_ps(0.693_157_4));
             let p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0));
             _mm512_mul_ps(p, power(t))
         }
