@@ -182,7 +182,8 @@ pub trait Backend: backend::Backend {
         None
     }
 
-    /// Gradients of [`Backend::fused_attention_block`]; `saved` is what [`Backend::fused_attention_block_saving`] left.
+    /// Gradients of [`Backend::fused_attention_block`]; `saved` is what [`Backend::fused_attention_block_saving`] left. A backend
+    /// has both or neither.
     fn fused_attention_block_backward(
         x: FloatTensor<Self>,
         with: AttentionBlockOperands<Self>,
@@ -190,8 +191,8 @@ pub trait Backend: backend::Backend {
         saved: [FloatTensor<Self>; 3],
         grad: FloatTensor<Self>,
     ) -> AttentionBlockGradients<Self> {
-        let _ = saved;
-        composed::attention_block_backward::<Self>(x, with, spec, grad)
+        let _ = (x, with, spec, saved, grad);
+        unreachable!("nothing was saved for this gradient")
     }
 
     /// [`crate::upsample_nearest_2x`].

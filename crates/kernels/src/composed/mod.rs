@@ -12,7 +12,7 @@ mod joined;
 mod linear;
 
 pub(crate) use attention::{attention, attention_backward, spatial_self_attention, spatial_self_attention_backward};
-pub(crate) use attention_block::{attention_block, attention_block_backward};
+pub(crate) use attention_block::attention_block;
 pub(crate) use conv2d::{conv2d, conv2d_backward};
 pub(crate) use elementwise::{
     adam_step, add_channel_bias, concat_channels, silu, silu_backward, split_channels, sum_of_squares, sum_pixels,

@@ -89,7 +89,7 @@ struct Sizes {
 
 impl Sizes {
     fn factor(&self) -> f32 {
-        (1.0 / (self.d as f64).sqrt()) as f32
+        factor(self.d)
     }
 
     /// Image and head of the `i`-th of all heads.
@@ -178,6 +178,11 @@ fn forward(s: &Sizes, [q, k, v]: [Operand; 3], y: Operand) {
             }
         })
     });
+}
+
+/// `1 / sqrt(d)`, what scores are multiplied by.
+pub(super) fn factor(d: usize) -> f32 {
+    (1.0 / (d as f64).sqrt()) as f32
 }
 
 /// Columns of whole vectors.

@@ -1,7 +1,7 @@
 //! Products of small matrices that lie in memory in any order: the left operand is read where it is, the right one packed,
 //! the result put where it belongs.
 
-use crate::cpu::gemm::{self, Fetch, Left, PANEL, PackB, Product, Turn, group_count, multiply, pack_b, turn};
+use crate::cpu::gemm::{self, Fetch, Left, PANEL, PackB, Product, Turn, multiply, pack_b, turn};
 use crate::cpu::isa::Isa;
 
 /// A matrix in memory, element `(i, j)` at `i rs + j cs`, where `rs` or `cs` is 1.
@@ -14,21 +14,21 @@ pub(in crate::cpu) struct Strided {
 
 impl Strided {
     /// From column `j` on.
-    pub(in crate::cpu) fn columns_from(self, j: usize) -> Self {
+    pub(super) fn columns_from(self, j: usize) -> Self {
         Self { at: self.at.wrapping_add(j * self.cs), ..self }
     }
 
     /// From row `i` on.
-    pub(in crate::cpu) fn rows_from(self, i: usize) -> Self {
+    pub(super) fn rows_from(self, i: usize) -> Self {
         self.transposed().columns_from(i).transposed()
     }
 
-    pub(in crate::cpu) fn transposed(self) -> Self {
+    pub(super) fn transposed(self) -> Self {
         Self { rs: self.cs, cs: self.rs, ..self }
     }
 
     /// As the left operand of a product.
-    pub(in crate::cpu) fn left(self) -> Left {
+    pub(super) fn left(self) -> Left {
         Left::InPlace { at: self.at, rs: self.rs, cs: self.cs }
     }
 }
@@ -51,7 +51,7 @@ pub(in crate::cpu) fn cut<'a>(scratch: &mut &'a mut [f32], len: usize) -> &'a mu
 ///
 /// # Safety
 /// `b` must be readable for its size.
-pub(in crate::cpu) unsafe fn pack_right(isa: Isa, b: Strided, [k, n]: [usize; 2], dst: &mut [f32]) {
+pub(super) unsafe fn pack_right(isa: Isa, b: Strided, [k, n]: [usize; 2], dst: &mut [f32]) {
     assert!(dst.len() >= k * n.next_multiple_of(PANEL));
     // SAFETY: the caller's contract, and the room was checked.
     unsafe {
@@ -65,29 +65,10 @@ pub(in crate::cpu) unsafe fn pack_right(isa: Isa, b: Strided, [k, n]: [usize; 2]
 /// `a` must be readable for its size, `b` must hold `n` columns of `k` rows in panels, and `c` must be writable for `m`
 /// rows, `cs` apart, of `n` values.
 #[allow(clippy::too_many_arguments)] // two matrices and where their product goes
-pub(in crate::cpu) unsafe fn product(
-    isa: Isa,
-    [m, n, k]: [usize; 3],
-    a: Left,
-    b: &[f32],
-    c: *mut f32,
-    cs: usize,
-    add: bool,
-) {
+pub(super) unsafe fn product(isa: Isa, [m, n, k]: [usize; 3], a: Left, b: &[f32], c: *mut f32, cs: usize, add: bool) {
     debug_assert!(b.len() >= k * n.next_multiple_of(PANEL));
-    let product = Product {
-        m,
-        n,
-        k,
-        a,
-        groups: (0, group_count(m, isa.gemm_rows())),
-        b: b.as_ptr(),
-        c,
-        cs,
-        row_bias: std::ptr::null(),
-        column_bias: std::ptr::null(),
-        add: if add { c } else { std::ptr::null_mut() },
-    };
+    let product = Product::whole(isa, [m, n, k], a, b.as_ptr(), c, cs);
+    let product = if add { product.accumulated() } else { product };
     // SAFETY: the caller's contract.
     unsafe { multiply(isa, &product) }
 }
@@ -96,14 +77,7 @@ pub(in crate::cpu) unsafe fn product(
 ///
 /// # Safety
 /// As for [`product`], with `to` writable for the result.
-pub(in crate::cpu) unsafe fn product_to(
-    isa: Isa,
-    [m, n, k]: [usize; 3],
-    a: Left,
-    b: &[f32],
-    to: Strided,
-    block: &mut [f32],
-) {
+pub(super) unsafe fn product_to(isa: Isa, [m, n, k]: [usize; 3], a: Left, b: &[f32], to: Strided, block: &mut [f32]) {
     if to.cs == 1 {
         // SAFETY: the caller's contract.
         return unsafe { product(isa, [m, n, k], a, b, to.at, to.rs, false) };
@@ -120,7 +94,7 @@ pub(in crate::cpu) unsafe fn product_to(
 ///
 /// # Safety
 /// `to` must be writable for so many rows and columns.
-pub(in crate::cpu) unsafe fn scatter(isa: Isa, values: &[f32], [rows, columns]: [usize; 2], to: Strided) {
+pub(super) unsafe fn scatter(isa: Isa, values: &[f32], [rows, columns]: [usize; 2], to: Strided) {
     assert!(to.rs == 1 && values.len() >= rows * columns);
     let turned = Turn { src: values.as_ptr(), src_rs: columns, rows, columns, dst: to.at, dst_rs: to.cs };
     // SAFETY: the caller's contract, and the length was checked.

@@ -1,7 +1,7 @@
 //! The block itself.
 
 use super::weights::Packed;
-use super::{AttentionBlock, AttentionSaved, AttentionWeights, pack, plain, run};
+use super::{AttentionBlock, AttentionSaved, AttentionWeights, pack, run};
 use crate::cpu::attention::packed::{Strided, cut, fetch};
 use crate::cpu::attention::vectors;
 use crate::cpu::gemm::{Left, PANEL, Product};
@@ -121,7 +121,7 @@ impl Image {
             unsafe {
                 let (normed, _) = common.normed(self.x, normed);
                 pack(isa, normed, [pixels, 1], [s.c, pixels], image, s.c * PANEL);
-                let product = plain(isa, [3 * inner, pixels, s.c], common.packed.qkv(), image, qkv, pixels);
+                let product = Product::whole(isa, [3 * inner, pixels, s.c], common.packed.qkv(), image, qkv, pixels);
                 run(isa, Product { row_bias: common.packed.qkv_bias(), ..product });
                 for panel in 0..panels {
                     let next = |at| Strided { at, rs: 1, cs: 1 };
@@ -149,14 +149,14 @@ impl Image {
                         let p = if keeping { kept } else { own_p };
                         let statistics = if saving && !keeping { kept } else { none };
                         let keys = Left::InPlace { at: at(1), rs: 1, cs: pixels };
-                        run(isa, plain(isa, [pixels, vectors(width), s.d], keys, query, p, PANEL));
+                        run(isa, Product::whole(isa, [pixels, vectors(width), s.d], keys, query, p, PANEL));
                         softmax(isa, &Columns { p, d: none, statistics, keys: pixels, width, factor: s.factor() });
                         let values = Left::InPlace { at: at(2), rs: pixels, cs: 1 };
                         let to = attended.add(head * s.d * PANEL);
-                        run(isa, plain(isa, [s.d, vectors(width), pixels], values, p, to, PANEL));
+                        run(isa, Product::whole(isa, [s.d, vectors(width), pixels], values, p, to, PANEL));
                     }
                     let (x, y) = (self.x.add(from), self.y.add(from));
-                    let product = plain(isa, [s.c, width, inner], common.packed.out(), attended, y, pixels);
+                    let product = Product::whole(isa, [s.c, width, inner], common.packed.out(), attended, y, pixels);
                     run(isa, Product { row_bias: bias, add: x, ..product });
                 }
             }

@@ -8,11 +8,10 @@ use crate::cpu::scratch::Shared;
 /// Left operands of the products with pixels.
 #[derive(Clone, Copy)]
 pub(super) struct Packed {
-    /// To queries, keys and values, `[3 inner, c]`, and its transpose.
+    /// To queries, keys and values, `[3 inner, c]`, or for the gradient its transpose.
     qkv: Shared,
     /// The output, `[c, inner]`, or for the gradient its transpose.
     out: Shared,
-    qkv_transposed: Shared,
     /// `[3 inner]`
     bias: Shared,
 }
@@ -21,8 +20,8 @@ impl Packed {
     /// Floats of scratch.
     pub(super) fn len(s: &AttentionBlock) -> usize {
         let (c, inner) = (s.c, s.inner());
-        // Joined, packed, and packed transposed; that of the output; the biases.
-        3 * packed_a_len(3 * inner, c) + packed_a_len(c, inner) + 3 * inner
+        // Joined, and packed; that of the output; the biases.
+        2 * packed_a_len(3 * inner, c) + packed_a_len(c, inner) + 3 * inner
     }
 
     /// Packs into `scratch`, `[len]`.
@@ -31,29 +30,24 @@ impl Packed {
         assert!(scratch.len() >= Self::len(s));
         let (joined, rest) = scratch.split_at_mut(3 * inner * c);
         let (qkv, rest) = rest.split_at_mut(3 * inner * c);
-        let (qkv_transposed, rest) = rest.split_at_mut(3 * inner * c);
         let (out, bias) = rest.split_at_mut(inner * c);
         for i in 0..3 {
             joined[i * inner * c..][..inner * c].copy_from_slice(w.weight[i]);
             bias[i * inner..][..inner].copy_from_slice(w.bias[i]);
         }
-        pack(isa, joined, [c, 1], [3 * inner, c], qkv);
         if backward {
-            pack(isa, joined, [1, c], [c, 3 * inner], qkv_transposed);
+            pack(isa, joined, [1, c], [c, 3 * inner], qkv);
             pack(isa, w.weight[3], [1, inner], [inner, c], out);
         } else {
+            pack(isa, joined, [c, 1], [3 * inner, c], qkv);
             pack(isa, w.weight[3], [inner, 1], [c, inner], out);
         }
-        let [qkv, qkv_transposed, out, bias] = [qkv, qkv_transposed, out, bias].map(Shared::new);
-        Self { qkv, out, qkv_transposed, bias }
+        let [qkv, out, bias] = [qkv, out, bias].map(Shared::new);
+        Self { qkv, out, bias }
     }
 
     pub(super) fn qkv(&self) -> Left {
         Left::Packed(self.qkv.at(0))
-    }
-
-    pub(super) fn qkv_transposed(&self) -> Left {
-        Left::Packed(self.qkv_transposed.at(0))
     }
 
     pub(super) fn out(&self) -> Left {

@@ -14,7 +14,7 @@ pub(super) use pack::{Fetch, PackA, PackB, Turn, fetch, pack_a, pack_b, packed_a
 
 use micro::Micro;
 
-use super::isa::isa_entry;
+use super::isa::{Isa, isa_entry};
 use super::simd::{L, Simd};
 
 /// Columns of a panel of `B`.
@@ -55,6 +55,18 @@ pub(super) struct Product {
 }
 
 impl Product {
+    /// All rows, with nothing added: `C = A · B` of `m` × `n` with depth `k`.
+    pub(super) fn whole(isa: Isa, [m, n, k]: [usize; 3], a: Left, b: *const f32, c: *mut f32, cs: usize) -> Self {
+        let null = std::ptr::null();
+        let groups = (0, group_count(m, isa.gemm_rows()));
+        Self { m, n, k, a, groups, b, c, cs, row_bias: null, column_bias: null, add: null }
+    }
+
+    /// Added to what is there.
+    pub(super) fn accumulated(self) -> Self {
+        Self { add: self.c, ..self }
+    }
+
     /// Rows `r0..r1` and the panel at column `j`.
     #[inline(always)]
     unsafe fn tile(&self, r0: usize, r1: usize, j: usize) -> Micro {

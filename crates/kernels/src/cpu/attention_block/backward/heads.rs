@@ -2,10 +2,10 @@
 //! before leave them in, and the results in that which the steps after want.
 
 use super::super::forward::Common;
-use super::super::{AttentionBlock, added, pack, plain, run};
+use super::super::{AttentionBlock, pack, run};
 use crate::cpu::attention::packed::{Strided, cut, fetch};
 use crate::cpu::attention::vectors;
-use crate::cpu::gemm::{Left, PANEL};
+use crate::cpu::gemm::{Left, PANEL, Product};
 use crate::cpu::softmax::{Dots, Known, dots, softmax_known};
 
 /// Bytes of the panels of probabilities and their gradients that are kept for the sums over queries.
@@ -74,18 +74,18 @@ impl Heads<'_> {
                         let mut statistics = std::ptr::null();
                         if !keeping {
                             pack(isa, q.add(first), [pixels, 1], [d, width], query, 0);
-                            run(isa, plain(isa, [pixels, n, d], keys, query, p, PANEL));
+                            run(isa, Product::whole(isa, [pixels, n, d], keys, query, p, PANEL));
                             statistics = kept;
                         }
                         self.fetch(head, panel, 1);
-                        run(isa, plain(isa, [pixels, n, d], values, d_attended, dp, PANEL));
+                        run(isa, Product::whole(isa, [pixels, n, d], values, d_attended, dp, PANEL));
                         self.fetch(head, panel, 2);
                         dots(isa, &Dots { a: attended, b: d_attended, rows: d, sums });
                         let factor = s.factor();
                         softmax_known(isa, &Known { p, d: dp, statistics, sums, keys: pixels, width, factor });
                         self.fetch(head, panel, 3);
                         let to = self.d_qkv.add((3 * panel * inner + head * d) * PANEL);
-                        run(isa, plain(isa, [d, n, pixels], keys_turned, dp, to, PANEL));
+                        run(isa, Product::whole(isa, [d, n, pixels], keys_turned, dp, to, PANEL));
                         let rows = d_rows.add((first - from) * PANEL);
                         pack(isa, d_attended, [1, PANEL], [width, d], rows, depth * PANEL);
                     }
@@ -96,8 +96,8 @@ impl Heads<'_> {
                     let p = if keeping { self.softmax.add(first) } else { p };
                     let [dk, dv] = [0, 1].map(|part| self.d_kv.add(part * pixels * inner + head * d));
                     for (left, right, to) in [(dp, query_rows, dk), (p, d_rows, dv)] {
-                        let product = plain(isa, [pixels, d, depth], matrix(left), right, to, inner);
-                        run(isa, if from > 0 { added(product) } else { product });
+                        let product = Product::whole(isa, [pixels, d, depth], matrix(left), right, to, inner);
+                        run(isa, if from > 0 { product.accumulated() } else { product });
                     }
                 }
             }

@@ -1,7 +1,7 @@
 //! One image's part of the gradients.
 
 use super::super::forward::Common;
-use super::super::{added, pack, plain, run};
+use super::super::{pack, run};
 use super::Parts;
 use super::heads::Heads;
 use crate::cpu::attention::packed::cut;
@@ -85,12 +85,12 @@ impl Image {
                 for panel in 0..panels {
                     let width = (pixels - panel * PANEL).min(PANEL);
                     let (dy, to) = (image.add(panel * c * PANEL), d_attended.add(panel * inner * PANEL));
-                    run(isa, plain(isa, [inner, vectors(width), c], packed.out(), dy, to, PANEL));
+                    run(isa, Product::whole(isa, [inner, vectors(width), c], packed.out(), dy, to, PANEL));
                     let from = attended.add(panel * inner * PANEL);
                     pack(isa, from, [1, PANEL], [width, inner], turned.add(panel * PANEL * PANEL), pixels * PANEL);
                 }
                 let left = Left::InPlace { at: self.dy, rs: pixels, cs: 1 };
-                run(isa, added(plain(isa, [c, inner, pixels], left, turned, part(1), inner)));
+                run(isa, Product::whole(isa, [c, inner, pixels], left, turned, part(1), inner).accumulated());
 
                 let heads = Heads { common, qkv, d_attended, d_qkv, d_kv, attended, softmax, next: self.next };
                 heads.compute(scratch);
@@ -107,10 +107,14 @@ impl Image {
                 let queries = Left::Runs { at: d_qkv, rs: PANEL, run: PANEL, jump };
                 let [keys, values] = [dk, dv].map(|at| Left::InPlace { at, rs: 1, cs: inner });
                 for (i, left) in [queries, keys, values].into_iter().enumerate() {
-                    run(isa, added(plain(isa, [inner, c, pixels], left, turned, part(0).add(i * inner * c), c)));
+                    run(
+                        isa,
+                        Product::whole(isa, [inner, c, pixels], left, turned, part(0).add(i * inner * c), c)
+                            .accumulated(),
+                    );
                 }
                 let to = if common.norm.is_some() { normed } else { self.dx };
-                let product = plain(isa, [c, pixels, 3 * inner], packed.qkv_transposed(), d_qkv, to, pixels);
+                let product = Product::whole(isa, [c, pixels, 3 * inner], packed.qkv(), d_qkv, to, pixels);
                 let Some(norm) = common.norm else {
                     return run(isa, Product { add: self.dy, ..product });
                 };
