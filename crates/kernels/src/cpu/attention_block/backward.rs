@@ -13,8 +13,9 @@ use rayon::prelude::*;
 
 /// Tasks, at most: each leaves a partial sum of the parameters' gradients.
 const TASKS: usize = 32;
-/// Floats of all partial sums, at most.
-const SUMS: usize = 4 << 20;
+/// Floats of all partial sums, at most: more of them take longer to add up, and push other things out of the caches (256 channels
+/// of 16×16 pixels, 16 images: with 8 tasks a gradient takes 0.88 of the time with 15).
+const SUMS: usize = 5 << 19;
 
 /// Where the parts of a partial sum lie.
 #[derive(Clone, Copy)]
@@ -59,7 +60,9 @@ pub fn attention_block_backward(
     assert!(d.bias.iter().zip(w.bias).all(|(d, b)| d.len() == b.len()));
     let (isa, parts) = (Isa::current(), Parts::new(s));
     let partial = parts.at[5];
-    let tasks = s.n.min(TASKS).min(SUMS / partial).max(1);
+    // As many images for each task as possible.
+    let most = s.n.min(TASKS).min(SUMS / partial).max(1);
+    let tasks = s.n.div_ceil(s.n.div_ceil(most).max(1));
     let (x, dy, dx) = (Shared::read(x), Shared::read(dy), Shared::new(d.x));
     let saved = saved.map(Shared::read);
     with(Packed::len(s), |scratch| {

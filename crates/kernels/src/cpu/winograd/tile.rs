@@ -148,50 +148,35 @@ impl Tile for F4 {
     }
 }
 
-/// Applies a 1-D transform `n -> m` to the columns, then the rows of an n x n array read by the `load` expression in
-/// `i, j`; the `store` expression gets element `v` of the m x m result at `i, j`.
-macro_rules! transform2d {
-    ($S:ty, $f:path, $n:expr, $m:expr, |$i:ident, $j:ident| $load:expr, |$v:ident| $store:expr) => {{
-        let z = <$S as Simd>::zero();
+/// dst[i*T+j] (step `xs`) = (B^T d B)[i][j], d at `src` with row stride `rs` and unit pixels of L floats; with `GRAD`
+/// (A y A^T)[i][j] of an M x M output-gradient tile.
+#[inline(always)]
+pub(super) unsafe fn input_tile<S: Simd, W: Tile, const GRAD: bool>(
+    src: *const f32,
+    rs: usize,
+    dst: *mut f32,
+    xs: usize,
+) {
+    unsafe {
+        let z = S::zero();
+        let n = if GRAD { W::M } else { W::T };
         let mut t = [[z; 6]; 6];
-        for j in 0..$n {
+        for j in 0..n {
             let mut d = [z; 6];
-            for i in 0..$n {
-                let ($i, $j) = (i, j);
-                d[i] = $load;
+            for i in 0..n {
+                d[i] = S::load(src.add(i * rs + j * L));
             }
-            let r = $f(d);
-            for i in 0..$m {
+            let r = if GRAD { W::a::<S>(d) } else { W::bt::<S>(d) };
+            for i in 0..W::T {
                 t[i][j] = r[i];
             }
         }
-        for i in 0..$m {
-            let r = $f(t[i]);
-            for j in 0..$m {
-                let ($i, $j, $v) = (i, j, r[j]);
-                $store;
+        for i in 0..W::T {
+            let r = if GRAD { W::a::<S>(t[i]) } else { W::bt::<S>(t[i]) };
+            for j in 0..W::T {
+                S::store(dst.add((i * W::T + j) * xs), r[j]);
             }
         }
-    }};
-}
-
-/// dst[i*T+j] (step `xs`) = (B^T d B)[i][j], d at `src` with row stride `rs` and unit pixels of L floats.
-#[inline(always)]
-pub(super) unsafe fn input_tile<S: Simd, W: Tile>(src: *const f32, rs: usize, dst: *mut f32, xs: usize) {
-    unsafe {
-        transform2d!(S, W::bt::<S>, W::T, W::T, |i, j| S::load(src.add(i * rs + j * L)), |v| {
-            S::store(dst.add((i * W::T + j) * xs), v)
-        })
-    }
-}
-
-/// dst[i*T+j] = (A y A^T)[i][j] for an M x M output-gradient tile.
-#[inline(always)]
-pub(super) unsafe fn grad_tile<S: Simd, W: Tile>(src: *const f32, rs: usize, dst: *mut f32, xs: usize) {
-    unsafe {
-        transform2d!(S, W::a::<S>, W::M, W::T, |i, j| S::load(src.add(i * rs + j * L)), |v| {
-            S::store(dst.add((i * W::T + j) * xs), v)
-        })
     }
 }
 
