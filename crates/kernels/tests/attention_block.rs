@@ -189,8 +189,14 @@ fn attention_blocks_of_networks_are_right() {
     let small = AttentionBlock { n: 3, c: 64, pixels: 196, heads: 1, d: 64, groups: 8, eps: 1e-5 };
     check(small, true);
     check(AttentionBlock { heads: 4, d: 16, pixels: 49, ..small }, true);
+    // One head, as wide as the image, wider, and less wide
+    check(AttentionBlock { n: 2, c: 256, pixels: 256, d: 256, groups: 32, ..small }, true);
+    check(AttentionBlock { n: 2, c: 24, pixels: 77, d: 40, ..small }, false);
+    check(AttentionBlock { n: 2, c: 48, pixels: 65, d: 32, ..small }, true);
     // Several blocks of queries, with probabilities kept and computed again
     check(AttentionBlock { n: 2, c: 40, pixels: 250, ..small }, true);
+    check(AttentionBlock { n: 1, c: 40, pixels: 330, ..small }, true);
+    check(AttentionBlock { n: 1, c: 96, pixels: 330, d: 48, ..small }, true);
     check(AttentionBlock { n: 1, c: 96, heads: 2, d: 48, pixels: 330, ..small }, false);
 }
 
@@ -211,25 +217,28 @@ proptest! {
 
 #[test]
 fn attention_blocks_do_not_depend_on_threads() {
-    let s = AttentionBlock { n: 37, c: 12, pixels: 50, heads: 2, d: 7, groups: 3, eps: 1e-5 };
-    let case = Case::new(s, true);
-    on_every_isa(|isa| {
-        let mut first: Option<Vec<u32>> = None;
-        for threads in [1, 2, 3, 7] {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let bits: Vec<u32> = pool.install(|| case.computed()).concat().iter().map(|v| v.to_bits()).collect();
-            match &first {
-                None => first = Some(bits),
-                Some(first) => assert!(*first == bits, "{isa:?}: {threads} threads"),
+    let several_heads = AttentionBlock { n: 37, c: 12, pixels: 50, heads: 2, d: 7, groups: 3, eps: 1e-5 };
+    let merged = AttentionBlock { n: 3, pixels: 170, heads: 1, d: 14, ..several_heads };
+    for s in [several_heads, merged] {
+        let case = Case::new(s, true);
+        on_every_isa(|isa| {
+            let mut first: Option<Vec<u32>> = None;
+            for threads in [1, 2, 3, 7] {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let bits: Vec<u32> = pool.install(|| case.computed()).concat().iter().map(|v| v.to_bits()).collect();
+                match &first {
+                    None => first = Some(bits),
+                    Some(first) => assert!(*first == bits, "{isa:?} {s:?}: {threads} threads"),
+                }
             }
-        }
-    });
+        });
+    }
 }
 
-/// So that it does not matter for an evaluation which of the two is faster.
+/// So that it does not matter for an evaluation which of the two is faster. Merged maps are others, and always used.
 #[test]
 fn the_block_has_the_bits_of_its_parts() {
-    for (pixels, heads, d) in [(196, 1, 64), (50, 3, 7), (37, 2, 40)] {
+    for (pixels, heads, d) in [(196, 2, 32), (196, 1, 20), (50, 3, 7), (37, 2, 40)] {
         let s = AttentionBlock { n: 3, c: 24, pixels, heads, d, groups: 4, eps: 1e-5 };
         for normed in [true, false] {
             let case = Case::new(s, normed);

@@ -29,7 +29,8 @@ pub struct AttentionBlockSpec {
 /// Norm, self-attention of all pixels with one or several heads, output map, and the sum with the input.
 ///
 /// The CPU backends compute it image by image where that is faster, so that what lies between input and output stays in the
-/// caches.
+/// caches. Of a single head at least as wide as the input they merge the maps of queries and keys, and those of values and output,
+/// which leaves two of four maps of all pixels and is the same but for rounding; the gradient of the keys' bias is then exactly zero.
 ///
 /// # Shapes
 /// `x` and the result: `[n, c, h, w]`; parameters as [`AttentionBlockParams`] says.

@@ -4,6 +4,7 @@ mod heads;
 mod image;
 
 use super::forward::Common;
+use super::merged;
 use super::weights::Packed;
 use super::{AttentionBlock, AttentionBlockGradients, AttentionWeights};
 use crate::cpu::isa::Isa;
@@ -20,15 +21,17 @@ const SUMS: usize = 5 << 19;
 /// Where the parts of a partial sum lie.
 #[derive(Clone, Copy)]
 struct Parts {
-    /// Floats before: weights of queries, keys and values; of the output; biases of both; scale and offset of the norm; the end.
+    /// Floats before: weights of queries, keys and values, or merged of queries; of the output; biases of both; scale and offset of
+    /// the norm; the end.
     at: [usize; 6],
 }
 
 impl Parts {
     fn new(s: &AttentionBlock) -> Self {
         let (c, inner) = (s.c, s.inner());
+        let maps = if s.is_merged() { inner } else { 3 * inner };
         let mut at = [0; 6];
-        for (i, len) in [3 * inner * c, c * inner, 3 * inner, c, 2 * c].into_iter().enumerate() {
+        for (i, len) in [maps * c, c * inner, maps, c, 2 * c].into_iter().enumerate() {
             at[i + 1] = at[i] + len;
         }
         Self { at }
@@ -65,34 +68,43 @@ pub fn attention_block_backward(
     let tasks = s.n.div_ceil(s.n.div_ceil(most).max(1));
     let (x, dy, dx) = (Shared::read(x), Shared::read(dy), Shared::new(d.x));
     let saved = saved.map(Shared::read);
-    with(Packed::len(s), |scratch| {
-        let common = Common { isa, s, norm: w.norm, packed: Packed::new(isa, s, w, true, scratch) };
-        with(tasks * partial, |sums| {
-            sums.par_chunks_exact_mut(partial).with_max_len(1).enumerate().for_each(|(task, sums)| {
-                sums.fill(0.0);
-                for i in s.n * task / tasks..s.n * (task + 1) / tasks {
-                    let image = |i: usize| [x, dy, dx].map(|values| values.at(i * s.image()));
-                    let saved = |i: usize| [0, 1, 2].map(|part| saved[part].at(i * (s.saved_lens()[part] / s.n)));
-                    let next = (i + 1).min(s.n - 1);
-                    let ([x, dy, dx], next) = (image(i), (image(next), saved(next)));
-                    let image = Image { x, dy, dx, saved: saved(i), next };
-                    // SAFETY: the lengths were checked; every task writes its own images and sums.
-                    unsafe { image.compute(&common, parts, sums) }
-                }
-            });
-            sum(sums, partial);
-            let mut rest = &sums[..partial];
-            let mut take = |to: &mut [f32]| {
-                let (front, after) = rest.split_at(to.len());
-                to.copy_from_slice(front);
-                rest = after;
-            };
-            let [q, k, v, out] = d.weight;
-            [q, k, v, out].into_iter().for_each(&mut take);
-            d.bias.into_iter().for_each(&mut take);
-            d.norm.into_iter().for_each(&mut take);
+    let common = Common { isa, s, norm: w.norm, packed: Packed::new(isa, s, w, true) };
+    with(tasks * partial, |sums| {
+        sums.par_chunks_exact_mut(partial).with_max_len(1).enumerate().for_each(|(task, sums)| {
+            sums.fill(0.0);
+            for i in s.n * task / tasks..s.n * (task + 1) / tasks {
+                let image = |i: usize| [x, dy, dx].map(|values| values.at(i * s.image()));
+                let saved = |i: usize| [0, 1, 2].map(|part| saved[part].at(i * (s.saved_lens()[part] / s.n)));
+                let next = (i + 1).min(s.n - 1);
+                let ([x, dy, dx], next) = (image(i), (image(next), saved(next)));
+                let image = Image { x, dy, dx, saved: saved(i), next };
+                // SAFETY: the lengths were checked; every task writes its own images and sums.
+                unsafe { image.compute(&common, parts, sums) }
+            }
         });
+        sum(sums, partial);
+        let [d_scale, d_offset] = d.norm;
+        let mut rest = &sums[..partial];
+        if s.is_merged() {
+            let [query, out] = [take(&mut rest, s.c * s.c), take(&mut rest, s.c * s.c)];
+            let bias = [take(&mut rest, s.c), take(&mut rest, s.c)];
+            merged::gradients(s, w, [query, out], bias, d.weight, d.bias);
+        } else {
+            for to in d.weight.into_iter().chain(d.bias) {
+                to.copy_from_slice(take(&mut rest, to.len()));
+            }
+        }
+        for to in [d_scale, d_offset] {
+            to.copy_from_slice(take(&mut rest, to.len()));
+        }
     });
+}
+
+/// Takes `len` values off the front.
+fn take<'a>(values: &mut &'a [f32], len: usize) -> &'a [f32] {
+    let (front, rest) = values.split_at(len);
+    *values = rest;
+    front
 }
 
 /// Adds all partial sums to the first, in order.

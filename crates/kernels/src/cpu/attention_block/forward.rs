@@ -10,6 +10,7 @@ use crate::cpu::norm::{Affine, group_norm_image};
 use crate::cpu::scratch::{Shared, with};
 use crate::cpu::softmax::{Columns, softmax};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// What all images share.
 pub(super) struct Common<'a> {
@@ -51,12 +52,12 @@ struct Image {
     next: [*mut f32; 2],
     /// Null, or where queries, keys and values, the attended image, and what is kept of the softmax go.
     saved: [*mut f32; 3],
-    /// The next image's queries, keys and values.
+    /// The next image's of the first of them.
     next_qkv: *mut f32,
 }
 
-/// `y = x + W_o attention(W_qkv norm(x) + b_qkv) + b_o`; every value has the bits that [`group_norm`](crate::cpu::group_norm),
-/// [`conv2d`](crate::cpu::conv2d) and [`self_attention`](crate::cpu::self_attention) give it.
+/// `y = x + W_o attention(W_qkv norm(x) + b_qkv) + b_o`; unless maps are merged, every value has the bits that
+/// [`group_norm`](crate::cpu::group_norm), [`conv2d`](crate::cpu::conv2d) and [`self_attention`](crate::cpu::self_attention) give it.
 ///
 /// # Shapes
 /// `x`, `y`: `[n, c, pixels]`.
@@ -78,39 +79,47 @@ pub fn attention_block(
         all.map(Shared::new)
     });
     let isa = Isa::current();
-    let (x, y, bias) = (Shared::read(x), Shared::new(y), Shared::read(w.bias[3]));
-    with(Packed::len(s), |scratch| {
-        let common = Common { isa, s, norm: w.norm, packed: Packed::new(isa, s, w, false, scratch) };
-        let last = s.n.saturating_sub(1);
-        (0..s.n).into_par_iter().with_max_len(1).for_each(|i| {
-            let at = |x: Shared, i: usize| x.at(i * s.image());
-            let part = |i: usize| {
-                saved.map_or([std::ptr::null_mut(); 3], |saved| {
-                    let lens = s.saved_lens();
-                    [0, 1, 2].map(|part| saved[part].at(i * (lens[part] / s.n)))
-                })
-            };
-            let next = (i + 1).min(last);
-            let [next_qkv, ..] = part(next);
-            let image = Image { x: at(x, i), y: at(y, i), next: [at(x, next), at(y, next)], saved: part(i), next_qkv };
-            // SAFETY: the lengths were checked; every task writes its own image.
-            unsafe { image.compute(&common, bias.at(0)) }
-        });
+    let (x, y) = (Shared::read(x), Shared::new(y));
+    let common = Common { isa, s, norm: w.norm, packed: Packed::new(isa, s, w, false) };
+    let (last, panels) = (s.n.saturating_sub(1), s.panels());
+    // Few images: with merged maps their queries are shared out. Every query is computed by itself, so this may depend on the threads.
+    let threads = rayon::current_num_threads();
+    let shares = if s.is_merged() { (2 * threads).div_ceil(s.n.max(1)).min(panels) } else { 1 };
+    (0..s.n * shares).into_par_iter().with_max_len(1).for_each(|task| {
+        let (i, share) = (task / shares, task % shares);
+        let at = |x: Shared, i: usize| x.at(i * s.image());
+        let part = |i: usize| {
+            saved.map_or([std::ptr::null_mut(); 3], |saved| {
+                let lens = s.saved_lens();
+                [0, 1, 2].map(|part| saved[part].at(i * (lens[part] / s.n)))
+            })
+        };
+        let next = (i + 1).min(last);
+        let [next_qkv, ..] = part(next);
+        let image = Image { x: at(x, i), y: at(y, i), next: [at(x, next), at(y, next)], saved: part(i), next_qkv };
+        let mine = panels * share / shares..panels * (share + 1) / shares;
+        // SAFETY: the lengths were checked; every task writes its own panels of its own image.
+        unsafe { image.compute(&common, mine) }
     });
 }
 
 impl Image {
+    /// Computes some panels of pixels; of all where maps are not merged.
+    ///
     /// # Safety
     /// The pointers must be good for an image, and nobody else may touch the results.
-    unsafe fn compute(&self, common: &Common, bias: *const f32) {
-        let Common { isa, s, .. } = *common;
-        let (pixels, inner, panels) = (s.pixels, s.inner(), s.panels());
-        let len = common.normed_len() + panels * PANEL * s.c + 3 * inner * pixels + PANEL * (s.d + pixels + inner);
+    unsafe fn compute(&self, common: &Common, mine: Range<usize>) {
+        let Common { isa, s, ref packed, .. } = *common;
+        let (pixels, inner, d, panels) = (s.pixels, s.inner(), s.head(), s.panels());
+        let [qkv_bias, out_bias] = packed.bias();
+        let merged = s.is_merged();
+        let own_len = if merged { 0 } else { 3 * inner * pixels };
+        let len = common.normed_len() + panels * PANEL * s.c + own_len + PANEL * (d + pixels + inner);
         with(len, |mut scratch| {
             let normed = cut(&mut scratch, common.normed_len());
             let image = cut(&mut scratch, panels * PANEL * s.c).as_mut_ptr();
-            let own_qkv = cut(&mut scratch, 3 * inner * pixels).as_mut_ptr();
-            let query = cut(&mut scratch, PANEL * s.d).as_mut_ptr();
+            let own_qkv = cut(&mut scratch, own_len).as_mut_ptr();
+            let own_query = cut(&mut scratch, PANEL * d).as_mut_ptr();
             let own_p = cut(&mut scratch, PANEL * pixels).as_mut_ptr();
             let own_attended = scratch.as_mut_ptr();
             let [qkv, saved_attended, saved_softmax] = self.saved;
@@ -121,26 +130,41 @@ impl Image {
             unsafe {
                 let (normed, _) = common.normed(self.x, normed);
                 pack(isa, normed, [pixels, 1], [s.c, pixels], image, s.c * PANEL);
-                let product = Product::whole(isa, [3 * inner, pixels, s.c], common.packed.qkv(), image, qkv, pixels);
-                run(isa, Product { row_bias: common.packed.qkv_bias(), ..product });
-                for panel in 0..panels {
+                if !merged {
+                    let product = Product::whole(isa, [3 * inner, pixels, s.c], packed.qkv(), image, qkv, pixels);
+                    run(isa, Product { row_bias: qkv_bias, ..product });
+                }
+                for panel in mine.clone() {
+                    let part = [panel - mine.start, mine.len()];
                     let next = |at| Strided { at, rs: 1, cs: 1 };
                     for image in self.next {
-                        fetch(isa, next(image), s.image(), [panel, panels]);
+                        fetch(isa, next(image), s.image(), part);
                     }
                     if saving {
-                        fetch(isa, next(self.next_qkv), 3 * inner * pixels, [panel, panels]);
+                        fetch(isa, next(self.next_qkv), s.qkv_len() / s.n, part);
                     }
                     let (from, width) = (panel * PANEL, (pixels - panel * PANEL).min(PANEL));
                     let attended = if saving { saved_attended.add(panel * inner * PANEL) } else { own_attended };
+                    let query = if merged && saving { qkv.add(panel * inner * PANEL) } else { own_query };
                     let part = vectors(width) < PANEL;
                     if part && saving {
                         // Everything that is saved is written.
                         std::slice::from_raw_parts_mut(attended, inner * PANEL).fill(0.0);
+                        if merged {
+                            std::slice::from_raw_parts_mut(query, inner * PANEL).fill(0.0);
+                        }
                     }
                     for head in 0..s.heads {
-                        let at = |part: usize| qkv.add((part * inner + head * s.d) * pixels);
-                        pack(isa, at(0).add(from), [pixels, 1], [s.d, width], query, 0);
+                        let at =
+                            |part: usize| if merged { normed } else { qkv.add((part * inner + head * d) * pixels) };
+                        if merged {
+                            let image = image.add(panel * s.c * PANEL);
+                            let product =
+                                Product::whole(isa, [d, vectors(width), s.c], packed.qkv(), image, query, PANEL);
+                            run(isa, Product { row_bias: qkv_bias, ..product });
+                        } else {
+                            pack(isa, at(0).add(from), [pixels, 1], [d, width], query, 0);
+                        }
                         let kept = saved_softmax.wrapping_add((head * panels + panel) * s.softmax_panel());
                         if part && saving {
                             std::slice::from_raw_parts_mut(kept, s.softmax_panel()).fill(0.0);
@@ -149,15 +173,15 @@ impl Image {
                         let p = if keeping { kept } else { own_p };
                         let statistics = if saving && !keeping { kept } else { none };
                         let keys = Left::InPlace { at: at(1), rs: 1, cs: pixels };
-                        run(isa, Product::whole(isa, [pixels, vectors(width), s.d], keys, query, p, PANEL));
+                        run(isa, Product::whole(isa, [pixels, vectors(width), d], keys, query, p, PANEL));
                         softmax(isa, &Columns { p, d: none, statistics, keys: pixels, width, factor: s.factor() });
                         let values = Left::InPlace { at: at(2), rs: pixels, cs: 1 };
-                        let to = attended.add(head * s.d * PANEL);
-                        run(isa, Product::whole(isa, [s.d, vectors(width), pixels], values, p, to, PANEL));
+                        let to = attended.add(head * d * PANEL);
+                        run(isa, Product::whole(isa, [d, vectors(width), pixels], values, p, to, PANEL));
                     }
                     let (x, y) = (self.x.add(from), self.y.add(from));
-                    let product = Product::whole(isa, [s.c, width, inner], common.packed.out(), attended, y, pixels);
-                    run(isa, Product { row_bias: bias, add: x, ..product });
+                    let product = Product::whole(isa, [s.c, width, inner], packed.out(), attended, y, pixels);
+                    run(isa, Product { row_bias: out_bias, add: x, ..product });
                 }
             }
         });

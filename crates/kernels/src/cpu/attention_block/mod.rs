@@ -3,9 +3,13 @@
 //! An image goes through all steps in one task, so that what lies between them is in the core's cache. For the gradient queries,
 //! keys, values and the attended image are kept, and the probabilities or what is needed to compute them again; the normalised
 //! image is computed again.
+//!
+//! Where there is one head, [`merged`] maps save a third to a half of the products with pixels: the normalised image itself is keys and
+//! values.
 
 mod backward;
 mod forward;
+mod merged;
 mod weights;
 
 pub use backward::attention_block_backward;
@@ -49,7 +53,7 @@ pub struct AttentionWeights<'a> {
 /// Where what the gradient needs goes.
 #[derive(Debug)]
 pub struct AttentionSaved<'a> {
-    /// Queries, keys and values, [`AttentionBlock::qkv_len`] values.
+    /// Queries, or queries, keys and values, [`AttentionBlock::qkv_len`] values.
     pub qkv: &'a mut [f32],
     /// The attended image, [`AttentionBlock::attended_len`] values.
     pub attended: &'a mut [f32],
@@ -83,24 +87,25 @@ const IMAGES: usize = 8;
 const KEPT_PIXELS: usize = 4;
 
 /// When what is computed image by image. Measured on two cores with 1 MiB of L2 cache each, against the operations one after
-/// the other: with 64 channels of 14×14 pixels the forward pass takes 0.9 of the time and the gradient 0.8, with 128 of 16×16
-/// 0.95 and 0.85, with 256 of 16×16 0.9 and as much; with 256 of 8×8 as much and 1.2.
+/// the other, with several heads or without merging maps: with 64 channels of 14×14 pixels the forward pass takes 0.9 of the time
+/// and the gradient 0.8, with 128 of 16×16 0.95 and 0.85, with 256 of 16×16 0.9 and as much; with 256 of 8×8 as much and 1.2.
 impl AttentionBlock {
-    /// Whether to compute the block so. The result is the same bits either way, so this may depend on the number of threads.
+    /// Whether to compute the block so. With merged maps it follows from the sizes alone, as the bits depend on it; else the result is
+    /// the same bits either way, and this may depend on the number of threads.
     pub(crate) fn forward_pays(&self) -> bool {
         let threads = rayon::current_num_threads();
-        self.pixels >= PIXELS && (self.n >= 4 * threads || self.n.is_multiple_of(threads))
+        self.pixels >= PIXELS && (self.is_merged() || self.n >= 4 * threads || self.n.is_multiple_of(threads))
     }
 
     /// Whether to compute its gradient so; follows from the sizes alone, as its bits depend on it.
     pub(crate) fn backward_pays(&self) -> bool {
-        let pixels = PIXELS_BACKWARD.max(self.c).max(self.inner());
-        self.pixels >= pixels && 4 * self.c * self.inner() <= WEIGHTS && self.n >= IMAGES
+        let pixels = PIXELS_BACKWARD.max(self.c).max(self.heads * self.d);
+        self.pixels >= pixels && 4 * self.c * self.heads * self.d <= WEIGHTS && self.n >= IMAGES
     }
 
     /// Whether the probabilities are kept, or else maximum of the scores and reciprocal sum of every query.
     fn keeps_probabilities(&self) -> bool {
-        self.pixels <= KEPT_PIXELS * self.d
+        self.pixels <= KEPT_PIXELS * self.head()
     }
 }
 
@@ -115,12 +120,18 @@ impl AttentionBlock {
         self.len() == 0
     }
 
-    /// Values of queries, keys and values, `[n, 3, heads d, pixels]`.
-    pub fn qkv_len(&self) -> usize {
-        3 * self.n * self.inner() * self.pixels
+    /// Whether keys and values are the normalised image; see [`merged`].
+    fn is_merged(&self) -> bool {
+        self.heads == 1 && self.d >= self.c
     }
 
-    /// Values of the attended images: panels of 32 pixels, `[n, panels, heads d, 32]`.
+    /// Values of queries, keys and values, `[n, 3, heads d, pixels]`; of merged maps only queries, panels of 32 pixels,
+    /// `[n, panels, c, 32]`.
+    pub fn qkv_len(&self) -> usize {
+        if self.is_merged() { self.attended_len() } else { 3 * self.n * self.inner() * self.pixels }
+    }
+
+    /// Values of the attended images: panels of 32 pixels, `[n, panels, heads d, 32]`, of merged maps `[n, panels, c, 32]`.
     pub fn attended_len(&self) -> usize {
         self.n * self.panels() * self.inner() * PANEL
     }
@@ -143,9 +154,14 @@ impl AttentionBlock {
         self.c * self.pixels
     }
 
-    /// Channels of all heads.
+    /// Channels of a head's queries.
+    fn head(&self) -> usize {
+        if self.is_merged() { self.c } else { self.d }
+    }
+
+    /// Those of all heads.
     fn inner(&self) -> usize {
-        self.heads * self.d
+        self.heads * self.head()
     }
 
     fn panels(&self) -> usize {
@@ -162,7 +178,7 @@ impl AttentionBlock {
     }
 
     fn check(&self, x: &[f32], w: &AttentionWeights) {
-        let (c, inner) = (self.c, self.inner());
+        let (c, inner) = (self.c, self.heads * self.d);
         assert!(c > 0 && inner > 0 && self.pixels > 0, "attention_block: there must be channels and pixels");
         assert!(x.len() == self.len());
         assert!(w.weight.iter().all(|weight| weight.len() == c * inner));

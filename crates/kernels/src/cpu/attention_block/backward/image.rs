@@ -3,10 +3,10 @@
 use super::super::forward::Common;
 use super::super::{pack, run};
 use super::Parts;
-use super::heads::Heads;
+use super::heads::{Heads, Operands};
 use crate::cpu::attention::packed::cut;
 use crate::cpu::attention::vectors;
-use crate::cpu::gemm::{Left, PANEL, Product};
+use crate::cpu::gemm::{Left, PANEL, Product, Turn, turn};
 use crate::cpu::isa::isa_entry;
 use crate::cpu::norm::group_norm_backward_image;
 use crate::cpu::scratch::with;
@@ -17,7 +17,7 @@ pub(super) struct Image {
     pub(super) x: *mut f32,
     pub(super) dy: *mut f32,
     pub(super) dx: *mut f32,
-    /// Queries, keys and values, attended image, softmax.
+    /// Queries, or queries, keys and values; attended image, softmax.
     pub(super) saved: [*mut f32; 3],
     /// The next image's `x`, `dy` and `dx`, and what was saved of it.
     pub(super) next: ([*mut f32; 3], [*mut f32; 3]),
@@ -61,8 +61,10 @@ impl Image {
         let Common { isa, s, ref packed, .. } = *common;
         let (c, pixels, inner, panels) = (s.c, s.pixels, s.inner(), s.panels());
         let (c_wide, inner_wide) = (c.next_multiple_of(PANEL), inner.next_multiple_of(PANEL));
+        // Rows of a panel of the gradients of queries, or of queries, keys and values.
+        let maps = if s.is_merged() { inner } else { 3 * inner };
         let len = common.normed_len()
-            + panels * PANEL * (c + inner + 3 * inner)
+            + panels * PANEL * (c + inner + maps)
             + pixels * (c_wide.max(inner_wide) + 2 * inner)
             + Heads::scratch(s);
         let sums = sums.as_mut_ptr();
@@ -72,7 +74,7 @@ impl Image {
             // The gradient in panels.
             let image = cut(&mut scratch, panels * PANEL * c).as_mut_ptr();
             let d_attended = cut(&mut scratch, panels * PANEL * inner).as_mut_ptr();
-            let d_qkv = cut(&mut scratch, panels * PANEL * 3 * inner).as_mut_ptr();
+            let d_qkv = cut(&mut scratch, panels * PANEL * maps).as_mut_ptr();
             // Pixels in rows: first of the attended image, then of the normalised one.
             let turned = cut(&mut scratch, pixels * c_wide.max(inner_wide)).as_mut_ptr();
             let [qkv, attended, softmax] = self.saved;
@@ -92,21 +94,26 @@ impl Image {
                 let left = Left::InPlace { at: self.dy, rs: pixels, cs: 1 };
                 run(isa, Product::whole(isa, [c, inner, pixels], left, turned, part(1), inner).accumulated());
 
-                let heads = Heads { common, qkv, d_attended, d_qkv, d_kv, attended, softmax, next: self.next };
+                let (normed, statistics) = common.normed(self.x, normed);
+                let operands = match s.is_merged() {
+                    true => Operands::Merged { queries: qkv, normed },
+                    false => Operands::Own(qkv),
+                };
+                let heads = Heads { common, operands, d_attended, d_qkv, d_kv, attended, softmax, next: self.next };
                 heads.compute(scratch);
 
                 // Queries, keys and values.
-                let (normed, statistics) = common.normed(self.x, normed);
                 let (dk, dv) = (d_kv, d_kv.add(inner * pixels));
-                for (i, d) in [(1, dk), (2, dv)] {
-                    pack(isa, d, [1, inner], [inner, pixels], d_qkv.add(i * inner * PANEL), 3 * inner * PANEL);
+                if !s.is_merged() {
+                    for (i, d) in [(1, dk), (2, dv)] {
+                        pack(isa, d, [1, inner], [inner, pixels], d_qkv.add(i * inner * PANEL), maps * PANEL);
+                    }
                 }
-                row_sums_isa(isa, &Rows { panels: d_qkv, rows: 3 * inner, pixels, sums: part(2) });
+                row_sums_isa(isa, &Rows { panels: d_qkv, rows: maps, pixels, sums: part(2) });
                 pack(isa, normed, [1, pixels], [pixels, c], turned, pixels * PANEL);
-                let jump = (3 * inner - 1) * PANEL;
-                let queries = Left::Runs { at: d_qkv, rs: PANEL, run: PANEL, jump };
+                let queries = Left::Runs { at: d_qkv, rs: PANEL, run: PANEL, jump: (maps - 1) * PANEL };
                 let [keys, values] = [dk, dv].map(|at| Left::InPlace { at, rs: 1, cs: inner });
-                for (i, left) in [queries, keys, values].into_iter().enumerate() {
+                for (i, left) in [queries, keys, values].into_iter().enumerate().take(maps / inner) {
                     run(
                         isa,
                         Product::whole(isa, [inner, c, pixels], left, turned, part(0).add(i * inner * c), c)
@@ -114,11 +121,23 @@ impl Image {
                     );
                 }
                 let to = if common.norm.is_some() { normed } else { self.dx };
-                let product = Product::whole(isa, [c, pixels, 3 * inner], packed.qkv(), d_qkv, to, pixels);
-                let Some(norm) = common.norm else {
-                    return run(isa, Product { add: self.dy, ..product });
+                let product = Product::whole(isa, [c, pixels, maps], packed.qkv(), d_qkv, to, pixels);
+                let add = if s.is_merged() {
+                    // Gradients of the normalised image as keys and values.
+                    turn(isa, &Turn { src: d_kv, src_rs: c, rows: pixels, columns: c, dst: image, dst_rs: pixels });
+                    if common.norm.is_none() {
+                        for i in 0..c * pixels {
+                            *image.add(i) += *self.dy.add(i);
+                        }
+                    }
+                    image
+                } else if common.norm.is_none() {
+                    self.dy
+                } else {
+                    std::ptr::null_mut()
                 };
-                run(isa, product);
+                run(isa, Product { add, ..product });
+                let Some(norm) = common.norm else { return };
                 let sums = image;
                 let affine = [norm.scale.as_ptr(), norm.offset.as_ptr()];
                 let statistics = statistics.map(<*mut f32>::cast_const);
