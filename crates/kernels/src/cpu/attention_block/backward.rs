@@ -14,9 +14,9 @@ use rayon::prelude::*;
 
 /// Tasks, at most: each leaves a partial sum of the parameters' gradients.
 const TASKS: usize = 32;
-/// Floats of all partial sums, at most: more of them take longer to add up, and push other things out of the caches (256 channels
-/// of 16×16 pixels, 16 images: with 8 tasks a gradient takes 0.88 of the time with 15).
-const SUMS: usize = 5 << 19;
+/// Floats of all partial sums, at most: more of them take longer to add up, and push other things out of the caches (measured with
+/// 256 channels of 16×16 pixels and 16 images: 8 tasks are faster than 16).
+const SUMS: usize = 5 << 18;
 
 /// Where the parts of a partial sum lie.
 #[derive(Clone, Copy)]

@@ -99,8 +99,10 @@ impl AttentionBlock {
 
     /// Whether to compute its gradient so; follows from the sizes alone, as its bits depend on it.
     pub(crate) fn backward_pays(&self) -> bool {
-        let pixels = PIXELS_BACKWARD.max(self.c).max(self.heads * self.d);
-        self.pixels >= pixels && 4 * self.c * self.heads * self.d <= WEIGHTS && self.n >= IMAGES
+        let (c, inner) = (self.c, self.heads * self.d);
+        // Merged maps have half the sums of weights' gradients.
+        let pixels = if self.is_merged() { PIXELS.max(c / 2) } else { PIXELS_BACKWARD.max(c).max(inner) };
+        self.pixels >= pixels && 4 * c * inner <= WEIGHTS && self.n >= IMAGES
     }
 
     /// Whether the probabilities are kept, or else maximum of the scores and reciprocal sum of every query.
