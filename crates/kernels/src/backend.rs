@@ -216,14 +216,17 @@ pub trait Backend: backend::Backend {
         composed::split_channels::<Self>(x, channels)
     }
 
-    /// [`crate::adam_step`]. Not differentiable.
-    fn fused_adam_step(grad: FloatTensor<Self>, old: AdamPrimitives<Self>, by: &AdamStep) -> AdamPrimitives<Self> {
-        composed::adam_step::<Self>(grad, old, by)
+    /// [`crate::adam_steps`] for gradients and what they update. Not differentiable.
+    fn fused_adam_steps(
+        all: Vec<(FloatTensor<Self>, AdamPrimitives<Self>)>,
+        by: &AdamStep,
+    ) -> Vec<AdamPrimitives<Self>> {
+        composed::adam_steps::<Self>(all, by)
     }
 
     /// [`crate::sum_of_squares`].
-    fn fused_sum_of_squares(x: FloatTensor<Self>) -> f64 {
-        composed::sum_of_squares::<Self>(x)
+    fn fused_sum_of_squares(tensors: Vec<FloatTensor<Self>>) -> f64 {
+        composed::sum_of_squares::<Self>(tensors)
     }
 
     /// Tells autodiff that `leaves` will be used together: the parameters of a network, each time they are new. Changes nothing

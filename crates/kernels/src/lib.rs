@@ -69,8 +69,8 @@ pub use operands::{
     GroupNormExtra, GroupNormGradients, GroupNormOperands, GroupNormOutput, JoinedGradients, WantedGradients,
 };
 pub use ops::{
-    AdamState, AdamStep, AttentionBlockParams, AttentionBlockSpec, Conv2dGeometry, GroupNormSpec, NormActivation,
-    adam_step, add_channel_bias, attention, attention_block, concat_channels, conv1x1_joined, conv2d, conv2d_add,
-    group_norm, group_norm_biased, group_norm_joined, group_norm_scale_shift, linear, silu, spatial_self_attention,
-    sum_of_squares, upsample_nearest_2x,
+    AdamOperands, AdamState, AdamStep, AttentionBlockParams, AttentionBlockSpec, Conv2dGeometry, GroupNormSpec,
+    NormActivation, adam_steps, add_channel_bias, attention, attention_block, concat_channels, conv1x1_joined, conv2d,
+    conv2d_add, group_norm, group_norm_biased, group_norm_joined, group_norm_scale_shift, linear, silu,
+    spatial_self_attention, sum_of_squares, upsample_nearest_2x,
 };

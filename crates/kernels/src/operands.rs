@@ -140,3 +140,10 @@ pub struct AdamPrimitives<B: backend::Backend> {
     /// Moving average of the parameter, `[n]`.
     pub ema: Option<FloatTensor<B>>,
 }
+
+impl<B: backend::Backend> AdamPrimitives<B> {
+    /// The same of another backend's tensors.
+    pub(crate) fn map<C: backend::Backend>(self, f: impl Fn(FloatTensor<B>) -> FloatTensor<C>) -> AdamPrimitives<C> {
+        AdamPrimitives { param: f(self.param), m: f(self.m), v: f(self.v), ema: self.ema.map(f) }
+    }
+}

@@ -343,7 +343,7 @@ fn elementwise(edge: Edge, n: usize) {
     let (x, dy, mut y) = (edge.input(1, n), edge.input(2, n), edge.output(n));
     call("silu", &n, || silu(&x, &mut y));
     call("silu_backward", &n, || silu_backward(&x, &dy, &mut y));
-    call("sum_of_squares", &n, || assert!(sum_of_squares(&x) >= 0.0));
+    call("sum_of_squares", &n, || assert!(sum_of_squares(&[&x, &[], &dy]) >= 0.0));
     let by = AdamConstants {
         grad_scale: 0.7,
         beta_1: 0.9,
@@ -357,11 +357,11 @@ fn elementwise(edge: Edge, n: usize) {
         ema: 0.95,
         one_minus_ema: 0.05,
     };
-    let [mut param, mut m, mut v, mut ema] = [1, 2, 3, 4].map(|_| edge.output(n));
-    for given in [true, false] {
-        let ema = given.then_some(&mut ema[..]);
-        call("adam", &n, || adam(&by, &x, &mut param, &mut m, &mut v, ema));
-    }
+    let outputs = || [1, 2, 3, 4].map(|_| edge.output(n));
+    let ([mut p1, mut m1, mut v1, mut ema], [mut p2, mut m2, mut v2, _]) = (outputs(), outputs());
+    let averaged = AdamSlices { grad: &x, param: &mut p1, m: &mut m1, v: &mut v1, ema: Some(&mut ema) };
+    let plain = AdamSlices { grad: &dy, param: &mut p2, m: &mut m2, v: &mut v2, ema: None };
+    call("adam", &n, || adam(&by, vec![averaged, plain]));
 }
 
 fn moves(edge: Edge, s @ [n, c, h, w]: [usize; 4]) {

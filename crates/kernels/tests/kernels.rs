@@ -405,64 +405,9 @@ fn not_a_number_is_not_hidden() {
 }
 
 #[test]
-fn adam_is_right() {
-    let by = AdamConstants {
-        grad_scale: 0.7,
-        beta_1: 0.9,
-        one_minus_beta_1: 0.1,
-        beta_2: 0.99,
-        one_minus_beta_2: 0.01,
-        step_size: 0.02,
-        root: 3.0,
-        epsilon: 1e-3,
-        keep: 0.98,
-        ema: 0.95,
-        one_minus_ema: 0.05,
-    };
-    let n = 16 * 1024 + 37;
-    let (grad, param, m, ema) = (random(1, n), random(2, n), random(3, n), random(5, n));
-    let v: Vec<f32> = random(4, n).iter().map(|v| v * v).collect();
-    let f = f64::from;
-    let mut want = [vec![0.0; n], vec![0.0; n], vec![0.0; n], vec![0.0; n]];
-    for i in 0..n {
-        let g = f(grad[i]) * f(by.grad_scale);
-        want[1][i] = f(m[i]) * f(by.beta_1) + g * f(by.one_minus_beta_1);
-        want[2][i] = f(v[i]) * f(by.beta_2) + g * g * f(by.one_minus_beta_2);
-        let update = f(by.step_size) * want[1][i] / (want[2][i].sqrt() * f(by.root) + f(by.epsilon));
-        want[0][i] = f(param[i]) * f(by.keep) - update;
-        want[3][i] = f(ema[i]) * f(by.ema) + want[0][i] * f(by.one_minus_ema);
-    }
-    on_every_isa(|isa| {
-        let (mut m1, mut v1, mut e1) = (Vec::new(), Vec::new(), Vec::new());
-        // Guarded: the state starts as the marks, so copy the old values in first.
-        let p1 = guarded(n, |p| {
-            p.copy_from_slice(&param);
-            m1 = guarded(n, |m1| {
-                m1.copy_from_slice(&m);
-                v1 = guarded(n, |v1| {
-                    v1.copy_from_slice(&v);
-                    e1 = guarded(n, |e1| {
-                        e1.copy_from_slice(&ema);
-                        adam(&by, &grad, p, m1, v1, Some(e1));
-                    });
-                });
-            });
-        });
-        for (name, (got, want)) in ["param", "m", "v", "ema"].iter().zip([&p1, &m1, &v1, &e1].iter().zip(&want)) {
-            assert_close(&format!("{name} {isa:?}"), got, want);
-        }
-        let (mut p2, mut m2, mut v2) = (param.clone(), m.clone(), v.clone());
-        adam(&by, &grad, &mut p2, &mut m2, &mut v2, None);
-        assert_eq!(p2, p1);
-    });
-}
-
-#[test]
-fn sums_are_right() {
+fn sums_over_pixels_are_right() {
     let x = random(1, 3 * 5 * 1237);
-    let square: f64 = wide(&x).iter().map(|x| x * x).sum();
     on_every_isa(|_| {
-        assert!((sum_of_squares(&x) / square - 1.0).abs() < 1e-12);
         let planes: Vec<f64> = x.chunks(1237).map(|x| wide(x).iter().sum()).collect();
         assert_close("planes", &guarded(15, |out| sum_pixels(&x, out)), &planes);
         let channels: Vec<f64> = (0..5).map(|c| (0..3).map(|n| planes[n * 5 + c]).sum()).collect();

@@ -2,8 +2,9 @@
 #![cfg(all(feature = "flex", feature = "ndarray"))]
 
 use burn::backend::{Autodiff, Flex, NdArray};
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, Tensor, TensorData, ops::FloatTensor};
 use sfumato_kernels::*;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const STEP: AdamStep = AdamStep {
@@ -28,23 +29,32 @@ fn adam_by_hand(param: f64, grad: f64, m: f64, v: f64, ema: f64, by: &AdamStep) 
     [param, m, v, decay * ema + (1.0 - decay) * param]
 }
 
+/// The values of a parameter cut into three: new ones, moments and average.
 fn adam<B: Backend>(dtype: DType, with_ema: bool, by: &AdamStep) -> Vec<Vec<f64>> {
     let device = B::Device::default();
-    let tensor = |f: fn(f64) -> f64| {
-        let values: Vec<f64> = (0..37).map(|i| f(f64::from(i)) as f32 as f64).collect();
-        Tensor::<B, 1>::from_data(TensorData::new(values, [37]), (&device, dtype))
+    let operands = |part: Range<i32>| {
+        let tensor = |f: fn(f64) -> f64| {
+            let values: Vec<f64> = part.clone().map(|i| f(f64::from(i)) as f32 as f64).collect();
+            Tensor::<B, 1>::from_data(TensorData::new(values, [part.len()]), (&device, dtype))
+        };
+        let ema = with_ema.then(|| tensor(|i| i * 0.2));
+        let state = AdamState { m: tensor(|i| i * 0.01), v: tensor(|i| i * i * 1e-4), ema };
+        AdamOperands { param: tensor(|i| i - 18.0), grad: tensor(|i| (i * 0.3).sin()), state }
     };
-    let ema = with_ema.then(|| tensor(|i| i * 0.2));
-    let state = AdamState { m: tensor(|i| i * 0.01), v: tensor(|i| i * i * 1e-4), ema };
-    let (param, state) = adam_step(tensor(|i| i - 18.0), tensor(|i| (i * 0.3).sin()), state, by);
-    let read = |x: Tensor<B, 1>| x.into_data().iter::<f64>().collect::<Vec<_>>();
-    let mut all = vec![read(param), read(state.m), read(state.v)];
-    all.extend(state.ema.map(read));
+    let new = adam_steps([0..1, 1..20, 20..37].map(operands).into(), by);
+    let mut all = vec![Vec::new(); if with_ema { 4 } else { 3 }];
+    for (param, state) in new {
+        assert_eq!(state.ema.is_some(), with_ema);
+        for (all, x) in all.iter_mut().zip([Some(param), Some(state.m), Some(state.v), state.ema].into_iter().flatten())
+        {
+            all.extend(x.into_data().iter::<f64>());
+        }
+    }
     all
 }
 
 #[test]
-fn adam_step_is_that_of_torch() {
+fn adam_steps_are_those_of_torch() {
     let by_hand = |by: &AdamStep| -> Vec<[f64; 4]> {
         let f = |x: f64| f64::from(x as f32);
         let one = |i: f64| adam_by_hand(f(i - 18.0), f((i * 0.3).sin()), f(i * 0.01), f(i * i * 1e-4), f(i * 0.2), by);
@@ -55,8 +65,8 @@ fn adam_step_is_that_of_torch() {
         for (dtype, tolerance) in [(DType::F32, 2e-6), (DType::F64, 1e-12)] {
             let all = [adam::<Flex>(dtype, with_ema, &by), adam::<NdArray>(dtype, with_ema, &by)];
             for got in all.iter().chain([&adam::<Autodiff<Flex>>(dtype, with_ema, &by)]) {
-                assert_eq!(got.len(), if with_ema { 4 } else { 3 });
                 for (q, got) in got.iter().enumerate() {
+                    assert_eq!(got.len(), 37);
                     for (got, want) in got.iter().zip(&want) {
                         assert!((got - want[q]).abs() <= tolerance * (1.0 + want[q].abs()), "{got} {want:?} {q}");
                     }
@@ -67,12 +77,92 @@ fn adam_step_is_that_of_torch() {
 }
 
 #[test]
-fn adam_step_leaves_shared_tensors_alone() {
+fn one_parameter_of_another_dtype_is_updated_too() {
+    let device = Default::default();
+    let operands = |dtype: DType| {
+        let tensor = |x: f64| Tensor::<Flex, 1>::from_data(TensorData::new(vec![x; 3], [3]), (&device, dtype));
+        AdamOperands {
+            param: tensor(0.5),
+            grad: tensor(0.25),
+            state: AdamState { m: tensor(0.125), v: tensor(1.0), ema: None },
+        }
+    };
+    let want = adam_by_hand(0.5, 0.25, 0.125, 1.0, 0.0, &STEP);
+    let new = adam_steps(vec![operands(DType::F32), operands(DType::F64)], &STEP);
+    for ((param, state), dtype) in new.into_iter().zip([DType::F32, DType::F64]) {
+        for (x, want) in [param, state.m, state.v].into_iter().zip(want) {
+            let data = x.into_data();
+            assert_eq!(data.dtype, dtype);
+            assert!(data.iter::<f64>().all(|x| (x - want).abs() < 1e-6), "{data} {want}");
+        }
+    }
+    assert!(adam_steps::<Flex>(Vec::new(), &STEP).is_empty());
+}
+
+#[test]
+fn adam_steps_overwrite_what_nobody_else_holds() {
+    fn check<B: Backend>(address: fn(&FloatTensor<B>) -> *const f32) {
+        let device = B::Device::default();
+        let tensor = |n: usize| Tensor::<B, 1>::ones([n], &device);
+        let operands = |n| AdamOperands {
+            param: tensor(n),
+            grad: tensor(n),
+            state: AdamState { m: tensor(n), v: tensor(n), ema: Some(tensor(n)) },
+        };
+        // A handle that is gone before the update
+        let address = |x: &Tensor<B, 1>| address(&x.clone().into_primitive().tensor());
+        let addresses = |param: &Tensor<B, 1>, state: &AdamState<B>| {
+            [Some(param), Some(&state.m), Some(&state.v), state.ema.as_ref()].map(|x| x.map(address))
+        };
+        let all = [5, 1, 40].map(operands);
+        let before: Vec<_> = all.iter().map(|one| addresses(&one.param, &one.state)).collect();
+        let after = adam_steps(all.into(), &STEP);
+        assert_eq!(before, after.iter().map(|(param, state)| addresses(param, state)).collect::<Vec<_>>());
+    }
+    check::<Flex>(|x| x.as_slice::<f32>().unwrap().as_ptr());
+    check::<NdArray>(|x| match x {
+        burn::backend::ndarray::NdArrayTensor::F32(storage) => storage.view().as_ptr(),
+        other => panic!("{other:?} is not f32"),
+    });
+}
+
+/// Parts and transposes of other tensors: their values do not lie one after the other from the start.
+#[test]
+fn adam_steps_read_and_write_views() {
+    fn check<B: Backend>() {
+        let device = B::Device::default();
+        let values = |seed: usize| (0..12).map(|i| ((i * 7 + seed) % 13) as f32 / 13.0).collect::<Vec<_>>();
+        let view = |seed: usize, strided: bool| {
+            let x = Tensor::<B, 2>::from_data(TensorData::new(values(seed), [3, 4]), &device);
+            if strided { x.transpose().slice([1..3, 0..3]).reshape([6]) } else { x.reshape([12]).slice([3..9]) }
+        };
+        let own = |x: Tensor<B, 1>| Tensor::<B, 1>::from_data(x.into_data(), &device);
+        let operands = |f: &dyn Fn(usize, bool) -> Tensor<B, 1>| {
+            [false, true].map(|strided| AdamOperands {
+                param: f(1, strided),
+                grad: f(2, strided),
+                state: AdamState { m: f(3, strided), v: f(4, strided), ema: Some(f(5, strided)) },
+            })
+        };
+        let read = |new: Vec<(Tensor<B, 1>, AdamState<B>)>| {
+            let all = new.into_iter().flat_map(|(param, s)| [param, s.m, s.v, s.ema.expect("it was given")]);
+            all.map(|x| x.into_data().to_vec::<f32>().unwrap()).collect::<Vec<_>>()
+        };
+        let views = read(adam_steps(operands(&view).into(), &STEP));
+        assert_eq!(views, read(adam_steps(operands(&|seed, strided| own(view(seed, strided))).into(), &STEP)));
+    }
+    check::<Flex>();
+    check::<NdArray>();
+}
+
+#[test]
+fn adam_steps_leave_shared_tensors_alone() {
     let device = Default::default();
     let param = Tensor::<Flex, 1>::ones([5], &device);
     let zeros = Tensor::<Flex, 1>::zeros([5], &device);
     let state = AdamState { m: zeros.clone(), v: zeros.clone(), ema: None };
-    let (new, state) = adam_step(param.clone(), param.clone(), state, &STEP);
+    let operands = AdamOperands { param: param.clone(), grad: param.clone(), state };
+    let (new, state) = adam_steps(vec![operands], &STEP).remove(0);
     assert_eq!(param.into_data().to_vec::<f32>().unwrap(), [1.0; 5]);
     assert_eq!(zeros.into_data().to_vec::<f32>().unwrap(), [0.0; 5]);
     assert_ne!(new.into_data().to_vec::<f32>().unwrap(), [1.0; 5]);
@@ -84,7 +174,12 @@ fn sum_of_squares_is_right_on_all_paths() {
     fn check<B: Backend>(dtype: DType) {
         let data = TensorData::new((0..1000).map(f64::from).collect::<Vec<_>>(), [1000]);
         let x = Tensor::<B, 1>::from_data(data, (&B::Device::default(), dtype));
-        assert!((sum_of_squares(x) / 332_833_500.0 - 1.0).abs() < 1e-6);
+        let empty = Tensor::<B, 1>::empty([0], &B::Device::default());
+        let parts = [x.clone().slice([0..1]), x.clone().slice([1..700]), empty.clone(), x.slice([700..1000])];
+        assert!((sum_of_squares(parts.into()) / 332_833_500.0 - 1.0).abs() < 1e-6);
+        for nothing in [Vec::new(), vec![empty]] {
+            assert_eq!(sum_of_squares::<B>(nothing), 0.0);
+        }
     }
     for dtype in [DType::F32, DType::F64] {
         check::<Flex>(dtype);
@@ -117,7 +212,15 @@ fn shapes_that_do_not_fit_are_refused_with_both_shapes() {
         bias: [vector(inner), vector(inner), vector(inner), vector(c)],
     };
     let heads = |heads: usize, groups: usize| AttentionBlockSpec { heads, groups, eps: 1e-5 };
+    let adam = |param: usize, m: usize, step: u64| {
+        let state = AdamState { m: vector(m), v: vector(3), ema: None };
+        let operands = AdamOperands { param: vector(param), grad: vector(3), state };
+        refusal(|| drop(adam_steps(vec![operands], &AdamStep { step, ..STEP })))
+    };
     let refusals = [
+        (adam(3, 4, 1), "moments [4] and [3]"),
+        (adam(5, 3, 1), "as long as the parameter, [5]"),
+        (adam(3, 3, 0), "steps are counted from 1"),
         (refusal(|| drop(conv2d(x(), zeros([8, 3, 3, 3]), None, same))), "[out, 4, side, side]"),
         (refusal(|| drop(conv2d(x(), zeros([8, 4, 3, 3]), Some(vector(7)), same))), "expected [8]"),
         (refusal(|| drop(conv2d(x(), zeros([8, 4, 9, 9]), None, same))), "no 9×9 kernel fits an input of 5×6"),

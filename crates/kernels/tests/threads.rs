@@ -70,6 +70,39 @@ fn joined_convolutions_do_not_depend_on_threads() {
 }
 
 #[test]
+fn adam_does_not_depend_on_threads() {
+    let by = AdamConstants {
+        grad_scale: 0.7,
+        beta_1: 0.9,
+        one_minus_beta_1: 0.1,
+        beta_2: 0.99,
+        one_minus_beta_2: 0.01,
+        step_size: 0.02,
+        root: 3.0,
+        epsilon: 1e-3,
+        keep: 0.98,
+        ema: 0.95,
+        one_minus_ema: 0.05,
+    };
+    on_every_isa(|isa| {
+        same_with_any_threads(&format!("{isa:?}"), || {
+            let lengths = [1, 0, 33, 50_000, 17, 16 * 1024];
+            let mut all: Vec<Vec<f32>> =
+                lengths.iter().flat_map(|n| [0; 5].map(|_| *n)).map(|n| random(1, n)).collect();
+            let slices = all.chunks_exact_mut(5).map(|five| match five {
+                [grad, param, m, v, ema] => {
+                    v.iter_mut().for_each(|v| *v *= *v);
+                    AdamSlices { grad, param, m, v, ema: Some(ema) }
+                }
+                _ => unreachable!("chunks of five"),
+            });
+            adam(&by, slices.collect());
+            all
+        });
+    });
+}
+
+#[test]
 fn the_rest_does_not_depend_on_threads() {
     let x = random(1, 64 * 1024 + 100);
     let (q, k) = (random(2, 3 * 200 * 16), random(3, 3 * 200 * 16));
@@ -78,7 +111,7 @@ fn the_rest_does_not_depend_on_threads() {
     let ones = vec![1.0; 16];
     on_every_isa(|isa| {
         same_with_any_threads(&format!("{isa:?}"), || {
-            let sum = sum_of_squares(&x).to_bits();
+            let sum = sum_of_squares(&[&x, &q, &[], &k]).to_bits();
             let halves = vec![f32::from_bits(sum as u32), f32::from_bits((sum >> 32) as u32)];
             let (mut y, mut dy) = (vec![0.0; q.len()], vec![0.0; q.len()]);
             cpu::attention(&s, [&q, &k, &q], &mut y);

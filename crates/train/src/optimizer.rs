@@ -4,11 +4,13 @@
 //! optimizers keep their state by parameter id and clip each tensor by itself; here the state is by parameter *name*, so
 //! that it can be stored beside the weights and read by anyone, and the norm is global.
 
+use std::vec::IntoIter;
+
 use burn::{
     module::{AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param},
-    tensor::{Tensor, backend, ops::FloatTensor},
+    tensor::{Shape, Tensor, backend, ops::FloatTensor},
 };
-use sfumato_kernels::{AdamState, AdamStep, AutodiffBackend, Backend, adam_step, sum_of_squares};
+use sfumato_kernels::{AdamOperands, AdamState, AdamStep, AutodiffBackend, Backend, adam_steps, sum_of_squares};
 
 use crate::{config::OptimizerConfig, learning_rate::ema_decay};
 
@@ -51,7 +53,7 @@ impl<B: Backend> Optimizer<B> {
     ///
     /// # Formula
     /// Gradients times `min(1, clip_norm / (norm + 1e-6))` with their norm over all parameters, as torch's
-    /// `clip_grad_norm_`; then [`adam_step`] with the average's decay of [`ema_decay`].
+    /// `clip_grad_norm_`; then [`adam_steps`] with the average's decay of [`ema_decay`].
     pub fn step<A, M>(&mut self, model: M, grads: &mut A::Gradients, step: u64, learning_rate: f64) -> (M, StepNorm)
     where
         A: AutodiffBackend<InnerBackend = B> + backend::AutodiffBackend<InnerBackend = B>,
@@ -59,9 +61,8 @@ impl<B: Backend> Optimizer<B> {
     {
         let mut collect = Collect::<A> { grads, flat: Vec::with_capacity(self.states.len()) };
         model.visit(&mut collect);
-        let flat = collect.flat;
-        let squares: f64 = flat.iter().flatten().map(|grad| sum_of_squares(grad.clone())).sum();
-        let grad_norm = squares.sqrt();
+        let grads = collect.flat;
+        let grad_norm = sum_of_squares(grads.iter().flatten().cloned().collect()).sqrt();
         if !grad_norm.is_finite() {
             return (model, StepNorm { grad_norm });
         }
@@ -76,13 +77,15 @@ impl<B: Backend> Optimizer<B> {
             grad_scale: if clip_norm > 0.0 { (clip_norm / (grad_norm + 1e-6)).min(1.0) } else { 1.0 },
             ema_decay: Some(ema_decay(self.config.ema_decay, step)),
         };
-        let states = std::mem::take(&mut self.states);
-        let mut update = Update::<A> { by, grads: flat.into_iter(), old: states.into_iter(), states: Vec::new() };
-        let model = model.map(&mut update);
-        self.states = update.states;
-        let mut leaves = Leaves::<A> { all: Vec::with_capacity(self.states.len()) };
-        model.visit(&mut leaves);
-        A::join_graphs(&leaves.all);
+        let states = std::mem::take(&mut self.states).into_iter();
+        let mut take = Take::<A> { grads: grads.into_iter(), states, operands: Vec::new(), places: Vec::new() };
+        let model = model.map(&mut take);
+        let updated = adam_steps(take.operands, &by).into_iter();
+        let (states, leaves) = (Vec::with_capacity(take.places.len()), Vec::with_capacity(take.places.len()));
+        let mut put = PutBack::<A> { updated, places: take.places.into_iter(), states, leaves };
+        let model = model.map(&mut put);
+        self.states = put.states;
+        A::join_graphs(&put.leaves);
         (model, StepNorm { grad_norm })
     }
 
@@ -116,46 +119,71 @@ impl<A: AutodiffBackend> ModuleVisitor<A> for Collect<'_, A> {
     }
 }
 
-/// Every parameter as the autodiff backend holds it.
-struct Leaves<A: AutodiffBackend> {
-    all: Vec<FloatTensor<A>>,
-}
-
-impl<A: AutodiffBackend> ModuleVisitor<A> for Leaves<A> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<A, D>>) {
-        self.all.push(param.val().into_primitive().tensor());
-    }
-}
-
 type Inner<A> = <A as backend::AutodiffBackend>::InnerBackend;
 
-/// Puts every parameter through [`adam_step`].
-struct Update<A: AutodiffBackend> {
-    by: AdamStep,
-    grads: std::vec::IntoIter<Option<Tensor<Inner<A>, 1>>>,
-    old: std::vec::IntoIter<AdamState<Inner<A>>>,
-    states: Vec<AdamState<Inner<A>>>,
+/// What becomes of a parameter in a step.
+enum Place<B: Backend> {
+    /// It is updated, and back in this shape afterwards.
+    Updated(Shape),
+    /// It is not part of the loss: it stays, and so does its average.
+    Stays(AdamState<B>),
 }
 
-impl<A: AutodiffBackend> ModuleMapper<A> for Update<A> {
+/// Takes every parameter that has a gradient out of the module, so that nobody else holds its memory and it is updated in place. One
+/// value stands in for it until [`PutBack`].
+struct Take<A: AutodiffBackend> {
+    grads: IntoIter<Option<Tensor<Inner<A>, 1>>>,
+    states: IntoIter<AdamState<Inner<A>>>,
+    operands: Vec<AdamOperands<Inner<A>>>,
+    places: Vec<Place<Inner<A>>>,
+}
+
+impl<A: AutodiffBackend> ModuleMapper<A> for Take<A> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<A, D>>) -> Param<Tensor<A, D>> {
-        let state = self.old.next().expect("one state for each parameter that the module visits");
+        let state = self.states.next().expect("one state for each parameter that the module visits");
         let Some(grad) = self.grads.next().flatten() else {
-            // Not part of the loss: it stays, and so does its average.
-            self.states.push(state);
+            self.places.push(Place::Stays(state));
             return param;
         };
         let (id, tensor, mapper) = param.consume();
-        let shape = tensor.dims();
-        let (weight, state) = adam_step(flatten(tensor.inner()), grad, state, &self.by);
+        let stand_in = Tensor::empty([1; D], &tensor.device());
+        self.places.push(Place::Updated(tensor.shape()));
+        self.operands.push(AdamOperands { param: flatten(tensor.inner()), grad, state });
+        Param::from_mapped_value(id, stand_in, mapper)
+    }
+}
+
+/// A parameter and its state after an update.
+type Updated<B> = (Tensor<B, 1>, AdamState<B>);
+
+/// Puts what [`Take`] took back, and lists every parameter as the autodiff backend holds it.
+struct PutBack<A: AutodiffBackend> {
+    updated: IntoIter<Updated<Inner<A>>>,
+    places: IntoIter<Place<Inner<A>>>,
+    states: Vec<AdamState<Inner<A>>>,
+    leaves: Vec<FloatTensor<A>>,
+}
+
+impl<A: AutodiffBackend> ModuleMapper<A> for PutBack<A> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<A, D>>) -> Param<Tensor<A, D>> {
+        let (param, state) = match self.places.next().expect("one place for each parameter that the module visits") {
+            Place::Stays(state) => (param, state),
+            Place::Updated(shape) => {
+                let (weight, state) = self.updated.next().expect("one result for each parameter that was taken");
+                let (id, _, mapper) = param.consume();
+                let weight = Tensor::from_inner(weight.reshape(shape)).require_grad();
+                (Param::from_mapped_value(id, weight, mapper), state)
+            }
+        };
         self.states.push(state);
-        Param::from_mapped_value(id, Tensor::from_inner(weight.reshape(shape)).require_grad(), mapper)
+        self.leaves.push(param.val().into_primitive().tensor());
+        param
     }
 }
 
 /// Replaces every parameter by the next of `values`.
 struct Replace<B: Backend> {
-    values: std::vec::IntoIter<Option<Tensor<B, 1>>>,
+    values: IntoIter<Option<Tensor<B, 1>>>,
 }
 
 impl<B: Backend> ModuleMapper<B> for Replace<B> {

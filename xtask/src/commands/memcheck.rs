@@ -24,7 +24,7 @@ Random sizes are the same in every run; PROPTEST_RNG_SEED=N chooses others, PROP
 ";
 
 /// Test programs that call the slice kernels, each with every instruction set that it finds.
-const TESTS: [&str; 3] = ["kernels", "attention_block", "threads"];
+const TESTS: [&str; 4] = ["kernels", "adam", "attention_block", "threads"];
 
 /// Valgrind's exit code if it found an error, which no test program has.
 const FOUND: &str = "99";

@@ -87,24 +87,17 @@ impl<B: Backend, C: CheckpointStrategy> Backend for Autodiff<B, C> {
         elementwise::concat_channels::<B, C>(a, b)
     }
 
-    fn fused_adam_step(grad: FloatTensor<Self>, old: AdamPrimitives<Self>, by: &AdamStep) -> AdamPrimitives<Self> {
-        let old = AdamPrimitives {
-            param: old.param.primitive,
-            m: old.m.primitive,
-            v: old.v.primitive,
-            ema: old.ema.map(|ema| ema.primitive),
-        };
-        let new = B::fused_adam_step(grad.primitive, old, by);
-        AdamPrimitives {
-            param: Self::from_inner(new.param),
-            m: Self::from_inner(new.m),
-            v: Self::from_inner(new.v),
-            ema: new.ema.map(Self::from_inner),
-        }
+    fn fused_adam_steps(
+        all: Vec<(FloatTensor<Self>, AdamPrimitives<Self>)>,
+        by: &AdamStep,
+    ) -> Vec<AdamPrimitives<Self>> {
+        let all = all.into_iter().map(|(grad, old)| (grad.primitive, old.map(|x| x.primitive)));
+        let new: Vec<AdamPrimitives<B>> = B::fused_adam_steps(all.collect(), by);
+        new.into_iter().map(|new| new.map(Self::from_inner)).collect()
     }
 
-    fn fused_sum_of_squares(x: FloatTensor<Self>) -> f64 {
-        B::fused_sum_of_squares(x.primitive)
+    fn fused_sum_of_squares(tensors: Vec<FloatTensor<Self>>) -> f64 {
+        B::fused_sum_of_squares(tensors.into_iter().map(|x| x.primitive).collect())
     }
 
     fn join_graphs(leaves: &[FloatTensor<Self>]) {

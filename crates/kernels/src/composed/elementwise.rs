@@ -2,7 +2,7 @@
 
 use crate::ops::{AdamStep, primitive, tensor};
 use crate::{AdamPrimitives, Backend};
-use burn::tensor::{ElementConversion, Tensor, backend, ops::FloatTensor, s};
+use burn::tensor::{Tensor, Transaction, backend, ops::FloatTensor, s};
 
 /// `1 / (1 + exp(-x))` in the dtype of `x`; Burn's own is computed in f32 on some backends. Where `exp` overflows
 /// the result is 0, as it should be.
@@ -66,7 +66,14 @@ pub(crate) fn split_channels<B: backend::Backend>(x: FloatTensor<B>, channels: u
     [primitive(a), primitive(b)]
 }
 
-pub(crate) fn adam_step<B: Backend>(grad: FloatTensor<B>, old: AdamPrimitives<B>, by: &AdamStep) -> AdamPrimitives<B> {
+pub(crate) fn adam_steps<B: Backend>(
+    all: Vec<(FloatTensor<B>, AdamPrimitives<B>)>,
+    by: &AdamStep,
+) -> Vec<AdamPrimitives<B>> {
+    all.into_iter().map(|(grad, old)| adam_step(grad, old, by)).collect()
+}
+
+fn adam_step<B: Backend>(grad: FloatTensor<B>, old: AdamPrimitives<B>, by: &AdamStep) -> AdamPrimitives<B> {
     let grad: Tensor<B, 1> = tensor::<B, 1>(grad) * by.grad_scale;
     let (param, m, v): (Tensor<B, 1>, Tensor<B, 1>, Tensor<B, 1>) = (tensor(old.param), tensor(old.m), tensor(old.v));
     let m = m * by.beta_1 + grad.clone() * (1.0 - by.beta_1);
@@ -82,7 +89,10 @@ pub(crate) fn adam_step<B: Backend>(grad: FloatTensor<B>, old: AdamPrimitives<B>
     AdamPrimitives { param: primitive(param), m: primitive(m), v: primitive(v), ema }
 }
 
-pub(crate) fn sum_of_squares<B: backend::Backend>(x: FloatTensor<B>) -> f64 {
-    let x: Tensor<B, 1> = tensor(x);
-    x.square().sum().into_scalar().elem()
+/// The tensors' sums are read together: a device is waited for once.
+pub(crate) fn sum_of_squares<B: backend::Backend>(tensors: Vec<FloatTensor<B>>) -> f64 {
+    let sums = tensors.into_iter().map(|x| tensor::<B, 1>(x).square().sum());
+    let read = sums.fold(Transaction::default(), Transaction::register).execute();
+    // An empty sum of Rust's is -0.
+    read.iter().map(|sum| sum.iter::<f64>().sum::<f64>()).sum::<f64>() + 0.0
 }

@@ -1,8 +1,7 @@
-//! Adam in one pass over memory, and the squared norm of a gradient.
+//! Adam in one pass over memory.
 
 use super::elementwise::TASK;
 use super::isa::{Isa, isa_entry};
-use super::scratch::Shared;
 use super::simd::{L, Simd};
 use rayon::prelude::*;
 
@@ -33,7 +32,35 @@ pub struct AdamConstants {
     pub one_minus_ema: f32,
 }
 
-struct Task {
+/// A parameter, its gradient and what Adam remembers of it: slices of one length.
+#[derive(Debug)]
+pub struct AdamSlices<'a> {
+    /// The gradient.
+    pub grad: &'a [f32],
+    /// The parameter.
+    pub param: &'a mut [f32],
+    /// First moment of the gradient.
+    pub m: &'a mut [f32],
+    /// Second moment of the gradient.
+    pub v: &'a mut [f32],
+    /// Moving average of the parameter, if there is one.
+    pub ema: Option<&'a mut [f32]>,
+}
+
+impl<'a> AdamSlices<'a> {
+    /// The same in blocks of [`TASK`] values; the last may be shorter.
+    fn into_blocks(self) -> impl Iterator<Item = AdamSlices<'a>> {
+        let mut ema = self.ema.map(|ema| ema.chunks_mut(TASK));
+        let state = self.m.chunks_mut(TASK).zip(self.v.chunks_mut(TASK));
+        let blocks = self.grad.chunks(TASK).zip(self.param.chunks_mut(TASK)).zip(state);
+        blocks.map(move |((grad, param), (m, v))| {
+            let ema = ema.as_mut().and_then(Iterator::next);
+            AdamSlices { grad, param, m, v, ema }
+        })
+    }
+}
+
+struct Task<'a> {
     grad: *const f32,
     param: *mut f32,
     m: *mut f32,
@@ -41,93 +68,75 @@ struct Task {
     /// Null where there is no moving average.
     ema: *mut f32,
     n: usize,
-    by: AdamConstants,
+    by: &'a AdamConstants,
 }
 
 #[inline(always)]
-unsafe fn update<S: Simd>(t: &Task) {
+unsafe fn update<S: Simd>(t: &Task<'_>) {
     unsafe {
-        let by = &t.by;
+        let by = t.by;
         let (b1, c1) = (S::splat(by.beta_1), S::splat(by.one_minus_beta_1));
         let (b2, c2) = (S::splat(by.beta_2), S::splat(by.one_minus_beta_2));
         let (scale, keep, step) = (S::splat(by.grad_scale), S::splat(by.keep), S::splat(by.step_size));
         let (root, eps) = (S::splat(by.root), S::splat(by.epsilon));
         let (ema, one_minus_ema) = (S::splat(by.ema), S::splat(by.one_minus_ema));
         let mut i = 0;
-        while i < t.n {
-            let n = (t.n - i).min(L);
-            let g = S::mul(S::load_n(t.grad.add(i), n), scale);
-            let m = S::fma(S::load_n(t.m.add(i), n), b1, S::mul(g, c1));
-            let v = S::fma(S::load_n(t.v.add(i), n), b2, S::mul(S::mul(g, g), c2));
-            let denominator = S::fma(S::sqrt(v), root, eps);
-            let update = S::div(S::mul(m, step), denominator);
-            let p = S::sub(S::mul(S::load_n(t.param.add(i), n), keep), update);
-            S::store_n(t.m.add(i), n, m);
-            S::store_n(t.v.add(i), n, v);
-            S::store_n(t.param.add(i), n, p);
-            if !t.ema.is_null() {
-                let average = S::fma(S::load_n(t.ema.add(i), n), ema, S::mul(p, one_minus_ema));
-                S::store_n(t.ema.add(i), n, average);
-            }
-            i += n;
+        macro_rules! lanes {
+            // `n` where there are fewer than a vector holds
+            ($load:ident, $store:ident $(, $n:expr)?) => {{
+                let g = S::mul(S::$load(t.grad.add(i) $(, $n)?), scale);
+                let m = S::fma(S::$load(t.m.add(i) $(, $n)?), b1, S::mul(g, c1));
+                let v = S::fma(S::$load(t.v.add(i) $(, $n)?), b2, S::mul(S::mul(g, g), c2));
+                let denominator = S::fma(S::sqrt(v), root, eps);
+                let update = S::div(S::mul(m, step), denominator);
+                let p = S::sub(S::mul(S::$load(t.param.add(i) $(, $n)?), keep), update);
+                S::$store(t.m.add(i) $(, $n)?, m);
+                S::$store(t.v.add(i) $(, $n)?, v);
+                S::$store(t.param.add(i) $(, $n)?, p);
+                if !t.ema.is_null() {
+                    let average = S::fma(S::$load(t.ema.add(i) $(, $n)?), ema, S::mul(p, one_minus_ema));
+                    S::$store(t.ema.add(i) $(, $n)?, average);
+                }
+            }};
+        }
+        while i + L <= t.n {
+            lanes!(load, store);
+            i += L;
+        }
+        if i < t.n {
+            lanes!(load_n, store_n, t.n - i);
         }
     }
 }
 isa_entry!(
     /// [`update`].
-    update_isa [] = update(Task)
+    update_isa [] = update(Task<'_>)
 );
 
-/// One update of `param`, `m`, `v` and `ema` in place.
+/// One update of every parameter in place, all in one parallel region. A parameter's update depends on its own values alone.
 ///
 /// # Panics
-/// If the lengths differ.
-pub fn adam(
-    by: &AdamConstants,
-    grad: &[f32],
-    param: &mut [f32],
-    m: &mut [f32],
-    v: &mut [f32],
-    ema: Option<&mut [f32]>,
-) {
-    let len = param.len();
-    assert!(grad.len() == len && m.len() == len && v.len() == len);
-    assert!(ema.as_ref().is_none_or(|ema| ema.len() == len));
+/// If the lengths of a parameter's slices differ.
+pub fn adam(by: &AdamConstants, params: Vec<AdamSlices<'_>>) {
+    for AdamSlices { grad, param, m, v, ema } in &params {
+        let len = param.len();
+        assert!(grad.len() == len && m.len() == len && v.len() == len);
+        assert!(ema.as_ref().is_none_or(|ema| ema.len() == len));
+    }
     let isa = Isa::current();
-    let grad = Shared::read(grad);
-    let (param, m, v) = (Shared::new(param), Shared::new(m), Shared::new(v));
-    let ema = ema.map(Shared::new);
-    (0..len.div_ceil(TASK)).into_par_iter().for_each(|i| {
-        let from = i * TASK;
+    let blocks: Vec<AdamSlices<'_>> = params.into_iter().flat_map(AdamSlices::into_blocks).collect();
+    // Blocks differ in length: each is its own task.
+    blocks.into_par_iter().with_max_len(1).for_each(|block| {
         let task = Task {
-            grad: grad.at(from),
-            param: param.at(from),
-            m: m.at(from),
-            v: v.at(from),
-            ema: ema.map_or(std::ptr::null_mut(), |ema| ema.at(from)),
-            n: (len - from).min(TASK),
-            by: *by,
+            grad: block.grad.as_ptr(),
+            param: block.param.as_mut_ptr(),
+            m: block.m.as_mut_ptr(),
+            v: block.v.as_mut_ptr(),
+            ema: block.ema.map_or(std::ptr::null_mut(), <[f32]>::as_mut_ptr),
+            n: block.param.len(),
+            by,
         };
-        // SAFETY: the slices are of one length; tasks write disjoint ranges.
+        // SAFETY: the block's slices are of one length, and its own.
         unsafe { update_isa(isa, &task) }
     });
-}
-
-/// `Σ x²`, in f64 from blocks of 16,384 values on: a function of the values alone, whatever the number of threads.
-pub fn sum_of_squares(x: &[f32]) -> f64 {
-    let block = |x: &[f32]| {
-        let mut lanes = [0f64; 8];
-        let chunks = x.chunks_exact(8);
-        for value in chunks.remainder() {
-            lanes[0] += f64::from(*value) * f64::from(*value);
-        }
-        for chunk in chunks {
-            for (lane, value) in lanes.iter_mut().zip(chunk) {
-                *lane += f64::from(*value) * f64::from(*value);
-            }
-        }
-        lanes.iter().sum::<f64>()
-    };
-    let blocks: Vec<f64> = x.par_chunks(TASK).map(block).collect();
-    blocks.iter().sum()
 }

@@ -60,6 +60,7 @@ unsafe fn masks(n: usize) -> [__m256i; 2] {
 
 impl Simd for Avx2 {
     type V = M2;
+    type Wide = [__m256d; 4];
     const ROWS: usize = 6;
     const WIDE: bool = false;
     #[inline(always)]
@@ -170,6 +171,31 @@ impl Simd for Avx2 {
                 s += v;
             }
             s
+        }
+    }
+    #[inline(always)]
+    unsafe fn wide_zero() -> [__m256d; 4] {
+        unsafe { [_mm256_setzero_pd(); 4] }
+    }
+    #[inline(always)]
+    unsafe fn wide_add_square(a: [__m256d; 4], x: M2) -> [__m256d; 4] {
+        unsafe {
+            let mut o = a;
+            for i in 0..2 {
+                let lo = _mm256_cvtps_pd(_mm256_castps256_ps128(x[i]));
+                let hi = _mm256_cvtps_pd(_mm256_extractf128_ps::<1>(x[i]));
+                o[2 * i] = _mm256_fmadd_pd(lo, lo, a[2 * i]);
+                o[2 * i + 1] = _mm256_fmadd_pd(hi, hi, a[2 * i + 1]);
+            }
+            o
+        }
+    }
+    #[inline(always)]
+    unsafe fn wide_store(p: *mut f64, a: [__m256d; 4]) {
+        unsafe {
+            for i in 0..4 {
+                _mm256_storeu_pd(p.add(4 * i), a[i]);
+            }
         }
     }
     #[inline(always)]

@@ -15,6 +15,7 @@ fn mask(n: usize) -> __mmask16 {
 
 impl Simd for Avx512 {
     type V = __m512;
+    type Wide = [__m512d; 2];
     const ROWS: usize = 12;
     const WIDE: bool = true;
     #[inline(always)]
@@ -130,6 +131,26 @@ impl Simd for Avx512 {
     #[inline(always)]
     unsafe fn hsum(a: __m512) -> f32 {
         unsafe { _mm512_reduce_add_ps(a) }
+    }
+    #[inline(always)]
+    unsafe fn wide_zero() -> [__m512d; 2] {
+        unsafe { [_mm512_setzero_pd(); 2] }
+    }
+    #[inline(always)]
+    unsafe fn wide_add_square(a: [__m512d; 2], x: __m512) -> [__m512d; 2] {
+        unsafe {
+            let hi = _mm512_extractf64x4_pd::<1>(_mm512_castps_pd(x));
+            let lo = _mm512_cvtps_pd(_mm512_castps512_ps256(x));
+            let hi = _mm512_cvtps_pd(_mm256_castpd_ps(hi));
+            [_mm512_fmadd_pd(lo, lo, a[0]), _mm512_fmadd_pd(hi, hi, a[1])]
+        }
+    }
+    #[inline(always)]
+    unsafe fn wide_store(p: *mut f64, a: [__m512d; 2]) {
+        unsafe {
+            _mm512_storeu_pd(p, a[0]);
+            _mm512_storeu_pd(p.add(8), a[1]);
+        }
     }
     #[inline(always)]
     unsafe fn transpose(r: &mut [__m512; 16]) {

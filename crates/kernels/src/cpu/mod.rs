@@ -27,9 +27,10 @@ mod resample;
 mod scratch;
 mod simd;
 mod softmax;
+mod sum_of_squares;
 pub mod winograd;
 
-pub use adam::{AdamConstants, adam, sum_of_squares};
+pub use adam::{AdamConstants, AdamSlices, adam};
 pub use attention::{Attention, SelfAttention, attention, attention_backward, self_attention, self_attention_backward};
 pub use attention_block::{
     AttentionBlock, AttentionBlockGradients, AttentionSaved, AttentionWeights, attention_block,
@@ -48,3 +49,4 @@ pub(crate) use memory::filled;
 pub use norm::{Affine, GroupNorm, NormGradients, NormInput, Statistics, group_norm, group_norm_backward};
 pub use resample::{add_channel_bias, concat, part, upsample_nearest_2x, upsample_nearest_2x_backward};
 pub use scratch::{release_scratch, scratch_bytes};
+pub use sum_of_squares::sum_of_squares;

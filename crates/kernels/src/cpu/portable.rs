@@ -16,6 +16,7 @@ fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
 
 impl Simd for Portable {
     type V = V;
+    type Wide = [f64; L];
     const ROWS: usize = if cfg!(target_arch = "aarch64") { 6 } else { 2 };
     const WIDE: bool = false;
 
@@ -150,6 +151,22 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn hsum(a: V) -> f32 {
         a.iter().sum()
+    }
+    #[inline(always)]
+    unsafe fn wide_zero() -> [f64; L] {
+        [0.0; L]
+    }
+    #[inline(always)]
+    unsafe fn wide_add_square(a: [f64; L], x: V) -> [f64; L] {
+        let mut o = a;
+        for i in 0..L {
+            o[i] = a[i] + f64::from(x[i]) * f64::from(x[i]);
+        }
+        o
+    }
+    #[inline(always)]
+    unsafe fn wide_store(p: *mut f64, a: [f64; L]) {
+        unsafe { p.cast::<[f64; L]>().write_unaligned(a) }
     }
     #[inline(always)]
     unsafe fn transpose(r: &mut [V; 16]) {

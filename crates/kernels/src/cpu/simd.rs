@@ -37,6 +37,8 @@ pub(super) const L: usize = 16;
 #[allow(clippy::missing_safety_doc)] // one contract for all methods, above
 pub(super) trait Simd: Copy {
     type V: Copy;
+    /// As many lanes of f64.
+    type Wide: Copy;
     /// Rows of the largest GEMM micro-kernel whose accumulators fit the registers.
     const ROWS: usize;
     /// Whether a micro-kernel of `ROWS` rows holds two vectors a row.
@@ -68,6 +70,10 @@ pub(super) trait Simd: Copy {
     unsafe fn recip(a: Self::V) -> Self::V;
     /// Sum of the lanes.
     unsafe fn hsum(a: Self::V) -> f32;
+    unsafe fn wide_zero() -> Self::Wide;
+    /// `a + x²` in f64. There the square of an f32 is exact, so that all implementors round alike.
+    unsafe fn wide_add_square(a: Self::Wide, x: Self::V) -> Self::Wide;
+    unsafe fn wide_store(p: *mut f64, a: Self::Wide);
     /// Transposes 16 vectors as a 16 × 16 matrix.
     unsafe fn transpose(r: &mut [Self::V; 16]);
     /// Asks for the line at `p`; any address is allowed.

@@ -11,9 +11,9 @@ pub(super) trait HostTensor: TensorMetadata + Sized {
     /// A tensor that takes `values` over.
     fn build(values: Vec<f32>, shape: Shape) -> Self;
 
-    /// The values as a vector of one's own, without a copy where nobody else holds them; gives the tensor back unless
-    /// they are f32.
-    fn take(self) -> Result<Vec<f32>, Self>;
+    /// The values in logical order, to be overwritten: in place where nobody else holds them, in a copy of its own otherwise; `None`
+    /// unless they are f32.
+    fn write(&mut self) -> Option<&mut [f32]>;
 }
 
 #[cfg(feature = "flex")]
@@ -33,12 +33,15 @@ impl HostTensor for burn::backend::flex::FlexTensor {
         Self::from_data(TensorData::new(values, shape))
     }
 
-    fn take(self) -> Result<Vec<f32>, Self> {
+    fn write(&mut self) -> Option<&mut [f32]> {
         if self.dtype() != burn::tensor::DType::F32 {
-            return Err(self);
+            return None;
         }
-        let values = self.into_data().into_vec();
-        Ok(values.expect("the dtype was checked"))
+        if !self.is_contiguous() {
+            *self = self.to_contiguous();
+        }
+        let (start, end) = self.layout().contiguous_offsets()?;
+        Some(&mut self.storage_mut::<f32>()[start..end])
     }
 }
 
@@ -59,25 +62,15 @@ impl HostTensor for burn::backend::ndarray::NdArrayTensor {
         Self::from_data(TensorData::new(values, shape))
     }
 
-    fn take(self) -> Result<Vec<f32>, Self> {
-        let storage = match self {
-            Self::F32(storage) => storage,
-            other => return Err(other),
+    fn write(&mut self) -> Option<&mut [f32]> {
+        let Self::F32(storage) = self else {
+            return None;
         };
-        let array = storage.into_owned();
-        let standard = array.is_standard_layout();
-        Ok(match array.try_into_owned_nocopy() {
-            Ok(array) if standard => {
-                let len = array.len();
-                let (mut values, offset) = array.into_raw_vec_and_offset();
-                // A view that starts later or ends earlier than its buffer.
-                values.drain(..offset.unwrap_or(0));
-                values.truncate(len);
-                values
-            }
-            Ok(array) => array.iter().copied().collect(),
-            Err(array) => array.iter().copied().collect(),
-        })
+        let array = storage.ensure_owned();
+        if !array.is_standard_layout() {
+            *array = array.as_standard_layout().into_shared();
+        }
+        array.as_slice_mut()
     }
 }
 

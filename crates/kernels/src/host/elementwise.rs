@@ -1,10 +1,8 @@
 //! Operations that touch every value once.
 
 use super::bridge::HostTensor;
-use crate::AdamPrimitives;
-use crate::cpu::{self, AdamConstants, filled};
-use crate::ops::AdamStep;
-use burn::tensor::{Shape, backend::Backend};
+use crate::cpu::{self, filled};
+use burn::tensor::Shape;
 
 pub(super) fn silu<T: HostTensor>(x: &T) -> Option<T> {
     let v = x.read()?;
@@ -59,50 +57,4 @@ pub(super) fn split_channels<T: HostTensor>(x: &T, channels: usize) -> Option<[T
         T::build(values, Shape::new([shape[0], channels, shape[2], shape[3]]))
     };
     Some([part(0, channels), part(channels, shape[1] - channels)])
-}
-
-pub(super) fn sum_of_squares<T: HostTensor>(x: &T) -> Option<f64> {
-    Some(cpu::sum_of_squares(&x.read()?))
-}
-
-/// Gives the tensors back where they are not f32.
-pub(super) fn adam_step<T: HostTensor, B: Backend<FloatTensorPrimitive = T>>(
-    grad: &T,
-    old: AdamPrimitives<B>,
-    by: &AdamStep,
-) -> Result<AdamPrimitives<B>, AdamPrimitives<B>> {
-    let all_f32 = {
-        let states = [&old.param, &old.m, &old.v];
-        states.into_iter().chain(&old.ema).all(|x| x.read().is_some())
-    };
-    let Some(values) = grad.read().filter(|_| all_f32) else {
-        return Err(old);
-    };
-    let shape = old.param.shape();
-    let take = |x: T| x.take().unwrap_or_else(|_| unreachable!("the dtype was checked"));
-    let (mut param, mut m, mut v) = (take(old.param), take(old.m), take(old.v));
-    let mut ema = old.ema.map(take);
-    let averaged = ema.as_deref_mut().filter(|_| by.ema_decay.is_some());
-    cpu::adam(&constants(by), &values, &mut param, &mut m, &mut v, averaged);
-    let build = |x: Vec<f32>| T::build(x, shape.clone());
-    Ok(AdamPrimitives { param: build(param), m: build(m), v: build(v), ema: ema.map(build) })
-}
-
-/// Computed in f64 and rounded once, as PyTorch's scalars are.
-fn constants(by: &AdamStep) -> AdamConstants {
-    let correction = |beta: f64| 1.0 - beta.powf(by.step as f64);
-    let ema = by.ema_decay.unwrap_or(0.0);
-    AdamConstants {
-        grad_scale: by.grad_scale as f32,
-        beta_1: by.beta_1 as f32,
-        one_minus_beta_1: (1.0 - by.beta_1) as f32,
-        beta_2: by.beta_2 as f32,
-        one_minus_beta_2: (1.0 - by.beta_2) as f32,
-        step_size: (by.lr / correction(by.beta_1)) as f32,
-        root: (1.0 / correction(by.beta_2).sqrt()) as f32,
-        epsilon: by.epsilon as f32,
-        keep: (1.0 - by.lr * by.weight_decay) as f32,
-        ema: ema as f32,
-        one_minus_ema: (1.0 - ema) as f32,
-    }
 }

@@ -10,6 +10,7 @@ pub(crate) mod filters;
 mod group_norm;
 mod joined;
 mod matrix;
+mod optimizer;
 
 use crate::ops::{AdamStep, AttentionBlockSpec, Conv2dGeometry, GroupNormSpec};
 use crate::{
@@ -196,12 +197,15 @@ macro_rules! host_backend {
                     .unwrap_or_else(|| composed::split_channels::<Self>(x, channels))
             }
 
-            fn fused_adam_step(grad: Float<Self>, old: AdamPrimitives<Self>, by: &AdamStep) -> AdamPrimitives<Self> {
-                elementwise::adam_step(&grad, old, by).unwrap_or_else(|old| composed::adam_step::<Self>(grad, old, by))
+            fn fused_adam_steps(
+                all: Vec<(Float<Self>, AdamPrimitives<Self>)>,
+                by: &AdamStep,
+            ) -> Vec<AdamPrimitives<Self>> {
+                optimizer::adam_steps(all, by).unwrap_or_else(|all| composed::adam_steps::<Self>(all, by))
             }
 
-            fn fused_sum_of_squares(x: Float<Self>) -> f64 {
-                elementwise::sum_of_squares(&x).unwrap_or_else(|| composed::sum_of_squares::<Self>(x))
+            fn fused_sum_of_squares(tensors: Vec<Float<Self>>) -> f64 {
+                optimizer::sum_of_squares(&tensors).unwrap_or_else(|| composed::sum_of_squares::<Self>(tensors))
             }
         }
     };

@@ -3,7 +3,7 @@
 
 use super::{primitive, tensor};
 use crate::{AdamPrimitives, Backend};
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, ops::FloatTensor};
 
 /// The constants of one update.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,8 +37,22 @@ pub struct AdamState<B: Backend> {
     pub ema: Option<Tensor<B, 1>>,
 }
 
-/// One update of a flattened parameter in one pass over memory, with the arithmetic of `torch.optim.Adam` and
-/// `AdamW`. Not differentiable: on an autodiff backend the results are constants.
+/// What one update of a parameter takes; all tensors are of one length.
+#[derive(Clone, Debug)]
+pub struct AdamOperands<B: Backend> {
+    /// The flattened parameter, `[n]`.
+    pub param: Tensor<B, 1>,
+    /// Its gradient, `[n]`.
+    pub grad: Tensor<B, 1>,
+    /// What Adam remembers of it.
+    pub state: AdamState<B>,
+}
+
+/// One update of every parameter of a network, with the arithmetic of `torch.optim.Adam` and `AdamW`: the new parameters and states,
+/// in the order of `all`. Not differentiable: on an autodiff backend the results are constants.
+///
+/// On the CPU backends, if all tensors are f32, it is one pass over memory and one parallel region for all parameters; what nobody
+/// else holds is overwritten in place.
 ///
 /// # Formula
 /// `g = grad · grad_scale`, `m = β₁ m + (1 - β₁) g`, `v = β₂ v + (1 - β₂) g²`,
@@ -46,33 +60,31 @@ pub struct AdamState<B: Backend> {
 /// `ema = d · ema + (1 - d) · param` with `d = ema_decay`.
 ///
 /// # Panics
-/// If the lengths differ or `step` is 0.
-pub fn adam_step<B: Backend>(
-    param: Tensor<B, 1>,
-    grad: Tensor<B, 1>,
-    state: AdamState<B>,
-    by: &AdamStep,
-) -> (Tensor<B, 1>, AdamState<B>) {
+/// If the lengths of a parameter's tensors differ, or `step` is 0.
+pub fn adam_steps<B: Backend>(all: Vec<AdamOperands<B>>, by: &AdamStep) -> Vec<(Tensor<B, 1>, AdamState<B>)> {
+    assert!(by.step > 0, "adam_steps: steps are counted from 1");
+    let new = B::fused_adam_steps(all.into_iter().map(checked).collect(), by);
+    let state = |m, v, ema: Option<_>| AdamState { m: tensor(m), v: tensor(v), ema: ema.map(tensor) };
+    new.into_iter().map(|new| (tensor(new.param), state(new.m, new.v, new.ema))).collect()
+}
+
+/// The primitives of the gradient and of the rest.
+fn checked<B: Backend>(operands: AdamOperands<B>) -> (FloatTensor<B>, AdamPrimitives<B>) {
+    let AdamOperands { param, grad, state } = operands;
     let n = param.dims();
     let ema_fits = state.ema.as_ref().is_none_or(|ema| ema.dims() == n);
     assert!(
         grad.dims() == n && state.m.dims() == n && state.v.dims() == n && ema_fits,
-        "adam_step: gradient {:?}, moments {:?} and {:?} and the average must be as long as the parameter, {n:?}",
+        "adam_steps: gradient {:?}, moments {:?} and {:?} and the average must be as long as the parameter, {n:?}",
         grad.dims(),
         state.m.dims(),
         state.v.dims()
     );
-    assert!(by.step > 0, "adam_step: steps are counted from 1");
-    let new = B::fused_adam_step(
-        primitive(grad),
-        AdamPrimitives {
-            param: primitive(param),
-            m: primitive(state.m),
-            v: primitive(state.v),
-            ema: state.ema.map(primitive),
-        },
-        by,
-    );
-    let state = AdamState { m: tensor(new.m), v: tensor(new.v), ema: new.ema.map(tensor) };
-    (tensor(new.param), state)
+    let old = AdamPrimitives {
+        param: primitive(param),
+        m: primitive(state.m),
+        v: primitive(state.v),
+        ema: state.ema.map(primitive),
+    };
+    (primitive(grad), old)
 }

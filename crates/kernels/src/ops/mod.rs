@@ -12,7 +12,7 @@ mod silu;
 mod sum_of_squares;
 mod upsample;
 
-pub use adam::{AdamState, AdamStep, adam_step};
+pub use adam::{AdamOperands, AdamState, AdamStep, adam_steps};
 pub use attention::{attention, spatial_self_attention};
 pub use attention_block::{AttentionBlockParams, AttentionBlockSpec, attention_block};
 pub use channel_bias::add_channel_bias;
