@@ -89,7 +89,7 @@ fn norm(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("backward", &name), |b| {
             b.iter(|| {
                 let (scale, offset) = (&mut d_scale[..], &mut d_offset[..]);
-                let d = NormGradients { x: &mut y, skip: &mut [], bias: &mut [], scale, offset };
+                let d = NormGradients { x: &mut y, skip: &mut [], bias: &mut [], scale, offset, y: &mut [] };
                 let input = black_box(&x[..]).into();
                 cpu::group_norm_backward(&s, input, statistics, affine, &dy, [None, None], d);
             });

@@ -3,7 +3,8 @@
 use crate::composed;
 use crate::operands::{
     AdamPrimitives, AffineGradients, AttentionBlockGradients, AttentionBlockOperands, AttentionBlockOutput,
-    GroupNormGradients, GroupNormOperands, GroupNormOutput, JoinedGradients, WantedGradients,
+    GroupNormGradients, GroupNormOperands, GroupNormOutput, JoinedGradients, NormConvGradients, NormConvOperands,
+    WantedGradients,
 };
 use crate::ops::{AdamStep, AttentionBlockSpec, Conv2dGeometry, GroupNormSpec};
 use burn::tensor::{backend, ops::FloatTensor};
@@ -101,6 +102,36 @@ pub trait Backend: backend::Backend {
         spec: GroupNormSpec,
     ) -> GroupNormGradients<Self> {
         composed::group_norm_backward::<Self>(grad, accumulate, x, statistics, with, spec)
+    }
+
+    /// [`crate::norm_conv2d`].
+    fn fused_norm_conv2d(x: FloatTensor<Self>, with: NormConvOperands<Self>, spec: GroupNormSpec) -> FloatTensor<Self> {
+        composed::norm_conv2d::<Self>(x, with, spec)
+    }
+
+    /// [`Backend::fused_norm_conv2d`] with the statistics of the normalisation; `None` where the gradients of its parts are to be
+    /// computed instead of [`Backend::fused_norm_conv2d_backward`].
+    fn fused_norm_conv2d_with_stats(
+        x: FloatTensor<Self>,
+        with: NormConvOperands<Self>,
+        spec: GroupNormSpec,
+    ) -> Option<GroupNormOutput<Self>> {
+        let _ = (x, with, spec);
+        None
+    }
+
+    /// Gradients of [`Backend::fused_norm_conv2d`]; `statistics` and `accumulate` as for [`Backend::fused_group_norm_backward`]. A
+    /// backend has this and [`Backend::fused_norm_conv2d_with_stats`] or neither.
+    fn fused_norm_conv2d_backward(
+        grad: FloatTensor<Self>,
+        accumulate: [Option<FloatTensor<Self>>; 2],
+        x: FloatTensor<Self>,
+        statistics: [FloatTensor<Self>; 2],
+        with: NormConvOperands<Self>,
+        spec: GroupNormSpec,
+    ) -> NormConvGradients<Self> {
+        let _ = (grad, accumulate, x, statistics, with, spec);
+        unreachable!("nothing was computed for this gradient")
     }
 
     /// [`crate::add_channel_bias`].

@@ -95,6 +95,30 @@ pub struct GroupNormGradients<B: backend::Backend> {
     pub extra: GroupNormExtra<B>,
 }
 
+/// What a convolution behind a group normalisation takes beside its input.
+#[derive(Clone, Debug)]
+pub struct NormConvOperands<B: backend::Backend> {
+    /// Of the normalisation.
+    pub norm: GroupNormOperands<B>,
+    /// Kernel, `[k, c, 3, 3]`.
+    pub weight: FloatTensor<B>,
+    /// Bias, `[k]`.
+    pub bias: FloatTensor<B>,
+    /// What is added to the result, `[n, k, h, w]`.
+    pub residual: Option<FloatTensor<B>>,
+}
+
+/// Gradients of a convolution behind a group normalisation; that of the residual is that of the result.
+#[derive(Clone, Debug)]
+pub struct NormConvGradients<B: backend::Backend> {
+    /// Of the normalisation's input and operands.
+    pub norm: GroupNormGradients<B>,
+    /// Of the kernel.
+    pub weight: FloatTensor<B>,
+    /// Of the bias.
+    pub bias: FloatTensor<B>,
+}
+
 /// What an attention block takes beside its input.
 #[derive(Clone, Debug)]
 pub struct AttentionBlockOperands<B: backend::Backend> {

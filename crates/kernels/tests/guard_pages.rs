@@ -126,6 +126,10 @@ fn every_kernel(edge: Edge) {
     for i in 0..30 {
         let groups = sizes.up_to(4);
         let (n, c, hw) = (sizes.up_to(3), groups * sizes.up_to(4), 1 + sizes.up_to(90));
+        if hw > 0 {
+            let norm = GroupNorm { n, c, hw, groups, eps: 1e-5, silu: i % 2 == 0 };
+            norm_convs(edge, NormConv { norm, k: 1 + 7 * i % 19, h: 1, w: hw }, i % c);
+        }
         group_norms(edge, GroupNorm { n, c, hw, groups, eps: 1e-5, silu: i % 2 == 0 }, i % 3 == 0, i % c);
     }
     for _ in 0..25 {
@@ -261,10 +265,45 @@ fn group_norms(edge: Edge, s: GroupNorm, own_affine: bool, skip: usize) {
         let add = [optional(given, &add), optional(given, &add_skip)];
         call("group_norm_backward", &sizes, || {
             let bias: &mut [f32] = if given { &mut d_bias } else { &mut [] };
-            let d = NormGradients { x: &mut dx, skip: &mut d_skip, bias, scale: &mut d_scale, offset: &mut d_offset };
+            let d = NormGradients {
+                x: &mut dx,
+                skip: &mut d_skip,
+                bias,
+                scale: &mut d_scale,
+                offset: &mut d_offset,
+                y: &mut [],
+            };
             group_norm_backward(&s, input, statistics, affine, &dy, add, d);
         });
     }
+}
+
+fn norm_convs(edge: Edge, s: NormConv, skip: usize) {
+    let GroupNorm { n, c, hw, groups, .. } = s.norm;
+    let parts = [(c - skip) * n * hw, skip * n * hw];
+    let [x, of_skip] = [0, 1].map(|i| edge.input(1 + i as u64, parts[i]));
+    let [add, add_skip] = [0, 1].map(|i| edge.input(3 + i as u64, parts[i]));
+    let (bias, scale, offset) = (edge.input(5, n * c), edge.input(6, c), edge.input(7, c));
+    let affine = Affine { scale: &scale, offset: &offset };
+    let (w, own_bias) = (edge.input(8, 9 * c * s.k), edge.input(9, s.k));
+    let (dy, residual) = (edge.input(10, s.output_len()), edge.input(11, s.output_len()));
+    let (mut y, mut mean, mut rstd) = (edge.output(s.output_len()), edge.output(n * groups), edge.output(n * groups));
+    let [mut dx, mut d_skip] = parts.map(|len| edge.output(len));
+    let [mut d_bias, mut d_scale, mut d_offset] = [(); 3].map(|()| edge.output(n * c));
+    let (mut dw, mut db) = (edge.output(w.len()), edge.output(s.k));
+    let input = NormInput { x: &x, skip: &of_skip, bias: &bias };
+    call("norm_conv", &s, || {
+        let filters = Filters::new(TileSize::for_size(s.h, s.w), s.k, c, &w);
+        let (own_bias, residual) = (Some(&own_bias[..]), Some(&residual[..]));
+        cpu::norm_conv(&s, input, affine, &filters, own_bias, residual, &mut y, [&mut mean, &mut rstd]);
+    });
+    call("norm_conv_backward", &s, || {
+        let (scale, offset) = (&mut d_scale[..], &mut d_offset[..]);
+        let norm = NormGradients { x: &mut dx, skip: &mut d_skip, bias: &mut d_bias, scale, offset, y: &mut [] };
+        let d = NormConvGradients { norm, weight: &mut dw, bias: &mut db };
+        let statistics = Statistics { mean: &mean, rstd: &rstd };
+        norm_conv_backward(&s, input, statistics, affine, &w, &dy, [Some(&add), Some(&add_skip)], d);
+    });
 }
 
 fn attentions(edge: Edge, s: Attention) {

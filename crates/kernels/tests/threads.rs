@@ -130,6 +130,7 @@ fn the_rest_does_not_depend_on_threads() {
                 bias: &mut d_bias,
                 scale: &mut d_scale,
                 offset: &mut d_offset,
+                y: &mut [],
             };
             cpu::group_norm_backward(&norm, input, statistics, affine, &x[..9600], [None, None], d);
             let sums = [d_bias, d_scale, d_offset].concat();
@@ -137,6 +138,37 @@ fn the_rest_does_not_depend_on_threads() {
             linear_backward_weight([300, 32, 32], &x[..9600], &q[..9600], &mut lw);
             sum_rows(&x[..9600], 32, &mut lb);
             vec![halves, y, dy, dk, dv, mean, rstd, normed, dx, d_skip, sums, lw, lb]
+        });
+    });
+}
+
+#[test]
+fn convolutions_behind_norms_do_not_depend_on_threads() {
+    // In two chunks
+    let s =
+        NormConv { norm: GroupNorm { n: 14, c: 64, hw: 784, groups: 8, eps: 1e-5, silu: true }, k: 8, h: 28, w: 28 };
+    let GroupNorm { n, c, hw, groups, .. } = s.norm;
+    let (x, dy, w) = (random(1, n * c * hw), random(2, s.output_len()), random(3, 9 * s.k * c));
+    let (scale, offset) = (random(4, c), random(5, c));
+    let affine = Affine { scale: &scale, offset: &offset };
+    let statistics = [vec![0.1; n * groups], vec![0.9; n * groups]];
+    let [mean, rstd] = &statistics;
+    on_every_isa(|isa| {
+        same_with_any_threads(&format!("{isa:?}"), || {
+            let [mut dx, mut d_scale, mut d_offset] = [x.len(), n * c, n * c].map(|len| vec![0.0; len]);
+            let (mut dw, mut db) = (vec![0.0; w.len()], vec![0.0; s.k]);
+            let norm = NormGradients {
+                x: &mut dx,
+                skip: &mut [],
+                bias: &mut [],
+                scale: &mut d_scale,
+                offset: &mut d_offset,
+                y: &mut [],
+            };
+            let d = NormConvGradients { norm, weight: &mut dw, bias: &mut db };
+            let statistics = Statistics { mean, rstd };
+            norm_conv_backward(&s, x[..].into(), statistics, affine, &w, &dy, [None, None], d);
+            vec![dx, d_scale, d_offset, dw, db]
         });
     });
 }

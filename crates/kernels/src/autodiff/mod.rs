@@ -13,9 +13,10 @@ mod group_norm;
 mod join;
 mod joined;
 mod linear;
+mod norm_conv;
 
 use crate::backend::Backend;
-use crate::operands::{AdamPrimitives, AttentionBlockOperands, GroupNormOperands};
+use crate::operands::{AdamPrimitives, AttentionBlockOperands, GroupNormOperands, NormConvOperands};
 use crate::ops::{AdamStep, AttentionBlockSpec, Conv2dGeometry, GroupNormSpec};
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -49,6 +50,10 @@ impl<B: Backend, C: CheckpointStrategy> Backend for Autodiff<B, C> {
 
     fn fused_group_norm(x: FloatTensor<Self>, with: GroupNormOperands<Self>, spec: GroupNormSpec) -> FloatTensor<Self> {
         group_norm::group_norm::<B, C>(x, with, spec)
+    }
+
+    fn fused_norm_conv2d(x: FloatTensor<Self>, with: NormConvOperands<Self>, spec: GroupNormSpec) -> FloatTensor<Self> {
+        norm_conv::norm_conv2d::<B, C>(x, with, spec)
     }
 
     fn fused_add_channel_bias(x: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {

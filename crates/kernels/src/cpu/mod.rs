@@ -21,6 +21,7 @@ mod isa;
 mod linear;
 mod memory;
 mod norm;
+mod norm_conv;
 mod pixels;
 mod portable;
 mod resample;
@@ -36,17 +37,18 @@ pub use attention_block::{
     AttentionBlock, AttentionBlockGradients, AttentionSaved, AttentionWeights, attention_block,
     attention_block_backward,
 };
-pub(crate) use conv::kept_tile;
 pub use conv::{
     Conv2d, JoinedConv1x1, conv1x1_joined, conv1x1_joined_backward_input, conv1x1_joined_backward_weight, conv2d,
     conv2d_backward_input, conv2d_backward_weight,
 };
+pub(crate) use conv::{is_winograd, kept_tile};
 pub use elementwise::{silu, silu_backward, sum_images, sum_pixels};
 pub use gemm::{Matrix, gemm};
 pub use isa::Isa;
 pub use linear::{linear, linear_backward_input, linear_backward_weight, sum_rows};
 pub(crate) use memory::filled;
 pub use norm::{Affine, GroupNorm, NormGradients, NormInput, Statistics, group_norm, group_norm_backward};
+pub use norm_conv::{NormConv, NormConvGradients, norm_conv, norm_conv_backward};
 pub use resample::{add_channel_bias, concat, part, upsample_nearest_2x, upsample_nearest_2x_backward};
 pub use scratch::{release_scratch, scratch_bytes};
 pub use sum_of_squares::sum_of_squares;

@@ -10,7 +10,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Buffers kept by a thread; deeper nesting allocates.
-const KEPT: usize = 4;
+const KEPT: usize = 6;
 /// Size and alignment of a huge page in bytes.
 const HUGE: usize = 2 << 20;
 /// Alignment of small buffers, a cache line.

@@ -25,7 +25,7 @@ struct Key {
 }
 
 struct Entry {
-    filters: Arc<Filters>,
+    filters: Arc<Filters<'static>>,
     _weight: Box<dyn Any + Send>,
 }
 
@@ -67,7 +67,7 @@ pub(super) fn kept<T: HostTensor + Clone + Send + 'static>(
     s: &Conv2d,
     weight: &T,
     values: &[f32],
-) -> Option<(Conv3x3, Arc<Filters>)> {
+) -> Option<(Conv3x3, Arc<Filters<'static>>)> {
     let (sizes, tile) = kept_tile(s)?;
     let key = Key { address: values.as_ptr().addr(), len: values.len(), tile };
     {

@@ -7,7 +7,7 @@ use crate::{GroupNormExtra, GroupNormGradients, GroupNormOperands, GroupNormOutp
 use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
 use std::borrow::Cow;
 
-fn sizes<T: HostTensor, B: Backend<FloatTensorPrimitive = T>>(
+pub(super) fn sizes<T: HostTensor, B: Backend<FloatTensorPrimitive = T>>(
     x: &T,
     extra: &GroupNormExtra<B>,
     spec: GroupNormSpec,
@@ -30,7 +30,7 @@ fn sizes<T: HostTensor, B: Backend<FloatTensorPrimitive = T>>(
 type Values<'a> = Cow<'a, [f32]>;
 
 /// The values of all operands; those that are not there are empty.
-struct Operands<'a> {
+pub(super) struct Operands<'a> {
     x: Values<'a>,
     skip: Values<'a>,
     bias: Values<'a>,
@@ -43,7 +43,7 @@ struct Operands<'a> {
 }
 
 impl<'a> Operands<'a> {
-    fn read<T: HostTensor + 'a, B: Backend<FloatTensorPrimitive = T>>(
+    pub(super) fn read<T: HostTensor + 'a, B: Backend<FloatTensorPrimitive = T>>(
         x: &'a T,
         with: &'a GroupNormOperands<B>,
     ) -> Option<Self> {
@@ -66,11 +66,11 @@ impl<'a> Operands<'a> {
         Some(all)
     }
 
-    fn input(&self) -> NormInput<'_> {
+    pub(super) fn input(&self) -> NormInput<'_> {
         NormInput { x: &self.x, skip: &self.skip, bias: &self.bias }
     }
 
-    fn affine(&self) -> Affine<'_> {
+    pub(super) fn affine(&self) -> Affine<'_> {
         match &self.modulated {
             Some((scale, offset)) => Affine { scale, offset },
             None => Affine { scale: &self.gamma, offset: &self.beta },
@@ -117,11 +117,37 @@ pub(super) fn group_norm_backward<T: HostTensor, B: Backend<FloatTensorPrimitive
         d_skip = filled(operands.skip.len(), |d_skip| {
             let add = [add[0].as_deref(), add[1].as_deref()];
             let (bias, scale, offset) = (&mut d_bias[..], &mut d_scale[..], &mut d_offset[..]);
-            let d = NormGradients { x: dx, skip: d_skip, bias, scale, offset };
+            let d = NormGradients { x: dx, skip: d_skip, bias, scale, offset, y: &mut [] };
             cpu::group_norm_backward(&s, operands.input(), statistics, operands.affine(), &dy, add, d);
         });
     });
-    // d_scale and d_offset are of the effective scale and offset; the rest is the chain rule on [n, c] values.
+    Some(gradients(
+        &s,
+        x,
+        with,
+        &operands,
+        Results { x: dx, skip: d_skip, bias: d_bias, scale: d_scale, offset: d_offset },
+    ))
+}
+
+/// What the kernel computes.
+pub(super) struct Results {
+    pub(super) x: Vec<f32>,
+    pub(super) skip: Vec<f32>,
+    pub(super) bias: Vec<f32>,
+    pub(super) scale: Vec<f32>,
+    pub(super) offset: Vec<f32>,
+}
+
+/// Of the operands, from those of the effective scale and offset: the chain rule on `[n, c]` values.
+pub(super) fn gradients<T: HostTensor, B: Backend<FloatTensorPrimitive = T>>(
+    s: &GroupNorm,
+    x: &FloatTensor<B>,
+    with: &GroupNormOperands<B>,
+    operands: &Operands,
+    d: Results,
+) -> GroupNormGradients<B> {
+    let Results { x: dx, skip: d_skip, bias: d_bias, scale: d_scale, offset: d_offset } = d;
     let scale = operands.scale.as_deref();
     let per_channel = |d: &[f32]| T::build(sum_images(d, s.c, scale), Shape::new([s.c]));
     let (gamma, beta) = (per_channel(&d_scale), per_channel(&d_offset));
@@ -136,7 +162,7 @@ pub(super) fn group_norm_backward<T: HostTensor, B: Backend<FloatTensorPrimitive
             GroupNormExtra::ScaleShift(of_scale, T::build(d_offset, per_image))
         }
     };
-    Some(GroupNormGradients { x: T::build(dx, x.shape()), gamma, beta, extra })
+    GroupNormGradients { x: T::build(dx, x.shape()), gamma, beta, extra }
 }
 
 /// Sums over the images of `d: [n, c]`, each value times `1 + scale` of its image and channel where there is a scale.

@@ -10,12 +10,14 @@ pub(crate) mod filters;
 mod group_norm;
 mod joined;
 mod matrix;
+mod norm_conv;
 mod optimizer;
 
 use crate::ops::{AdamStep, AttentionBlockSpec, Conv2dGeometry, GroupNormSpec};
 use crate::{
     AdamPrimitives, AffineGradients, AttentionBlockGradients, AttentionBlockOperands, AttentionBlockOutput, Backend,
-    GroupNormGradients, GroupNormOperands, GroupNormOutput, JoinedGradients, WantedGradients, composed,
+    GroupNormGradients, GroupNormOperands, GroupNormOutput, JoinedGradients, NormConvGradients, NormConvOperands,
+    WantedGradients, composed,
 };
 use burn::tensor::ops::FloatTensor;
 
@@ -103,6 +105,32 @@ macro_rules! host_backend {
             ) -> GroupNormGradients<Self> {
                 group_norm::group_norm_backward::<_, Self>(&grad, &add, &x, &statistics, &with, spec)
                     .unwrap_or_else(|| composed::group_norm_backward::<Self>(grad, add, x, statistics, with, spec))
+            }
+
+            fn fused_norm_conv2d(x: Float<Self>, with: NormConvOperands<Self>, spec: GroupNormSpec) -> Float<Self> {
+                norm_conv::norm_conv2d::<_, Self>(&x, &with, spec)
+                    .map(|out| out.y)
+                    .unwrap_or_else(|| composed::norm_conv2d::<Self>(x, with, spec))
+            }
+
+            fn fused_norm_conv2d_with_stats(
+                x: Float<Self>,
+                with: NormConvOperands<Self>,
+                spec: GroupNormSpec,
+            ) -> Option<GroupNormOutput<Self>> {
+                norm_conv::norm_conv2d::<_, Self>(&x, &with, spec)
+            }
+
+            fn fused_norm_conv2d_backward(
+                grad: Float<Self>,
+                add: [Option<Float<Self>>; 2],
+                x: Float<Self>,
+                statistics: [Float<Self>; 2],
+                with: NormConvOperands<Self>,
+                spec: GroupNormSpec,
+            ) -> NormConvGradients<Self> {
+                norm_conv::norm_conv2d_backward::<_, Self>(&grad, &add, &x, &statistics, &with, spec)
+                    .expect("what was computed from f32 is f32")
             }
 
             fn fused_add_channel_bias(x: Float<Self>, bias: Float<Self>) -> Float<Self> {

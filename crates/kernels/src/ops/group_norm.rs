@@ -142,7 +142,7 @@ fn run<B: Backend>(
     tensor(B::fused_group_norm(primitive(x), operands, spec))
 }
 
-fn check<B: Backend>(c: usize, x: &Tensor<B, 4>, gamma: &Tensor<B, 1>, beta: &Tensor<B, 1>, groups: usize) {
+pub(super) fn check<B: Backend>(c: usize, x: &Tensor<B, 4>, gamma: &Tensor<B, 1>, beta: &Tensor<B, 1>, groups: usize) {
     assert!(
         gamma.dims() == [c] && beta.dims() == [c],
         "group_norm: gamma is {:?} and beta {:?}, expected [{c}] for an input of {:?}",

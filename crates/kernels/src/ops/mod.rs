@@ -8,6 +8,7 @@ mod concat;
 mod conv2d;
 mod group_norm;
 mod linear;
+mod norm_conv;
 mod silu;
 mod sum_of_squares;
 mod upsample;
@@ -22,6 +23,7 @@ pub use group_norm::{
     GroupNormSpec, NormActivation, group_norm, group_norm_biased, group_norm_joined, group_norm_scale_shift,
 };
 pub use linear::linear;
+pub use norm_conv::{NormConvInput, NormConvParams, norm_conv2d};
 pub use silu::silu;
 pub use sum_of_squares::sum_of_squares;
 pub use upsample::upsample_nearest_2x;

@@ -32,6 +32,15 @@ pub(crate) fn error(got: &[f32], want: &[f64]) -> f64 {
     (difference / if size > 0.0 { size } else { 1.0 }).sqrt()
 }
 
+/// Panics unless sums over many terms are within [`TOLERANCE`] of the norm of these, as a sum may be next to nothing beside them.
+pub(crate) fn assert_sums_close(what: &str, got: &[f32], want: &[f64], terms: &[f64]) {
+    assert_eq!(got.len(), want.len(), "{what}");
+    let size = terms.iter().map(|d| d * d).sum::<f64>().sqrt();
+    for (got, want) in got.iter().zip(want) {
+        assert!((f64::from(*got) - want).abs() <= TOLERANCE * size, "{what}: {got} {want} beside {size}");
+    }
+}
+
 #[track_caller]
 pub(crate) fn assert_close(what: &str, got: &[f32], want: &[f64]) {
     let e = error(got, want);

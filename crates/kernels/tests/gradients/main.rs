@@ -9,6 +9,7 @@ mod conv;
 mod group_norm;
 mod joined_leaves;
 mod linear;
+mod norm_conv;
 mod pixels;
 
 use burn::backend::autodiff::checkpoint::strategy::BalancedCheckpointing;

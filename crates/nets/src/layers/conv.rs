@@ -70,6 +70,11 @@ impl<B: Backend> Conv2d<B> {
         Self { weight, bias: b.param("bias", [channels_out], init), kind }
     }
 
+    /// Its shape.
+    pub fn kind(&self) -> ConvKind {
+        self.kind
+    }
+
     /// Convolves.
     ///
     /// # Shapes

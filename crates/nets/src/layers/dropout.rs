@@ -50,6 +50,11 @@ impl Dropout {
         Self { probability, layer }
     }
 
+    /// Whether it changes anything at `key`.
+    pub fn is_active(&self, key: Option<DropoutKey>) -> bool {
+        key.is_some() && self.probability > 0.0
+    }
+
     /// Applies the mask at `key`; the identity if there is no key or the probability is 0.
     ///
     /// # Shapes

@@ -4,9 +4,9 @@ use burn::{
     module::{Module, Param},
     tensor::Tensor,
 };
-use sfumato_kernels::{self as kernels, Backend, NormActivation};
+use sfumato_kernels::{self as kernels, Backend, GroupNormSpec, NormActivation, NormConvInput, NormConvParams};
 
-use super::Activation;
+use super::{Activation, Conv2d, ConvKind};
 use crate::params::{Builder, Init};
 
 /// Normalises each group of channels of each example to mean 0 and variance 1, then scales and shifts each channel.
@@ -87,6 +87,48 @@ impl<B: Backend> GroupNorm<B> {
         let (fused, rest) = split(activation);
         let (weight, bias) = (self.weight.val(), self.bias.val());
         rest(kernels::group_norm_scale_shift(x, weight, bias, scale, shift, self.groups, self.epsilon, fused))
+    }
+
+    /// The one of the other methods that `input` says.
+    ///
+    /// # Shapes
+    /// - output: `[batch, channels, height, width]`
+    pub fn forward_conditioned(&self, input: NormConvInput<B>, activation: Activation) -> Tensor<B, 4> {
+        match input {
+            NormConvInput::Plain(x) => self.forward_activated(x, activation),
+            NormConvInput::Biased(x, bias) => self.forward_biased(x, bias, activation),
+            NormConvInput::Joined(x, skip) => self.forward_joined(x, skip, activation),
+            NormConvInput::ScaleShift(x, scale, shift) => self.forward_scale_shift(x, scale, shift, activation),
+        }
+    }
+
+    /// `conv(activation(norm(x))) + residual`, with the norm as in the other methods, by what `input` says; in one operation for SiLU and
+    /// [`ConvKind::Same3x3`].
+    ///
+    /// # Shapes
+    /// - `residual`, output: `[batch, channels_out, height, width]`
+    pub fn forward_convolved(
+        &self,
+        input: NormConvInput<B>,
+        activation: Activation,
+        conv: &Conv2d<B>,
+        residual: Option<Tensor<B, 4>>,
+    ) -> Tensor<B, 4> {
+        if activation == Activation::Silu && conv.kind() == ConvKind::Same3x3 {
+            let params = NormConvParams {
+                gamma: self.weight.val(),
+                beta: self.bias.val(),
+                weight: conv.weight.val(),
+                bias: conv.bias.val(),
+            };
+            let spec = GroupNormSpec { groups: self.groups, eps: self.epsilon, activation: NormActivation::Silu };
+            return kernels::norm_conv2d(input, params, residual, spec);
+        }
+        let normed = self.forward_conditioned(input, activation);
+        match residual {
+            Some(residual) => conv.forward_add(normed, residual),
+            None => conv.forward(normed),
+        }
     }
 }
 

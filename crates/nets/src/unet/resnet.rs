@@ -1,7 +1,7 @@
 //! The residual block.
 
 use burn::{module::Module, tensor::Tensor};
-use sfumato_kernels::{self as kernels, Backend};
+use sfumato_kernels::{self as kernels, Backend, NormConvInput};
 
 use super::{TimeScaleShift, UNet2DConfig};
 use crate::{
@@ -127,27 +127,36 @@ impl<B: Backend> ResnetParts<'_, B> {
     /// See [`ResnetBlock::forward`].
     pub(super) fn forward(&self, input: Input<B>, time: Tensor<B, 2>, key: Option<DropoutKey>) -> Tensor<B, 4> {
         let ResnetSettings { dropout, activation, conditioning, output_scale } = self.settings;
+        let (norm1, conv1) = (self.norm1, self.conv1);
         let h = match &input {
-            Input::Resized(x, resize) => resize.forward(self.norm1.forward_activated(x.clone(), *activation)),
-            Input::Joined(x, skip) => self.norm1.forward_joined(x.clone(), skip.clone(), *activation),
-        };
-        let h = self.conv1.forward(h);
-        let time = self.time_emb_proj.forward(time);
-        let h = match conditioning {
-            TimeScaleShift::Default => self.norm2.forward_biased(h, time, *activation),
-            TimeScaleShift::ScaleShift => {
-                let [scale, shift] = halves(time);
-                self.norm2.forward_scale_shift(h, scale, shift, *activation)
+            Input::Resized(x, Resize::Keep) => {
+                norm1.forward_convolved(NormConvInput::Plain(x.clone()), *activation, conv1, None)
+            }
+            Input::Resized(x, resize) => conv1.forward(resize.forward(norm1.forward_activated(x.clone(), *activation))),
+            Input::Joined(x, skip) => {
+                norm1.forward_convolved(NormConvInput::Joined(x.clone(), skip.clone()), *activation, conv1, None)
             }
         };
-        let h = dropout.forward(h, key);
+        let time = self.time_emb_proj.forward(time);
         let shortcut = match (input, self.conv_shortcut) {
             (Input::Resized(x, resize), None) => resize.forward(x),
             (Input::Resized(x, resize), Some(conv)) => conv.forward(resize.forward(x)),
             (Input::Joined(x, skip), None) => kernels::concat_channels(x, skip),
             (Input::Joined(x, skip), Some(conv)) => conv.forward_joined(x, skip),
         };
-        let sum = self.conv2.forward_add(h, shortcut);
+        let conditioned = match conditioning {
+            TimeScaleShift::Default => NormConvInput::Biased(h, time),
+            TimeScaleShift::ScaleShift => {
+                let [scale, shift] = halves(time);
+                NormConvInput::ScaleShift(h, scale, shift)
+            }
+        };
+        let sum = if dropout.is_active(key) {
+            let h = self.norm2.forward_conditioned(conditioned, *activation);
+            self.conv2.forward_add(dropout.forward(h, key), shortcut)
+        } else {
+            self.norm2.forward_convolved(conditioned, *activation, self.conv2, Some(shortcut))
+        };
         if *output_scale == 1.0 { sum } else { sum / *output_scale }
     }
 }

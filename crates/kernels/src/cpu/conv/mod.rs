@@ -136,6 +136,11 @@ fn winograd(s: &Conv2d, pass: Pass) -> Option<(Conv3x3, TileSize)> {
     pays.then(|| (sizes, TileSize::for_size(s.h, s.w)))
 }
 
+/// Whether Winograd's algorithm pays for a 3×3 convolution from `c` to `k` channels and both its gradients.
+pub(crate) fn is_winograd(c: usize, k: usize) -> bool {
+    c > FEW_CHANNELS && k > FEW_CHANNELS
+}
+
 /// The tiles of a convolution whose filters are transformed, where the transform is a good part of its time; `None`
 /// where it is computed otherwise, or over so many tiles ([`FEW_TILES`]) that nothing is gained.
 pub(crate) fn kept_tile(s: &Conv2d) -> Option<(Conv3x3, TileSize)> {

@@ -19,6 +19,8 @@ struct Backward {
     /// What is added to `dx`.
     add: [*mut f32; 2],
     dx: [*mut f32; 2],
+    /// The result of the forward pass, where it is wanted again.
+    y: *mut f32,
     scale: *const f32,
     offset: *const f32,
     mean: f32,
@@ -51,6 +53,7 @@ unsafe fn first_pass<S: Simd>(a: &Backward) -> (f32, f32) {
                 let mean = S::splat(a.mean(c));
                 let (x, dx) = (a.x[part].add(i * a.hw), a.dx[part].add(i * a.hw));
                 let dy = a.dy.add(c * a.hw);
+                let y = a.y.wrapping_add(c * a.hw);
                 let (mut s1, mut s2) = (S::zero(), S::zero());
                 let mut i = 0;
                 while i < a.hw {
@@ -60,10 +63,14 @@ unsafe fn first_pass<S: Simd>(a: &Backward) -> (f32, f32) {
                     let (x, mut dz) =
                         if m == L { (S::load(x), S::load(dy)) } else { (S::load_n(x, m), S::load_n(dy, m)) };
                     let normed = S::mul(S::sub(x, mean), rstd);
+                    let mut result = S::fma(normed, scale, offset);
                     if a.silu {
-                        let z = S::fma(normed, scale, offset);
-                        let s = S::sigmoid(z);
+                        let (z, s) = (result, S::sigmoid(result));
                         dz = S::mul(S::mul(dz, s), S::fma(z, S::sub(one, s), one));
+                        result = S::mul(z, s);
+                    }
+                    if !a.y.is_null() {
+                        if m == L { S::store(y.add(i), result) } else { S::store_n(y.add(i), m, result) }
                     }
                     s1 = S::add(s1, dz);
                     s2 = S::fma(dz, normed, s2);
@@ -170,6 +177,8 @@ pub struct NormGradients<'a> {
     pub scale: &'a mut [f32],
     /// That of the offset for every image, `[n, c]`.
     pub offset: &'a mut [f32],
+    /// Empty where it is not wanted, or the result of the forward pass once more, `[n, c, hw]`.
+    pub y: &'a mut [f32],
 }
 
 /// Gradients of [`super::group_norm`]; `add` is added to those of `x` and of `skip`.
@@ -197,6 +206,8 @@ pub fn group_norm_backward(
     assert!(mean.len() == s.n * s.groups && rstd.len() == mean.len());
     assert!(d.scale.len() == s.n * s.c && d.offset.len() == d.scale.len());
     assert!(d.bias.is_empty() || d.bias.len() == d.scale.len());
+    assert!(d.y.is_empty() || d.y.len() == s.len());
+    let y = (!d.y.is_empty()).then(|| Shared::new(d.y));
     let bias = (!x.bias.is_empty()).then(|| Shared::read(x.bias));
     let d_bias = (!d.bias.is_empty()).then(|| Shared::new(d.bias));
     let x = [Some(Shared::read(x.x)), Some(Shared::read(x.skip))];
@@ -218,6 +229,7 @@ pub fn group_norm_backward(
             dy: dy.at(i * channels * s.hw),
             add: place.of(add),
             dx: place.of(dx),
+            y: y.map_or(std::ptr::null_mut(), |y| y.at(i * channels * s.hw)),
             scale: scale.at(channel),
             offset: offset.at(channel),
             mean: mean[i],
@@ -261,6 +273,7 @@ pub(in crate::cpu) unsafe fn group_norm_backward_image(
                 dy: dy.add(at),
                 add: [add.add(at).cast_mut(); 2],
                 dx: [dx.add(at); 2],
+                y: std::ptr::null_mut(),
                 scale: scale.add(channel),
                 offset: offset.add(channel),
                 mean: *mean.add(group),

@@ -2,6 +2,7 @@
 
 use super::GroupNorm;
 use crate::cpu::scratch::Shared;
+use std::ops::Range;
 
 /// The input of a group normalisation. Nothing but `x` need be there.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +18,26 @@ pub struct NormInput<'a> {
 impl<'a> From<&'a [f32]> for NormInput<'a> {
     fn from(x: &'a [f32]) -> Self {
         Self { x, skip: &[], bias: &[] }
+    }
+}
+
+/// The values of a range of `n` images; there may be none at all.
+pub(in crate::cpu) fn images<'a>(values: &'a [f32], n: usize, range: &Range<usize>) -> &'a [f32] {
+    let each = values.len() / n;
+    &values[range.start * each..range.end * each]
+}
+
+/// [`images`], to be written.
+pub(in crate::cpu) fn images_mut<'a>(values: &'a mut [f32], n: usize, range: &Range<usize>) -> &'a mut [f32] {
+    let each = values.len() / n;
+    &mut values[range.start * each..range.end * each]
+}
+
+impl<'a> NormInput<'a> {
+    /// Those of a range of `n` images.
+    pub(in crate::cpu) fn images(&self, n: usize, range: &Range<usize>) -> NormInput<'a> {
+        let [x, skip, bias] = [self.x, self.skip, self.bias].map(|values| images(values, n, range));
+        NormInput { x, skip, bias }
     }
 }
 

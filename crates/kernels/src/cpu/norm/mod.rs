@@ -9,11 +9,13 @@ mod input;
 pub(super) use backward::group_norm_backward_image;
 pub use backward::{NormGradients, group_norm_backward};
 pub use input::NormInput;
+pub(super) use input::{images, images_mut};
 
 use crate::cpu::isa::{Isa, isa_entry};
 use crate::cpu::scratch::Shared;
 use crate::cpu::simd::{L, Simd};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Sizes of a group normalisation.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,6 +50,16 @@ pub struct Statistics<'a> {
     pub mean: &'a [f32],
     /// The reciprocal standard deviations.
     pub rstd: &'a [f32],
+}
+
+impl<'a> Affine<'a> {
+    /// Those of a range of `n` images of `c` channels.
+    pub(super) fn images(&self, [n, c]: [usize; 2], range: &Range<usize>) -> Affine<'a> {
+        if self.scale.len() == c {
+            return *self;
+        }
+        Affine { scale: images(self.scale, n, range), offset: images(self.offset, n, range) }
+    }
 }
 
 impl GroupNorm {

@@ -4,7 +4,7 @@ use super::TileSize;
 use super::geometry::plane_stride;
 use super::tile::{F2, F4, Tile, filter_tile};
 use crate::cpu::isa::{Isa, isa_entry};
-use crate::cpu::scratch::{Buffer, Shared};
+use crate::cpu::scratch::{Buffer, Shared, with};
 use crate::cpu::simd::{L, Simd};
 use rayon::prelude::*;
 
@@ -126,42 +126,93 @@ pub(super) fn filter_transform<W: Tile>(w: &[f32], k: usize, c: usize, rotate: b
     });
 }
 
-/// The transformed filters of a forward convolution, to be used again while the weights stay the same.
+/// Transformed filters of a convolution, to be used for several parts of the images, or again while the weights stay the same.
 ///
 /// They take four times the memory of the weights (F(4×4, 3×3): 36 floats for 9). The transform does not grow with the
 /// images, so it matters for a single small one and is lost in a large batch.
 #[derive(Debug)]
-pub struct Filters {
+pub struct Filters<'a> {
     pub(super) tile: TileSize,
     pub(super) k: usize,
     pub(super) c: usize,
-    u: Buffer,
+    u: Values<'a>,
 }
 
-impl Filters {
-    /// Transforms `w: [k, c, 3, 3]`.
+#[derive(Debug)]
+enum Values<'a> {
+    Kept(Buffer),
+    Scratch(&'a [f32]),
+}
+
+/// What filters are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FilterOf {
+    /// The convolution.
+    Forward,
+    /// Its input gradient, a convolution from the output's channels to the input's.
+    Gradient,
+}
+
+impl Filters<'static> {
+    /// Transforms `w: [k, c, 3, 3]` for the forward pass, in memory of its own.
     ///
     /// # Panics
     /// If the length of `w` does not fit.
     pub fn new(tile: TileSize, k: usize, c: usize, w: &[f32]) -> Self {
+        let mut u = Buffer::new(Filters::len(tile, [k, c]));
+        transform(tile, [k, c], w, FilterOf::Forward, u.values_mut());
+        Self { tile, k, c, u: Values::Kept(u) }
+    }
+}
+
+impl Filters<'_> {
+    /// Runs `f` with the filters of `w: [k, c, 3, 3]`, in this thread's scratch memory.
+    ///
+    /// # Panics
+    /// If the length of `w` does not fit.
+    pub fn with<R>(
+        tile: TileSize,
+        k: usize,
+        c: usize,
+        w: &[f32],
+        of: FilterOf,
+        f: impl FnOnce(&Filters<'_>) -> R,
+    ) -> R {
+        let [out, inputs] = match of {
+            FilterOf::Forward => [k, c],
+            FilterOf::Gradient => [c, k],
+        };
+        with(Self::len(tile, [out, inputs]), |u| {
+            transform(tile, [k, c], w, of, u);
+            f(&Filters { tile, k: out, c: inputs, u: Values::Scratch(u) })
+        })
+    }
+
+    fn len(tile: TileSize, [out, inputs]: [usize; 2]) -> usize {
         let points = match tile {
             TileSize::Two => F2::X,
             TileSize::Four => F4::X,
         };
-        let mut u = Buffer::new(u_len(points, k, c));
-        match tile {
-            TileSize::Two => filter_transform::<F2>(w, k, c, false, u.values_mut()),
-            TileSize::Four => filter_transform::<F4>(w, k, c, false, u.values_mut()),
-        }
-        Self { tile, k, c, u }
+        u_len(points, out, inputs)
     }
 
     /// Memory they take.
     pub fn bytes(&self) -> usize {
-        size_of_val(self.u.values())
+        size_of_val(self.u())
     }
 
     pub(super) fn u(&self) -> &[f32] {
-        self.u.values()
+        match &self.u {
+            Values::Kept(buffer) => buffer.values(),
+            Values::Scratch(values) => values,
+        }
+    }
+}
+
+fn transform(tile: TileSize, [k, c]: [usize; 2], w: &[f32], of: FilterOf, u: &mut [f32]) {
+    let rotate = of == FilterOf::Gradient;
+    match tile {
+        TileSize::Two => filter_transform::<F2>(w, k, c, rotate, u),
+        TileSize::Four => filter_transform::<F4>(w, k, c, rotate, u),
     }
 }

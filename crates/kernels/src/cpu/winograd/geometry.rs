@@ -35,7 +35,7 @@ impl Conv3x3 {
     }
 
     /// The convolution that its input gradient is.
-    pub(super) fn transposed(self) -> Self {
+    pub(in crate::cpu) fn transposed(self) -> Self {
         Self { c: self.k, k: self.c, ..self }
     }
 }

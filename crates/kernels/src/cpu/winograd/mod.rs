@@ -20,10 +20,12 @@ mod tile;
 mod transform;
 mod weight;
 
-pub use filter::Filters;
+pub use filter::{FilterOf, Filters};
 pub use geometry::Conv3x3;
 
+use super::scratch::Shared;
 use forward::{Epilogue, convolve, convolve_transformed};
+use std::ops::Range;
 use tile::{F2, F4};
 
 /// Side of the output tiles.
@@ -106,5 +108,26 @@ pub fn conv3x3_backward_weight(s: &Conv3x3, tile: TileSize, x: &[f32], dy: &[f32
     match tile {
         TileSize::Two => weight::backward_weight::<F2>(s, x, dy, dw, db),
         TileSize::Four => weight::backward_weight::<F4>(s, x, dy, dw, db),
+    }
+}
+
+/// [`conv3x3_backward_weight`] of `chunks` parts of the images, one after the other: `operands` are `x` and `dy` of a range of images.
+///
+/// # Safety
+/// What `operands` returns must be readable for its images until it is called again.
+pub(super) unsafe fn conv3x3_backward_weight_chunks(
+    s: &Conv3x3,
+    tile: TileSize,
+    chunks: usize,
+    operands: impl FnMut(Range<usize>) -> [Shared; 2],
+    dw: &mut [f32],
+    db: &mut [f32],
+) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        match tile {
+            TileSize::Two => weight::backward_weight_chunks::<F2>(s, chunks, operands, dw, db),
+            TileSize::Four => weight::backward_weight_chunks::<F4>(s, chunks, operands, dw, db),
+        }
     }
 }

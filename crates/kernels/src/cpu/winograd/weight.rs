@@ -15,6 +15,7 @@ use crate::cpu::scratch::{Shared, with};
 use crate::cpu::simd::{L, Simd};
 use local::sum_locally;
 use rayon::prelude::*;
+use std::ops::Range;
 use together::sum_together;
 
 struct WeightTask {
@@ -54,6 +55,8 @@ struct Sums {
     db: Shared,
     db_len: usize,
     parts: usize,
+    /// Whether they hold anything yet.
+    begun: bool,
 }
 
 /// Operands of [`backward_weight`] and the layout that both ways share.
@@ -72,39 +75,54 @@ struct Operands<'a, W: Tile> {
 /// `dw = Σ x dy` over images and pixels, `db = Σ dy`.
 pub(super) fn backward_weight<W: Tile>(s: &Conv3x3, x: &[f32], dy: &[f32], dw: &mut [f32], db: &mut [f32]) {
     assert!(x.len() == s.input_len() && dy.len() == s.output_len());
+    // SAFETY: the slices hold all images.
+    unsafe { backward_weight_chunks::<W>(s, 1, |_| [x, dy].map(Shared::read), dw, db) }
+}
+
+/// [`backward_weight`] of `chunks` parts of the images, one after the other: `operands` are `x` and `dy` of a range of images.
+///
+/// # Safety
+/// What `operands` returns must be readable for its images until it is called again.
+pub(super) unsafe fn backward_weight_chunks<W: Tile>(
+    s: &Conv3x3,
+    chunks: usize,
+    mut operands: impl FnMut(Range<usize>) -> [Shared; 2],
+    dw: &mut [f32],
+    db: &mut [f32],
+) {
     assert!(dw.len() == s.weight_len() && db.len() == s.k);
-    if x.is_empty() || dy.is_empty() {
+    if s.input_len() == 0 || s.output_len() == 0 {
         dw.fill(0.0);
         db.fill(0.0);
         return;
     }
-    let geo = Geometry::new::<W>(s);
     let (cbs, kbs) = (s.c.div_ceil(L), s.k.div_ceil(L));
     let cs = cbs * L;
     let xs = plane_stride(kbs * L * cs);
     let (du_len, db_len) = (W::X * xs, kbs * L);
     let is_local = du_len * size_of::<f32>() <= local::BYTES;
-    let parts = if is_local { local::parts(&geo) } else { 1 };
+    let smallest = Geometry::new::<W>(&Conv3x3 { n: s.n / chunks, ..*s });
+    let parts = if is_local { local::parts(&Geometry::new::<W>(s)).min(smallest.rows) } else { 1 };
     with(parts * (du_len + db_len), |sums| {
         let (du, db_sums) = sums.split_at_mut(parts * du_len);
         db_sums.fill(0.0);
-        let operands = Operands::<W> {
-            isa: Isa::current(),
-            s,
-            geo,
-            x: Shared::read(x),
-            dy: Shared::read(dy),
-            cbs,
-            kbs,
-            tile: std::marker::PhantomData,
-        };
-        let sums = Sums { du: Shared::new(du), du_len, xs, cs, db: Shared::new(db_sums), db_len, parts };
-        if is_local {
-            sum_locally(&operands, &sums);
-        } else {
-            sum_together(&operands, &sums);
+        let isa = Isa::current();
+        let mut sums =
+            Sums { du: Shared::new(du), du_len, xs, cs, db: Shared::new(db_sums), db_len, parts, begun: false };
+        for i in 0..chunks {
+            let images = s.n * i / chunks..s.n * (i + 1) / chunks;
+            let s = &Conv3x3 { n: images.len(), ..*s };
+            let [x, dy] = operands(images);
+            let geo = Geometry::new::<W>(s);
+            let operands = Operands::<W> { isa, s, geo, x, dy, cbs, kbs, tile: std::marker::PhantomData };
+            if is_local {
+                sum_locally(&operands, &sums);
+            } else {
+                sum_together(&operands, &sums);
+            }
+            sums.begun = true;
         }
-        finish::<W>(operands.isa, s, &sums, dw);
+        finish::<W>(isa, s, &sums, dw);
         for (k, d) in db.iter_mut().enumerate() {
             *d = (0..parts).map(|part| db_sums[part * db_len + k]).sum();
         }

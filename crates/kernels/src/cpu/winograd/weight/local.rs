@@ -64,7 +64,7 @@ fn sum_part<W: Tile>(o: &Operands<W>, sums: &Sums, part: usize) {
             let gradient = Transform { src: o.dy.at(0), ch: o.s.k, dst: m.as_mut_ptr(), xs: ms, grad: true, ..input };
             let (n0, n1) = geo.block((i + 1).min(last), blocks);
             let next = [input, gradient].map(|t| Transform { r0: n0, r1: n1, ..t });
-            // SAFETY: `backward_weight` checked the lengths of the operands; the scratch is cut for `max_rows` rows of
+            // SAFETY: the operands are good for the images; the scratch is cut for `max_rows` rows of
             // tiles, of which a block has no more; the sums of `part` are this task's own.
             unsafe {
                 transform_isa::<W>(o.isa, &input);
@@ -77,7 +77,7 @@ fn sum_part<W: Tile>(o: &Operands<W>, sums: &Sums, part: usize) {
                     }
                     let np = (r1 - r0) * geo.tw;
                     let (a, b) = (m.as_ptr().add(x * ms), v.as_ptr().add(x * vs));
-                    multiply(o, sums, part, x, [a, b], panel, np, i != first);
+                    multiply(o, sums, part, x, [a, b], panel, np, sums.begun || i != first);
                 }
             }
         }

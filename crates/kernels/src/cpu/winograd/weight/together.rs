@@ -41,7 +41,7 @@ pub(super) fn sum_together<W: Tile>(o: &Operands<W>, sums: &Sums) {
                 with(geo.pixel_scratch::<W>(chunk), |px| {
                     let transform =
                         Transform { geo, src, ch, r0: from, r1: to, dst, panel, xs, grad, px: px.as_mut_ptr() };
-                    // SAFETY: `backward_weight` checked the lengths of the operands; tasks write the tiles of their own rows.
+                    // SAFETY: the operands are good for the images; tasks write the tiles of their own rows.
                     unsafe { transform_isa::<W>(o.isa, &transform) }
                 })
             });
@@ -49,7 +49,7 @@ pub(super) fn sum_together<W: Tile>(o: &Operands<W>, sums: &Sums) {
                 let np = (r1 - r0) * geo.tw;
                 let operands = [m.at(x * ms).cast_const(), v.at(x * vs).cast_const()];
                 // SAFETY: plane `x` of the sums is this task's own.
-                unsafe { multiply(o, sums, 0, x, operands, panel, np, i != 0) }
+                unsafe { multiply(o, sums, 0, x, operands, panel, np, sums.begun || i != 0) }
             });
         }
     });

@@ -1,0 +1,101 @@
+//! Group normalisation and the convolution behind it.
+
+use super::bridge::{HostTensor, read_option};
+use super::filters;
+use super::group_norm::{Operands, Results, gradients, sizes};
+use crate::cpu::{
+    self, Conv2d, NormConv, NormGradients, Statistics, filled,
+    winograd::{FilterOf, Filters},
+};
+use crate::ops::{Conv2dGeometry, GroupNormSpec};
+use crate::{GroupNormOutput, NormConvGradients, NormConvOperands};
+use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
+use std::borrow::Cow;
+
+/// Sizes, where both are to be computed together: where Winograd's algorithm pays, and the images have more values than the weights, as
+/// the caches are full of weights otherwise (measured: 256 channels of 8×8 pixels, 16 images). Follows from the sizes alone, as the bits
+/// of the gradient depend on it.
+fn together<T: HostTensor, B: Backend<FloatTensorPrimitive = T>>(
+    x: &T,
+    with: &NormConvOperands<B>,
+    spec: GroupNormSpec,
+) -> Option<NormConv> {
+    let (shape, norm) = (x.shape(), sizes(x, &with.norm.extra, spec));
+    let k = with.weight.shape()[0];
+    let pays = norm.n * norm.hw > 9 * k && cpu::is_winograd(norm.c, k);
+    pays.then_some(NormConv { norm, k, h: shape[2], w: shape[3] })
+}
+
+/// The convolution by itself.
+fn convolution(s: &NormConv) -> Conv2d {
+    let Conv2dGeometry { stride, padding } = Conv2dGeometry::SAME_3X3;
+    Conv2d { n: s.norm.n, c: s.norm.c, k: s.k, h: s.h, w: s.w, side: 3, stride, padding }
+}
+
+/// `None` also where the two are to be computed one after the other.
+pub(super) fn norm_conv2d<T: HostTensor + Clone + Send + 'static, B: Backend<FloatTensorPrimitive = T>>(
+    x: &FloatTensor<B>,
+    with: &NormConvOperands<B>,
+    spec: GroupNormSpec,
+) -> Option<GroupNormOutput<B>> {
+    let s = together(x, with, spec)?;
+    let operands = Operands::read(x, &with.norm)?;
+    let (weight, bias, residual) = (with.weight.read()?, with.bias.read()?, read_option(with.residual.as_ref())?);
+    // A copy of the values has no address to know the weight by.
+    let kept = match &weight {
+        Cow::Borrowed(values) => filters::kept(&convolution(&s), &with.weight, values).map(|(_, filters)| filters),
+        Cow::Owned(_) => None,
+    };
+    let (mut mean, mut rstd) = (vec![0.0; s.norm.n * s.norm.groups], vec![0.0; s.norm.n * s.norm.groups]);
+    let y = filled(s.output_len(), |y| {
+        let (input, affine, statistics) = (operands.input(), operands.affine(), [&mut mean[..], &mut rstd[..]]);
+        let compute = |filters: &Filters| {
+            cpu::norm_conv(&s, input, affine, filters, Some(&bias), residual.as_deref(), y, statistics);
+        };
+        match &kept {
+            Some(filters) => compute(filters),
+            None => Filters::with(s.tile(), s.k, s.norm.c, &weight, FilterOf::Forward, compute),
+        }
+    });
+    let statistics = Shape::new([s.norm.n, s.norm.groups]);
+    Some(GroupNormOutput {
+        y: T::build(y, Shape::new([s.norm.n, s.k, s.h, s.w])),
+        mean: T::build(mean, statistics.clone()),
+        rstd: T::build(rstd, statistics),
+    })
+}
+
+pub(super) fn norm_conv2d_backward<T: HostTensor, B: Backend<FloatTensorPrimitive = T>>(
+    grad: &FloatTensor<B>,
+    accumulate: &[Option<FloatTensor<B>>; 2],
+    x: &FloatTensor<B>,
+    [mean, rstd]: &[FloatTensor<B>; 2],
+    with: &NormConvOperands<B>,
+    spec: GroupNormSpec,
+) -> Option<NormConvGradients<B>> {
+    let s = together(x, with, spec)?;
+    let (operands, weight, dy) = (Operands::read(x, &with.norm)?, with.weight.read()?, grad.read()?);
+    let (mean, rstd) = (mean.read()?, rstd.read()?);
+    let add = [read_option(accumulate[0].as_ref())?, read_option(accumulate[1].as_ref())?];
+    let add = [add[0].as_deref(), add[1].as_deref()];
+    let statistics = Statistics { mean: &mean, rstd: &rstd };
+    let input = operands.input();
+    let channels = s.norm.n * s.norm.c;
+    let (mut scale, mut offset, mut bias) = (vec![0.0; channels], vec![0.0; channels], vec![0.0; input.bias.len()]);
+    let (mut skip, mut d_weight, mut d_bias) = (Vec::new(), Vec::new(), vec![0.0; s.k]);
+    let dx = filled(input.x.len(), |dx| {
+        skip = filled(input.skip.len(), |skip| {
+            d_weight = filled(weight.len(), |weight_gradient| {
+                let (bias, scale, offset) = (&mut bias[..], &mut scale[..], &mut offset[..]);
+                let norm = NormGradients { x: dx, skip, bias, scale, offset, y: &mut [] };
+                let d = cpu::NormConvGradients { norm, weight: weight_gradient, bias: &mut d_bias };
+                cpu::norm_conv_backward(&s, input, statistics, operands.affine(), &weight, &dy, add, d);
+            });
+        });
+    });
+    Some(NormConvGradients {
+        norm: gradients(&s.norm, x, &with.norm, &operands, Results { x: dx, skip, bias, scale, offset }),
+        weight: T::build(d_weight, with.weight.shape()),
+        bias: T::build(d_bias, Shape::new([s.k])),
+    })
+}
