@@ -1,6 +1,6 @@
 //! AVX2 with FMA: two 256-bit registers a vector.
 
-use super::simd::Simd;
+use super::simd::{L, Simd};
 use std::arch::x86_64::*;
 
 /// Pairs of 256-bit registers of AVX2, with FMA.
@@ -103,6 +103,30 @@ impl Simd for Avx2 {
             let ([l0, l1], [h0, h1]) = (masks(lo), masks(hi));
             let (m0, m1) = (_mm256_andnot_si256(l0, h0), _mm256_andnot_si256(l1, h1));
             [_mm256_maskload_ps(p, m0), _mm256_maskload_ps(p.wrapping_add(8), m1)]
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_even(p: *const f32, lo: usize, hi: usize) -> M2 {
+        unsafe {
+            let (lo, hi) = (2 * lo, 2 * hi - 1);
+            let low = Self::load_range(p, lo.min(L), hi.min(L));
+            let high = Self::load_range(p.wrapping_add(L), lo.saturating_sub(L), hi.saturating_sub(L));
+            // Pairs of two even lanes, those of the first register at 0 and 2
+            let even = [_mm256_shuffle_ps::<0x88>(low[0], low[1]), _mm256_shuffle_ps::<0x88>(high[0], high[1])];
+            let order = _mm256_setr_epi32(0, 1, 4, 5, 2, 3, 6, 7);
+            [_mm256_permutevar8x32_ps(even[0], order), _mm256_permutevar8x32_ps(even[1], order)]
+        }
+    }
+    #[inline(always)]
+    unsafe fn interleave(a: M2, b: M2) -> [M2; 2] {
+        unsafe {
+            macro_rules! f {
+                ($i:expr) => {{
+                    let (lo, hi) = (_mm256_unpacklo_ps(a[$i], b[$i]), _mm256_unpackhi_ps(a[$i], b[$i]));
+                    [_mm256_permute2f128_ps::<0x20>(lo, hi), _mm256_permute2f128_ps::<0x31>(lo, hi)]
+                }};
+            }
+            [f!(0), f!(1)]
         }
     }
     #[inline(always)]

@@ -1,6 +1,6 @@
 //! AVX-512: one 512-bit register a vector.
 
-use super::simd::Simd;
+use super::simd::{L, Simd};
 use std::arch::x86_64::*;
 
 /// The 512-bit registers of AVX-512F.
@@ -49,6 +49,24 @@ impl Simd for Avx512 {
     #[inline(always)]
     unsafe fn load_range(p: *const f32, lo: usize, hi: usize) -> __m512 {
         unsafe { _mm512_maskz_loadu_ps(mask(hi) & !mask(lo), p) }
+    }
+    #[inline(always)]
+    unsafe fn load_even(p: *const f32, lo: usize, hi: usize) -> __m512 {
+        unsafe {
+            let wanted = ((1u32 << (2 * hi - 1)) - 1) & !((1u32 << (2 * lo)) - 1);
+            let low = _mm512_maskz_loadu_ps(wanted as __mmask16, p);
+            let high = _mm512_maskz_loadu_ps((wanted >> L) as __mmask16, p.wrapping_add(L));
+            let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            _mm512_permutex2var_ps(low, even, high)
+        }
+    }
+    #[inline(always)]
+    unsafe fn interleave(a: __m512, b: __m512) -> [__m512; 2] {
+        unsafe {
+            let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            let high = _mm512_add_epi32(low, _mm512_set1_epi32(L as i32 / 2));
+            [_mm512_permutex2var_ps(a, low, b), _mm512_permutex2var_ps(a, high, b)]
+        }
     }
     #[inline(always)]
     unsafe fn store_n(p: *mut f32, n: usize, v: __m512) {

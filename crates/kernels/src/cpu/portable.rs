@@ -47,6 +47,22 @@ impl Simd for Portable {
         v
     }
     #[inline(always)]
+    unsafe fn load_even(p: *const f32, lo: usize, hi: usize) -> V {
+        let mut v = [0.0; L];
+        for i in lo..hi {
+            v[i] = unsafe { *p.wrapping_add(2 * i) };
+        }
+        v
+    }
+    #[inline(always)]
+    unsafe fn interleave(a: V, b: V) -> [V; 2] {
+        let mut o = [a; 2];
+        for i in 0..2 * L {
+            o[i / L][i % L] = if i % 2 == 0 { a[i / 2] } else { b[i / 2] };
+        }
+        o
+    }
+    #[inline(always)]
     unsafe fn store_n(p: *mut f32, n: usize, v: V) {
         unsafe { std::ptr::copy_nonoverlapping(v.as_ptr(), p, n) };
     }

@@ -51,7 +51,12 @@ pub(super) trait Simd: Copy {
     unsafe fn load_n(p: *const f32, n: usize) -> Self::V;
     /// Lanes `lo..hi` of `p`, the others zero; only those may be read.
     unsafe fn load_range(p: *const f32, lo: usize, hi: usize) -> Self::V;
+    /// Lanes `lo..hi`, lane `i` from `p[2 i]`, the others zero; nothing before the first of them or after the last may be
+    /// read. `lo < hi`.
+    unsafe fn load_even(p: *const f32, lo: usize, hi: usize) -> Self::V;
     unsafe fn store_n(p: *mut f32, n: usize, v: Self::V);
+    /// The lanes of `a` and `b` in turn, `a` first.
+    unsafe fn interleave(a: Self::V, b: Self::V) -> [Self::V; 2];
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;

@@ -48,8 +48,8 @@ impl JoinedConv1x1 {
 
     fn table(&self) -> Table {
         let width = self.pixels;
-        let grid = Grid { rows: 1, pitch: width, plane: 0, row_step: 1, height: 1, width };
-        Table::new(&grid, &[Tap { plane: 0, dy: 0, dx: 0, columns: width }])
+        let grid = Grid { rows: 1, columns: width, step: 1, height: 1, width };
+        Table::new(&grid, &[Tap { dy: 0, dx: 0 }])
     }
 
     fn images<'a>(&self, values: &'a [f32], channels: usize) -> Images<'a> {

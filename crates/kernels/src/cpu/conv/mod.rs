@@ -1,6 +1,7 @@
 //! Two-dimensional convolution with any square kernel, stride and padding: which algorithm, and the general one.
 
 mod chunks;
+mod input;
 mod joined;
 mod pointwise;
 mod product;
@@ -11,10 +12,8 @@ pub use joined::{JoinedConv1x1, conv1x1_joined, conv1x1_joined_backward_input, c
 
 use super::elementwise::sum_images;
 use super::gemm::Matrix;
-use super::scratch::{Shared, with};
 use super::winograd::{Conv3x3, TileSize, conv3x3, conv3x3_backward_input, conv3x3_backward_weight};
 use product::{Images, Lowered, convolve};
-use rayon::prelude::*;
 use taps::{Grid, Table, Tap};
 
 /// Sizes of a convolution.
@@ -82,27 +81,18 @@ impl Conv2d {
         self.side == 1 && self.stride == 1 && self.padding == [0; 4]
     }
 
-    /// Columns of every phase of an input row for a stride, and the lowered grid of the output.
-    fn grid(&self) -> Grid {
-        let (height, width) = self.output_size();
-        let plane = self.w.div_ceil(self.stride);
-        Grid { rows: self.h, pitch: self.stride * plane, plane, row_step: self.stride, height, width }
+    fn images<'a>(&self, values: &'a [f32]) -> Images<'a> {
+        Images { values, n: self.n, channels: self.c, stride: self.h * self.w }
     }
 
-    fn taps(&self) -> Vec<Tap> {
+    /// Where the taps of the output's pixels read the input.
+    fn table(&self) -> Table {
+        let (height, width) = self.output_size();
+        let grid = Grid { rows: self.h, columns: self.w, step: self.stride, height, width };
         let [top, left, _, _] = self.padding;
-        let stride = self.stride as isize;
-        let at = |ky: usize, kx: usize| {
-            let column = kx as isize - left as isize;
-            let phase = column.rem_euclid(stride) as usize;
-            Tap {
-                plane: phase,
-                dy: ky as isize - top as isize,
-                dx: column.div_euclid(stride),
-                columns: (self.w + self.stride - 1 - phase) / self.stride,
-            }
-        };
-        (0..self.side * self.side).map(|i| at(i / self.side, i % self.side)).collect()
+        let at = |i: usize, padding: usize| i as isize - padding as isize;
+        let taps = (0..self.side * self.side).map(|i| Tap { dy: at(i / self.side, top), dx: at(i % self.side, left) });
+        Table::new(&grid, &taps.collect::<Vec<_>>())
     }
 }
 
@@ -164,13 +154,9 @@ pub fn conv2d(s: &Conv2d, x: &[f32], weight: &[f32], bias: Option<&[f32]>, resid
         return conv3x3(&s, tile, x, weight, bias, residual, y);
     }
     assert!(x.len() == s.input_len() && weight.len() == s.weight_len());
-    let table = Table::new(&s.grid(), &s.taps());
-    with_phases(s, x, |images| {
-        let matrix = Matrix::rows(weight, s.c * s.side * s.side);
-        let images = [images, Images::NONE];
-        let lowered = Lowered { images, table: &table, m: s.k, matrix, bias, add: residual };
-        convolve(&lowered, y);
-    })
+    let matrix = Matrix::rows(weight, s.c * s.side * s.side);
+    let images = [s.images(x), Images::NONE];
+    convolve(&Lowered { images, table: &s.table(), m: s.k, matrix, bias, add: residual }, y);
 }
 
 /// Input gradient of [`conv2d`], plus `add` (in the shape of `dx`).
@@ -181,23 +167,7 @@ pub fn conv2d_backward_input(s: &Conv2d, dy: &[f32], weight: &[f32], add: Option
     if let Some((s, tile)) = winograd(s, Pass::BackwardInput) {
         return conv3x3_backward_input(&s, tile, dy, weight, add, dx);
     }
-    assert!(dy.len() == s.output_len() && weight.len() == s.weight_len() && dx.len() == s.input_len());
-    assert!(add.is_none_or(|add| add.len() == dx.len()));
-    if s.stride == 1 {
-        return phase_gradient(s, 0, 0, dy, weight, add, dx);
-    }
-    // Pixels whose row and column leave the same remainders see the same taps: a convolution for each.
-    with(dx.len(), |phases| {
-        let mut rest = &mut *phases;
-        for i in 0..s.stride * s.stride {
-            let (py, px) = (i / s.stride, i % s.stride);
-            let (part, after) =
-                rest.split_at_mut(s.n * s.c * phase_len(s.h, s.stride, py) * phase_len(s.w, s.stride, px));
-            phase_gradient(s, py, px, dy, weight, None, part);
-            rest = after;
-        }
-        interleave(s, phases, add, dx);
-    });
+    input::backward_input(s, dy, weight, add, dx);
 }
 
 /// Weight gradient `dw: [k, c, side, side]` and bias gradient `db: [k]` of [`conv2d`], whichever are wanted.
@@ -218,8 +188,7 @@ pub fn conv2d_backward_weight(s: &Conv2d, x: &[f32], dy: &[f32], dw: Option<&mut
                 if s.is_pointwise() && pointwise::backward_weight(x, dy, sizes, dw, (0, s.c), db.as_deref_mut()) {
                     return;
                 }
-                let table = Table::new(&s.grid(), &s.taps());
-                with_phases(s, x, |images| weight::backward_weight(images, &table, s.k, dy, dw));
+                weight::backward_weight(s.images(x), &s.table(), s.k, dy, dw);
             }
             if let Some(db) = db {
                 assert!(db.len() == s.k);
@@ -227,117 +196,4 @@ pub fn conv2d_backward_weight(s: &Conv2d, x: &[f32], dy: &[f32], dw: Option<&mut
             }
         }
     }
-}
-
-/// Rows (or columns) of `len` that leave the remainder `phase`.
-fn phase_len(len: usize, stride: usize, phase: usize) -> usize {
-    (len + stride - 1 - phase) / stride
-}
-
-/// Runs `f` with the images, the columns of every row sorted by their remainder, so that a tap's pixels are consecutive.
-fn with_phases(s: &Conv2d, x: &[f32], f: impl FnOnce(Images)) {
-    if s.stride == 1 {
-        return f(Images { values: x, n: s.n, channels: s.c, stride: s.h * s.w });
-    }
-    // The phases of a row lie next to each other, as the taps of a pixel read them together.
-    let phase = s.w.div_ceil(s.stride);
-    let row = s.stride * phase;
-    let channel = s.h * row;
-    with(s.n * s.c * channel, |phases| {
-        if channel > 0 && s.w > 0 {
-            let planes = phases.par_chunks_exact_mut(channel).zip(x.par_chunks_exact(s.h * s.w));
-            planes.for_each(|(out, image)| {
-                for (out, image) in out.chunks_exact_mut(row).zip(image.chunks_exact(s.w)) {
-                    for (i, out) in out.chunks_exact_mut(phase).enumerate() {
-                        for (out, value) in out.iter_mut().zip(image.iter().skip(i).step_by(s.stride)) {
-                            *out = *value;
-                        }
-                    }
-                }
-            });
-        }
-        f(Images { values: phases, n: s.n, channels: s.c, stride: channel });
-    })
-}
-
-/// The input gradient at the pixels whose row leaves `py` and whose column leaves `px`: a convolution of `dy`.
-fn phase_gradient(s: &Conv2d, py: usize, px: usize, dy: &[f32], weight: &[f32], add: Option<&[f32]>, dx: &mut [f32]) {
-    let (oh, ow) = s.output_size();
-    let [top, left, _, _] = s.padding;
-    let (height, width) = (phase_len(s.h, s.stride, py), phase_len(s.w, s.stride, px));
-    let grid = Grid { rows: oh, pitch: ow, plane: 0, row_step: 1, height, width };
-    let stride = s.stride as isize;
-    let (mut taps, mut used) = (Vec::new(), Vec::new());
-    for i in 0..s.side * s.side {
-        let y = (py + top) as isize - (i / s.side) as isize;
-        let x = (px + left) as isize - (i % s.side) as isize;
-        if y.rem_euclid(stride) == 0 && x.rem_euclid(stride) == 0 {
-            taps.push(Tap { plane: 0, dy: y / stride, dx: x / stride, columns: ow });
-            used.push(i);
-        }
-    }
-    let table = Table::new(&grid, &taps);
-    let images = [Images { values: dy, n: s.n, channels: s.k, stride: oh * ow }, Images::NONE];
-    let weights = Matrix::rows(weight, s.c).transposed();
-    let lowered = Lowered { images, table: &table, m: s.c, matrix: weights, bias: None, add };
-    if s.is_pointwise() {
-        return convolve(&lowered, dx);
-    }
-    with(s.c * s.k * used.len(), |matrix| {
-        exchange_channels(s, weight, &used, matrix);
-        convolve(&Lowered { matrix: Matrix::rows(matrix, s.k * used.len()), ..lowered }, dx);
-    })
-}
-
-/// The `used` taps of `weight: [k][c][tap]` as `[c][k][used]`.
-fn exchange_channels(s: &Conv2d, weight: &[f32], used: &[usize], matrix: &mut [f32]) {
-    /// Input channels of a task: neighbours in `weight`, so that whole lines of it are used.
-    const CHANNELS: usize = 16;
-    let (area, row) = (s.side * s.side, s.k * used.len());
-    if row == 0 {
-        return;
-    }
-    matrix.par_chunks_mut(CHANNELS * row).enumerate().for_each(|(i, rows)| {
-        for (k, weight) in weight.chunks_exact(s.c * area).enumerate() {
-            let weight = weight[i * CHANNELS * area..].chunks_exact(area);
-            for (row, weight) in rows.chunks_exact_mut(row).zip(weight) {
-                for (out, &tap) in row[k * used.len()..].iter_mut().zip(used) {
-                    *out = weight[tap];
-                }
-            }
-        }
-    });
-}
-
-/// Puts the phases of the input gradient in their places, plus `add`.
-fn interleave(s: &Conv2d, phases: &[f32], add: Option<&[f32]>, dx: &mut [f32]) {
-    let plane = s.h * s.w;
-    if plane == 0 {
-        return;
-    }
-    let planes = s.n * s.c;
-    let (stride, phases) = (s.stride, Shared::read(phases));
-    dx.par_chunks_exact_mut(plane).enumerate().for_each(|(i, dx)| {
-        let mut start = 0;
-        for phase in 0..stride * stride {
-            let (py, px) = (phase / stride, phase % stride);
-            let (height, width) = (phase_len(s.h, stride, py), phase_len(s.w, stride, px));
-            let src = phases.at(start + i * height * width);
-            // SAFETY: the phases lie one after the other, each `[n, c, height, width]`.
-            let src = unsafe { std::slice::from_raw_parts(src, height * width) };
-            for y in 0..height {
-                let row = &mut dx[(y * stride + py) * s.w..][..s.w];
-                let values = src[y * width..][..width].iter();
-                for (out, value) in row.iter_mut().skip(px).step_by(stride).zip(values) {
-                    *out = *value;
-                }
-            }
-            start += planes * height * width;
-        }
-        if let Some(add) = add {
-            for (out, value) in dx.iter_mut().zip(&add[i * plane..]) {
-                *out += value;
-            }
-        }
-    });
 }

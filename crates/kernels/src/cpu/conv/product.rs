@@ -1,7 +1,7 @@
 //! A convolution as a matrix product: `y[k][pixel] = Σ w[k][c, tap] · x[c, tap][pixel]`. The right-hand matrix is never
 //! stored; every task lowers the pixels that it is about to multiply, and they stay in its cache.
 
-use super::taps::{Table, gather_channels};
+use super::taps::{Source, Table, gather_channels};
 use crate::cpu::gemm::{
     Fetch, Left, Matrix, PANEL, PackA, Product, group_count, group_rows, multiply_ahead, pack_a, packed_a_len,
 };
@@ -14,6 +14,8 @@ use rayon::prelude::*;
 const BLOCK_BYTES: usize = 384 * 1024;
 /// Floats of the matrix that a task packs, at least.
 const PACK: usize = 32 * 1024;
+/// Lines of a set of an L1 cache.
+const SET: usize = 8;
 /// Channels that are asked for ahead of the one being lowered.
 const AHEAD: usize = 2;
 
@@ -47,30 +49,24 @@ pub(super) struct Lowered<'a> {
     pub(super) add: Option<&'a [f32]>,
 }
 
-/// The channels of an image.
-#[derive(Clone, Copy)]
-struct Source {
-    at: *const f32,
-    channels: usize,
-    stride: usize,
-}
-
-struct Task<'a> {
-    table: &'a Table,
-    sources: [Source; 2],
+/// A block of columns of one image.
+pub(super) struct Block<'a> {
+    pub(super) table: &'a Table,
+    /// The channels of the image.
+    pub(super) sources: [Source; 2],
     /// Columns of the block, from and up to; `from` is a multiple of 32.
-    from: usize,
-    to: usize,
+    pub(super) from: usize,
+    pub(super) to: usize,
     /// Scratch for the block.
-    panels: *mut f32,
-    product: Product,
+    pub(super) panels: *mut f32,
+    pub(super) product: Product,
     /// What the task after this one lowers.
-    next: [Fetch; 2],
+    pub(super) next: [Fetch; 2],
 }
 
 /// The pixels themselves, channel by channel, so that memory is read in order.
 #[inline(always)]
-unsafe fn copy<S: Simd>(t: &Task, source: &Source, panels: *mut f32, depth: usize) {
+unsafe fn copy<S: Simd>(t: &Block, source: &Source, panels: *mut f32, depth: usize) {
     unsafe {
         for c in 0..source.channels {
             let src = source.at.add(c * source.stride + t.from);
@@ -85,24 +81,30 @@ unsafe fn copy<S: Simd>(t: &Task, source: &Source, panels: *mut f32, depth: usiz
     }
 }
 
-/// The pixels that the taps read, all channels of a tap one after the other: they read the same runs.
+/// The pixels that the taps read, some channels of a tap one after the other: they read the same runs.
 #[inline(always)]
-unsafe fn gather<S: Simd>(t: &Task, source: &Source, panels: *mut f32, depth: usize) {
+unsafe fn gather<S: Simd>(t: &Block, source: &Source, panels: *mut f32, depth: usize) {
     unsafe {
         let taps = t.table.taps;
+        // Rows that lie a multiple of 4 KiB apart share a set of the L1 cache: only so many are still there for the next tap.
+        let together = if source.stride.is_multiple_of(1024) { SET } else { source.channels.max(1) };
         for column in (0..t.to - t.from).step_by(L) {
             let dst = panels.add(column / PANEL * depth * PANEL + column % PANEL);
-            for tap in 0..taps {
-                let runs = t.table.runs((t.from + column) / L, tap);
-                let dst = dst.add(tap * PANEL);
-                gather_channels::<S>(runs, source.at, source.channels, source.stride, dst, taps * PANEL);
+            let vector = (t.from + column) / L;
+            for c in (0..source.channels).step_by(together) {
+                let at = source.at.add(c * source.stride);
+                let some = Source { at, channels: (source.channels - c).min(together), ..*source };
+                for tap in 0..taps {
+                    let dst = dst.add((c * taps + tap) * PANEL);
+                    gather_channels::<S>(t.table, vector, tap, &some, dst, taps * PANEL);
+                }
             }
         }
     }
 }
 
 #[inline(always)]
-unsafe fn task<S: Simd>(t: &Task) {
+unsafe fn block<S: Simd>(t: &Block) {
     unsafe {
         let mut panels = t.panels;
         for source in &t.sources {
@@ -117,9 +119,30 @@ unsafe fn task<S: Simd>(t: &Task) {
     }
 }
 isa_entry!(
-    /// [`task`].
-    task_isa [] = task(Task)
+    /// [`block`].
+    pub(super) block_isa [] = block(Block)
 );
+
+/// Columns of a block of lowered pixels, a multiple of 32.
+pub(super) fn block_columns(depth: usize) -> usize {
+    let fit = BLOCK_BYTES / (depth.max(1) * size_of::<f32>());
+    (fit / PANEL * PANEL).max(PANEL)
+}
+
+/// The matrix of `m` × `depth` as products read it.
+pub(super) fn pack(isa: Isa, matrix: &Matrix, m: usize, depth: usize, a: &mut [f32]) {
+    assert!(matrix.holds(m, depth) && a.len() >= packed_a_len(m, depth));
+    let (src, dst) = (Shared::read(matrix.values), Shared::new(a));
+    let Matrix { rs, cs, .. } = *matrix;
+    let groups = group_count(m, isa.gemm_rows());
+    let least = PACK / (isa.gemm_rows() * depth.max(1)) + 1;
+    (0..groups).into_par_iter().with_min_len(least).for_each(|group| {
+        let (r0, r1) = group_rows(m, groups, group);
+        let (src, dst) = (src.at(r0 * rs), dst.at(r0 * depth));
+        // SAFETY: the matrix is `m` × `depth`, and so is the scratch, where every group has its own part.
+        unsafe { pack_a(isa, &PackA { src, rs, cs, m: r1 - r0, k: depth, factor: 1.0, dst }) };
+    });
+}
 
 /// Computes `y: [n, m, pixels]`.
 pub(super) fn convolve(l: &Lowered, y: &mut [f32]) {
@@ -128,35 +151,25 @@ pub(super) fn convolve(l: &Lowered, y: &mut [f32]) {
     for images in l.images {
         assert!(images.values.len() == n * images.channels * images.stride);
     }
-    assert!(l.matrix.holds(l.m, depth) && y.len() == n * l.m * pixels);
+    assert!(y.len() == n * l.m * pixels);
     assert!(l.bias.is_none_or(|b| b.len() == l.m) && l.add.is_none_or(|a| a.len() == y.len()));
     if y.is_empty() {
         return;
     }
     let isa = Isa::current();
     with(packed_a_len(l.m, depth), |a| {
-        let (src, dst) = (Shared::read(l.matrix.values), Shared::new(a));
-        let Matrix { rs, cs, .. } = l.matrix;
-        let groups = group_count(l.m, isa.gemm_rows());
-        let least = PACK / (isa.gemm_rows() * depth.max(1)) + 1;
-        (0..groups).into_par_iter().with_min_len(least).for_each(|group| {
-            let (r0, r1) = group_rows(l.m, groups, group);
-            let (src, dst) = (src.at(r0 * rs), dst.at(r0 * depth));
-            // SAFETY: the matrix is `m` × `depth`, and so is the scratch, where every group has its own part.
-            unsafe { pack_a(isa, &PackA { src, rs, cs, m: r1 - r0, k: depth, factor: 1.0, dst }) };
-        });
+        pack(isa, &l.matrix, l.m, depth, a);
         run(isa, l, depth, a, y);
     })
 }
 
 fn run(isa: Isa, l: &Lowered, depth: usize, a: &[f32], y: &mut [f32]) {
     let (n, pixels) = (l.images[0].n, l.table.pixels);
-    let fit = BLOCK_BYTES / (depth.max(1) * size_of::<f32>());
     // Small batches are cut finer, so that there is work for all threads. Every value is computed by itself, so this, and
     // sharing out the rows as well, may depend on their number.
     let threads = rayon::current_num_threads();
     let share = (n * pixels).div_ceil(4 * threads).next_multiple_of(PANEL);
-    let columns = (fit / PANEL * PANEL).min(share).max(PANEL);
+    let columns = block_columns(depth).min(share);
     let blocks = pixels.div_ceil(columns);
     let groups = group_count(l.m, isa.gemm_rows());
     let parts = (2 * threads).div_ceil(n * blocks).min(groups);
@@ -183,7 +196,7 @@ fn run(isa: Isa, l: &Lowered, depth: usize, a: &[f32], y: &mut [f32]) {
         });
         with(depth * (to - from).next_multiple_of(PANEL), |panels| {
             let at = image * l.m * pixels + from;
-            let task = Task {
+            let block = Block {
                 table: l.table,
                 sources: sources(image),
                 from,
@@ -206,7 +219,7 @@ fn run(isa: Isa, l: &Lowered, depth: usize, a: &[f32], y: &mut [f32]) {
             };
             // SAFETY: `convolve` checked the lengths; the table's runs lie within a channel; tasks write disjoint
             // columns and rows of the output.
-            unsafe { task_isa(isa, &task) }
+            unsafe { block_isa(isa, &block) }
         })
     });
 }

@@ -6,31 +6,28 @@
 
 use crate::cpu::simd::{L, Simd};
 
-/// One tap of a kernel. Pixel `(y, x)` of the output reads row `y row_step + dy`, column `x + dx` of plane `plane` of
-/// a channel, or zero outside.
+/// One tap of a kernel. Pixel `(y, x)` of the output reads row `y step + dy`, column `x step + dx` of a channel, or zero
+/// outside.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tap {
-    pub(super) plane: usize,
     pub(super) dy: isize,
     pub(super) dx: isize,
-    /// Columns of the plane that hold values.
-    pub(super) columns: usize,
 }
 
-/// The planes of a channel and the grid of pixels that reads them.
+/// A channel and the grid of pixels that reads it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Grid {
-    /// Rows of a plane, floats from one to the next, and from one plane to the next.
+    /// Rows and columns of the channel.
     pub(super) rows: usize,
-    pub(super) pitch: usize,
-    pub(super) plane: usize,
-    pub(super) row_step: usize,
+    pub(super) columns: usize,
+    /// Rows, and columns, of the channel from one pixel of the grid to the next.
+    pub(super) step: usize,
     /// Height and width of the grid.
     pub(super) height: usize,
     pub(super) width: usize,
 }
 
-/// Lanes `lo..hi` are at `offset + lane` of the channel.
+/// Lanes `lo..hi` are at `offset + step lane` of the channel.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Run {
     offset: i32,
@@ -45,18 +42,23 @@ pub(super) struct Table {
     pub(super) pixels: usize,
     /// Whether there is one tap, at the pixel itself, and the pixels lie next to each other.
     pub(super) identity: bool,
+    /// Floats of the channel from one pixel to the next.
+    step: usize,
     /// First run of `[vector][tap]`.
     starts: Vec<u32>,
     runs: Vec<Run>,
 }
 
+/// The end of a run of all lanes.
+const WHOLE: u8 = L as u8;
+
 impl Table {
     pub(super) fn new(grid: &Grid, taps: &[Tap]) -> Self {
         let pixels = grid.height * grid.width;
-        let whole = grid.row_step == 1 && grid.pitch == grid.width && grid.rows >= grid.height;
-        let here = |tap: &Tap| tap.plane == 0 && tap.dy == 0 && tap.dx == 0 && tap.columns >= grid.width;
-        let identity = whole && matches!(taps, [tap] if here(tap));
-        let mut table = Self { taps: taps.len(), pixels, identity, starts: vec![0], runs: Vec::new() };
+        let whole = grid.step == 1 && grid.columns == grid.width && grid.rows >= grid.height;
+        let identity = whole && matches!(taps, [Tap { dy: 0, dx: 0 }]);
+        let (starts, runs) = (vec![0], Vec::new());
+        let mut table = Self { taps: taps.len(), pixels, identity, step: grid.step, starts, runs };
         for p0 in (0..pixels).step_by(L) {
             for tap in taps {
                 table.add(grid, tap, p0, (p0 + L).min(pixels));
@@ -68,18 +70,18 @@ impl Table {
 
     /// The runs of one tap and the pixels `p0..p1`.
     fn add(&mut self, grid: &Grid, tap: &Tap, p0: usize, p1: usize) {
+        let (columns, step) = (grid.columns as isize, grid.step as isize);
         let mut p = p0;
         while p < p1 {
             let (y, x0) = (p / grid.width, p % grid.width);
             let x1 = grid.width.min(x0 + p1 - p);
-            let row = (y * grid.row_step) as isize + tap.dy;
-            // Columns x with 0 <= x + dx < columns
-            let lo = (x0 as isize).max(-tap.dx);
-            let hi = (x1 as isize).min(tap.columns as isize - tap.dx);
+            let row = y as isize * step + tap.dy;
+            // Columns x with 0 <= x step + dx < columns
+            let lo = (x0 as isize).max(-tap.dx.div_euclid(step));
+            let hi = (x1 as isize).min(-(tap.dx - columns).div_euclid(step));
             if (0..grid.rows as isize).contains(&row) && lo < hi {
                 let lane = (p - p0) as isize - x0 as isize;
-                let plane = (tap.plane * grid.plane) as isize;
-                let offset = plane + row * grid.pitch as isize + tap.dx - lane;
+                let offset = row * columns + tap.dx - lane * step;
                 self.push(Run {
                     offset: i32::try_from(offset).expect("a channel has less than 2^31 pixels"),
                     lo: (lo + lane) as u8,
@@ -107,62 +109,90 @@ impl Table {
     }
 }
 
-/// The 16 values of a vector and a tap from the channel at `src`.
+/// The lanes of a run of the channel at `src`, where lanes are `step` floats apart.
 #[inline(always)]
-pub(super) unsafe fn gather<S: Simd>(runs: &[Run], src: *const f32) -> S::V {
+unsafe fn load<S: Simd>(run: Run, step: usize, src: *const f32) -> S::V {
+    let (p, lo, hi) = (src.wrapping_offset(run.offset as isize), run.lo as usize, run.hi as usize);
     unsafe {
-        match runs {
-            [] => S::zero(),
-            [run] if run.lo == 0 && run.hi as usize == L => S::load(src.offset(run.offset as isize)),
-            [run] => S::load_range(src.wrapping_offset(run.offset as isize), run.lo as usize, run.hi as usize),
-            runs => {
-                let mut v = S::zero();
-                for run in runs {
-                    let p = src.wrapping_offset(run.offset as isize);
-                    v = S::add(v, S::load_range(p, run.lo as usize, run.hi as usize));
+        match step {
+            1 => S::load_range(p, lo, hi),
+            2 => S::load_even(p, lo, hi),
+            _ => {
+                let mut v = [0.0; L];
+                for lane in lo..hi {
+                    v[lane] = *p.wrapping_add(lane * step);
                 }
-                v
+                S::load(v.as_ptr())
             }
         }
     }
 }
 
-/// [`gather`] from `channels` channels, `stride` apart, to vectors that are `step` apart.
+/// The values of the runs of a vector.
+#[inline(always)]
+unsafe fn load_all<S: Simd>(runs: &[Run], step: usize, src: *const f32) -> S::V {
+    unsafe {
+        let mut v = load::<S>(runs[0], step, src);
+        for run in &runs[1..] {
+            v = S::add(v, load::<S>(*run, step, src));
+        }
+        v
+    }
+}
+
+/// Channels, `stride` floats apart.
+#[derive(Clone, Copy)]
+pub(super) struct Source {
+    pub(super) at: *const f32,
+    pub(super) channels: usize,
+    pub(super) stride: usize,
+}
+
+impl Source {
+    /// No channels.
+    pub(super) const NONE: Self = Self { at: std::ptr::null(), channels: 0, stride: 0 };
+}
+
+/// The 16 values of a vector and a tap from every channel, to vectors that are `apart`.
 #[inline(always)]
 pub(super) unsafe fn gather_channels<S: Simd>(
-    runs: &[Run],
-    src: *const f32,
-    channels: usize,
-    stride: usize,
+    table: &Table,
+    vector: usize,
+    tap: usize,
+    source: &Source,
     dst: *mut f32,
-    step: usize,
+    apart: usize,
 ) {
-    // The runs are the same for all channels: looked at once, outside the loops.
     macro_rules! each {
         (|$src:ident| $value:expr) => {
-            for c in 0..channels {
-                let $src = src.wrapping_add(c * stride);
-                S::store(dst.add(c * step), $value);
+            for c in 0..source.channels {
+                let $src = source.at.wrapping_add(c * source.stride);
+                S::store(dst.add(c * apart), $value);
+            }
+        };
+    }
+    // The runs are the same for all channels: looked at once, outside the loops, and copied, so that no store can change
+    // them and their masks stay in registers.
+    macro_rules! each_step {
+        ($step:expr) => {
+            match *table.runs(vector, tap) {
+                [] => each!(|_src| S::zero()),
+                [Run { offset, lo: 0, hi: WHOLE }] => {
+                    each!(|src| load::<S>(Run { offset, lo: 0, hi: WHOLE }, $step, src))
+                }
+                [a] => each!(|src| load::<S>(a, $step, src)),
+                [a, b] => each!(|src| load_all::<S>(&[a, b], $step, src)),
+                [a, b, c] => each!(|src| load_all::<S>(&[a, b, c], $step, src)),
+                [a, b, c, d] => each!(|src| load_all::<S>(&[a, b, c, d], $step, src)),
+                ref runs => each!(|src| load_all::<S>(runs, $step, src)),
             }
         };
     }
     unsafe {
-        match runs {
-            [] => each!(|_src| S::zero()),
-            [run] if run.lo == 0 && run.hi as usize == L => {
-                let offset = run.offset as isize;
-                each!(|src| S::load(src.wrapping_offset(offset)))
-            }
-            [run] => {
-                let (offset, lo, hi) = (run.offset as isize, run.lo as usize, run.hi as usize);
-                each!(|src| S::load_range(src.wrapping_offset(offset), lo, hi))
-            }
-            [a, b] => each!(|src| {
-                let x = S::load_range(src.wrapping_offset(a.offset as isize), a.lo as usize, a.hi as usize);
-                let y = S::load_range(src.wrapping_offset(b.offset as isize), b.lo as usize, b.hi as usize);
-                S::add(x, y)
-            }),
-            runs => each!(|src| gather::<S>(runs, src)),
+        match table.step {
+            1 => each_step!(1),
+            2 => each_step!(2),
+            step => each_step!(step),
         }
     }
 }

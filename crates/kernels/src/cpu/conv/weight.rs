@@ -5,7 +5,7 @@
 
 use super::chunks::{Chunk, Chunks};
 use super::product::Images;
-use super::taps::{Table, gather};
+use super::taps::{Source, Table, gather_channels};
 use crate::cpu::gemm::{Ahead, Left, PANEL, Product, group_count, group_rows, multiply_ahead_isa};
 use crate::cpu::isa::{Isa, isa_entry};
 use crate::cpu::scratch::{Shared, with};
@@ -17,8 +17,8 @@ const CHUNK: usize = 256;
 /// Columns of a task, at most. Every task reads all of `dy`, so they should be many; the lowered chunk of so many is 128 KiB.
 const COLUMNS: usize = 128;
 
-/// Floats of a chunk of 16 columns.
-const BLOCK: usize = CHUNK * L;
+/// Floats of 16 pixels of the columns of a task.
+const BLOCK: usize = COLUMNS.next_multiple_of(L) * L;
 
 /// A chunk of some columns to panels.
 struct Lower<'a> {
@@ -31,9 +31,9 @@ struct Lower<'a> {
     chunk: Chunk,
     /// Columns, from and up to.
     columns: [usize; 2],
-    /// Scratch for a chunk of 16 columns.
+    /// Scratch for 16 pixels of the columns, rounded up to 16.
     block: *mut f32,
-    /// Panels `[pixel][32]`, with room for 16 pixels more than there are.
+    /// Panels `[pixel][32]`.
     panels: *mut f32,
 }
 
@@ -41,34 +41,37 @@ struct Lower<'a> {
 unsafe fn lower_generic<S: Simd>(t: &Lower) {
     unsafe {
         let (taps, chunk, [first, last]) = (t.table.taps, t.chunk, t.columns);
-        for column in (first..last).step_by(L) {
-            let at = column - first;
-            let panel = t.panels.add(at / PANEL * chunk.len() * PANEL + at % PANEL);
-            for image in 0..chunk.images {
-                let src = t.src.add((chunk.image + image) * t.image);
-                // Column by column first, so that memory is read in order; then 16 × 16 blocks are turned in the cache.
-                for i in 0..L {
-                    let (c, tap) = ((column + i) / taps, (column + i) % taps);
-                    let block = t.block.add(i * L);
-                    for p in (chunk.from..chunk.to).step_by(L) {
-                        let value = if column + i < last {
-                            gather::<S>(t.table.runs(p / L, tap), src.add(c * t.stride))
-                        } else {
-                            S::zero()
-                        };
-                        S::store(block.add((p - chunk.from) * L), value);
+        let columns = last - first;
+        // The channel and tap of the first column; channels of every tap, and taps that have one more.
+        let start = (first / taps, first % taps);
+        let (whole, rest) = (columns / taps, columns % taps);
+        for image in 0..chunk.images {
+            let at = t.src.add((chunk.image + image) * t.image);
+            for p in (chunk.from..chunk.to).step_by(L) {
+                // Column by column first, all channels of a tap one after the other, as they read the same runs; then
+                // 16 × 16 blocks are turned in the cache.
+                let (mut c, mut tap) = start;
+                for i in 0..taps.min(columns) {
+                    let channels = whole + usize::from(i < rest);
+                    let source = Source { at: at.add(c * t.stride), channels, stride: t.stride };
+                    gather_channels::<S>(t.table, p / L, tap, &source, t.block.add(i * L), taps * L);
+                    tap += 1;
+                    if tap == taps {
+                        (c, tap) = (c + 1, 0);
                     }
                 }
-                let panel = panel.add(image * (chunk.to - chunk.from) * PANEL);
-                for p in (0..chunk.to - chunk.from).step_by(L) {
+                let (row, pixels) = (image * (chunk.to - chunk.from) + p - chunk.from, chunk.to - p);
+                for column in (0..columns).step_by(L) {
                     let mut v = [S::zero(); L];
                     for i in 0..L {
-                        v[i] = S::load(t.block.add((p + i) * L));
+                        v[i] = S::load(t.block.add((column + i) * L));
                     }
                     S::transpose(&mut v);
-                    // Pixels past the last are written over by those that come next, or not read.
+                    let panel = t.panels.add((column / PANEL * chunk.len() + row) * PANEL + column % PANEL);
                     for i in 0..L {
-                        S::store(panel.add((p + i) * PANEL), v[i]);
+                        if i < pixels {
+                            S::store(panel.add(i * PANEL), v[i]);
+                        }
                     }
                 }
             }
@@ -183,6 +186,6 @@ pub(super) fn backward_weight(images: Images, table: &Table, m: usize, dy: &[f32
             dw,
         };
         // SAFETY: the lengths were checked; tasks write disjoint rows and columns of `dw`; a chunk has at most CHUNK pixels.
-        with(BLOCK + COLUMNS.next_multiple_of(PANEL) * (CHUNK + L), |scratch| unsafe { task.run(isa, scratch) });
+        with(BLOCK + COLUMNS.next_multiple_of(PANEL) * CHUNK, |scratch| unsafe { task.run(isa, scratch) });
     });
 }

@@ -182,6 +182,8 @@ pub(in crate::cpu) struct Fetch {
 }
 
 impl Fetch {
+    pub(in crate::cpu) const NOTHING: Self = Self { at: std::ptr::null(), rows: 0, rs: 0, len: 0 };
+
     /// Asks for part `i` of `parts`.
     #[inline(always)]
     pub(super) unsafe fn part<S: Simd>(&self, i: usize, parts: usize) {
