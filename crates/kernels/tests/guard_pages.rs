@@ -172,6 +172,10 @@ fn convolutions(edge: Edge, sizes: &mut Sizes) {
         pointwise(18, 250, 270, 7, 9),
         Conv2d { stride: 2, ..same(2, 33, 34, 14, 14) },
         Conv2d { stride: 2, padding: [0, 0, 1, 1], ..same(2, 33, 34, 15, 12) },
+        Conv2d { stride: 2, ..same(1, 3, 4, 5, 33) },
+        Conv2d { stride: 2, padding: [0, 0, 1, 1], ..same(1, 3, 4, 2, 17) },
+        Conv2d { stride: 2, padding: [0; 4], ..same(1, 2, 3, 32, 32) },
+        Conv2d { stride: 3, ..same(1, 3, 4, 7, 16) },
     ];
     for _ in 0..20 {
         let [n, c, k, h, w] = [3, 40, 40, 13, 34].map(|most| sizes.up_to(most));

@@ -63,8 +63,25 @@ fn convolutions_of_networks_are_right() {
     // The same with so many that the sums are cut
     check_conv(&Conv2d { side: 1, padding: [0; 4], ..same(18, 250, 270, 7, 9) });
     check_conv(&Conv2d { side: 1, padding: [0; 4], ..same(18, 270, 250, 9, 7) });
+}
+
+#[test]
+fn strided_convolutions_are_right() {
     check_conv(&Conv2d { stride: 2, ..same(2, 33, 34, 14, 14) });
     check_conv(&Conv2d { stride: 2, padding: [0, 0, 1, 1], ..same(2, 33, 34, 15, 12) });
+    for stride in [2, 3] {
+        // A row is less than a vector, a vector and a little more, many
+        for (h, w) in [(6, 1), (1, 2), (4, 3), (7, 5), (2, 17), (9, 33), (3, 67)] {
+            check_conv(&Conv2d { stride, ..same(2, 17, 13, h, w) });
+            check_conv(&Conv2d { stride, padding: [0, 0, 2, 2], ..same(1, 5, 18, h, w) });
+            check_conv(&Conv2d { stride, side: 1, padding: [0; 4], ..same(2, 3, 4, h, w) });
+            check_conv(&Conv2d { stride, side: 4, padding: [2, 1, 1, 3], ..same(1, 4, 3, h, w) });
+        }
+        // Channels whose rows share sets of the cache
+        check_conv(&Conv2d { stride, ..same(1, 19, 9, 32, 32) });
+        // So many channels that an image is lowered in blocks
+        check_conv(&Conv2d { stride, padding: [0, 0, 1, 1], ..same(1, 300, 290, 18, 21) });
+    }
 }
 
 fn check_joined(s: &JoinedConv1x1) {
