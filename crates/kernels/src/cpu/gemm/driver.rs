@@ -9,6 +9,8 @@ use rayon::prelude::*;
 const DEPTH: usize = 512;
 /// Groups of rows of a task, at most.
 const TASK_GROUPS: usize = 8;
+/// Multiply-adds up to which one thread does everything: to wake others takes longer (a few microseconds).
+const ALONE: usize = 1 << 20;
 
 /// A matrix within a slice, element `(i, j)` at `i rs + j cs`.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +63,8 @@ pub fn gemm([m, n, k]: [usize; 3], a: Matrix, b: Matrix, bias: Option<&[f32]>, c
     with(k.min(DEPTH) * n.next_multiple_of(PANEL), |panels| {
         for k0 in (0..k).step_by(DEPTH) {
             let depth = (k - k0).min(DEPTH);
-            pack_panels(isa, b, [k0, depth, n], panels);
+            let alone = m * n * depth <= ALONE;
+            pack_panels(isa, b, [k0, depth, n], alone, panels);
             let a = Matrix { values: &a.values[k0 * a.cs..], ..a };
             // The bias is added with the first part of the depth, the others add to what is there.
             let bias = bias.filter(|_| k0 == 0);
@@ -70,10 +73,19 @@ pub fn gemm([m, n, k]: [usize; 3], a: Matrix, b: Matrix, bias: Option<&[f32]>, c
     });
 }
 
+/// Runs tasks `0..tasks`, in this thread or in all.
+fn for_each(tasks: usize, alone: bool, task: impl Fn(usize) + Send + Sync) {
+    if alone {
+        (0..tasks).for_each(task);
+    } else {
+        (0..tasks).into_par_iter().with_max_len(1).for_each(task);
+    }
+}
+
 /// Rows `k0..k0 + depth` of `b` into panels.
-fn pack_panels(isa: Isa, b: Matrix, [k0, depth, n]: [usize; 3], panels: &mut [f32]) {
+fn pack_panels(isa: Isa, b: Matrix, [k0, depth, n]: [usize; 3], alone: bool, panels: &mut [f32]) {
     let (values, out) = (Shared::read(b.values), Shared::new(panels));
-    (0..n.div_ceil(PANEL)).into_par_iter().for_each(|j| {
+    for_each(n.div_ceil(PANEL), alone, |j| {
         let pack = PackB {
             src: values.at(k0 * b.rs),
             rs: b.rs,
@@ -104,7 +116,7 @@ fn multiply_rows(
     let per_task = groups.div_ceil(2 * rayon::current_num_threads()).clamp(1, TASK_GROUPS) * rows;
     let (values, panels) = (Shared::read(a.values), Shared::read(panels));
     let bias = Shared::read_option(bias);
-    (0..m.div_ceil(per_task)).into_par_iter().with_max_len(1).for_each(|i| {
+    for_each(m.div_ceil(per_task), m * n * k <= ALONE, |i| {
         let (r0, r1) = (i * per_task, m.min((i + 1) * per_task));
         with(packed_a_len(r1 - r0, k), |packed| {
             let pack = PackA {
