@@ -4,8 +4,7 @@
 //! keys, values and the attended image are kept, and the probabilities or what is needed to compute them again; the normalised
 //! image is computed again.
 //!
-//! Where there is one head, [`merged`] maps save a third to a half of the products with pixels: the normalised image itself is keys and
-//! values.
+//! Where there is one head, [`merged`] maps save two of four maps of all pixels: the normalised image itself is keys and values.
 
 mod backward;
 mod forward;
