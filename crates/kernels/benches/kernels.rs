@@ -9,7 +9,7 @@ use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Distribution, Tensor};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use sfumato_kernels::cpu::{self, *};
-use sfumato_kernels::{Backend, NormActivation, conv2d, conv2d_add, group_norm};
+use sfumato_kernels::{Backend, GroupNormSpec, NormActivation, NormConvInput, NormConvParams, norm_conv2d};
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -131,13 +131,14 @@ impl<B: Backend> Block<B> {
     }
 
     fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
-        let norm = |i: usize, x| {
-            let [gamma, beta] = self.norms[i].clone();
-            group_norm(x, gamma, beta, GROUPS, 1e-5, NormActivation::Silu)
+        let half = |i: usize, x, residual| {
+            let ([gamma, beta], (weight, bias)) = (self.norms[i].clone(), self.convs[i].clone());
+            let params = NormConvParams { gamma, beta, weight, bias };
+            let spec = GroupNormSpec { groups: GROUPS, eps: 1e-5, activation: NormActivation::Silu };
+            norm_conv2d(NormConvInput::Plain(x), params, residual, spec)
         };
-        let [(first, first_bias), (second, second_bias)] = self.convs.clone();
-        let h = conv2d(norm(0, x.clone()), first, Some(first_bias), sfumato_kernels::Conv2dGeometry::SAME_3X3);
-        conv2d_add(norm(1, h), second, Some(second_bias), x)
+        let h = half(0, x.clone(), None);
+        half(1, h, Some(x))
     }
 }
 
