@@ -6,20 +6,6 @@ mod common;
 use common::*;
 use sfumato_kernels::cpu::*;
 
-const BY: AdamConstants = AdamConstants {
-    grad_scale: 0.7,
-    beta_1: 0.9,
-    one_minus_beta_1: 0.1,
-    beta_2: 0.99,
-    one_minus_beta_2: 0.01,
-    step_size: 0.02,
-    root: 3.0,
-    epsilon: 1e-3,
-    keep: 0.98,
-    ema: 0.95,
-    one_minus_ema: 0.05,
-};
-
 /// Of slices: nothing, less and more than a vector, than two and than a block.
 const LENGTHS: [usize; 14] = [0, 1, 5, 15, 16, 17, 31, 32, 33, 1000, 16 * 1024, 0, 16 * 1024 + 1, 40_003];
 
@@ -46,12 +32,12 @@ fn adam_is_right() {
     let f = f64::from;
     let mut want = [vec![0.0; n], vec![0.0; n], vec![0.0; n], vec![0.0; n]];
     for i in 0..n {
-        let g = f(grad[i]) * f(BY.grad_scale);
-        want[1][i] = f(m[i]) * f(BY.beta_1) + g * f(BY.one_minus_beta_1);
-        want[2][i] = f(v[i]) * f(BY.beta_2) + g * g * f(BY.one_minus_beta_2);
-        let update = f(BY.step_size) * want[1][i] / (want[2][i].sqrt() * f(BY.root) + f(BY.epsilon));
-        want[0][i] = f(param[i]) * f(BY.keep) - update;
-        want[3][i] = f(ema[i]) * f(BY.ema) + want[0][i] * f(BY.one_minus_ema);
+        let g = f(grad[i]) * f(ADAM.grad_scale);
+        want[1][i] = f(m[i]) * f(ADAM.beta_1) + g * f(ADAM.one_minus_beta_1);
+        want[2][i] = f(v[i]) * f(ADAM.beta_2) + g * g * f(ADAM.one_minus_beta_2);
+        let update = f(ADAM.step_size) * want[1][i] / (want[2][i].sqrt() * f(ADAM.root) + f(ADAM.epsilon));
+        want[0][i] = f(param[i]) * f(ADAM.keep) - update;
+        want[3][i] = f(ema[i]) * f(ADAM.ema) + want[0][i] * f(ADAM.one_minus_ema);
     }
     on_every_isa(|isa| {
         let (mut m1, mut v1, mut e1) = (Vec::new(), Vec::new(), Vec::new());
@@ -64,7 +50,7 @@ fn adam_is_right() {
                     v1.copy_from_slice(&v);
                     e1 = guarded(n, |e1| {
                         e1.copy_from_slice(&ema);
-                        adam(&BY, vec![AdamSlices { grad: &grad, param: p, m: m1, v: v1, ema: Some(e1) }]);
+                        adam(&ADAM, vec![AdamSlices { grad: &grad, param: p, m: m1, v: v1, ema: Some(e1) }]);
                     });
                 });
             });
@@ -84,13 +70,13 @@ fn adam_rounds_as_its_formula_says() {
         let mut got = operands(2, 1003);
         let [grad, mut param, mut m, mut v, mut ema] = got.clone();
         for i in 0..grad.len() {
-            let g = grad[i] * BY.grad_scale;
-            m[i] = fma(m[i], BY.beta_1, g * BY.one_minus_beta_1);
-            v[i] = fma(v[i], BY.beta_2, g * g * BY.one_minus_beta_2);
-            param[i] = param[i] * BY.keep - m[i] * BY.step_size / fma(v[i].sqrt(), BY.root, BY.epsilon);
-            ema[i] = fma(ema[i], BY.ema, param[i] * BY.one_minus_ema);
+            let g = grad[i] * ADAM.grad_scale;
+            m[i] = fma(m[i], ADAM.beta_1, g * ADAM.one_minus_beta_1);
+            v[i] = fma(v[i], ADAM.beta_2, g * g * ADAM.one_minus_beta_2);
+            param[i] = param[i] * ADAM.keep - m[i] * ADAM.step_size / fma(v[i].sqrt(), ADAM.root, ADAM.epsilon);
+            ema[i] = fma(ema[i], ADAM.ema, param[i] * ADAM.one_minus_ema);
         }
-        adam(&BY, vec![slices(&mut got, true)]);
+        adam(&ADAM, vec![slices(&mut got, true)]);
         assert!(bits(&got) == bits(&[grad, param, m, v, ema]), "{isa:?}");
     });
 }
@@ -103,16 +89,16 @@ fn parameters_are_updated_together_as_each_alone() {
         // Every third has no average.
         let averaged = |i: usize| !i.is_multiple_of(3);
         for (i, one) in alone.iter_mut().enumerate() {
-            adam(&BY, vec![slices(one, averaged(i))]);
+            adam(&ADAM, vec![slices(one, averaged(i))]);
         }
-        adam(&BY, together.iter_mut().enumerate().map(|(i, one)| slices(one, averaged(i))).collect());
+        adam(&ADAM, together.iter_mut().enumerate().map(|(i, one)| slices(one, averaged(i))).collect());
         for (i, ((alone, together), old)) in alone.iter().zip(&together).zip(&old).enumerate() {
             assert!(bits(alone) == bits(together), "{isa:?}: parameter {i} of {} values", old[0].len());
             assert_eq!(together[0], old[0]);
             assert!(together[1..4].iter().zip(&old[1..]).all(|(new, old)| old.is_empty() || new != old));
             assert_eq!(together[4] != old[4], averaged(i) && !old[4].is_empty());
         }
-        adam(&BY, Vec::new());
+        adam(&ADAM, Vec::new());
     });
 }
 
@@ -121,7 +107,7 @@ fn parameters_are_updated_together_as_each_alone() {
 fn slices_of_several_lengths_are_refused() {
     let (mut first, mut second) = (operands(1, 3), operands(2, 3));
     second[3].pop();
-    adam(&BY, vec![slices(&mut first, true), slices(&mut second, true)]);
+    adam(&ADAM, vec![slices(&mut first, true), slices(&mut second, true)]);
 }
 
 #[test]

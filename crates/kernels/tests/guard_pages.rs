@@ -12,7 +12,7 @@ mod fence;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};
 
-use common::random;
+use common::{ADAM, random};
 use fence::{Edge, Fenced};
 use sfumato_kernels::cpu::winograd::{self, Conv3x3, Filters, TileSize};
 use sfumato_kernels::cpu::{self, *};
@@ -387,24 +387,11 @@ fn elementwise(edge: Edge, n: usize) {
     call("silu", &n, || silu(&x, &mut y));
     call("silu_backward", &n, || silu_backward(&x, &dy, &mut y));
     call("sum_of_squares", &n, || assert!(sum_of_squares(&[&x, &[], &dy]) >= 0.0));
-    let by = AdamConstants {
-        grad_scale: 0.7,
-        beta_1: 0.9,
-        one_minus_beta_1: 0.1,
-        beta_2: 0.99,
-        one_minus_beta_2: 0.01,
-        step_size: 0.02,
-        root: 3.0,
-        epsilon: 1e-3,
-        keep: 0.98,
-        ema: 0.95,
-        one_minus_ema: 0.05,
-    };
     let outputs = || [1, 2, 3, 4].map(|_| edge.output(n));
     let ([mut p1, mut m1, mut v1, mut ema], [mut p2, mut m2, mut v2, _]) = (outputs(), outputs());
     let averaged = AdamSlices { grad: &x, param: &mut p1, m: &mut m1, v: &mut v1, ema: Some(&mut ema) };
     let plain = AdamSlices { grad: &dy, param: &mut p2, m: &mut m2, v: &mut v2, ema: None };
-    call("adam", &n, || adam(&by, vec![averaged, plain]));
+    call("adam", &n, || adam(&ADAM, vec![averaged, plain]));
 }
 
 fn moves(edge: Edge, s @ [n, c, h, w]: [usize; 4]) {

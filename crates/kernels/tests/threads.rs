@@ -74,19 +74,6 @@ fn joined_convolutions_do_not_depend_on_threads() {
 
 #[test]
 fn adam_does_not_depend_on_threads() {
-    let by = AdamConstants {
-        grad_scale: 0.7,
-        beta_1: 0.9,
-        one_minus_beta_1: 0.1,
-        beta_2: 0.99,
-        one_minus_beta_2: 0.01,
-        step_size: 0.02,
-        root: 3.0,
-        epsilon: 1e-3,
-        keep: 0.98,
-        ema: 0.95,
-        one_minus_ema: 0.05,
-    };
     on_every_isa(|isa| {
         same_with_any_threads(&format!("{isa:?}"), || {
             let lengths = [1, 0, 33, 50_000, 17, 16 * 1024];
@@ -99,7 +86,7 @@ fn adam_does_not_depend_on_threads() {
                 }
                 _ => unreachable!("chunks of five"),
             });
-            adam(&by, slices.collect());
+            adam(&ADAM, slices.collect());
             all
         });
     });

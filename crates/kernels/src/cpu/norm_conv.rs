@@ -1,8 +1,7 @@
 //! Group normalisation with its activation and the 3×3 convolution behind it: half of a residual block.
 //!
 //! Images go through both in chunks, so that the normalised values are in the caches when the convolution reads them, and are not kept:
-//! the gradient computes them again from the input, which its normalisation reads anyway. That is a third of the activations of a network
-//! less to write, keep and read back.
+//! the gradient computes them again from the input, which its normalisation reads anyway. So there is less to write, keep and read back.
 
 use super::norm::{
     Affine, GroupNorm, NormGradients, NormInput, Statistics, group_norm, group_norm_backward, images, images_mut,

@@ -2,7 +2,7 @@
 #![allow(dead_code)] // every test binary uses a part
 
 use proptest::test_runner::Config;
-use sfumato_kernels::cpu::{Conv2d, GroupNorm, Isa};
+use sfumato_kernels::cpu::{AdamConstants, Conv2d, GroupNorm, Isa};
 use std::sync::Mutex;
 
 /// Relative error `|got - want| / |want|` that a kernel may have.
@@ -31,6 +31,21 @@ pub(crate) fn error(got: &[f32], want: &[f64]) -> f64 {
     let size: f64 = want.iter().map(|b| b * b).sum();
     (difference / if size > 0.0 { size } else { 1.0 }).sqrt()
 }
+
+/// Constants of an update of Adam, none of them of no effect.
+pub(crate) const ADAM: AdamConstants = AdamConstants {
+    grad_scale: 0.7,
+    beta_1: 0.9,
+    one_minus_beta_1: 0.1,
+    beta_2: 0.99,
+    one_minus_beta_2: 0.01,
+    step_size: 0.02,
+    root: 3.0,
+    epsilon: 1e-3,
+    keep: 0.98,
+    ema: 0.95,
+    one_minus_ema: 0.05,
+};
 
 /// Panics unless sums over many terms are within [`TOLERANCE`] of the norm of these, as a sum may be next to nothing beside them.
 pub(crate) fn assert_sums_close(what: &str, got: &[f32], want: &[f64], terms: &[f64]) {

@@ -3,7 +3,7 @@
 use super::*;
 
 #[derive(Clone, Copy, PartialEq)]
-enum Variant {
+pub(super) enum Variant {
     Plain,
     Biased,
     /// The input's channels from this one on are another tensor's.

@@ -115,3 +115,22 @@ fn attended<B: Burn>(q: Tensor<B, 4>, k: Tensor<B, 4>, v: Tensor<B, 4>) -> Tenso
     let e = (q.matmul(k.swap_dims(2, 3)) * (d as f64).sqrt().recip()).exp();
     (e.clone() / e.sum_dim(3)).matmul(v)
 }
+
+/// The inputs that `tracked` names have the gradients that they have when all are tracked, and the others none.
+fn check_without_some(op: &impl Op, tracked: impl Fn(usize) -> bool) {
+    type A = Autodiff<Flex>;
+    let device = Default::default();
+    let run = |tracked: &dyn Fn(usize) -> bool| {
+        let leaf = |(i, n): (usize, usize)| {
+            let x = Tensor::<A, 1>::from_data(TensorData::new(values(i as u64, n), [n]), (&device, DType::F32));
+            if tracked(i) { x.require_grad() } else { x }
+        };
+        let leaves: Vec<_> = op.inputs().into_iter().enumerate().map(leaf).collect();
+        let found = op.ours(&leaves).sum().backward();
+        leaves.iter().map(|x| x.grad(&found).map(|g| g.into_data().to_vec::<f32>().unwrap())).collect::<Vec<_>>()
+    };
+    let all = run(&|_| true);
+    for (i, few) in run(&tracked).into_iter().enumerate() {
+        assert_eq!(few, if tracked(i) { all[i].clone() } else { None });
+    }
+}
