@@ -39,7 +39,7 @@ unsafe fn forward_block<S: Simd, W: Tile>(b: &BlockArgs) {
         let g = &t.geo;
         transform_rows::<S, W>(t);
         let tiles = (t.r1 - t.r0) * g.tw;
-        let plane = g.h * g.w;
+        let (plane, strip) = (g.h * g.w, g.strip::<W>());
         for kb in 0..b.out.div_ceil(2 * L) {
             let nv = u_vecs(b.out, kb);
             let us = plane_stride(t.ch * nv * L);
@@ -70,20 +70,25 @@ unsafe fn forward_block<S: Simd, W: Tile>(b: &BlockArgs) {
                 let k0 = kb * 2 * L + v * L;
                 let nk = (b.out - k0).min(L);
                 for Segment { image, ty0, ty1, tile } in g.segments(t.r0, t.r1) {
-                    let (lo, hi) = (ty0 * W::M, (ty1 * W::M).min(g.h));
                     let bias = if b.bias.is_null() { S::zero() } else { S::load_n(b.bias.add(k0), nk) };
                     let mut m = b.m.add(tile * W::X * ms + v * L);
-                    for ty in ty0..ty1 {
-                        for tx in 0..g.tw {
-                            let (r, c) = (ty * W::M, tx * W::M);
-                            let d = t.px.add(((r - lo) * g.w + c) * L);
-                            output_tile::<S, W>(m, ms, bias, d, g.w * L, (g.h - r).min(W::M), (g.w - c).min(W::M));
-                            m = m.add(W::X * ms);
-                        }
-                    }
                     let o = (image * b.out + k0) * plane;
                     let res = if b.res.is_null() { b.res } else { b.res.add(o) };
-                    store_pixels::<S>(t.px, b.y.add(o), res, plane, nk, lo * g.w, hi * g.w);
+                    let mut top = ty0;
+                    while top < ty1 {
+                        let end = (top + strip).min(ty1);
+                        let (lo, hi) = (top * W::M, (end * W::M).min(g.h));
+                        for ty in top..end {
+                            for tx in 0..g.tw {
+                                let (r, c) = (ty * W::M, tx * W::M);
+                                let d = t.px.add(((r - lo) * g.w + c) * L);
+                                output_tile::<S, W>(m, ms, bias, d, g.w * L, (g.h - r).min(W::M), (g.w - c).min(W::M));
+                                m = m.add(W::X * ms);
+                            }
+                        }
+                        store_pixels::<S>(t.px, b.y.add(o), res, plane, nk, lo * g.w, hi * g.w);
+                        top = end;
+                    }
                 }
             }
         }
@@ -129,7 +134,7 @@ pub(super) fn convolve_transformed<W: Tile>(s: &Conv3x3, x: &[f32], u: &[f32], a
     let tiles = (BLOCK_BYTES / tile_bytes).clamp(*BLOCK_TILES.start(), *BLOCK_TILES.end());
     // The number of blocks may depend on the number of threads: every output is computed by itself.
     let blocks = geo.blocks(tiles, rayon::current_num_threads());
-    let px_len = geo.pixel_scratch::<W>(geo.rows.div_ceil(blocks));
+    let px_len = geo.pixel_scratch::<W>();
     let (x, u, y) = (Shared::read(x), Shared::read(u), Shared::new(y));
     let (bias, res) = (Shared::read_option(add.bias), Shared::read_option(add.residual));
     (0..blocks).into_par_iter().with_max_len(1).for_each(|i| {

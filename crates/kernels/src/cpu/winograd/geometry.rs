@@ -3,6 +3,9 @@
 use super::tile::Tile;
 use crate::cpu::simd::L;
 
+/// Bytes of the pixels of a strip of tiles: they stay in the L1 cache beside what is read and written (measured).
+const STRIP_BYTES: usize = 12 * 1024;
+
 /// Sizes of a 3×3 convolution with stride 1 and padding 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Conv3x3 {
@@ -79,10 +82,17 @@ impl Geometry {
         (self.rows * i / blocks, self.rows * (i + 1) / blocks)
     }
 
-    /// Floats of pixel scratch for `rows` rows of tiles.
-    pub(super) fn pixel_scratch<W: Tile>(&self, rows: usize) -> usize {
-        // Every row of tiles may be an image of its own, with the halo above and below.
-        rows * W::T * (self.tw * W::M + 2) * L
+    /// Rows of tiles whose pixels are in scratch at a time.
+    #[inline(always)]
+    pub(super) fn strip<W: Tile>(&self) -> usize {
+        let row = W::M * (self.tw * W::M + 2) * L * size_of::<f32>();
+        let strips = self.th.div_ceil((STRIP_BYTES / row).max(1));
+        self.th.div_ceil(strips)
+    }
+
+    /// Floats of pixel scratch: a strip with the pixels around it.
+    pub(super) fn pixel_scratch<W: Tile>(&self) -> usize {
+        (self.strip::<W>() * W::M + 2) * (self.tw * W::M + 2) * L
     }
 }
 

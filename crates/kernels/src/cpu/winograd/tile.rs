@@ -158,8 +158,28 @@ pub(super) unsafe fn input_tile<S: Simd, W: Tile, const GRAD: bool>(
     xs: usize,
 ) {
     unsafe {
+        if GRAD {
+            return input_rows::<S, W, true, false>(src, rs, dst, xs, W::T);
+        }
+        // All 36 values between the two passes are more than there are registers, and no two rows of the halves share a sum.
+        input_rows::<S, W, false, false>(src, rs, dst, xs, W::T / 2);
+        input_rows::<S, W, false, true>(src, rs, dst, xs, W::T / 2);
+    }
+}
+
+/// The first `rows` rows of [`input_tile`]'s result, or the last.
+#[inline(always)]
+unsafe fn input_rows<S: Simd, W: Tile, const GRAD: bool, const LAST: bool>(
+    src: *const f32,
+    rs: usize,
+    dst: *mut f32,
+    xs: usize,
+    rows: usize,
+) {
+    unsafe {
         let z = S::zero();
         let n = if GRAD { W::M } else { W::T };
+        let top = if LAST { W::T - rows } else { 0 };
         let mut t = [[z; 6]; 6];
         for j in 0..n {
             let mut d = [z; 6];
@@ -167,14 +187,14 @@ pub(super) unsafe fn input_tile<S: Simd, W: Tile, const GRAD: bool>(
                 d[i] = S::load(src.add(i * rs + j * L));
             }
             let r = if GRAD { W::a::<S>(d) } else { W::bt::<S>(d) };
-            for i in 0..W::T {
-                t[i][j] = r[i];
+            for i in 0..rows {
+                t[i][j] = r[top + i];
             }
         }
-        for i in 0..W::T {
+        for i in 0..rows {
             let r = if GRAD { W::a::<S>(t[i]) } else { W::bt::<S>(t[i]) };
             for j in 0..W::T {
-                S::store(dst.add((i * W::T + j) * xs), r[j]);
+                S::store(dst.add(((top + i) * W::T + j) * xs), r[j]);
             }
         }
     }

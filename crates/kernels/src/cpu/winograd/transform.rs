@@ -3,7 +3,7 @@
 use super::geometry::{Geometry, Segment};
 use super::tile::{Tile, input_tile};
 use crate::cpu::isa::isa_entry;
-use crate::cpu::pixels::load_pixels;
+use crate::cpu::pixels::load_rows;
 use crate::cpu::simd::{L, Simd};
 
 /// What to transform, and where to.
@@ -40,29 +40,79 @@ impl Transform {
     }
 }
 
-/// Zeros what no pixel will be loaded to.
-#[inline(always)]
-unsafe fn clear_padding<S: Simd, W: Tile>(t: &Transform) {
-    unsafe {
-        let (g, halo) = (&t.geo, t.halo());
-        let cols = g.tw * W::M + 2 * halo;
-        let mut row = t.px;
-        for Segment { ty0, ty1, .. } in g.segments(t.r0, t.r1) {
-            let (lo, hi) = t.pixel_rows::<W>(ty0, ty1);
-            let above = lo + halo - ty0 * W::M;
-            for r in 0..(ty1 - ty0) * W::M + 2 * halo {
-                let inside = (above..above + hi - lo).contains(&r);
-                let (left, right) = if inside { (halo, halo + g.w) } else { (cols, cols) };
-                for col in (0..left).chain(right..cols) {
-                    S::store(row.add(col * L), S::zero());
-                }
-                row = row.add(cols * L);
+/// Pixels in scratch, 16 channels each: those of a strip of tiles of one image with what is around them, row by row.
+struct Pixels {
+    at: *mut f32,
+    /// Pixels of a row.
+    cols: usize,
+    /// Rows that two strips share, one after the other.
+    shared: usize,
+}
+
+impl Pixels {
+    #[inline(always)]
+    unsafe fn row(&self, row: usize) -> *mut f32 {
+        unsafe { self.at.add(row * self.cols * L) }
+    }
+
+    #[inline(always)]
+    unsafe fn clear<S: Simd>(&self, row: usize, from: usize, to: usize) {
+        unsafe {
+            for col in from..to {
+                S::store(self.row(row).add(col * L), S::zero());
+            }
+        }
+    }
+
+    /// Rows `from..from + shared` to the top.
+    #[inline(always)]
+    unsafe fn keep<S: Simd>(&self, from: usize) {
+        unsafe {
+            for i in 0..self.shared * self.cols {
+                S::store(self.at.add(i * L), S::load(self.row(from).add(i * L)));
             }
         }
     }
 }
 
-/// Transforms all channels of a range of rows of tiles.
+/// Loads 16 channels, of which there are `nch`, of the pixels of the rows of tiles `ty0..ty1`; without those of the strip before, which
+/// is full, if this is not the `first` of its image.
+#[inline(always)]
+unsafe fn load_strip<S: Simd, W: Tile>(
+    t: &Transform,
+    px: &Pixels,
+    src: *const f32,
+    nch: usize,
+    next: usize,
+    (ty0, ty1): (usize, usize),
+    first: bool,
+) {
+    unsafe {
+        let (g, halo) = (&t.geo, t.halo());
+        let plane = g.h * g.w;
+        let (mut lo, hi) = t.pixel_rows::<W>(ty0, ty1);
+        // The first row of scratch that is filled.
+        let mut row = lo + halo - ty0 * W::M;
+        if first {
+            if row > 0 {
+                px.clear::<S>(0, 0, px.cols);
+            }
+        } else {
+            px.keep::<S>(g.strip::<W>() * W::M);
+            (lo, row) = ((ty0 * W::M + halo).min(hi), px.shared);
+        }
+        for ch in L..L + next {
+            S::prefetch(src.wrapping_add(ch * plane + lo * g.w), (hi - lo) * g.w); // next channel block
+        }
+        let at = px.row(row).add(halo * L);
+        load_rows::<S>(src, plane, nch, (lo, hi), g.w, at, px.cols * L);
+        for below in row + hi - lo..(ty1 - ty0) * W::M + px.shared {
+            px.clear::<S>(below, 0, px.cols);
+        }
+    }
+}
+
+/// Transforms all channels of a range of rows of tiles, strip by strip: the pixels of a strip stay in the L1 cache.
 ///
 /// # Safety
 /// The pointers of `t` must be valid for what their fields say.
@@ -70,34 +120,36 @@ unsafe fn clear_padding<S: Simd, W: Tile>(t: &Transform) {
 pub(super) unsafe fn transform_rows<S: Simd, W: Tile>(t: &Transform) {
     unsafe {
         let (g, halo) = (&t.geo, t.halo());
-        let cols = g.tw * W::M + 2 * halo;
-        let plane = g.h * g.w;
-        clear_padding::<S, W>(t);
+        let px = Pixels { at: t.px, cols: g.tw * W::M + 2 * halo, shared: 2 * halo };
+        let strip = g.strip::<W>();
+        // What no pixel is loaded to.
+        for row in 0..strip * W::M + px.shared {
+            px.clear::<S>(row, 0, halo);
+            px.clear::<S>(row, halo + g.w, px.cols);
+        }
         for cb in 0..t.ch.div_ceil(L) {
             let nch = (t.ch - cb * L).min(L);
-            let mut seg = t.px;
+            let next = (t.ch - cb * L - nch).min(L);
             for Segment { image, ty0, ty1, tile } in g.segments(t.r0, t.r1) {
-                let src = t.src.add((image * t.ch + cb * L) * plane);
-                let top = ty0 * W::M; // scratch row 0 is image row top - halo
-                let (lo, hi) = t.pixel_rows::<W>(ty0, ty1);
-                let at = seg.add(((lo + halo - top) * cols + halo) * L);
-                for ch in L..(t.ch - cb * L).min(2 * L) {
-                    S::prefetch(src.wrapping_add(ch * plane + lo * g.w), (hi - lo) * g.w); // next channel block
-                }
-                load_pixels::<S>(src, plane, nch, lo * g.w, hi * g.w, g.w, at, cols * L);
+                let src = t.src.add((image * t.ch + cb * L) * g.h * g.w);
                 let mut dst = t.dst.add(cb * t.panel + tile * L);
-                for ty in 0..ty1 - ty0 {
-                    for tx in 0..g.tw {
-                        let s = seg.add((ty * W::M * cols + tx * W::M) * L);
-                        if t.grad {
-                            input_tile::<S, W, true>(s, cols * L, dst, t.xs);
-                        } else {
-                            input_tile::<S, W, false>(s, cols * L, dst, t.xs);
+                let mut top = ty0;
+                while top < ty1 {
+                    let end = (top + strip).min(ty1);
+                    load_strip::<S, W>(t, &px, src, nch, next, (top, end), top == ty0);
+                    for ty in 0..end - top {
+                        for tx in 0..g.tw {
+                            let s = px.row(ty * W::M).add(tx * W::M * L);
+                            if t.grad {
+                                input_tile::<S, W, true>(s, px.cols * L, dst, t.xs);
+                            } else {
+                                input_tile::<S, W, false>(s, px.cols * L, dst, t.xs);
+                            }
+                            dst = dst.add(L);
                         }
-                        dst = dst.add(L);
                     }
+                    top = end;
                 }
-                seg = seg.add(((ty1 - ty0) * W::M + 2 * halo) * cols * L);
             }
         }
     }

@@ -39,7 +39,7 @@ fn sum_part<W: Tile>(o: &Operands<W>, sums: &Sums, part: usize) {
     let tiles = (BLOCK_BYTES / tile_bytes).clamp(*BLOCK_TILES.start(), *BLOCK_TILES.end());
     let blocks = geo.blocks(tiles, 1).next_multiple_of(parts).min(geo.rows);
     let max_rows = geo.rows.div_ceil(blocks);
-    let px_len = geo.pixel_scratch::<W>(max_rows);
+    let px_len = geo.pixel_scratch::<W>();
     let panel = max_rows * geo.tw * L;
     let (vs, ms) = (plane_stride(o.cbs * panel), plane_stride(o.kbs * panel));
     with(px_len + W::X * (vs + ms), |scratch| {

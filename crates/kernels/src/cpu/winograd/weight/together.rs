@@ -38,7 +38,7 @@ pub(super) fn sum_together<W: Tile>(o: &Operands<W>, sums: &Sums) {
                     0 => (false, o.x.at(0), o.s.c, v.at(offset), vs),
                     _ => (true, o.dy.at(0), o.s.k, m.at(offset), ms),
                 };
-                with(geo.pixel_scratch::<W>(chunk), |px| {
+                with(geo.pixel_scratch::<W>(), |px| {
                     let transform =
                         Transform { geo, src, ch, r0: from, r1: to, dst, panel, xs, grad, px: px.as_mut_ptr() };
                     // SAFETY: the operands are good for the images; tasks write the tiles of their own rows.
