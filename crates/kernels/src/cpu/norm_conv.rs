@@ -2,20 +2,27 @@
 //!
 //! Images go through both in chunks, so that the normalised values are in the caches when the convolution reads them, and are not kept:
 //! the gradient computes them again from the input, which its normalisation reads anyway. So there is less to write, keep and read back.
+//! Threads have chunks of their own, in the L2 cache of their core; only the gradient of a weight whose sums are too large for it goes
+//! through larger ones together.
 
 use super::norm::{
-    Affine, GroupNorm, NormGradients, NormInput, Statistics, group_norm, group_norm_backward, images, images_mut,
+    Affine, GroupNorm, ImagesMut, NormGradients, NormInput, Statistics, group_norm, group_norm_backward, images,
 };
 use super::scratch::{Shared, with};
 use super::winograd::{
-    Conv3x3, FilterOf, Filters, TileSize, conv3x3_backward_input, conv3x3_backward_weight_chunks, conv3x3_filtered,
+    Conv3x3, FilterOf, Filters, Pair, TileSize, conv3x3_backward_input, conv3x3_backward_weight_chunks,
+    conv3x3_filtered, is_local,
 };
+use rayon::prelude::*;
 use std::ops::Range;
 
-/// Normalised values of a chunk in bytes (measured: 64 images of 32 channels of 28×28 pixels).
-const CHUNK_BYTES: usize = 2 << 20;
+/// Normalised values of a chunk in bytes (measured).
+const CHUNK_BYTES: usize = 256 << 10;
 /// Tiles of a chunk, at least: transformed filters are read once for each.
-const CHUNK_TILES: usize = 256;
+const CHUNK_TILES: usize = 48;
+/// The same of a chunk that all threads work on.
+const SHARED_BYTES: usize = 2 << 20;
+const SHARED_TILES: usize = 256;
 
 /// Sizes of a group normalisation and a 3×3 convolution with stride 1 and padding 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,21 +62,11 @@ impl NormConv {
         self.conv(self.norm.n).output_len()
     }
 
-    fn chunks(&self) -> usize {
-        let bytes = (self.norm.c * self.norm.hw * size_of::<f32>()).max(1);
-        let tiles = (self.h.div_ceil(4) * self.w.div_ceil(4)).max(1);
-        let images = (CHUNK_BYTES / bytes).max(CHUNK_TILES.div_ceil(tiles));
-        self.norm.n.div_ceil(images).max(1)
-    }
-
-    fn chunk(&self, i: usize) -> Range<usize> {
-        let (n, chunks) = (self.norm.n, self.chunks());
-        n * i / chunks..n * (i + 1) / chunks
-    }
-
-    /// Normalised values of the largest chunk.
-    fn chunk_len(&self) -> usize {
-        self.norm.n.div_ceil(self.chunks()) * self.norm.c * self.norm.hw
+    /// Images of a chunk, at most.
+    fn images(&self, bytes: usize, tiles: usize) -> usize {
+        let image = (self.norm.c * self.norm.hw * size_of::<f32>()).max(1);
+        let tiles_of_image = (self.h.div_ceil(4) * self.w.div_ceil(4)).max(1);
+        (bytes / image).max(tiles.div_ceil(tiles_of_image)).min(self.norm.n)
     }
 }
 
@@ -98,16 +95,18 @@ pub fn norm_conv(
     if n == 0 {
         return;
     }
-    with(s.chunk_len(), |normed| {
-        for i in 0..s.chunks() {
-            let range = s.chunk(i);
-            let normed = &mut normed[..range.len() * c * hw];
-            let [mean, rstd] = [&mut *mean, &mut *rstd].map(|values| images_mut(values, n, &range));
+    let chunks = n.div_ceil(s.images(CHUNK_BYTES, CHUNK_TILES));
+    let [y, mean, rstd] = [y, mean, rstd].map(|values| ImagesMut::new(values, n));
+    (0..chunks).into_par_iter().with_max_len(1).for_each(|i| {
+        let range = n * i / chunks..n * (i + 1) / chunks;
+        with(range.len() * c * hw, |normed| {
+            // SAFETY: every task has images of its own.
+            let [y, mean, rstd] = unsafe { [y, mean, rstd].map(|values| values.get(&range)) };
             let norm = GroupNorm { n: range.len(), ..s.norm };
             group_norm(&norm, x.images(n, &range), affine.images([n, c], &range), normed, mean, rstd);
             let residual = residual.map(|residual| images(residual, n, &range));
-            conv3x3_filtered(&s.conv(range.len()), normed, filters, bias, residual, images_mut(y, n, &range));
-        }
+            conv3x3_filtered(&s.conv(range.len()), normed, filters, bias, residual, y);
+        });
     });
 }
 
@@ -136,44 +135,44 @@ pub fn norm_conv_backward(
         d.bias.fill(0.0);
         return;
     }
-    let NormGradients { x: dx, skip: d_skip, bias: d_bias, scale, offset, .. } = d.norm;
-    let (tile, chunks) = (s.tile(), s.chunks());
-    with(2 * s.chunk_len(), |scratch| {
-        let (normed, grad) = scratch.split_at_mut(s.chunk_len());
-        if chunks == 1 {
-            // The filters' memory is that of the weight gradient next.
-            conv3x3_backward_input(&s.conv(n), tile, dy, weight, None, &mut grad[..n * c * hw]);
-        }
-        let mut run = |filters: Option<&Filters>| {
-            let chunk = |range: Range<usize>| {
-                let len = range.len() * c * hw;
-                let (normed, grad) = (&mut normed[..len], &mut grad[..len]);
-                let dy = images(dy, n, &range);
-                if let Some(filters) = filters {
-                    conv3x3_filtered(&s.conv(range.len()).transposed(), dy, filters, None, None, grad);
-                }
-                let norm = GroupNorm { n: range.len(), ..s.norm };
-                let [mean, rstd] = [statistics.mean, statistics.rstd].map(|values| images(values, n, &range));
-                let add = add.map(|add| add.map(|add| images(add, n, &range)));
-                let d = NormGradients {
-                    x: images_mut(dx, n, &range),
-                    skip: images_mut(d_skip, n, &range),
-                    bias: images_mut(d_bias, n, &range),
-                    scale: images_mut(scale, n, &range),
-                    offset: images_mut(offset, n, &range),
-                    y: normed,
-                };
-                let affine = affine.images([n, c], &range);
-                group_norm_backward(&norm, x.images(n, &range), Statistics { mean, rstd }, affine, grad, add, d);
-                [Shared::read(normed), Shared::read(dy)]
-            };
-            // SAFETY: both hold the images of the range, and the first is written to by the next call only.
-            unsafe { conv3x3_backward_weight_chunks(&s.conv(n), tile, chunks, chunk, d.weight, d.bias) }
+    let conv = s.conv(n);
+    let NormGradients { x: dx, skip, bias, scale, offset, .. } = d.norm;
+    let written = [dx, skip, bias, scale, offset].map(|values| ImagesMut::new(values, n));
+    let (tile, is_local) = (s.tile(), is_local(&conv, s.tile()));
+    let chunk = if is_local { s.images(CHUNK_BYTES, CHUNK_TILES) } else { s.images(SHARED_BYTES, SHARED_TILES) };
+    // From the gradient of the normalised values to that of the input, and the operands of the weight gradient.
+    let norm_backward = |range: &Range<usize>, grad: &[f32], normed: &mut [f32]| -> Pair {
+        // SAFETY: every task has images of its own.
+        let [x_gradient, skip, bias, scale, offset] = unsafe { written.map(|values| values.get(range)) };
+        let norm = GroupNorm { n: range.len(), ..s.norm };
+        let [mean, rstd] = [statistics.mean, statistics.rstd].map(|values| images(values, n, range));
+        let add = add.map(|add| add.map(|add| images(add, n, range)));
+        let d = NormGradients { x: x_gradient, skip, bias, scale, offset, y: &mut *normed };
+        let affine = affine.images([n, c], range);
+        group_norm_backward(&norm, x.images(n, range), Statistics { mean, rstd }, affine, grad, add, d);
+        [Shared::read(normed), Shared::read(images(dy, n, range))]
+    };
+    if chunk == n && !is_local {
+        // All images at once: the filters' memory is that of the weight gradient next.
+        return with(2 * n * c * hw, |scratch| {
+            let (normed, grad) = scratch.split_at_mut(n * c * hw);
+            conv3x3_backward_input(&conv, tile, dy, weight, None, grad);
+            let [_, dy] = norm_backward(&(0..n), grad, normed);
+            let pair = [Shared::read(normed), dy];
+            // SAFETY: both hold all images.
+            unsafe { conv3x3_backward_weight_chunks(&conv, tile, n, |_, sum| sum(pair), d.weight, d.bias) }
+        });
+    }
+    Filters::with(tile, s.k, c, weight, FilterOf::Gradient, |filters| {
+        let operands = |range: Range<usize>, sum: &mut dyn FnMut(Pair)| {
+            with(2 * range.len() * c * hw, |scratch| {
+                let (normed, grad) = scratch.split_at_mut(range.len() * c * hw);
+                let transposed = s.conv(range.len()).transposed();
+                conv3x3_filtered(&transposed, images(dy, n, &range), filters, None, None, grad);
+                sum(norm_backward(&range, grad, normed));
+            });
         };
-        if chunks == 1 {
-            run(None);
-        } else {
-            Filters::with(tile, s.k, c, weight, FilterOf::Gradient, |filters| run(Some(filters)));
-        }
+        // SAFETY: both hold the images of the range.
+        unsafe { conv3x3_backward_weight_chunks(&conv, tile, chunk, operands, d.weight, d.bias) }
     });
 }

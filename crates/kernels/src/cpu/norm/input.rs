@@ -27,10 +27,27 @@ pub(in crate::cpu) fn images<'a>(values: &'a [f32], n: usize, range: &Range<usiz
     &values[range.start * each..range.end * each]
 }
 
-/// [`images`], to be written.
-pub(in crate::cpu) fn images_mut<'a>(values: &'a mut [f32], n: usize, range: &Range<usize>) -> &'a mut [f32] {
-    let each = values.len() / n;
-    &mut values[range.start * each..range.end * each]
+/// The values of images that tasks write, each some images of its own.
+#[derive(Clone, Copy)]
+pub(in crate::cpu) struct ImagesMut {
+    at: Shared,
+    each: usize,
+}
+
+impl ImagesMut {
+    /// Those of `n` images.
+    pub(in crate::cpu) fn new(values: &mut [f32], n: usize) -> Self {
+        Self { each: values.len() / n, at: Shared::new(values) }
+    }
+
+    /// Those of a range of images.
+    ///
+    /// # Safety
+    /// The slice must be alive, and nobody else may use these images of it meanwhile.
+    pub(in crate::cpu) unsafe fn get<'a>(&self, range: &Range<usize>) -> &'a mut [f32] {
+        // SAFETY: the caller's contract; there are as many images.
+        unsafe { std::slice::from_raw_parts_mut(self.at.at(range.start * self.each), range.len() * self.each) }
+    }
 }
 
 impl<'a> NormInput<'a> {

@@ -9,7 +9,7 @@ mod input;
 pub(super) use backward::group_norm_backward_image;
 pub use backward::{NormGradients, group_norm_backward};
 pub use input::NormInput;
-pub(super) use input::{images, images_mut};
+pub(super) use input::{ImagesMut, images};
 
 use crate::cpu::isa::{Isa, isa_entry};
 use crate::cpu::scratch::Shared;

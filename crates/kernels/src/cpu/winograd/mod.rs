@@ -22,8 +22,8 @@ mod weight;
 
 pub use filter::{FilterOf, Filters};
 pub use geometry::Conv3x3;
+pub(super) use weight::Pair;
 
-use super::scratch::Shared;
 use forward::{Epilogue, convolve, convolve_transformed};
 use std::ops::Range;
 use tile::{F2, F4};
@@ -111,23 +111,31 @@ pub fn conv3x3_backward_weight(s: &Conv3x3, tile: TileSize, x: &[f32], dy: &[f32
     }
 }
 
-/// [`conv3x3_backward_weight`] of `chunks` parts of the images, one after the other: `operands` are `x` and `dy` of a range of images.
+/// Whether threads go through chunks of their own in [`conv3x3_backward_weight_chunks`].
+pub(super) fn is_local(s: &Conv3x3, tile: TileSize) -> bool {
+    match tile {
+        TileSize::Two => weight::is_local::<F2>(s),
+        TileSize::Four => weight::is_local::<F4>(s),
+    }
+}
+
+/// [`conv3x3_backward_weight`] of the images in chunks of at most `images`: `operands` passes `x` and `dy` of a range of them on.
 ///
 /// # Safety
-/// What `operands` returns must be readable for its images until it is called again.
+/// What `operands` passes on must be readable for its images meanwhile.
 pub(super) unsafe fn conv3x3_backward_weight_chunks(
     s: &Conv3x3,
     tile: TileSize,
-    chunks: usize,
-    operands: impl FnMut(Range<usize>) -> [Shared; 2],
+    images: usize,
+    operands: impl Fn(Range<usize>, &mut dyn FnMut(Pair)) + Sync,
     dw: &mut [f32],
     db: &mut [f32],
 ) {
     // SAFETY: the caller's contract.
     unsafe {
         match tile {
-            TileSize::Two => weight::backward_weight_chunks::<F2>(s, chunks, operands, dw, db),
-            TileSize::Four => weight::backward_weight_chunks::<F4>(s, chunks, operands, dw, db),
+            TileSize::Two => weight::backward_weight_chunks::<F2>(s, images, operands, dw, db),
+            TileSize::Four => weight::backward_weight_chunks::<F4>(s, images, operands, dw, db),
         }
     }
 }

@@ -55,14 +55,12 @@ struct Sums {
     db: Shared,
     db_len: usize,
     parts: usize,
-    /// Whether they hold anything yet.
-    begun: bool,
 }
 
 /// Operands of [`backward_weight`] and the layout that both ways share.
-struct Operands<'a, W: Tile> {
+struct Operands<W: Tile> {
     isa: Isa,
-    s: &'a Conv3x3,
+    s: Conv3x3,
     geo: Geometry,
     x: Shared,
     dy: Shared,
@@ -72,23 +70,106 @@ struct Operands<'a, W: Tile> {
     tile: std::marker::PhantomData<W>,
 }
 
+/// The input and the output gradient of some images.
+pub(in crate::cpu) type Pair = [Shared; 2];
+
+/// Whether the sums of a convolution are small enough for every thread to have its own.
+pub(super) fn is_local<W: Tile>(s: &Conv3x3) -> bool {
+    Layout::new::<W>(s).du_len * size_of::<f32>() <= local::BYTES
+}
+
+/// Sizes of the sums.
+struct Layout {
+    /// Panels of 16 input and output channels.
+    cbs: usize,
+    kbs: usize,
+    /// Floats of a row, of a plane, of all, and of the bias sums.
+    cs: usize,
+    xs: usize,
+    du_len: usize,
+    db_len: usize,
+}
+
+impl Layout {
+    fn new<W: Tile>(s: &Conv3x3) -> Self {
+        let (cbs, kbs) = (s.c.div_ceil(L), s.k.div_ceil(L));
+        let cs = cbs * L;
+        let xs = plane_stride(kbs * L * cs);
+        Self { cbs, kbs, cs, xs, du_len: W::X * xs, db_len: kbs * L }
+    }
+}
+
 /// `dw = Σ x dy` over images and pixels, `db = Σ dy`.
 pub(super) fn backward_weight<W: Tile>(s: &Conv3x3, x: &[f32], dy: &[f32], dw: &mut [f32], db: &mut [f32]) {
     assert!(x.len() == s.input_len() && dy.len() == s.output_len());
-    // SAFETY: the slices hold all images.
-    unsafe { backward_weight_chunks::<W>(s, 1, |_| [x, dy].map(Shared::read), dw, db) }
+    let pair = [x, dy].map(Shared::read);
+    let geo = Geometry::new::<W>(s);
+    let parts = if is_local::<W>(s) { local::parts(&geo) } else { 1 };
+    sum_up::<W>(s, parts, dw, db, |sums, operands| {
+        let operands = operands(s, pair);
+        // SAFETY: the slices hold all images; every task has a part of the sums.
+        unsafe {
+            if is_local::<W>(s) {
+                (0..parts).into_par_iter().with_max_len(1).for_each(|part| {
+                    sum_locally(&operands, sums, part, geo.block(part, parts), false);
+                });
+            } else {
+                sum_together(&operands, sums, false);
+            }
+        }
+    });
 }
 
-/// [`backward_weight`] of `chunks` parts of the images, one after the other: `operands` are `x` and `dy` of a range of images.
+/// [`backward_weight`] of the images in chunks of at most `images`: `operands` passes `x` and `dy` of a range of them on. Where sums are
+/// local ([`is_local`]), threads go through chunks of their own.
 ///
 /// # Safety
-/// What `operands` returns must be readable for its images until it is called again.
+/// What `operands` passes on must be readable for its images meanwhile.
 pub(super) unsafe fn backward_weight_chunks<W: Tile>(
     s: &Conv3x3,
-    chunks: usize,
-    mut operands: impl FnMut(Range<usize>) -> [Shared; 2],
+    images: usize,
+    operands: impl Fn(Range<usize>, &mut dyn FnMut(Pair)) + Sync,
     dw: &mut [f32],
     db: &mut [f32],
+) {
+    let is_local = is_local::<W>(s);
+    let parts = if is_local { local::parts(&Geometry::new::<W>(s)).min(s.n) } else { 1 };
+    sum_up::<W>(s, parts, dw, db, |sums, of| {
+        let sum_part = |part: usize| {
+            let (first, last) = (s.n * part / parts, s.n * (part + 1) / parts);
+            let chunks = (last - first).div_ceil(images);
+            for i in 0..chunks {
+                let cut = |i: usize| first + (last - first) * i / chunks;
+                let range = cut(i)..cut(i + 1);
+                let s = Conv3x3 { n: range.len(), ..*s };
+                operands(range, &mut |pair| {
+                    let operands = of(&s, pair);
+                    // SAFETY: the caller's contract; every task has a part of the sums.
+                    unsafe {
+                        if is_local {
+                            sum_locally(&operands, sums, part, (0, operands.geo.rows), i > 0);
+                        } else {
+                            sum_together(&operands, sums, i > 0);
+                        }
+                    }
+                });
+            }
+        };
+        if is_local {
+            (0..parts).into_par_iter().with_max_len(1).for_each(sum_part);
+        } else {
+            sum_part(0);
+        }
+    });
+}
+
+/// Has `sum` fill the sums of all parts, then transforms them back.
+fn sum_up<W: Tile>(
+    s: &Conv3x3,
+    parts: usize,
+    dw: &mut [f32],
+    db: &mut [f32],
+    sum: impl FnOnce(&Sums, &(dyn Fn(&Conv3x3, Pair) -> Operands<W> + Sync)),
 ) {
     assert!(dw.len() == s.weight_len() && db.len() == s.k);
     if s.input_len() == 0 || s.output_len() == 0 {
@@ -96,32 +177,16 @@ pub(super) unsafe fn backward_weight_chunks<W: Tile>(
         db.fill(0.0);
         return;
     }
-    let (cbs, kbs) = (s.c.div_ceil(L), s.k.div_ceil(L));
-    let cs = cbs * L;
-    let xs = plane_stride(kbs * L * cs);
-    let (du_len, db_len) = (W::X * xs, kbs * L);
-    let is_local = du_len * size_of::<f32>() <= local::BYTES;
-    let smallest = Geometry::new::<W>(&Conv3x3 { n: s.n / chunks, ..*s });
-    let parts = if is_local { local::parts(&Geometry::new::<W>(s)).min(smallest.rows) } else { 1 };
+    let Layout { cbs, kbs, cs, xs, du_len, db_len } = Layout::new::<W>(s);
+    let isa = Isa::current();
     with(parts * (du_len + db_len), |sums| {
         let (du, db_sums) = sums.split_at_mut(parts * du_len);
         db_sums.fill(0.0);
-        let isa = Isa::current();
-        let mut sums =
-            Sums { du: Shared::new(du), du_len, xs, cs, db: Shared::new(db_sums), db_len, parts, begun: false };
-        for i in 0..chunks {
-            let images = s.n * i / chunks..s.n * (i + 1) / chunks;
-            let s = &Conv3x3 { n: images.len(), ..*s };
-            let [x, dy] = operands(images);
+        let sums = Sums { du: Shared::new(du), du_len, xs, cs, db: Shared::new(db_sums), db_len, parts };
+        sum(&sums, &|s, [x, dy]| {
             let geo = Geometry::new::<W>(s);
-            let operands = Operands::<W> { isa, s, geo, x, dy, cbs, kbs, tile: std::marker::PhantomData };
-            if is_local {
-                sum_locally(&operands, &sums);
-            } else {
-                sum_together(&operands, &sums);
-            }
-            sums.begun = true;
-        }
+            Operands { isa, s: *s, geo, x, dy, cbs, kbs, tile: std::marker::PhantomData }
+        });
         finish::<W>(isa, s, &sums, dw);
         for (k, d) in db.iter_mut().enumerate() {
             *d = (0..parts).map(|part| db_sums[part * db_len + k]).sum();

@@ -6,7 +6,6 @@ use super::super::transform::{Ahead, Transform, prefetch_isa, transform_isa};
 use super::{Operands, Sums, multiply};
 use crate::cpu::scratch::with;
 use crate::cpu::simd::L;
-use rayon::prelude::*;
 
 /// Largest sums in bytes that are kept so (measured).
 pub(super) const BYTES: usize = 700 * 1024;
@@ -28,27 +27,31 @@ pub(super) fn parts(geo: &Geometry) -> usize {
     (1 << parts.ilog2()).clamp(*PARTS.start(), *PARTS.end()).min(geo.rows)
 }
 
-/// Adds up the products of all tiles, part by part.
-pub(super) fn sum_locally<W: Tile>(o: &Operands<W>, sums: &Sums) {
-    (0..sums.parts).into_par_iter().with_max_len(1).for_each(|part| sum_part(o, sums, part));
-}
-
-fn sum_part<W: Tile>(o: &Operands<W>, sums: &Sums, part: usize) {
-    let (geo, parts) = (o.geo, sums.parts);
+/// Adds up the products of some rows of tiles, to what `part` holds if it has `begun`.
+///
+/// # Safety
+/// The operands must be readable, and nobody else may touch the sums of `part` meanwhile.
+pub(super) unsafe fn sum_locally<W: Tile>(
+    o: &Operands<W>,
+    sums: &Sums,
+    part: usize,
+    (from, to): (usize, usize),
+    begun: bool,
+) {
+    let geo = o.geo;
     let tile_bytes = W::X * (o.cbs + o.kbs) * L * size_of::<f32>();
     let tiles = (BLOCK_BYTES / tile_bytes).clamp(*BLOCK_TILES.start(), *BLOCK_TILES.end());
-    let blocks = geo.blocks(tiles, 1).next_multiple_of(parts).min(geo.rows);
-    let max_rows = geo.rows.div_ceil(blocks);
+    let blocks = (to - from).div_ceil((tiles / geo.tw).max(1));
+    let block = |i: usize| (from + (to - from) * i / blocks, from + (to - from) * (i + 1) / blocks);
+    let max_rows = (to - from).div_ceil(blocks);
     let px_len = geo.pixel_scratch::<W>();
     let panel = max_rows * geo.tw * L;
     let (vs, ms) = (plane_stride(o.cbs * panel), plane_stride(o.kbs * panel));
     with(px_len + W::X * (vs + ms), |scratch| {
         let (px, rest) = scratch.split_at_mut(px_len);
         let (v, m) = rest.split_at_mut(W::X * vs);
-        // Never empty: there are at least as many blocks as parts.
-        let (first, last) = (blocks * part / parts, blocks * (part + 1) / parts - 1);
-        for i in first..=last {
-            let (r0, r1) = geo.block(i, blocks);
+        for i in 0..blocks {
+            let (r0, r1) = block(i);
             let input = Transform {
                 geo,
                 src: o.x.at(0),
@@ -62,10 +65,9 @@ fn sum_part<W: Tile>(o: &Operands<W>, sums: &Sums, part: usize) {
                 px: px.as_mut_ptr(),
             };
             let gradient = Transform { src: o.dy.at(0), ch: o.s.k, dst: m.as_mut_ptr(), xs: ms, grad: true, ..input };
-            let (n0, n1) = geo.block((i + 1).min(last), blocks);
+            let (n0, n1) = block((i + 1).min(blocks - 1));
             let next = [input, gradient].map(|t| Transform { r0: n0, r1: n1, ..t });
-            // SAFETY: the operands are good for the images; the scratch is cut for `max_rows` rows of
-            // tiles, of which a block has no more; the sums of `part` are this task's own.
+            // SAFETY: the caller's contract; the scratch is cut for `max_rows` rows of tiles, of which a block has no more.
             unsafe {
                 transform_isa::<W>(o.isa, &input);
                 transform_isa::<W>(o.isa, &gradient);
@@ -77,7 +79,7 @@ fn sum_part<W: Tile>(o: &Operands<W>, sums: &Sums, part: usize) {
                     }
                     let np = (r1 - r0) * geo.tw;
                     let (a, b) = (m.as_ptr().add(x * ms), v.as_ptr().add(x * vs));
-                    multiply(o, sums, part, x, [a, b], panel, np, sums.begun || i != first);
+                    multiply(o, sums, part, x, [a, b], panel, np, begun || i > 0);
                 }
             }
         }

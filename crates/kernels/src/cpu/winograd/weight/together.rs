@@ -15,8 +15,11 @@ const BLOCK_TILES: usize = 32;
 /// Tiles that one task transforms.
 const TRANSFORM_TILES: usize = 16;
 
-/// Adds up the products of all tiles.
-pub(super) fn sum_together<W: Tile>(o: &Operands<W>, sums: &Sums) {
+/// Adds up the products of all tiles, to what the sums hold if they have `begun`.
+///
+/// # Safety
+/// The operands must be readable, and nobody else may touch the sums meanwhile.
+pub(super) unsafe fn sum_together<W: Tile>(o: &Operands<W>, sums: &Sums, begun: bool) {
     let geo = o.geo;
     let tile_bytes = W::X * (o.cbs + o.kbs) * L * size_of::<f32>();
     let tiles = (BLOCK_BYTES / tile_bytes).max(BLOCK_TILES);
@@ -49,7 +52,7 @@ pub(super) fn sum_together<W: Tile>(o: &Operands<W>, sums: &Sums) {
                 let np = (r1 - r0) * geo.tw;
                 let operands = [m.at(x * ms).cast_const(), v.at(x * vs).cast_const()];
                 // SAFETY: plane `x` of the sums is this task's own.
-                unsafe { multiply(o, sums, 0, x, operands, panel, np, sums.begun || i != 0) }
+                unsafe { multiply(o, sums, 0, x, operands, panel, np, begun || i > 0) }
             });
         }
     });
