@@ -147,6 +147,21 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
+    unsafe fn sigmoid(x: __m512) -> __m512 {
+        unsafe {
+            // `exp(-x)`, but the product of x with the constant in one part: what that adds is less than rounding x itself does.
+            let x = _mm512_min_ps(_mm512_set1_ps(87.0), _mm512_max_ps(_mm512_set1_ps(-87.0), x));
+            let scale = _mm512_set1_ps(-32.0 * std::f32::consts::LOG2_E);
+            let t = _mm512_fmadd_ps(x, scale, _mm512_set1_ps(TO_INTEGER));
+            let n = _mm512_sub_ps(t, _mm512_set1_ps(TO_INTEGER));
+            let r = _mm512_fmsub_ps(x, scale, n);
+            // The polynomial of `exp` with r ln 2 / 32 for r.
+            let p = _mm512_fmadd_ps(r, _mm512_set1_ps(2.345_961e-4), _mm512_set1_ps(2.166_116_8e-2));
+            let p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0));
+            Self::recip(_mm512_fmadd_ps(p, power(t), _mm512_set1_ps(1.0)))
+        }
+    }
+    #[inline(always)]
     unsafe fn hsum(a: __m512) -> f32 {
         unsafe { _mm512_reduce_add_ps(a) }
     }

@@ -1,6 +1,6 @@
 //! Gradients of the group normalisation.
 
-use super::{Affine, GroupNorm, NormInput, Statistics};
+use super::{Affine, GroupNorm, NormInput, Statistics, each_vector, load, store};
 use crate::cpu::isa::{Isa, isa_entry};
 use crate::cpu::scratch::Shared;
 use crate::cpu::simd::{L, Simd};
@@ -40,52 +40,90 @@ impl Backward {
     }
 }
 
-/// First pass: dz, the gradient before SiLU, goes to dx. The weighted sums of dz and of dz · normalised x.
+/// First pass over a channel: dz, the gradient before SiLU, goes to dx.
+struct First<'a, S: Simd> {
+    a: &'a Backward,
+    x: *const f32,
+    /// The same channel of the next group.
+    next_x: *const f32,
+    dy: *const f32,
+    add: *const f32,
+    dx: *mut f32,
+    y: *mut f32,
+    mean: S::V,
+    scale: S::V,
+    offset: S::V,
+    /// Of dz, and of dz · centred x.
+    sums: [S::V; 2],
+}
+
+impl<S: Simd> First<'_, S> {
+    /// `N` vectors from pixel `i` on, of which only the first `lanes` lanes are there.
+    #[inline(always)]
+    unsafe fn vectors<const N: usize>(&mut self, i: usize, lanes: usize) {
+        unsafe {
+            // This pass has the most arithmetic: behind it, the next group comes into the cache, and what the second pass adds.
+            S::prefetch(self.next_x.wrapping_add(i), N * L);
+            if !self.add.is_null() {
+                S::prefetch(self.add.wrapping_add(i), N * L);
+            }
+            let one = S::splat(1.0);
+            let (mut centred, mut dz, mut result) = ([S::zero(); N], [S::zero(); N], [S::zero(); N]);
+            for v in 0..N {
+                let at = i + v * L;
+                // The lanes past the end are x = 0, dy = 0: dz is 0 there, and adds nothing to the sums.
+                centred[v] = S::sub(load::<S>(self.x.add(at), lanes), self.mean);
+                dz[v] = load::<S>(self.dy.add(at), lanes);
+                result[v] = S::fma(centred[v], self.scale, self.offset);
+                if self.a.silu {
+                    let s = S::sigmoid(result[v]);
+                    result[v] = S::mul(result[v], s);
+                    // s (1 + z (1 - s))
+                    dz[v] = S::mul(dz[v], S::fma(result[v], S::sub(one, s), s));
+                }
+            }
+            if !self.a.y.is_null() {
+                for v in 0..N {
+                    store::<S>(self.y.add(i + v * L), lanes, result[v]);
+                }
+            }
+            for v in 0..N {
+                store::<S>(self.dx.add(i + v * L), lanes, dz[v]);
+                self.sums = [S::add(self.sums[0], dz[v]), S::fma(dz[v], centred[v], self.sums[1])];
+            }
+        }
+    }
+}
+
+/// Returns the weighted sums of dz and of dz · normalised x.
 #[inline(always)]
 unsafe fn first_pass<S: Simd>(a: &Backward) -> (f32, f32) {
     unsafe {
-        let (one, rstd) = (S::splat(1.0), S::splat(a.rstd));
         let (mut sum_1, mut sum_2) = (0f32, 0f32);
         let mut c = 0;
         for part in 0..2 {
             for i in 0..a.channels[part] {
-                let (scale, offset) = (S::splat(*a.scale.add(c)), S::splat(*a.offset.add(c)));
-                let mean = S::splat(a.mean(c));
-                let (x, dx) = (a.x[part].add(i * a.hw), a.dx[part].add(i * a.hw));
-                let dy = a.dy.add(c * a.hw);
-                let y = a.y.wrapping_add(c * a.hw);
-                let (mut s1, mut s2) = (S::zero(), S::zero());
-                let mut i = 0;
-                while i < a.hw {
-                    // The lanes past the end are x = 0, dy = 0: dz is 0 there, and adds nothing to the sums.
-                    let m = (a.hw - i).min(L);
-                    let (x, dy) = (x.add(i), dy.add(i));
-                    let (x, mut dz) =
-                        if m == L { (S::load(x), S::load(dy)) } else { (S::load_n(x, m), S::load_n(dy, m)) };
-                    let normed = S::mul(S::sub(x, mean), rstd);
-                    let mut result = S::fma(normed, scale, offset);
-                    if a.silu {
-                        let (z, s) = (result, S::sigmoid(result));
-                        dz = S::mul(S::mul(dz, s), S::fma(z, S::sub(one, s), one));
-                        result = S::mul(z, s);
-                    }
-                    if !a.y.is_null() {
-                        if m == L { S::store(y.add(i), result) } else { S::store_n(y.add(i), m, result) }
-                    }
-                    s1 = S::add(s1, dz);
-                    s2 = S::fma(dz, normed, s2);
-                    if m == L {
-                        S::store(dx.add(i), dz);
-                    } else {
-                        S::store_n(dx.add(i), m, dz);
-                    }
-                    i += m;
-                }
-                let (s1, s2) = (S::hsum(s1), S::hsum(s2));
+                let (at, scale) = (i * a.hw, *a.scale.add(c));
+                let x = a.x[part].add(at);
+                let mut first = First::<S> {
+                    a,
+                    x,
+                    next_x: x.wrapping_add(a.channels[part] * a.hw),
+                    dy: a.dy.add(c * a.hw),
+                    add: if a.add[part].is_null() { a.add[part] } else { a.add[part].add(at) },
+                    dx: a.dx[part].add(at),
+                    y: a.y.wrapping_add(c * a.hw),
+                    mean: S::splat(a.mean(c)),
+                    scale: S::splat(scale * a.rstd),
+                    offset: S::splat(*a.offset.add(c)),
+                    sums: [S::zero(); 2],
+                };
+                each_vector!(S, a.hw, first.vectors());
+                let (s1, s2) = (S::hsum(first.sums[0]), a.rstd * S::hsum(first.sums[1]));
                 *a.d_offset.add(c) = s1;
                 *a.d_scale.add(c) = s2;
-                sum_1 += *a.scale.add(c) * s1;
-                sum_2 += *a.scale.add(c) * s2;
+                sum_1 += scale * s1;
+                sum_2 += scale * s2;
                 c += 1;
             }
         }
@@ -93,58 +131,73 @@ unsafe fn first_pass<S: Simd>(a: &Backward) -> (f32, f32) {
     }
 }
 
-/// Second pass: dx = rstd (scale dz - mean_1 - normalised x · mean_2), and its sums.
+/// Second pass over a channel: dx = rstd (scale dz - mean_1 - normalised x · mean_2), and its sum.
+struct Second<'a, S: Simd> {
+    a: &'a Backward,
+    x: *const f32,
+    /// The same channel of the next group.
+    next_dy: *const f32,
+    add: *const f32,
+    dx: *mut f32,
+    mean: S::V,
+    scale: S::V,
+    means: [S::V; 2],
+    sum: S::V,
+}
+
+impl<S: Simd> Second<'_, S> {
+    /// As [`First::vectors`].
+    #[inline(always)]
+    unsafe fn vectors<const N: usize>(&mut self, i: usize, lanes: usize) {
+        unsafe {
+            S::prefetch(self.next_dy.wrapping_add(i), N * L);
+            for v in 0..N {
+                let at = i + v * L;
+                let dx = self.dx.add(at);
+                let centred = S::sub(load::<S>(self.x.add(at), lanes), self.mean);
+                let rest = S::fnma(centred, self.means[1], self.means[0]);
+                let mut r = S::fma(load::<S>(dx, lanes), self.scale, rest);
+                if !self.a.d_bias.is_null() {
+                    if lanes < L {
+                        // Clears the lanes past the end.
+                        store::<S>(dx, lanes, r);
+                        r = load::<S>(dx, lanes);
+                    }
+                    self.sum = S::add(self.sum, r);
+                }
+                if !self.add.is_null() {
+                    r = S::add(r, load::<S>(self.add.add(at), lanes));
+                }
+                store::<S>(dx, lanes, r);
+            }
+        }
+    }
+}
+
 #[inline(always)]
 unsafe fn second_pass<S: Simd>(a: &Backward, sum_1: f32, sum_2: f32) {
     unsafe {
         let channels = a.channels[0] + a.channels[1];
         let len = (channels * a.hw) as f32;
-        let (mean_1, mean_2) = (S::splat(a.rstd * sum_1 / len), S::splat(a.rstd * a.rstd * sum_2 / len));
+        let means = [S::splat(-a.rstd * sum_1 / len), S::splat(a.rstd * a.rstd * sum_2 / len)];
         let mut c = 0;
         for part in 0..2 {
-            let floats = a.channels[part] * a.hw;
             for i in 0..a.channels[part] {
-                let scale = S::splat(a.rstd * *a.scale.add(c));
-                let mean = S::splat(a.mean(c));
                 let at = i * a.hw;
-                let (x, dx) = (a.x[part].add(at), a.dx[part].add(at));
-                let add = if a.add[part].is_null() { a.add[part] } else { a.add[part].add(at) };
-                let next_dy = a.dy.wrapping_add((channels + c) * a.hw);
-                let mut sum = S::zero();
-                let mut i = 0;
-                while i < a.hw {
-                    let m = (a.hw - i).min(L);
-                    // The next group, while this one is in the cache.
-                    S::prefetch_line(x.wrapping_add(floats + i));
-                    S::prefetch_line(next_dy.wrapping_add(i));
-                    macro_rules! load {
-                        ($q:expr) => {
-                            if m == L { S::load($q) } else { S::load_n($q, m) }
-                        };
-                    }
-                    macro_rules! store {
-                        ($v:expr) => {
-                            if m == L { S::store(dx.add(i), $v) } else { S::store_n(dx.add(i), m, $v) }
-                        };
-                    }
-                    let centred = S::sub(load!(x.add(i)), mean);
-                    let mut r = S::fma(load!(dx.add(i)), scale, S::fnma(centred, mean_2, S::sub(S::zero(), mean_1)));
-                    if !a.d_bias.is_null() {
-                        if m < L {
-                            // Clears the lanes past the end.
-                            store!(r);
-                            r = load!(dx.add(i));
-                        }
-                        sum = S::add(sum, r);
-                    }
-                    if !add.is_null() {
-                        r = S::add(r, load!(add.add(i)));
-                    }
-                    store!(r);
-                    i += m;
-                }
+                let mut second = Second::<S> {
+                    a,
+                    x: a.x[part].add(at),
+                    next_dy: a.dy.wrapping_add((channels + c) * a.hw),
+                    add: if a.add[part].is_null() { a.add[part] } else { a.add[part].add(at) },
+                    dx: a.dx[part].add(at),
+                    mean: S::splat(a.mean(c)),
+                    scale: S::splat(a.rstd * *a.scale.add(c)),
+                    means,
+                    sum: S::zero(),
+                };
+                each_vector!(S, a.hw, second.vectors());
                 if !a.d_bias.is_null() {
-                    *a.d_bias.add(c) = S::hsum(sum);
+                    *a.d_bias.add(c) = S::hsum(second.sum);
                 }
                 c += 1;
             }

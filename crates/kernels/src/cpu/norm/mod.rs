@@ -85,6 +85,42 @@ impl GroupNorm {
     }
 }
 
+/// Calls `object.method::<N>(i, lanes)` for all vectors of `hw` floats: `N` of them from float `i` on, of [`L`] lanes each, or
+/// one of fewer at the end. As the arithmetic of a vector is one long chain, several are in flight where registers suffice.
+macro_rules! each_vector {
+    ($S:ident, $hw:expr, $object:ident.$method:ident()) => {{
+        let mut i = 0;
+        if $S::WIDE {
+            while i + 4 * L <= $hw {
+                $object.$method::<4>(i, L);
+                i += 4 * L;
+            }
+        }
+        while i + L <= $hw {
+            $object.$method::<1>(i, L);
+            i += L;
+        }
+        if i < $hw {
+            $object.$method::<1>(i, $hw - i);
+        }
+    }};
+}
+use each_vector;
+
+/// The first `lanes` lanes, the others zero. Called with the constant [`L`], it is a plain load.
+#[inline(always)]
+unsafe fn load<S: Simd>(p: *const f32, lanes: usize) -> S::V {
+    // SAFETY: the caller's contract.
+    unsafe { if lanes == L { S::load(p) } else { S::load_n(p, lanes) } }
+}
+
+/// Writes the first `lanes` lanes.
+#[inline(always)]
+unsafe fn store<S: Simd>(p: *mut f32, lanes: usize, v: S::V) {
+    // SAFETY: the caller's contract.
+    unsafe { if lanes == L { S::store(p, v) } else { S::store_n(p, lanes, v) } }
+}
+
 /// One group of one image.
 struct Forward {
     hw: usize,
@@ -154,47 +190,66 @@ unsafe fn sum_group<S: Simd, const SQUARED: bool>(a: &Forward, m: f32) -> f32 {
     }
 }
 
+/// Where a channel is, and what becomes of it.
+struct Channel<S: Simd> {
+    x: *const f32,
+    y: *mut f32,
+    mean: S::V,
+    scale: S::V,
+    offset: S::V,
+    silu: bool,
+    /// The same channel of the next group.
+    next: [*const f32; 2],
+}
+
+impl<S: Simd> Channel<S> {
+    /// `N` vectors from pixel `i` on, of which only the first `lanes` lanes are there.
+    #[inline(always)]
+    unsafe fn apply<const N: usize>(&mut self, i: usize, lanes: usize) {
+        unsafe {
+            // The next group, while this one is in the cache.
+            S::prefetch(self.next[0].wrapping_add(i), N * L);
+            S::prefetch(self.next[1].wrapping_add(i), N * L);
+            let mut z = [S::zero(); N];
+            for v in 0..N {
+                let x = load::<S>(self.x.add(i + v * L), lanes);
+                // Centred first: `x scale + (offset - mean scale)` would cancel where |mean| is large.
+                z[v] = S::fma(S::sub(x, self.mean), self.scale, self.offset);
+                if self.silu {
+                    z[v] = S::mul(z[v], S::sigmoid(z[v]));
+                }
+            }
+            for v in 0..N {
+                store::<S>(self.y.add(i + v * L), lanes, z[v]);
+            }
+        }
+    }
+}
+
 #[inline(always)]
 unsafe fn forward_group<S: Simd>(a: &Forward) {
     unsafe {
-        let len = ((a.channels[0] + a.channels[1]) * a.hw) as f32;
-        let mean = sum_group::<S, false>(a, 0.0) / len;
-        let variance = sum_group::<S, true>(a, mean) / len;
+        let total = (a.channels[0] + a.channels[1]) * a.hw;
+        let mean = sum_group::<S, false>(a, 0.0) / total as f32;
+        let variance = sum_group::<S, true>(a, mean) / total as f32;
         let rstd = 1.0 / (variance + a.eps).sqrt();
         *a.mean = mean;
         *a.rstd = rstd;
         let mut c = 0;
-        let total = (a.channels[0] + a.channels[1]) * a.hw;
         for part in 0..2 {
-            let floats = a.channels[part] * a.hw;
             for i in 0..a.channels[part] {
-                let scale = *a.scale.add(c) * rstd;
                 let bias = if a.bias.is_null() { 0.0 } else { *a.bias.add(c) };
-                // Centred first: `x scale + (offset - mean scale)` would cancel where |mean| is large.
-                let (mean, offset) = (S::splat(mean - bias), S::splat(*a.offset.add(c)));
-                let scale = S::splat(scale);
                 let (x, y) = (a.x[part].add(i * a.hw), a.y.add(c * a.hw));
-                macro_rules! f {
-                    ($v:expr) => {{
-                        let z = S::fma(S::sub($v, mean), scale, offset);
-                        if a.silu { S::mul(z, S::sigmoid(z)) } else { z }
-                    }};
-                }
-                let mut i = 0;
-                while i + 2 * L <= a.hw {
-                    // The next group, while this one is in the cache.
-                    S::prefetch(x.wrapping_add(floats + i), 2 * L);
-                    S::prefetch(y.wrapping_add(total + i), 2 * L);
-                    let (v, w) = (f!(S::load(x.add(i))), f!(S::load(x.add(i + L))));
-                    S::store(y.add(i), v);
-                    S::store(y.add(i + L), w);
-                    i += 2 * L;
-                }
-                while i < a.hw {
-                    let m = (a.hw - i).min(L);
-                    S::store_n(y.add(i), m, f!(S::load_n(x.add(i), m)));
-                    i += m;
-                }
+                let mut channel = Channel::<S> {
+                    x,
+                    y,
+                    mean: S::splat(mean - bias),
+                    scale: S::splat(*a.scale.add(c) * rstd),
+                    offset: S::splat(*a.offset.add(c)),
+                    silu: a.silu,
+                    next: [x.wrapping_add(a.channels[part] * a.hw), y.wrapping_add(total)],
+                };
+                each_vector!(S, a.hw, channel.apply());
                 c += 1;
             }
         }
