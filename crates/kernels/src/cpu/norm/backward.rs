@@ -137,6 +137,7 @@ struct Second<'a, S: Simd> {
     x: *const f32,
     /// The same channel of the next group.
     next_dy: *const f32,
+    next_dx: *const f32,
     add: *const f32,
     dx: *mut f32,
     mean: S::V,
@@ -150,7 +151,9 @@ impl<S: Simd> Second<'_, S> {
     #[inline(always)]
     unsafe fn vectors<const N: usize>(&mut self, i: usize, lanes: usize) {
         unsafe {
+            // The first pass of the next group stores to its dx, and stores wait for the line.
             S::prefetch(self.next_dy.wrapping_add(i), N * L);
+            S::prefetch(self.next_dx.wrapping_add(i), N * L);
             for v in 0..N {
                 let at = i + v * L;
                 let dx = self.dx.add(at);
@@ -184,12 +187,14 @@ unsafe fn second_pass<S: Simd>(a: &Backward, sum_1: f32, sum_2: f32) {
         for part in 0..2 {
             for i in 0..a.channels[part] {
                 let at = i * a.hw;
+                let dx = a.dx[part].add(at);
                 let mut second = Second::<S> {
                     a,
                     x: a.x[part].add(at),
                     next_dy: a.dy.wrapping_add((channels + c) * a.hw),
                     add: if a.add[part].is_null() { a.add[part] } else { a.add[part].add(at) },
-                    dx: a.dx[part].add(at),
+                    next_dx: dx.wrapping_add(a.channels[part] * a.hw),
+                    dx,
                     mean: S::splat(a.mean(c)),
                     scale: S::splat(a.rstd * *a.scale.add(c)),
                     means,
