@@ -198,6 +198,14 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
+    unsafe fn hmax(a: M2) -> f32 {
+        unsafe {
+            let mut b = [0f32; 16];
+            Self::store(b.as_mut_ptr(), a);
+            b.into_iter().fold(f32::NEG_INFINITY, f32::max)
+        }
+    }
+    #[inline(always)]
     unsafe fn wide_zero() -> [__m256d; 4] {
         unsafe { [_mm256_setzero_pd(); 4] }
     }

@@ -162,8 +162,24 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
+    unsafe fn exp2_of_32nds(x: __m512) -> __m512 {
+        unsafe {
+            // As above, but sums instead of products where there is a choice: there are as many units for each.
+            let x = _mm512_max_ps(_mm512_set1_ps(-126.0 * 32.0), x);
+            let t = _mm512_add_ps(x, _mm512_set1_ps(TO_INTEGER));
+            let r = _mm512_sub_ps(x, _mm512_sub_ps(t, _mm512_set1_ps(TO_INTEGER)));
+            let p = _mm512_fmadd_ps(r, _mm512_set1_ps(0.240_226_5 / 1024.0), _mm512_set1_ps(0.693_157_4 / 32.0));
+            let p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0));
+            _mm512_mul_ps(p, power(t))
+        }
+    }
+    #[inline(always)]
     unsafe fn hsum(a: __m512) -> f32 {
         unsafe { _mm512_reduce_add_ps(a) }
+    }
+    #[inline(always)]
+    unsafe fn hmax(a: __m512) -> f32 {
+        unsafe { _mm512_reduce_max_ps(a) }
     }
     #[inline(always)]
     unsafe fn wide_zero() -> [__m512d; 2] {

@@ -169,6 +169,10 @@ impl Simd for Portable {
         a.iter().sum()
     }
     #[inline(always)]
+    unsafe fn hmax(a: V) -> f32 {
+        a.into_iter().fold(f32::NEG_INFINITY, f32::max)
+    }
+    #[inline(always)]
     unsafe fn wide_zero() -> [f64; L] {
         [0.0; L]
     }

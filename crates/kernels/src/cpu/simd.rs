@@ -75,6 +75,8 @@ pub(super) trait Simd: Copy {
     unsafe fn recip(a: Self::V) -> Self::V;
     /// Sum of the lanes.
     unsafe fn hsum(a: Self::V) -> f32;
+    /// Largest of the lanes.
+    unsafe fn hmax(a: Self::V) -> f32;
     unsafe fn wide_zero() -> Self::Wide;
     /// `a + x²` in f64. There the square of an f32 is exact, so that all implementors round alike.
     unsafe fn wide_add_square(a: Self::Wide, x: Self::V) -> Self::Wide;
@@ -132,6 +134,12 @@ pub(super) trait Simd: Copy {
             }
             Self::scale2(p, n)
         }
+    }
+
+    /// `2^(x/32)`, relative error about 2e-7, for `x <= 0`, clamped to -126 · 32.
+    #[inline(always)]
+    unsafe fn exp2_of_32nds(x: Self::V) -> Self::V {
+        unsafe { Self::exp2(Self::mul(x, Self::splat(1.0 / 32.0))) }
     }
 
     /// `1 / (1 + exp(-x))`

@@ -9,7 +9,7 @@ use super::weights::Packed;
 use super::{AttentionBlock, AttentionBlockGradients, AttentionWeights};
 use crate::cpu::isa::Isa;
 use crate::cpu::scratch::{Shared, with};
-use image::Image;
+pub(super) use image::Image;
 use rayon::prelude::*;
 
 /// Tasks, at most: each leaves a partial sum of the parameters' gradients.
@@ -20,7 +20,7 @@ const SUMS: usize = 5 << 18;
 
 /// Where the parts of a partial sum lie.
 #[derive(Clone, Copy)]
-struct Parts {
+pub(super) struct Parts {
     /// Floats before: weights of queries, keys and values, or merged of queries; of the output; biases of both; scale and offset of
     /// the norm; the end.
     at: [usize; 6],
@@ -35,6 +35,11 @@ impl Parts {
             at[i + 1] = at[i] + len;
         }
         Self { at }
+    }
+
+    /// Where part `i` begins.
+    pub(super) fn at(&self, i: usize) -> usize {
+        self.at[i]
     }
 }
 
@@ -79,7 +84,13 @@ pub fn attention_block_backward(
                 let ([x, dy, dx], next) = (image(i), (image(next), saved(next)));
                 let image = Image { x, dy, dx, saved: saved(i), next };
                 // SAFETY: the lengths were checked; every task writes its own images and sums.
-                unsafe { image.compute(&common, parts, sums) }
+                unsafe {
+                    if s.is_merged() {
+                        image.compute_merged(&common, parts, sums);
+                    } else {
+                        image.compute(&common, parts, sums);
+                    }
+                }
             }
         });
         sum(sums, partial);

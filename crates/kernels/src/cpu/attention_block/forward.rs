@@ -1,5 +1,6 @@
 //! The block itself.
 
+use super::merged::strips;
 use super::weights::Packed;
 use super::{AttentionBlock, AttentionSaved, AttentionWeights, pack, run};
 use crate::cpu::attention::packed::{Strided, cut, fetch};
@@ -10,7 +11,6 @@ use crate::cpu::norm::{Affine, group_norm_image};
 use crate::cpu::scratch::{Shared, with};
 use crate::cpu::softmax::{Columns, softmax};
 use rayon::prelude::*;
-use std::ops::Range;
 
 /// What all images share.
 pub(super) struct Common<'a> {
@@ -45,15 +45,15 @@ impl Common<'_> {
 }
 
 /// Where one image's values are.
-struct Image {
-    x: *mut f32,
-    y: *mut f32,
+pub(super) struct Image {
+    pub(super) x: *mut f32,
+    pub(super) y: *mut f32,
     /// The next image's.
-    next: [*mut f32; 2],
+    pub(super) next: [*mut f32; 2],
     /// Null, or where queries, keys and values, the attended image, and what is kept of the softmax go.
-    saved: [*mut f32; 3],
-    /// The next image's of the first of them.
-    next_qkv: *mut f32,
+    pub(super) saved: [*mut f32; 3],
+    /// The next image's of the first two of them.
+    pub(super) next_saved: [*mut f32; 2],
 }
 
 /// `y = x + W_o attention(W_qkv norm(x) + b_qkv) + b_o`; unless maps are merged, every value has the bits that
@@ -81,10 +81,10 @@ pub fn attention_block(
     let isa = Isa::current();
     let (x, y) = (Shared::read(x), Shared::new(y));
     let common = Common { isa, s, norm: w.norm, packed: Packed::new(isa, s, w, false) };
-    let (last, panels) = (s.n.saturating_sub(1), s.panels());
+    let last = s.n.saturating_sub(1);
     // Few images: with merged maps their queries are shared out. Every query is computed by itself, so this may depend on the threads.
     let threads = rayon::current_num_threads();
-    let shares = if s.is_merged() { (2 * threads).div_ceil(s.n.max(1)).min(panels) } else { 1 };
+    let shares = if s.is_merged() { (2 * threads).div_ceil(s.n.max(1)).min(strips(s)) } else { 1 };
     (0..s.n * shares).into_par_iter().with_max_len(1).for_each(|task| {
         let (i, share) = (task / shares, task % shares);
         let at = |x: Shared, i: usize| x.at(i * s.image());
@@ -95,31 +95,40 @@ pub fn attention_block(
             })
         };
         let next = (i + 1).min(last);
-        let [next_qkv, ..] = part(next);
-        let image = Image { x: at(x, i), y: at(y, i), next: [at(x, next), at(y, next)], saved: part(i), next_qkv };
-        let mine = panels * share / shares..panels * (share + 1) / shares;
-        // SAFETY: the lengths were checked; every task writes its own panels of its own image.
-        unsafe { image.compute(&common, mine) }
+        let [next_qkv, next_attended, _] = part(next);
+        let image = Image {
+            x: at(x, i),
+            y: at(y, i),
+            next: [at(x, next), at(y, next)],
+            saved: part(i),
+            next_saved: [next_qkv, next_attended],
+        };
+        // SAFETY: the lengths were checked; every task writes its own pixels of its own image.
+        unsafe {
+            if s.is_merged() {
+                image.compute_merged(&common, [share, shares]);
+            } else {
+                image.compute(&common);
+            }
+        }
     });
 }
 
 impl Image {
-    /// Computes some panels of pixels; of all where maps are not merged.
+    /// Computes the image with maps that are not merged.
     ///
     /// # Safety
     /// The pointers must be good for an image, and nobody else may touch the results.
-    unsafe fn compute(&self, common: &Common, mine: Range<usize>) {
+    unsafe fn compute(&self, common: &Common) {
         let Common { isa, s, ref packed, .. } = *common;
         let (pixels, inner, d, panels) = (s.pixels, s.inner(), s.head(), s.panels());
         let [qkv_bias, out_bias] = packed.bias();
-        let merged = s.is_merged();
-        let own_len = if merged { 0 } else { 3 * inner * pixels };
-        let len = common.normed_len() + panels * PANEL * s.c + own_len + PANEL * (d + pixels + inner);
+        let len = common.normed_len() + panels * PANEL * s.c + 3 * inner * pixels + PANEL * (d + pixels + inner);
         with(len, |mut scratch| {
             let normed = cut(&mut scratch, common.normed_len());
             let image = cut(&mut scratch, panels * PANEL * s.c).as_mut_ptr();
-            let own_qkv = cut(&mut scratch, own_len).as_mut_ptr();
-            let own_query = cut(&mut scratch, PANEL * d).as_mut_ptr();
+            let own_qkv = cut(&mut scratch, 3 * inner * pixels).as_mut_ptr();
+            let query = cut(&mut scratch, PANEL * d).as_mut_ptr();
             let own_p = cut(&mut scratch, PANEL * pixels).as_mut_ptr();
             let own_attended = scratch.as_mut_ptr();
             let [qkv, saved_attended, saved_softmax] = self.saved;
@@ -130,41 +139,27 @@ impl Image {
             unsafe {
                 let (normed, _) = common.normed(self.x, normed);
                 pack(isa, normed, [pixels, 1], [s.c, pixels], image, s.c * PANEL);
-                if !merged {
-                    let product = Product::whole(isa, [3 * inner, pixels, s.c], packed.qkv(), image, qkv, pixels);
-                    run(isa, Product { row_bias: qkv_bias, ..product });
-                }
-                for panel in mine.clone() {
-                    let part = [panel - mine.start, mine.len()];
+                let product = Product::whole(isa, [3 * inner, pixels, s.c], packed.qkv(), image, qkv, pixels);
+                run(isa, Product { row_bias: qkv_bias, ..product });
+                for panel in 0..panels {
+                    let part = [panel, panels];
                     let next = |at| Strided { at, rs: 1, cs: 1 };
                     for image in self.next {
                         fetch(isa, next(image), s.image(), part);
                     }
                     if saving {
-                        fetch(isa, next(self.next_qkv), s.qkv_len() / s.n, part);
+                        fetch(isa, next(self.next_saved[0]), s.qkv_len() / s.n, part);
                     }
                     let (from, width) = (panel * PANEL, (pixels - panel * PANEL).min(PANEL));
                     let attended = if saving { saved_attended.add(panel * inner * PANEL) } else { own_attended };
-                    let query = if merged && saving { qkv.add(panel * inner * PANEL) } else { own_query };
                     let part = vectors(width) < PANEL;
                     if part && saving {
                         // Everything that is saved is written.
                         std::slice::from_raw_parts_mut(attended, inner * PANEL).fill(0.0);
-                        if merged {
-                            std::slice::from_raw_parts_mut(query, inner * PANEL).fill(0.0);
-                        }
                     }
                     for head in 0..s.heads {
-                        let at =
-                            |part: usize| if merged { normed } else { qkv.add((part * inner + head * d) * pixels) };
-                        if merged {
-                            let image = image.add(panel * s.c * PANEL);
-                            let product =
-                                Product::whole(isa, [d, vectors(width), s.c], packed.qkv(), image, query, PANEL);
-                            run(isa, Product { row_bias: qkv_bias, ..product });
-                        } else {
-                            pack(isa, at(0).add(from), [pixels, 1], [d, width], query, 0);
-                        }
+                        let at = |part: usize| qkv.add((part * inner + head * d) * pixels);
+                        pack(isa, at(0).add(from), [pixels, 1], [d, width], query, 0);
                         let kept = saved_softmax.wrapping_add((head * panels + panel) * s.softmax_panel());
                         if part && saving {
                             std::slice::from_raw_parts_mut(kept, s.softmax_panel()).fill(0.0);

@@ -7,6 +7,12 @@
 //!
 //! The gradient of `b_k` is zero, as the loss does not depend on it.
 
+mod backward;
+mod forward;
+mod softmax;
+
+pub(super) use forward::strips;
+
 use super::{AttentionBlock, AttentionWeights};
 use crate::cpu::gemm::{Matrix, gemm};
 

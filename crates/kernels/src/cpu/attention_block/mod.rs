@@ -14,7 +14,7 @@ mod weights;
 pub use backward::attention_block_backward;
 pub use forward::attention_block;
 
-use super::attention::factor;
+use super::attention::{factor, vectors};
 use super::gemm::{PANEL, PackB, Product, multiply, pack_b};
 use super::isa::Isa;
 use super::norm::{Affine, GroupNorm};
@@ -126,21 +126,52 @@ impl AttentionBlock {
         self.heads == 1 && self.d >= self.c
     }
 
-    /// Values of queries, keys and values, `[n, 3, heads d, pixels]`; of merged maps only queries, panels of 32 pixels,
-    /// `[n, panels, c, 32]`.
+    /// Values of queries, keys and values, `[n, 3, heads d, pixels]`; of merged maps only queries, panels of 32 channels,
+    /// `[n, c / 32, pixels, 32]`.
     pub fn qkv_len(&self) -> usize {
         if self.is_merged() { self.attended_len() } else { 3 * self.n * self.inner() * self.pixels }
     }
 
-    /// Values of the attended images: panels of 32 pixels, `[n, panels, heads d, 32]`, of merged maps `[n, panels, c, 32]`.
+    /// Values of the attended images: panels of 32 pixels, `[n, panels, heads d, 32]`, of merged maps of 32 channels,
+    /// `[n, c / 32, pixels, 32]`.
     pub fn attended_len(&self) -> usize {
+        if self.is_merged() {
+            return self.n * self.pixels * self.wide_channels();
+        }
         self.n * self.panels() * self.inner() * PANEL
     }
 
     /// Values of the probabilities, `[n, heads, panels of queries, keys, 32]`, or of their statistics,
-    /// `[n, heads, panels of queries, 2, 32]`.
+    /// `[n, heads, panels of queries, 2, 32]`. Of merged maps, with pixels rounded up to whole vectors, exponentials,
+    /// `[n, queries, keys]`, or their largest scores, `[n, queries]`, and then reciprocal sums, `[n, queries]`.
     pub fn softmax_len(&self) -> usize {
+        if self.is_merged() {
+            let statistics = if self.keeps_probabilities() { 1 } else { 2 };
+            return self.n * (self.kept_exponentials() + statistics * self.wide_pixels());
+        }
         self.n * self.heads * self.panels() * self.softmax_panel()
+    }
+
+    /// Values of the exponentials that are kept of an image with merged maps.
+    fn kept_exponentials(&self) -> usize {
+        if self.keeps_probabilities() { self.pixels * self.wide_pixels() } else { 0 }
+    }
+
+    /// Where largest scores, if they are kept, and reciprocal sums lie in what is kept of an image's softmax with merged maps.
+    fn statistics(&self, softmax: *mut f32) -> [*mut f32; 2] {
+        let at = softmax.wrapping_add(self.kept_exponentials());
+        let tops = if self.keeps_probabilities() { 0 } else { self.wide_pixels() };
+        [at, at.wrapping_add(tops)]
+    }
+
+    /// Channels rounded up to whole panels.
+    fn wide_channels(&self) -> usize {
+        self.c.next_multiple_of(PANEL)
+    }
+
+    /// Pixels rounded up to whole vectors.
+    fn wide_pixels(&self) -> usize {
+        vectors(self.pixels)
     }
 
     fn softmax_panel(&self) -> usize {

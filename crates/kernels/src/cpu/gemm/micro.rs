@@ -20,22 +20,32 @@ pub(in crate::cpu) struct Micro {
     pub(super) width: usize,
     pub(super) c: *mut f32,
     pub(super) c_rs: usize,
+    /// Null, or what each row of the product is multiplied by, before anything is added.
+    pub(super) row_factor: *const f32,
+    /// What to ask for, a line with every step, and where it ends.
+    pub(super) ahead: *const f32,
+    pub(super) ahead_end: *const f32,
     pub(super) row_bias: *const f32,
     pub(super) column_bias: *const f32,
     pub(super) add: *const f32,
 }
 
-/// `R` rows, `NV` vectors of columns; `COLUMNS`: whether the rows of `A` are 1 apart, else its columns are.
+/// `R` rows, `NV` vectors of columns; `COLUMNS`: whether the rows of `A` are 1 apart, else its columns are; `AHEAD`: whether to ask
+/// for what is read next.
 #[inline(always)]
-unsafe fn tile<S: Simd, const R: usize, const NV: usize, const COLUMNS: bool>(g: &Micro) {
+unsafe fn tile<S: Simd, const R: usize, const NV: usize, const COLUMNS: bool, const AHEAD: bool>(g: &Micro) {
     unsafe {
         let (rs, cs) = if COLUMNS { (1, g.cs) } else { (g.rs, 1) };
         let mut acc = [[S::zero(); NV]; R];
-        let (mut a, mut b) = (g.a, g.b);
+        let (mut a, mut b, mut ahead) = (g.a, g.b, g.ahead);
         let mut left = g.k;
         while left > 0 {
             let run = left.min(g.run);
             for _ in 0..run {
+                if AHEAD {
+                    S::prefetch_line(ahead);
+                    ahead = ahead.wrapping_add(L).min(g.ahead_end);
+                }
                 let mut bv = [S::zero(); NV];
                 for v in 0..NV {
                     bv[v] = S::load(b.add(v * L));
@@ -71,6 +81,14 @@ unsafe fn tile<S: Simd, const R: usize, const NV: usize, const COLUMNS: bool>(g:
 #[inline(always)]
 unsafe fn finish<S: Simd, const R: usize, const NV: usize>(g: &Micro, mut acc: [[S::V; NV]; R]) {
     unsafe {
+        if !g.row_factor.is_null() {
+            for r in 0..R {
+                let factor = S::splat(*g.row_factor.add(r));
+                for v in 0..NV {
+                    acc[r][v] = S::mul(acc[r][v], factor);
+                }
+            }
+        }
         if !g.column_bias.is_null() {
             for v in 0..NV {
                 let bias = S::load(g.column_bias.add(v * L));
@@ -111,7 +129,11 @@ unsafe fn finish_part<S: Simd>(g: &Micro, rows: usize, vectors: usize, sums: *co
             let column = if g.column_bias.is_null() { S::zero() } else { S::load_n(g.column_bias.add(v * L), m) };
             for r in 0..rows {
                 let at = r * g.c_rs + v * L;
-                let mut y = S::add(*sums.add(r * vectors + v), column);
+                let mut y = *sums.add(r * vectors + v);
+                if !g.row_factor.is_null() {
+                    y = S::mul(y, S::splat(*g.row_factor.add(r)));
+                }
+                y = S::add(y, column);
                 if !g.row_bias.is_null() {
                     y = S::add(y, S::splat(*g.row_bias.add(r)));
                 }
@@ -126,31 +148,37 @@ unsafe fn finish_part<S: Simd>(g: &Micro, rows: usize, vectors: usize, sums: *co
 
 #[inline(always)]
 unsafe fn micro<S: Simd, const R: usize, const NV: usize>(g: &Micro) {
-    unsafe { if g.rs == 1 { tile::<S, R, NV, true>(g) } else { tile::<S, R, NV, false>(g) } }
+    unsafe { if g.rs == 1 { tile::<S, R, NV, true, false>(g) } else { tile::<S, R, NV, false, false>(g) } }
+}
+
+/// [`micro`], and asks for what is read next.
+#[inline(always)]
+unsafe fn micro_ahead<S: Simd, const R: usize, const NV: usize>(g: &Micro) {
+    unsafe { if g.rs == 1 { tile::<S, R, NV, true, true>(g) } else { tile::<S, R, NV, false, true>(g) } }
 }
 
 #[inline(always)]
-unsafe fn rows<S: Simd, const NV: usize>(r: usize, g: &Micro) {
-    unsafe { with_rows!(r, micro::<S, _, NV>(g)) }
+unsafe fn rows<S: Simd, const NV: usize, const AHEAD: bool>(r: usize, g: &Micro) {
+    unsafe { if AHEAD { with_rows!(r, micro_ahead::<S, _, NV>(g)) } else { with_rows!(r, micro::<S, _, NV>(g)) } }
 }
 
 /// `r` rows of one panel.
 #[inline(always)]
-pub(super) unsafe fn panel<S: Simd>(r: usize, mut g: Micro) {
+pub(super) unsafe fn panel<S: Simd, const AHEAD: bool>(r: usize, mut g: Micro) {
     unsafe {
         let width = g.width;
         if S::WIDE && width > L {
-            return rows::<S, 2>(r, &g);
+            return rows::<S, 2, AHEAD>(r, &g);
         }
         g.width = width.min(L);
-        rows::<S, 1>(r, &g);
+        rows::<S, 1, AHEAD>(r, &g);
         if width > L {
             g.width = width - L;
             g.b = g.b.add(L);
             g.c = g.c.add(L);
             g.column_bias = if g.column_bias.is_null() { g.column_bias } else { g.column_bias.add(L) };
             g.add = if g.add.is_null() { g.add } else { g.add.add(L) };
-            rows::<S, 1>(r, &g);
+            rows::<S, 1, AHEAD>(r, &g);
         }
     }
 }

@@ -10,7 +10,7 @@ mod pack;
 
 pub use driver::{Matrix, gemm};
 pub(super) use micro::{Reduce, reduce};
-pub(super) use pack::{Fetch, PackA, PackB, Turn, fetch, pack_a, pack_b, packed_a_len, turn};
+pub(super) use pack::{Fetch, PackA, PackB, Turn, TurnAdd, fetch, pack_a, pack_b, packed_a_len, turn, turn_add};
 
 use micro::Micro;
 
@@ -89,6 +89,9 @@ impl Product {
                 width: (self.n - j).min(PANEL),
                 c: self.c.add(at),
                 c_rs: self.cs,
+                row_factor: std::ptr::null(),
+                ahead: std::ptr::null(),
+                ahead_end: std::ptr::null(),
                 row_bias: if self.row_bias.is_null() { self.row_bias } else { self.row_bias.add(r0) },
                 column_bias: if self.column_bias.is_null() { self.column_bias } else { self.column_bias.add(j) },
                 add: if self.add.is_null() { self.add } else { self.add.add(at) },
@@ -133,7 +136,7 @@ pub(super) unsafe fn multiply_ahead<S: Simd>(p: &Product, next: &[Fetch]) {
                     fetch.part::<S>(tile, tiles);
                 }
                 tile += 1;
-                micro::panel::<S>(r1 - r0, p.tile(r0, r1, j));
+                micro::panel::<S, false>(r1 - r0, p.tile(r0, r1, j));
             }
         }
     }
@@ -152,4 +155,44 @@ unsafe fn multiply_ahead_generic<S: Simd>(a: &Ahead) {
 isa_entry!(
     /// [`multiply_ahead`].
     pub(super) multiply_ahead_isa [] = multiply_ahead_generic(Ahead)
+);
+
+/// A product whose result goes where another one reads it, and what to ask for meanwhile.
+pub(super) struct Placed {
+    /// What it adds to is laid out in rows.
+    pub(super) product: Product,
+    /// Distance of the panels of 32 columns of `C`; [`PANEL`] where its rows are whole.
+    pub(super) c_panel: usize,
+    /// Null, or what each row of `A · B` is multiplied by, before anything is added.
+    pub(super) row_factor: *const f32,
+    /// What will be read or written soon, floats that need not be there. A line is asked for with every step, at most.
+    pub(super) next: (*const f32, usize),
+}
+
+#[inline(always)]
+unsafe fn multiply_placed_generic<S: Simd>(t: &Placed) {
+    unsafe {
+        let Placed { product: p, next: (next, len), .. } = t;
+        let groups = group_count(p.m, S::ROWS);
+        let tiles = (p.groups.1 - p.groups.0) * p.n.div_ceil(PANEL);
+        let mut tile = 0;
+        for i in p.groups.0..p.groups.1 {
+            let (r0, r1) = group_rows(p.m, groups, i);
+            for j in (0..p.n).step_by(PANEL) {
+                let (from, to) = group_rows(*len, tiles, tile);
+                tile += 1;
+                let mut micro = p.tile(r0, r1, j);
+                micro.c = p.c.add(r0 * p.cs + j / PANEL * t.c_panel);
+                (micro.ahead, micro.ahead_end) = (next.wrapping_add(from), next.wrapping_add(to));
+                if !t.row_factor.is_null() {
+                    micro.row_factor = t.row_factor.add(r0);
+                }
+                micro::panel::<S, true>(r1 - r0, micro);
+            }
+        }
+    }
+}
+isa_entry!(
+    /// A [`Placed`] product.
+    pub(super) multiply_placed [] = multiply_placed_generic(Placed)
 );

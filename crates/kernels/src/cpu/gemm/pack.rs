@@ -146,6 +146,32 @@ pub(in crate::cpu) struct Turn {
 
 #[inline(always)]
 unsafe fn turn_generic<S: Simd>(t: &Turn) {
+    unsafe { turn_adding::<S>(t, std::ptr::null()) }
+}
+isa_entry!(
+    /// [`turn_generic`].
+    pub(in crate::cpu) turn [] = turn_generic(Turn)
+);
+
+/// [`turn`] and a sum.
+pub(in crate::cpu) struct TurnAdd {
+    pub(in crate::cpu) turn: Turn,
+    /// Laid out like the destination.
+    pub(in crate::cpu) add: *const f32,
+}
+
+#[inline(always)]
+unsafe fn turn_add_generic<S: Simd>(t: &TurnAdd) {
+    unsafe { turn_adding::<S>(&t.turn, t.add) }
+}
+isa_entry!(
+    /// [`turn_add_generic`].
+    pub(in crate::cpu) turn_add [] = turn_add_generic(TurnAdd)
+);
+
+/// Adds `add`, unless it is null.
+#[inline(always)]
+unsafe fn turn_adding<S: Simd>(t: &Turn, add: *const f32) {
     unsafe {
         for j in (0..t.columns).step_by(L) {
             let n = (t.columns - j).min(L);
@@ -160,17 +186,15 @@ unsafe fn turn_generic<S: Simd>(t: &Turn) {
                 S::transpose(&mut v);
                 for c in 0..L {
                     if c < n {
-                        S::store_n(t.dst.add((j + c) * t.dst_rs + i), m, v[c]);
+                        let at = (j + c) * t.dst_rs + i;
+                        let value = if add.is_null() { v[c] } else { S::add(v[c], S::load_n(add.add(at), m)) };
+                        S::store_n(t.dst.add(at), m, value);
                     }
                 }
             }
         }
     }
 }
-isa_entry!(
-    /// [`turn_generic`].
-    pub(in crate::cpu) turn [] = turn_generic(Turn)
-);
 
 /// Rows of `len` floats, `rs` apart, that will be read soon. Any address is allowed.
 #[derive(Clone, Copy)]

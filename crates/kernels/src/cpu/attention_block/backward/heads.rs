@@ -11,27 +11,19 @@ use crate::cpu::softmax::{Dots, Known, dots, softmax_known};
 /// Bytes of the panels of probabilities and their gradients that are kept for the sums over queries.
 const BLOCK_BYTES: usize = 400 * 1024;
 
-/// Queries, keys and values of an image.
-#[derive(Clone, Copy)]
-pub(super) enum Operands {
-    /// `[3, inner, pixels]`
-    Own(*mut f32),
-    /// Queries of merged maps, `[panels, c, 32]`, and the normalised image.
-    Merged { queries: *mut f32, normed: *mut f32 },
-}
-
 /// All heads of an image.
 pub(super) struct Heads<'a> {
     pub(super) common: &'a Common<'a>,
-    pub(super) operands: Operands,
+    /// `[3, inner, pixels]`
+    pub(super) qkv: *mut f32,
     /// `[panels, inner, 32]`, gradient and value.
     pub(super) d_attended: *mut f32,
     pub(super) attended: *mut f32,
     /// Probabilities or their statistics, `[heads, panels, keys or 2, 32]`.
     pub(super) softmax: *mut f32,
-    /// Where the gradient of the queries goes: the first third of `[panels, 3 inner, 32]`; of merged maps `[panels, inner, 32]`.
+    /// Where the gradient of the queries goes: the first third of `[panels, 3 inner, 32]`.
     pub(super) d_qkv: *mut f32,
-    /// Where those of keys and values go, `[2, pixels, inner]`; of merged maps their sum, `[pixels, inner]`.
+    /// Where those of keys and values go, `[2, pixels, inner]`.
     pub(super) d_kv: *mut f32,
     /// What will be read or written next: images, and what was saved of one.
     pub(super) next: ([*mut f32; 3], [*mut f32; 3]),
@@ -56,7 +48,6 @@ impl Heads<'_> {
         let Common { isa, s, .. } = *self.common;
         let (pixels, inner, d, panels) = (s.pixels, s.inner(), s.head(), s.panels());
         let (block, wide) = (Self::block(s), d.next_multiple_of(PANEL));
-        let d_rows_of_panel = if s.is_merged() { inner } else { 3 * inner };
         let query = cut(&mut scratch, PANEL * d).as_mut_ptr();
         let sums = cut(&mut scratch, PANEL).as_mut_ptr();
         let [query_rows, d_rows] = [(); 2].map(|()| cut(&mut scratch, block * wide).as_mut_ptr());
@@ -65,10 +56,7 @@ impl Heads<'_> {
         // SAFETY: the caller's contract, and the scratch has room for what is put there.
         unsafe {
             for head in 0..s.heads {
-                let [q, k, v] = match self.operands {
-                    Operands::Own(qkv) => [0, 1, 2].map(|part| qkv.add((part * inner + head * d) * pixels)),
-                    Operands::Merged { queries, normed } => [queries, normed, normed],
-                };
+                let [q, k, v] = [0, 1, 2].map(|part| self.qkv.add((part * inner + head * d) * pixels));
                 let [keys, values] = [k, v].map(|at| Left::InPlace { at, rs: 1, cs: pixels });
                 let keys_turned = Left::InPlace { at: k, rs: pixels, cs: 1 };
                 for from in (0..pixels).step_by(block) {
@@ -85,12 +73,8 @@ impl Heads<'_> {
                         self.fetch(head, panel, 0);
                         let mut statistics = std::ptr::null();
                         if !keeping {
-                            let mut columns = q.add(panel * d * PANEL);
-                            if !s.is_merged() {
-                                columns = query;
-                                pack(isa, q.add(first), [pixels, 1], [d, width], query, 0);
-                            }
-                            run(isa, Product::whole(isa, [pixels, n, d], keys, columns, p, PANEL));
+                            pack(isa, q.add(first), [pixels, 1], [d, width], query, 0);
+                            run(isa, Product::whole(isa, [pixels, n, d], keys, query, p, PANEL));
                             statistics = kept;
                         }
                         self.fetch(head, panel, 1);
@@ -100,26 +84,22 @@ impl Heads<'_> {
                         let factor = s.factor();
                         softmax_known(isa, &Known { p, d: dp, statistics, sums, keys: pixels, width, factor });
                         self.fetch(head, panel, 3);
-                        let to = self.d_qkv.add((panel * d_rows_of_panel + head * d) * PANEL);
+                        let to = self.d_qkv.add((panel * 3 * inner + head * d) * PANEL);
                         run(isa, Product::whole(isa, [d, n, pixels], keys_turned, dp, to, PANEL));
                         let rows = d_rows.add((first - from) * PANEL);
                         pack(isa, d_attended, [1, PANEL], [width, d], rows, depth * PANEL);
                         let rows = query_rows.add((first - from) * PANEL);
-                        if s.is_merged() {
-                            pack(isa, q.add(panel * d * PANEL), [1, PANEL], [width, d], rows, depth * PANEL);
-                        } else {
-                            pack(isa, q.add(first), [1, pixels], [width, d], rows, depth * PANEL);
-                        }
+                        pack(isa, q.add(first), [1, pixels], [width, d], rows, depth * PANEL);
                     }
                     // The panels one after the other are a matrix of keys, with jumps between the queries of one and the next.
                     let matrix = |at| Left::Runs { at, rs: PANEL, run: PANEL, jump: (pixels - 1) * PANEL };
                     let first = (head * panels + from / PANEL) * s.softmax_panel();
                     let p = if keeping { self.softmax.add(first) } else { p };
                     let dk = self.d_kv.add(head * d);
-                    let dv = if s.is_merged() { dk } else { dk.add(pixels * inner) };
-                    for (left, right, to, first) in [(dp, query_rows, dk, true), (p, d_rows, dv, dk != dv)] {
+                    let dv = dk.add(pixels * inner);
+                    for (left, right, to) in [(dp, query_rows, dk), (p, d_rows, dv)] {
                         let product = Product::whole(isa, [pixels, d, depth], matrix(left), right, to, inner);
-                        run(isa, if from == 0 && first { product } else { product.accumulated() });
+                        run(isa, if from == 0 { product } else { product.accumulated() });
                     }
                 }
             }

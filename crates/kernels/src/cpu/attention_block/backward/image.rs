@@ -3,24 +3,24 @@
 use super::super::forward::Common;
 use super::super::{pack, run};
 use super::Parts;
-use super::heads::{Heads, Operands};
+use super::heads::Heads;
 use crate::cpu::attention::packed::cut;
 use crate::cpu::attention::vectors;
-use crate::cpu::gemm::{Left, PANEL, Product, Turn, turn};
+use crate::cpu::gemm::{Left, PANEL, Product};
 use crate::cpu::isa::isa_entry;
 use crate::cpu::norm::group_norm_backward_image;
 use crate::cpu::scratch::with;
 use crate::cpu::simd::{L, Simd};
 
 /// Where one image's values are.
-pub(super) struct Image {
-    pub(super) x: *mut f32,
-    pub(super) dy: *mut f32,
-    pub(super) dx: *mut f32,
-    /// Queries, or queries, keys and values; attended image, softmax.
-    pub(super) saved: [*mut f32; 3],
+pub(in super::super) struct Image {
+    pub(in super::super) x: *mut f32,
+    pub(in super::super) dy: *mut f32,
+    pub(in super::super) dx: *mut f32,
+    /// Queries, keys and values, or queries of merged maps; attended image, softmax.
+    pub(in super::super) saved: [*mut f32; 3],
     /// The next image's `x`, `dy` and `dx`, and what was saved of it.
-    pub(super) next: ([*mut f32; 3], [*mut f32; 3]),
+    pub(in super::super) next: ([*mut f32; 3], [*mut f32; 3]),
 }
 
 /// Panels `[pixels / 32][rows][32]`, whose rows are summed.
@@ -53,7 +53,7 @@ isa_entry!(
 );
 
 impl Image {
-    /// Writes `dx`, and adds to the sums.
+    /// Writes `dx`, and adds to the sums, with maps that are not merged.
     ///
     /// # Safety
     /// The pointers must be good for an image, and nobody else may touch the results.
@@ -61,14 +61,13 @@ impl Image {
         let Common { isa, s, ref packed, .. } = *common;
         let (c, pixels, inner, panels) = (s.c, s.pixels, s.inner(), s.panels());
         let (c_wide, inner_wide) = (c.next_multiple_of(PANEL), inner.next_multiple_of(PANEL));
-        // Rows of a panel of the gradients of queries, or of queries, keys and values.
-        let maps = if s.is_merged() { inner } else { 3 * inner };
+        let maps = 3 * inner;
         let len = common.normed_len()
             + panels * PANEL * (c + inner + maps)
             + pixels * (c_wide.max(inner_wide) + 2 * inner)
             + Heads::scratch(s);
         let sums = sums.as_mut_ptr();
-        let part = |i: usize| sums.wrapping_add(parts.at[i]);
+        let part = |i: usize| sums.wrapping_add(parts.at(i));
         with(len, |mut scratch| {
             let normed = cut(&mut scratch, common.normed_len());
             // The gradient in panels.
@@ -95,25 +94,19 @@ impl Image {
                 run(isa, Product::whole(isa, [c, inner, pixels], left, turned, part(1), inner).accumulated());
 
                 let (normed, statistics) = common.normed(self.x, normed);
-                let operands = match s.is_merged() {
-                    true => Operands::Merged { queries: qkv, normed },
-                    false => Operands::Own(qkv),
-                };
-                let heads = Heads { common, operands, d_attended, d_qkv, d_kv, attended, softmax, next: self.next };
+                let heads = Heads { common, qkv, d_attended, d_qkv, d_kv, attended, softmax, next: self.next };
                 heads.compute(scratch);
 
                 // Queries, keys and values.
                 let (dk, dv) = (d_kv, d_kv.add(inner * pixels));
-                if !s.is_merged() {
-                    for (i, d) in [(1, dk), (2, dv)] {
-                        pack(isa, d, [1, inner], [inner, pixels], d_qkv.add(i * inner * PANEL), maps * PANEL);
-                    }
+                for (i, d) in [(1, dk), (2, dv)] {
+                    pack(isa, d, [1, inner], [inner, pixels], d_qkv.add(i * inner * PANEL), maps * PANEL);
                 }
                 row_sums_isa(isa, &Rows { panels: d_qkv, rows: maps, pixels, sums: part(2) });
                 pack(isa, normed, [1, pixels], [pixels, c], turned, pixels * PANEL);
                 let queries = Left::Runs { at: d_qkv, rs: PANEL, run: PANEL, jump: (maps - 1) * PANEL };
                 let [keys, values] = [dk, dv].map(|at| Left::InPlace { at, rs: 1, cs: inner });
-                for (i, left) in [queries, keys, values].into_iter().enumerate().take(maps / inner) {
+                for (i, left) in [queries, keys, values].into_iter().enumerate() {
                     run(
                         isa,
                         Product::whole(isa, [inner, c, pixels], left, turned, part(0).add(i * inner * c), c)
@@ -122,20 +115,7 @@ impl Image {
                 }
                 let to = if common.norm.is_some() { normed } else { self.dx };
                 let product = Product::whole(isa, [c, pixels, maps], packed.qkv(), d_qkv, to, pixels);
-                let add = if s.is_merged() {
-                    // Gradients of the normalised image as keys and values.
-                    turn(isa, &Turn { src: d_kv, src_rs: c, rows: pixels, columns: c, dst: image, dst_rs: pixels });
-                    if common.norm.is_none() {
-                        for i in 0..c * pixels {
-                            *image.add(i) += *self.dy.add(i);
-                        }
-                    }
-                    image
-                } else if common.norm.is_none() {
-                    self.dy
-                } else {
-                    std::ptr::null_mut()
-                };
+                let add = if common.norm.is_none() { self.dy } else { std::ptr::null_mut() };
                 run(isa, Product { add, ..product });
                 let Some(norm) = common.norm else { return };
                 let sums = image;
