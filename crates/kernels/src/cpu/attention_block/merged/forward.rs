@@ -12,7 +12,7 @@ use crate::cpu::scratch::with;
 use std::ptr::{null, null_mut};
 
 /// Queries of a strip, at most: a few groups of rows of every instruction set.
-const STRIP: usize = 24;
+const STRIP: usize = 36;
 
 /// Number of strips.
 pub(in super::super) fn strips(s: &AttentionBlock) -> usize {
@@ -109,7 +109,8 @@ impl Image {
                     let saved = |at| Panels { at, panel: pixels * PANEL }.rows_from(r0);
                     let (queries, attended) =
                         if saving { (saved(queries), saved(attended)) } else { (own_queries, own_attended) };
-                    let p = if saving && keeping { softmax_at.add(r0 * wide) } else { own_p };
+                    let kept = if saving && keeping { softmax_at.add(r0 * wide) } else { null_mut() };
+                    let p = own_p;
                     let [tops, scales] = if saving {
                         s.statistics(softmax_at).map(|at| at.wrapping_add(r0))
                     } else {
@@ -119,15 +120,15 @@ impl Image {
                         Product::whole(isa, [m, n, k], left, right, p, wide)
                     };
 
-                    let pixel_rows = Left::InPlace { at: normed.add(r0), rs: 1, cs: pixels };
+                    let pixel_rows = Panels { at: rows, panel: pixels * PANEL }.rows_from(r0).left();
                     let to_queries = product(pixel_rows, packed.panels()[0], [c_wide, c]);
                     let next = ahead(self.next[0], s.image(), part);
                     multiply_placed(isa, &queries.result(Product { column_bias: query_bias, ..to_queries }, next));
 
-                    let next = if saving && keeping { (p.add(m * wide).cast_const(), m * wide) } else { NOTHING };
+                    let next = if kept.is_null() { NOTHING } else { (kept.cast_const(), m * wide) };
                     run(isa, product(queries.left(), columns, [pixels, c]), next);
                     let tops = if keeping { null_mut() } else { tops };
-                    softmax(isa, &Rows { p, rows: m, keys: pixels, wide, factor: s.factor(), tops, scales });
+                    softmax(isa, &Rows { p, kept, rows: m, keys: pixels, wide, factor: s.factor(), tops, scales });
 
                     let values = product(Left::InPlace { at: p, rs: wide, cs: 1 }, rows, [c_wide, pixels]);
                     let half = part[1] / 2;

@@ -8,6 +8,8 @@ use crate::cpu::simd::{L, Simd};
 pub(super) struct Rows {
     /// `[rows][wide]`, scores in, exponentials out: those of what a score is below the largest of its row; behind the keys zeros.
     pub(super) p: *mut f32,
+    /// Null, or where the exponentials go too.
+    pub(super) kept: *mut f32,
     pub(super) rows: usize,
     pub(super) keys: usize,
     /// Keys rounded up to whole vectors.
@@ -41,6 +43,7 @@ unsafe fn softmax_rows<S: Simd>(t: &Rows) {
             }
             for i in 0..rows {
                 let p = t.p.add((r + i) * t.wide);
+                let (keep, kept) = (!t.kept.is_null(), t.kept.wrapping_add((r + i) * t.wide));
                 let low = S::splat(-(tops[i] * log));
                 let mut parts = [S::zero(); 2];
                 for k in (0..whole).step_by(PANEL) {
@@ -48,6 +51,9 @@ unsafe fn softmax_rows<S: Simd>(t: &Rows) {
                         let at = p.add(k + half * L);
                         let e = S::exp2_of_32nds(S::fma(S::load(at), factor, low));
                         S::store(at, e);
+                        if keep {
+                            S::store(kept.add(k + half * L), e);
+                        }
                         parts[half] = S::add(parts[half], e);
                     }
                 }
@@ -58,6 +64,9 @@ unsafe fn softmax_rows<S: Simd>(t: &Rows) {
                         let x = S::min(S::zero(), S::fma(S::load_n(p.add(at), n), factor, low));
                         let e = S::mul(S::exp2_of_32nds(x), S::load_n(ONES.as_ptr(), n));
                         S::store(p.add(at), e);
+                        if keep {
+                            S::store(kept.add(at), e);
+                        }
                         parts[half] = S::add(parts[half], e);
                     }
                 }
