@@ -1,6 +1,8 @@
 //! Two-dimensional convolution with any square kernel, stride and padding: which algorithm, and the general one.
 
+mod ahead;
 mod chunks;
+mod inplace;
 mod input;
 mod joined;
 mod pointwise;

@@ -1,6 +1,7 @@
 //! A convolution as a matrix product: `y[k][pixel] = Σ w[k][c, tap] · x[c, tap][pixel]`. The right-hand matrix is never
 //! stored; every task lowers the pixels that it is about to multiply, and they stay in its cache.
 
+use super::inplace;
 use super::taps::{Source, Table, gather_channels};
 use crate::cpu::gemm::{
     Fetch, Left, Matrix, PANEL, PackA, Product, group_count, group_rows, multiply_ahead, pack_a, packed_a_len,
@@ -159,7 +160,11 @@ pub(super) fn convolve(l: &Lowered, y: &mut [f32]) {
     let isa = Isa::current();
     with(packed_a_len(l.m, depth), |a| {
         pack(isa, &l.matrix, l.m, depth, a);
-        run(isa, l, depth, a, y);
+        if l.table.identity && inplace::pays(l.m * depth, pixels) {
+            inplace::convolve(isa, l, a, y);
+        } else {
+            run(isa, l, depth, a, y);
+        }
     })
 }
 
