@@ -197,6 +197,9 @@ fn convolutions(edge: Edge, sizes: &mut Sizes) {
             call("conv2d", &s, || cpu::conv2d(&s, &x, &w, bias, residual, &mut y));
             let add = optional(given, &add);
             call("conv2d_backward_input", &s, || conv2d_backward_input(&s, &dy, &w, add, &mut dx));
+            call("conv2d_backward", &s, || {
+                conv2d_backward(&s, &x, &dy, &w, add, &mut dx, &mut dw, given.then_some(&mut db));
+            });
         }
         call("conv2d_backward_weight", &s, || conv2d_backward_weight(&s, &x, &dy, Some(&mut dw), Some(&mut db)));
         call("weight gradient alone", &s, || conv2d_backward_weight(&s, &x, &dy, Some(&mut dw), None));
@@ -215,6 +218,10 @@ fn joined_convolutions(edge: Edge, s: JoinedConv1x1) {
         let add = [optional(given, &add), optional(given, &add_skip)];
         call("conv1x1_joined_backward_input", &s, || {
             conv1x1_joined_backward_input(&s, &dy, &w, add, [&mut dx, &mut d_skip]);
+        });
+        call("conv1x1_joined_backward", &s, || {
+            let db = given.then_some(&mut *db);
+            conv1x1_joined_backward(&s, [&x, &skip], &dy, &w, add, [&mut dx, &mut d_skip], &mut dw, db);
         });
         call("conv1x1_joined_backward_weight", &s, || {
             conv1x1_joined_backward_weight(&s, [&x, &skip], &dy, given.then_some(&mut dw), Some(&mut db));

@@ -36,6 +36,16 @@ fn check_conv(s: &Conv2d) {
         });
         assert_close(&what("dw", isa), &dw, &want_dw);
         assert_close(&what("db", isa), &db, &want_db);
+        // All gradients at once
+        let (mut all_dw, mut all_db) = (Vec::new(), Vec::new());
+        let dx = guarded(s.input_len(), |dx| {
+            all_dw = guarded(s.weight_len(), |dw| {
+                all_db = guarded(s.k, |db| conv2d_backward(s, &x, &dy, &w, Some(&add), dx, dw, Some(db)));
+            });
+        });
+        assert_close(&what("dx of all", isa), &dx, &want_dx);
+        assert_close(&what("dw of all", isa), &all_dw, &want_dw);
+        assert_close(&what("db of all", isa), &all_db, &want_db);
         // Without what is optional
         let y = guarded(s.output_len(), |y| cpu::conv2d(s, &x, &w, None, None, y));
         assert_close(&what("plain y", isa), &y, &conv(s, &xw, &ww, None));
@@ -120,15 +130,30 @@ fn check_joined(s: &JoinedConv1x1) {
         assert_close(&what("db"), &db, &want_db);
         let only_db = guarded(s.k, |db| conv1x1_joined_backward_weight(s, x, &dy, None, Some(db)));
         assert_close(&what("only db"), &only_db, &want_db);
+        // All gradients at once, without what is optional
+        let (mut second, mut dw) = (Vec::new(), Vec::new());
+        let first = guarded(s.input_len(0), |first| {
+            second = guarded(s.input_len(1), |second| {
+                dw = guarded(s.weight_len(), |dw| {
+                    conv1x1_joined_backward(s, x, &dy, &w, [None; 2], [first, second], dw, None);
+                });
+            });
+        });
+        let dx: Vec<f32> = concat(&[first, second]).iter().map(|dx| *dx as f32).collect();
+        assert_close(&what("dx of all"), &dx, &conv_backward_input(&joined, &dyw, &ww));
+        assert_close(&what("dw of all"), &dw, &want_dw);
     });
 }
 
 #[test]
 fn joined_convolutions_are_right() {
-    // The general algorithm of the weight gradient, that of 1×1 kernels, and one for either input
+    // The general algorithm of the weight gradient, that of 1×1 kernels, and one for either input; all gradients in one pass,
+    // over parts of images and over some images at a time, and of weights that are too large for that
     check_joined(&JoinedConv1x1 { n: 2, c: [17, 30], k: 35, pixels: 63 });
     check_joined(&JoinedConv1x1 { n: 11, c: [37, 20], k: 29, pixels: 150 });
     check_joined(&JoinedConv1x1 { n: 4, c: [300, 3], k: 230, pixels: 200 });
+    check_joined(&JoinedConv1x1 { n: 9, c: [32, 31], k: 70, pixels: 49 });
+    check_joined(&JoinedConv1x1 { n: 3, c: [64, 32], k: 32, pixels: 500 });
 }
 
 proptest! {

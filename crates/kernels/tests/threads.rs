@@ -47,7 +47,9 @@ fn convolutions_do_not_depend_on_threads() {
                 cpu::conv2d(s, &x, &w, None, None, &mut y);
                 conv2d_backward_input(s, &dy, &w, None, &mut dx);
                 conv2d_backward_weight(s, &x, &dy, Some(&mut dw), Some(&mut db));
-                vec![y, dx, dw, db]
+                let (mut all_dx, mut all_dw, mut all_db) = (dx.clone(), dw.clone(), db.clone());
+                conv2d_backward(s, &x, &dy, &w, None, &mut all_dx, &mut all_dw, Some(&mut all_db));
+                vec![y, dx, dw, db, all_dx, all_dw, all_db]
             });
         }
     });
@@ -66,7 +68,11 @@ fn joined_convolutions_do_not_depend_on_threads() {
                 conv1x1_joined(&s, x, &w, None, &mut y);
                 conv1x1_joined_backward_input(&s, &dy, &w, [None, None], [&mut dx, &mut d_skip]);
                 conv1x1_joined_backward_weight(&s, x, &dy, Some(&mut dw), Some(&mut db));
-                vec![y, dx, d_skip, dw, db]
+                let (mut all_dw, mut all_db) = (dw.clone(), db.clone());
+                let [mut all_dx, mut all_d_skip] = [dx.clone(), d_skip.clone()];
+                let all = [&mut all_dx[..], &mut all_d_skip[..]];
+                conv1x1_joined_backward(&s, x, &dy, &w, [None; 2], all, &mut all_dw, Some(&mut all_db));
+                vec![y, dx, d_skip, dw, db, all_dx, all_d_skip, all_dw, all_db]
             });
         }
     });

@@ -38,8 +38,8 @@ pub use attention_block::{
     attention_block_backward,
 };
 pub use conv::{
-    Conv2d, JoinedConv1x1, conv1x1_joined, conv1x1_joined_backward_input, conv1x1_joined_backward_weight, conv2d,
-    conv2d_backward_input, conv2d_backward_weight,
+    Conv2d, JoinedConv1x1, conv1x1_joined, conv1x1_joined_backward, conv1x1_joined_backward_input,
+    conv1x1_joined_backward_weight, conv2d, conv2d_backward, conv2d_backward_input, conv2d_backward_weight,
 };
 pub(crate) use conv::{is_winograd, kept_tile};
 pub use elementwise::{silu, silu_backward, sum_images, sum_pixels};

@@ -57,6 +57,20 @@ pub(super) fn conv2d_backward<T: HostTensor, B: Backend<FloatTensorPrimitive = T
     let s = sizes(x, weight, geometry);
     let (values, w, dy) = (x.read()?, weight.read()?, grad.read()?);
     let add = read_option(accumulate)?;
+    if s.side == 1 && wanted.x && wanted.weight {
+        let mut bias = wanted.bias.then(|| vec![0.0; s.k]);
+        let mut dw = Vec::new();
+        let dx = filled(s.input_len(), |dx| {
+            dw = filled(s.weight_len(), |dw| {
+                cpu::conv2d_backward(&s, &values, &dy, &w, add.as_deref(), dx, dw, bias.as_deref_mut());
+            });
+        });
+        return Some(AffineGradients {
+            x: Some(T::build(dx, x.shape())),
+            weight: Some(T::build(dw, weight.shape())),
+            bias: bias.map(|bias| T::build(bias, Shape::new([s.k]))),
+        });
+    }
     let dx = wanted.x.then(|| {
         let dx = filled(s.input_len(), |dx| cpu::conv2d_backward_input(&s, &dy, &w, add.as_deref(), dx));
         T::build(dx, x.shape())

@@ -27,8 +27,24 @@ pub(super) fn conv1x1_backward<T: HostTensor, B: Backend<FloatTensorPrimitive = 
     let s = sizes([&x[0], &x[1]], weight);
     let (values, w, dy) = ([x[0].read()?, x[1].read()?], weight.read()?, grad.read()?);
     let add = [read_option(accumulate[0].as_ref())?, read_option(accumulate[1].as_ref())?];
+    let add = [add[0].as_deref(), add[1].as_deref()];
+    let mut db = wanted.bias.then(|| vec![0.0; s.k]);
+    let values = [&*values[0], &*values[1]];
+    if wanted.x && wanted.weight {
+        let db_values = db.as_deref_mut();
+        let (mut second, mut dw) = (Vec::new(), Vec::new());
+        let first = filled(s.input_len(0), |first| {
+            second = filled(s.input_len(1), |second| {
+                dw = filled(s.weight_len(), |dw| {
+                    cpu::conv1x1_joined_backward(&s, values, &dy, &w, add, [first, second], dw, db_values);
+                });
+            });
+        });
+        let dx = [T::build(first, x[0].shape()), T::build(second, x[1].shape())];
+        let bias = db.map(|db| T::build(db, Shape::new([s.k])));
+        return Some(JoinedGradients { x: Some(dx), weight: Some(T::build(dw, weight.shape())), bias });
+    }
     let dx = wanted.x.then(|| {
-        let add = [add[0].as_deref(), add[1].as_deref()];
         let mut second = Vec::new();
         let first = filled(s.input_len(0), |first| {
             second = filled(s.input_len(1), |second| {
@@ -37,8 +53,6 @@ pub(super) fn conv1x1_backward<T: HostTensor, B: Backend<FloatTensorPrimitive = 
         });
         [T::build(first, x[0].shape()), T::build(second, x[1].shape())]
     });
-    let mut db = wanted.bias.then(|| vec![0.0; s.k]);
-    let values = [&*values[0], &*values[1]];
     let dw = if wanted.weight {
         let db = db.as_deref_mut();
         let dw = filled(s.weight_len(), |dw| cpu::conv1x1_joined_backward_weight(&s, values, &dy, Some(dw), db));

@@ -1,5 +1,6 @@
 //! The 1×1 convolution of channels that lie in two tensors, whose weight has columns for both.
 
+use super::gradients::{Gradients, gradients};
 use super::product::{Images, Lowered, convolve};
 use super::taps::{Grid, Table, Tap};
 use super::{pointwise, weight};
@@ -89,6 +90,31 @@ pub fn conv1x1_joined_backward_input(
         let matrix = Matrix { values: weight.get(s.column(i)..).unwrap_or(&[]), rs: 1, cs: s.columns() };
         convolve(&Lowered { images, table: &table, m: s.c[i], matrix, bias: None, add: add[i] }, dx);
     }
+}
+
+/// All gradients of [`conv1x1_joined`]: those of [`conv1x1_joined_backward_input`] and [`conv1x1_joined_backward_weight`],
+/// of small matrices in one pass over the pixels.
+///
+/// # Panics
+/// If a length does not fit.
+#[allow(clippy::too_many_arguments)] // operands and results of one operation
+pub fn conv1x1_joined_backward(
+    s: &JoinedConv1x1,
+    x: [&[f32]; 2],
+    dy: &[f32],
+    weight: &[f32],
+    add: [Option<&[f32]>; 2],
+    dx: [&mut [f32]; 2],
+    dw: &mut [f32],
+    mut db: Option<&mut [f32]>,
+) {
+    let [dx0, dx1] = dx;
+    let known = Gradients { n: s.n, pixels: s.pixels, c: s.c, k: s.k, x, dy, weight, add };
+    if gradients(&known, [&mut *dx0, &mut *dx1], dw, db.as_deref_mut()) {
+        return;
+    }
+    conv1x1_joined_backward_input(s, dy, weight, add, [dx0, dx1]);
+    conv1x1_joined_backward_weight(s, x, dy, Some(dw), db);
 }
 
 /// Weight gradient `dw: [k, c[0] + c[1]]` and bias gradient `db: [k]` of [`conv1x1_joined`], whichever are wanted.

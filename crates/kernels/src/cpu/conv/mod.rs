@@ -2,6 +2,7 @@
 
 mod ahead;
 mod chunks;
+mod gradients;
 mod inplace;
 mod input;
 mod joined;
@@ -10,11 +11,15 @@ mod product;
 mod taps;
 mod weight;
 
-pub use joined::{JoinedConv1x1, conv1x1_joined, conv1x1_joined_backward_input, conv1x1_joined_backward_weight};
+pub use joined::{
+    JoinedConv1x1, conv1x1_joined, conv1x1_joined_backward, conv1x1_joined_backward_input,
+    conv1x1_joined_backward_weight,
+};
 
 use super::elementwise::sum_images;
 use super::gemm::Matrix;
 use super::winograd::{Conv3x3, TileSize, conv3x3, conv3x3_backward_input, conv3x3_backward_weight};
+use gradients::{Gradients, gradients};
 use product::{Images, Lowered, convolve};
 use taps::{Grid, Table, Tap};
 
@@ -170,6 +175,33 @@ pub fn conv2d_backward_input(s: &Conv2d, dy: &[f32], weight: &[f32], add: Option
         return conv3x3_backward_input(&s, tile, dy, weight, add, dx);
     }
     input::backward_input(s, dy, weight, add, dx);
+}
+
+/// All gradients of [`conv2d`]: those of [`conv2d_backward_input`] and [`conv2d_backward_weight`], of small 1×1 convolutions in
+/// one pass over the pixels.
+///
+/// # Panics
+/// If a length does not fit.
+#[allow(clippy::too_many_arguments)] // operands and results of one operation
+pub fn conv2d_backward(
+    s: &Conv2d,
+    x: &[f32],
+    dy: &[f32],
+    weight: &[f32],
+    add: Option<&[f32]>,
+    dx: &mut [f32],
+    dw: &mut [f32],
+    mut db: Option<&mut [f32]>,
+) {
+    if s.is_pointwise() {
+        let (x, add) = ([x, &[]], [add, None]);
+        let known = Gradients { n: s.n, pixels: s.h * s.w, c: [s.c, 0], k: s.k, x, dy, weight, add };
+        if gradients(&known, [&mut *dx, &mut []], dw, db.as_deref_mut()) {
+            return;
+        }
+    }
+    conv2d_backward_input(s, dy, weight, add, dx);
+    conv2d_backward_weight(s, x, dy, Some(dw), db);
 }
 
 /// Weight gradient `dw: [k, c, side, side]` and bias gradient `db: [k]` of [`conv2d`], whichever are wanted.
