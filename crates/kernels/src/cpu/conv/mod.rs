@@ -8,6 +8,7 @@ mod input;
 mod joined;
 mod pointwise;
 mod product;
+mod strided;
 mod taps;
 mod weight;
 
@@ -160,6 +161,9 @@ pub fn conv2d(s: &Conv2d, x: &[f32], weight: &[f32], bias: Option<&[f32]>, resid
     if let Some((s, tile)) = winograd(s, Pass::Forward) {
         return conv3x3(&s, tile, x, weight, bias, residual, y);
     }
+    if strided::forward(s, x, weight, bias, residual, y) {
+        return;
+    }
     assert!(x.len() == s.input_len() && weight.len() == s.weight_len());
     let matrix = Matrix::rows(weight, s.c * s.side * s.side);
     let images = [s.images(x), Images::NONE];
@@ -173,6 +177,9 @@ pub fn conv2d(s: &Conv2d, x: &[f32], weight: &[f32], bias: Option<&[f32]>, resid
 pub fn conv2d_backward_input(s: &Conv2d, dy: &[f32], weight: &[f32], add: Option<&[f32]>, dx: &mut [f32]) {
     if let Some((s, tile)) = winograd(s, Pass::BackwardInput) {
         return conv3x3_backward_input(&s, tile, dy, weight, add, dx);
+    }
+    if strided::backward_input(s, dy, weight, add, dx) {
+        return;
     }
     input::backward_input(s, dy, weight, add, dx);
 }
@@ -222,7 +229,9 @@ pub fn conv2d_backward_weight(s: &Conv2d, x: &[f32], dy: &[f32], dw: Option<&mut
                 if s.is_pointwise() && pointwise::backward_weight(x, dy, sizes, dw, (0, s.c), db.as_deref_mut()) {
                     return;
                 }
-                weight::backward_weight(s.images(x), &s.table(), s.k, dy, dw);
+                if !strided::backward_weight(s, x, dy, dw) {
+                    weight::backward_weight(s.images(x), &s.table(), s.k, dy, dw);
+                }
             }
             if let Some(db) = db {
                 assert!(db.len() == s.k);
