@@ -3,7 +3,7 @@
 use super::super::backward::{Image, Parts};
 use super::super::forward::Common;
 use super::super::{AttentionBlock, pack};
-use super::forward::{NOTHING, Panels, ahead, run, strip, strips};
+use super::forward::{Keys, NOTHING, Panels, ahead, run, strip, strips};
 use super::softmax::{Gradient, Sums, column_sums, row_sums, softmax_gradient};
 use crate::cpu::attention::packed::cut;
 use crate::cpu::gemm::{Left, PANEL, Placed, Product, Turn, TurnAdd, multiply_placed, turn_add};
@@ -64,6 +64,7 @@ impl Image {
                 pack(isa, normed, [pixels, 1], [c, pixels], columns, c * PANEL);
                 pack(isa, normed, [1, pixels], [pixels, c], normed_rows, pixels * PANEL);
                 row_sums(isa, &Sums { values: self.dy, rows: c, columns: pixels, rs: pixels, sums: part(3) });
+                let keys = Keys { columns, rows: normed_rows };
                 for b in (0..strips(s)).step_by(block(s)) {
                     let end = (b + block(s)).min(strips(s));
                     let (from, to) = (strip(s, b).0, strip(s, end - 1).1);
@@ -88,11 +89,10 @@ impl Image {
                         multiply_placed(isa, &Placed { row_factor: scales.add(r0), ..placed });
 
                         if !keeping {
-                            let scores = product(queries.left(), columns, [pixels, c]);
-                            run(isa, Product { c: p, ..scores }, NOTHING);
+                            keys.products(isa, s, queries, m, p, NOTHING);
                         }
                         let next_p = if keeping { (p.add(m * wide).cast_const(), m * wide) } else { NOTHING };
-                        run(isa, product(d_attended.left(), columns, [pixels, c]), next_p);
+                        keys.products(isa, s, d_attended, m, d, next_p);
                         let gradient = Gradient {
                             p,
                             tops: if keeping { null() } else { tops.add(r0) },
@@ -108,9 +108,9 @@ impl Image {
                         };
                         softmax_gradient(isa, &gradient);
 
-                        let keys = product(Left::InPlace { at: d, rs: wide, cs: 1 }, normed_rows, [c_wide, pixels]);
-                        let keys = Product { c: d_queries.add(r0 * c_wide), cs: c_wide, ..keys };
-                        run(isa, keys, ahead(next_x, s.image(), now));
+                        let of_keys = product(Left::InPlace { at: d, rs: wide, cs: 1 }, normed_rows, [c_wide, pixels]);
+                        let of_keys = Product { c: d_queries.add(r0 * c_wide), cs: c_wide, ..of_keys };
+                        run(isa, of_keys, ahead(next_x, s.image(), now));
                     }
                     // The normalised image as keys and as values.
                     let query_rows = if whole { queries } else { own_queries };

@@ -4,7 +4,7 @@
 
 use super::super::forward::{Common, Image};
 use super::super::{AttentionBlock, pack};
-use super::softmax::{Rows, softmax};
+use super::softmax::{FEW, Few, Rows, few, softmax};
 use crate::cpu::attention::packed::cut;
 use crate::cpu::gemm::{Left, PANEL, Placed, Product, Turn, TurnAdd, group_rows, multiply_placed, turn_add};
 use crate::cpu::isa::Isa;
@@ -57,6 +57,53 @@ pub(super) unsafe fn run(isa: Isa, product: Product, next: Next) {
     unsafe { multiply_placed(isa, &Placed { product, c_panel: PANEL, row_factor: null_mut(), next }) }
 }
 
+/// The normalised image, channels in panels of pixels and pixels in panels of channels.
+#[derive(Clone, Copy)]
+pub(super) struct Keys {
+    pub(super) columns: *const f32,
+    pub(super) rows: *const f32,
+}
+
+impl Keys {
+    /// The products of `m` rows with all pixels, to rows of whole vectors; the last few pixels are computed by themselves.
+    ///
+    /// # Safety
+    /// There must be `m` rows, and room for them.
+    pub(super) unsafe fn products(
+        &self,
+        isa: Isa,
+        s: &AttentionBlock,
+        left: Panels,
+        m: usize,
+        to: *mut f32,
+        next: Next,
+    ) {
+        let rest = s.pixels % PANEL;
+        let rest = if rest <= FEW { rest } else { 0 };
+        let whole = s.pixels - rest;
+        // SAFETY: the caller's contract.
+        unsafe {
+            if whole > 0 {
+                run(isa, Product::whole(isa, [m, whole, s.c], left.left(), self.columns, to, s.wide_pixels()), next);
+            }
+            if rest > 0 {
+                let products = Few {
+                    left: left.at,
+                    left_panel: left.panel,
+                    right: self.rows.add(whole * PANEL),
+                    right_panel: s.pixels * PANEL,
+                    channels: s.wide_channels(),
+                    rows: m,
+                    few: rest,
+                    to: to.add(whole),
+                    rs: s.wide_pixels(),
+                };
+                few(isa, &products);
+            }
+        }
+    }
+}
+
 /// Floats to ask for.
 pub(super) type Next = (*const f32, usize);
 
@@ -102,6 +149,7 @@ impl Image {
                 let (normed, _) = common.normed(self.x, normed);
                 pack(isa, normed, [pixels, 1], [c, pixels], columns, c * PANEL);
                 pack(isa, normed, [1, pixels], [pixels, c], rows, pixels * PANEL);
+                let keys = Keys { columns, rows };
                 for i in first..last {
                     let (r0, r1) = strip(s, i);
                     let m = r1 - r0;
@@ -126,7 +174,7 @@ impl Image {
                     multiply_placed(isa, &queries.result(Product { column_bias: query_bias, ..to_queries }, next));
 
                     let next = if kept.is_null() { NOTHING } else { (kept.cast_const(), m * wide) };
-                    run(isa, product(queries.left(), columns, [pixels, c]), next);
+                    keys.products(isa, s, queries, m, p, next);
                     let tops = if keeping { null_mut() } else { tops };
                     softmax(isa, &Rows { p, kept, rows: m, keys: pixels, wide, factor: s.factor(), tops, scales });
 
