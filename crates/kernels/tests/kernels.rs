@@ -35,7 +35,7 @@ fn check_conv(s: &Conv2d) {
             db = guarded(s.k, |db| conv2d_backward_weight(s, &x, &dy, Some(dw), Some(db)));
         });
         assert_close(&what("dw", isa), &dw, &want_dw);
-        assert_close(&what("db", isa), &db, &want_db);
+        assert_sums_close(&what("db", isa), &db, &want_db, &wide(&dy));
         // All gradients at once
         let (mut all_dw, mut all_db) = (Vec::new(), Vec::new());
         let dx = guarded(s.input_len(), |dx| {
@@ -45,12 +45,12 @@ fn check_conv(s: &Conv2d) {
         });
         assert_close(&what("dx of all", isa), &dx, &want_dx);
         assert_close(&what("dw of all", isa), &all_dw, &want_dw);
-        assert_close(&what("db of all", isa), &all_db, &want_db);
+        assert_sums_close(&what("db of all", isa), &all_db, &want_db, &wide(&dy));
         // Without what is optional
         let y = guarded(s.output_len(), |y| cpu::conv2d(s, &x, &w, None, None, y));
         assert_close(&what("plain y", isa), &y, &conv(s, &xw, &ww, None));
         let only_db = guarded(s.k, |db| conv2d_backward_weight(s, &x, &dy, None, Some(db)));
-        assert_close(&what("only db", isa), &only_db, &want_db);
+        assert_sums_close(&what("only db", isa), &only_db, &want_db, &wide(&dy));
         let only_dw = guarded(s.weight_len(), |dw| conv2d_backward_weight(s, &x, &dy, Some(dw), None));
         assert_eq!(only_dw, dw);
     });
@@ -127,9 +127,9 @@ fn check_joined(s: &JoinedConv1x1) {
             db = guarded(s.k, |db| conv1x1_joined_backward_weight(s, x, &dy, Some(dw), Some(db)));
         });
         assert_close(&what("dw"), &dw, &want_dw);
-        assert_close(&what("db"), &db, &want_db);
+        assert_sums_close(&what("db"), &db, &want_db, &wide(&dy));
         let only_db = guarded(s.k, |db| conv1x1_joined_backward_weight(s, x, &dy, None, Some(db)));
-        assert_close(&what("only db"), &only_db, &want_db);
+        assert_sums_close(&what("only db"), &only_db, &want_db, &wide(&dy));
         // All gradients at once, without what is optional
         let (mut second, mut dw) = (Vec::new(), Vec::new());
         let first = guarded(s.input_len(0), |first| {
@@ -202,7 +202,7 @@ fn check_winograd(s: &Conv3x3) {
                 db = guarded(s.k, |db| winograd::conv3x3_backward_weight(s, tile, &x, &dy, dw, db));
             });
             assert_close(&what("dw"), &dw, &want_dw);
-            assert_close(&what("db"), &db, &want_db);
+            assert_sums_close(&what("db"), &db, &want_db, &wide(&dy));
         }
     });
 }
@@ -404,7 +404,8 @@ fn check_linear(rows: usize, d_in: usize, d_out: usize) {
         assert_close(&what("y"), &guarded(y.len(), |y| linear(sizes, &x, &w, Some(&bias), y)), &y);
         assert_close(&what("dx"), &guarded(dx.len(), |dx| linear_backward_input(sizes, &dy, &w, dx)), &dx);
         assert_close(&what("dw"), &guarded(dw.len(), |dw| linear_backward_weight(sizes, &x, &dy, dw)), &dw);
-        assert_close(&what("db"), &guarded(db.len(), |db| sum_rows(&dy, d_out, db)), &db);
+        let sums = guarded(db.len(), |db| sum_rows(&dy, d_out, db));
+        assert_sums_close(&what("db"), &sums, &db, &wide(&dy));
     });
 }
 
