@@ -64,6 +64,8 @@ fn same(n: usize, c: usize, k: usize, h: usize, w: usize) -> Conv2d {
 fn convolutions_of_networks_are_right() {
     check_conv(&same(2, 1, 32, 28, 28));
     check_conv(&same(2, 32, 1, 28, 28));
+    // Few output channels, of rows of more than a vector, and padded by other than half a kernel
+    check_conv(&Conv2d { padding: [0, 2, 1, 0], ..same(5, 19, 2, 11, 37) });
     check_conv(&same(3, 24, 40, 7, 13));
     check_conv(&same(1, 130, 70, 9, 5));
     check_conv(&Conv2d { side: 1, padding: [0; 4], ..same(3, 70, 33, 7, 9) });

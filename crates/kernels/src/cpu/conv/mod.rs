@@ -2,6 +2,7 @@
 
 mod ahead;
 mod chunks;
+mod few;
 mod gradients;
 mod inplace;
 mod input;
@@ -127,9 +128,9 @@ const FEW_TILES: usize = 512;
 fn winograd(s: &Conv2d, pass: Pass) -> Option<(Conv3x3, TileSize)> {
     let sizes = s.as_3x3()?;
     let pays = match pass {
-        Pass::Forward => s.c > FEW_CHANNELS,
+        Pass::Forward => s.c > FEW_CHANNELS && !few::pays(s),
         Pass::BackwardInput => s.k > FEW_CHANNELS,
-        Pass::BackwardWeight => s.c > FEW_CHANNELS_WEIGHT,
+        Pass::BackwardWeight => s.c > FEW_CHANNELS_WEIGHT && !few::pays(s),
     };
     pays.then(|| (sizes, TileSize::for_size(s.h, s.w)))
 }
@@ -161,7 +162,7 @@ pub fn conv2d(s: &Conv2d, x: &[f32], weight: &[f32], bias: Option<&[f32]>, resid
     if let Some((s, tile)) = winograd(s, Pass::Forward) {
         return conv3x3(&s, tile, x, weight, bias, residual, y);
     }
-    if strided::forward(s, x, weight, bias, residual, y) {
+    if few::forward(s, x, weight, bias, residual, y) || strided::forward(s, x, weight, bias, residual, y) {
         return;
     }
     assert!(x.len() == s.input_len() && weight.len() == s.weight_len());
@@ -229,7 +230,7 @@ pub fn conv2d_backward_weight(s: &Conv2d, x: &[f32], dy: &[f32], dw: Option<&mut
                 if s.is_pointwise() && pointwise::backward_weight(x, dy, sizes, dw, (0, s.c), db.as_deref_mut()) {
                     return;
                 }
-                if !strided::backward_weight(s, x, dy, dw) {
+                if !few::backward_weight(s, x, dy, dw) && !strided::backward_weight(s, x, dy, dw) {
                     weight::backward_weight(s.images(x), &s.table(), s.k, dy, dw);
                 }
             }

@@ -9,13 +9,14 @@ mod plan;
 mod task;
 mod weight;
 
+pub(super) use plan::Plan;
+pub(super) use task::pad;
 pub(super) use weight::backward_weight;
 
 use super::Conv2d;
 use crate::cpu::gemm::{Fetch, PANEL, Turn, turn};
 use crate::cpu::isa::Isa;
 use crate::cpu::scratch::{Shared, with};
-use plan::Plan;
 use rayon::prelude::*;
 use task::{Task, task_isa};
 

@@ -4,41 +4,41 @@ use crate::cpu::conv::Conv2d;
 use crate::cpu::simd::L;
 
 /// Output pixels that see the same taps: every `Plan::spread`-th of a row, and of the rows.
-pub(super) struct Phase {
+pub(in crate::cpu::conv) struct Phase {
     /// The taps of the kernel that are used.
-    pub(super) used: Vec<usize>,
+    pub(in crate::cpu::conv) used: Vec<usize>,
     /// Where they read, in floats from a padded pixel.
-    pub(super) offsets: Vec<usize>,
+    pub(in crate::cpu::conv) offsets: Vec<usize>,
     /// The first of its rows and columns.
-    pub(super) row: usize,
-    pub(super) column: usize,
+    pub(in crate::cpu::conv) row: usize,
+    pub(in crate::cpu::conv) column: usize,
     /// How many there are.
-    pub(super) height: usize,
-    pub(super) width: usize,
+    pub(in crate::cpu::conv) height: usize,
+    pub(in crate::cpu::conv) width: usize,
 }
 
 /// A convolution, or several whose results are interleaved.
-pub(super) struct Plan {
+pub(in crate::cpu::conv) struct Plan {
     /// Height and width of the input, and of the result.
-    pub(super) rows: usize,
-    pub(super) columns: usize,
-    pub(super) height: usize,
-    pub(super) width: usize,
+    pub(in crate::cpu::conv) rows: usize,
+    pub(in crate::cpu::conv) columns: usize,
+    pub(in crate::cpu::conv) height: usize,
+    pub(in crate::cpu::conv) width: usize,
     /// Rows, and columns, of the input from one pixel of a phase to the next, and of the result.
-    pub(super) step: usize,
-    pub(super) spread: usize,
+    pub(in crate::cpu::conv) step: usize,
+    pub(in crate::cpu::conv) spread: usize,
     /// Zeros above and to the left of the input, its rows with the zeros around it, and floats from one to the next.
     top: usize,
-    pub(super) left: usize,
-    pub(super) reach: usize,
-    pub(super) pitch: usize,
+    pub(in crate::cpu::conv) left: usize,
+    pub(in crate::cpu::conv) reach: usize,
+    pub(in crate::cpu::conv) pitch: usize,
     /// Rows of the largest phase.
-    pub(super) units: usize,
-    pub(super) phases: Vec<Phase>,
+    pub(in crate::cpu::conv) units: usize,
+    pub(in crate::cpu::conv) phases: Vec<Phase>,
 }
 
 impl Plan {
-    pub(super) fn forward(s: &Conv2d) -> Self {
+    pub(in crate::cpu::conv) fn forward(s: &Conv2d) -> Self {
         let ((height, width), [top, left, _, _]) = (s.output_size(), s.padding);
         let taps = (0..s.side * s.side).map(|i| {
             let at = |i: usize, padding: usize| i as isize - padding as isize;
@@ -48,7 +48,7 @@ impl Plan {
         Self::new([s.h, s.w, height, width], [s.stride, 1], vec![phase])
     }
 
-    pub(super) fn backward_input(s: &Conv2d) -> Self {
+    pub(in crate::cpu::conv) fn backward_input(s: &Conv2d) -> Self {
         let (rows, columns) = s.output_size();
         let ([top, left, _, _], stride) = (s.padding, s.stride as isize);
         let phases = (0..s.stride * s.stride).map(|i| {
@@ -94,32 +94,32 @@ impl Plan {
     }
 
     /// Taps of all phases.
-    pub(super) fn taps(&self) -> usize {
+    pub(in crate::cpu::conv) fn taps(&self) -> usize {
         self.phases.iter().map(|phase| phase.used.len()).sum()
     }
 
     /// Padded rows that some units read.
-    pub(super) fn padded_rows(&self, [from, to]: [usize; 2]) -> usize {
+    pub(in crate::cpu::conv) fn padded_rows(&self, [from, to]: [usize; 2]) -> usize {
         (to - from).saturating_sub(1) * self.step + self.reach
     }
 
     /// The row of the input that is the first of those; outside of it where there are zeros.
-    pub(super) fn first_row(&self, from: usize) -> isize {
+    pub(in crate::cpu::conv) fn first_row(&self, from: usize) -> isize {
         (from * self.step) as isize - self.top as isize
     }
 
     /// Floats of `c` padded channels.
-    pub(super) fn padded(&self, c: usize, units: [usize; 2]) -> usize {
+    pub(in crate::cpu::conv) fn padded(&self, c: usize, units: [usize; 2]) -> usize {
         c * self.padded_rows(units) * self.pitch
     }
 
     /// Pixels of the result in some units.
-    pub(super) fn pixels(&self, [from, to]: [usize; 2]) -> [usize; 2] {
+    pub(in crate::cpu::conv) fn pixels(&self, [from, to]: [usize; 2]) -> [usize; 2] {
         [from, to].map(|unit| (unit * self.spread).min(self.height) * self.width)
     }
 
     /// Floats of 32 channels of those, with room for 16 pixels more.
-    pub(super) fn buffer(&self, units: [usize; 2]) -> usize {
+    pub(in crate::cpu::conv) fn buffer(&self, units: [usize; 2]) -> usize {
         let [from, to] = self.pixels(units);
         2 * (to - from + L) * L
     }

@@ -35,7 +35,13 @@ pub(super) struct Task<'a> {
 
 /// The `c` channels of an image with zeros around them, those rows that some units read.
 #[inline(always)]
-pub(super) unsafe fn pad<S: Simd>(plan: &Plan, c: usize, units: [usize; 2], x: *const f32, padded: *mut f32) {
+pub(in crate::cpu::conv) unsafe fn pad<S: Simd>(
+    plan: &Plan,
+    c: usize,
+    units: [usize; 2],
+    x: *const f32,
+    padded: *mut f32,
+) {
     unsafe {
         let Plan { rows, columns, left, pitch, .. } = *plan;
         let mut dst = padded;
