@@ -162,6 +162,7 @@ mod tests {
         x: [f32; L],
         exp: *mut f32,
         exp2: *mut f32,
+        sigmoid: *mut f32,
     }
     #[inline(always)]
     unsafe fn exponentials<S: Simd>(t: &Exponentials) {
@@ -169,33 +170,38 @@ mod tests {
             let x = S::load(t.x.as_ptr());
             S::store(t.exp, S::exp(x));
             S::store(t.exp2, S::exp2(x));
+            S::store(t.sigmoid, S::sigmoid(x));
         }
     }
     isa_entry!(
-        /// Both of 16 numbers.
+        /// All of 16 numbers.
         run [] = exponentials(Exponentials)
     );
 
-    fn both(isa: Isa, x: [f32; L]) -> [[f32; L]; 2] {
-        let (mut exp, mut exp2) = ([0.0; L], [0.0; L]);
-        // SAFETY: `isa` is supported; both outputs have 16 floats.
-        unsafe { run(isa, &Exponentials { x, exp: exp.as_mut_ptr(), exp2: exp2.as_mut_ptr() }) };
-        [exp, exp2]
+    fn all(isa: Isa, x: [f32; L]) -> [[f32; L]; 3] {
+        let [mut exp, mut exp2, mut sigmoid] = [[0.0; L]; 3];
+        let t = Exponentials { x, exp: exp.as_mut_ptr(), exp2: exp2.as_mut_ptr(), sigmoid: sigmoid.as_mut_ptr() };
+        // SAFETY: `isa` is supported; all outputs have 16 floats.
+        unsafe { run(isa, &t) };
+        [exp, exp2, sigmoid]
     }
 
     #[test]
     fn exponentials_are_right_to_the_last_bits_over_their_whole_range() {
         for isa in Isa::ALL.into_iter().filter(|isa| isa.is_supported()) {
-            let mut worst = [0f64; 2];
+            let mut worst = [0f64; 3];
             for i in 0..40_000 {
                 let x = std::array::from_fn(|lane| -87.0 + 174.0 * (i * L + lane) as f32 / 640_000.0);
-                let got = both(isa, x);
+                let got = all(isa, x);
                 for (lane, x) in x.into_iter().enumerate() {
                     let x = f64::from(x);
                     worst[0] = worst[0].max((f64::from(got[0][lane]) / x.exp() - 1.0).abs());
                     if x <= 0.0 {
                         worst[1] = worst[1].max((f64::from(got[1][lane]) / x.exp2() - 1.0).abs());
                     }
+                    // Rounding x is an error of up to |x| 2⁻²⁴ where the sigmoid is the exponential.
+                    let error = (f64::from(got[2][lane]) * (1.0 + (-x).exp()) - 1.0).abs();
+                    worst[2] = worst[2].max(error / (1.0 + x.min(0.0).abs() / 4.0));
                 }
             }
             assert!(worst.iter().all(|e| *e < 2.5e-7), "{isa:?}: {worst:?}");
@@ -207,11 +213,12 @@ mod tests {
         for isa in Isa::ALL.into_iter().filter(|isa| isa.is_supported()) {
             let mut x = [-1e30; L];
             [x[1], x[2], x[3]] = [f32::NEG_INFINITY, 1e30, f32::NAN];
-            let [exp, exp2] = both(isa, x);
+            let [exp, exp2, sigmoid] = all(isa, x);
             assert!(exp[0] > 0.0 && exp[0] < 2e-38 && exp[1] == exp[0], "{isa:?}: {exp:?}");
             assert!(exp[2] > 6e37 && exp[2].is_finite(), "{isa:?}: {exp:?}");
             assert!(exp2[0] > 0.0 && exp2[0] < 2e-38 && exp2[1] == exp2[0], "{isa:?}: {exp2:?}");
-            assert!(exp[3].is_nan() && exp2[3].is_nan(), "{isa:?}: {exp:?} {exp2:?}");
+            assert!(sigmoid[0] < 2e-38 && sigmoid[1] == sigmoid[0] && sigmoid[2] == 1.0, "{isa:?}: {sigmoid:?}");
+            assert!([exp, exp2, sigmoid].iter().all(|y| y[3].is_nan()), "{isa:?}: {exp:?} {exp2:?} {sigmoid:?}");
         }
     }
 }
