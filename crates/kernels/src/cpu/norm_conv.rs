@@ -21,8 +21,8 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// Tiles of a chunk, at least: transformed filters are read once for each.
 const CHUNK_TILES: usize = 48;
 /// The same of a chunk that all threads work on.
-const SHARED_BYTES: usize = 2 << 20;
-const SHARED_TILES: usize = 256;
+const SHARED_BYTES: usize = 768 << 10;
+const SHARED_TILES: usize = 128;
 
 /// Sizes of a group normalisation and a 3×3 convolution with stride 1 and padding 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -95,7 +95,8 @@ pub fn norm_conv(
     if n == 0 {
         return;
     }
-    let chunks = n.div_ceil(s.images(CHUNK_BYTES, CHUNK_TILES));
+    // As many for every thread; the result does not depend on it.
+    let chunks = n.div_ceil(s.images(CHUNK_BYTES, CHUNK_TILES)).next_multiple_of(rayon::current_num_threads()).min(n);
     let [y, mean, rstd] = [y, mean, rstd].map(|values| ImagesMut::new(values, n));
     (0..chunks).into_par_iter().with_max_len(1).for_each(|i| {
         let range = n * i / chunks..n * (i + 1) / chunks;
