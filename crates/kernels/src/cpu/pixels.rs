@@ -66,7 +66,7 @@ pub(super) unsafe fn load_rows<S: Simd>(
             let v = pixels::<S>(src.add(p), plane, nch, n);
             for i in 0..L {
                 if i < n {
-                    let row = ((p + i) as u64 * reciprocal >> 40) as usize;
+                    let row = (((p + i) as u64 * reciprocal) >> 40) as usize;
                     S::store(dst.add((p + i) * L + row * gap), v[i]);
                 }
             }
