@@ -122,6 +122,8 @@ proptest! {
         given in any::<bool>(),
         skip in 0usize..20,
     ) {
+        // The gradient of a group of one or two values is zero but for rounding.
+        prop_assume!(h * w >= 3);
         let c = channels * groups;
         check(&sizes(n, [c, k, groups], [h, w]), skip.min(c), given);
     }
