@@ -139,3 +139,18 @@ pub fn sum_images(x: &[f32], n: usize, c: usize, out: &mut [f32]) {
         *out = (0..n).map(|image| sums[image * c + i]).sum();
     }
 }
+
+/// Adds partial sums of `len` values each to the first, in order.
+pub(super) fn add_parts(sums: &mut [f32], len: usize) -> &[f32] {
+    /// Floats that are added up at a time.
+    const FLOATS: usize = 1024;
+    let (total, others) = sums.split_at_mut(len);
+    total.par_chunks_mut(FLOATS).enumerate().for_each(|(i, total)| {
+        for other in others.chunks_exact(len) {
+            for (total, value) in total.iter_mut().zip(&other[i * FLOATS..]) {
+                *total += value;
+            }
+        }
+    });
+    total
+}

@@ -23,6 +23,31 @@ unsafe fn pixels<S: Simd>(src: *const f32, plane: usize, nch: usize, n: usize) -
     }
 }
 
+/// `n` pixels at `src` of `nch` planes -> 16-float pixels at `dst`, `apart` floats apart, with room for whole vectors of pixels, those
+/// past the last zero; `sums` with the channels added.
+#[allow(clippy::too_many_arguments)] // a strided copy
+#[inline(always)]
+pub(super) unsafe fn turn_pixels<S: Simd>(
+    src: *const f32,
+    plane: usize,
+    nch: usize,
+    n: usize,
+    dst: *mut f32,
+    apart: usize,
+    mut sums: S::V,
+) -> S::V {
+    unsafe {
+        for p in (0..n).step_by(L) {
+            let v = pixels::<S>(src.wrapping_add(p), plane, nch, (n - p).min(L));
+            for i in 0..L {
+                S::store(dst.add((p + i) * apart), v[i]);
+                sums = S::add(sums, v[i]);
+            }
+        }
+        sums
+    }
+}
+
 /// Rows `lo..hi` of `nch` planes at `src`, `w` pixels a row -> 16-float pixels at `dst`, rows `rs` floats apart.
 #[allow(clippy::too_many_arguments)] // a strided copy
 #[inline(always)]

@@ -57,7 +57,7 @@ pub(super) fn conv2d_backward<T: HostTensor, B: Backend<FloatTensorPrimitive = T
     let s = sizes(x, weight, geometry);
     let (values, w, dy) = (x.read()?, weight.read()?, grad.read()?);
     let add = read_option(accumulate)?;
-    if s.side == 1 && wanted.x && wanted.weight {
+    if wanted.x && wanted.weight {
         let mut bias = wanted.bias.then(|| vec![0.0; s.k]);
         let mut dw = Vec::new();
         let dx = filled(s.input_len(), |dx| {

@@ -25,7 +25,7 @@ type Float<B> = FloatTensor<B>;
 
 /// Input and output of one operation that a core's share of the caches holds. Measured on two cores with 1 MiB of L2 each and
 /// 32 MiB of L3 in common (`sfumato-bench evaluate small`): 64 images take 1 to 8 % less time in two parts, whose widest operation has
-/// 12.8 MB, than in four, and 4 to 6 % less than at once.
+/// 12.8 MB, than in four, and 6 % less than at once.
 const CACHE_BYTES_PER_THREAD: usize = 7 << 20;
 
 macro_rules! host_backend {

@@ -7,6 +7,7 @@ use super::forward::Common;
 use super::merged;
 use super::weights::Packed;
 use super::{AttentionBlock, AttentionBlockGradients, AttentionWeights};
+use crate::cpu::elementwise::add_parts;
 use crate::cpu::isa::Isa;
 use crate::cpu::scratch::{Shared, with};
 pub(super) use image::Image;
@@ -93,7 +94,7 @@ pub fn attention_block_backward(
                 }
             }
         });
-        sum(sums, partial);
+        add_parts(sums, partial);
         let [d_scale, d_offset] = d.norm;
         let mut rest = &sums[..partial];
         if s.is_merged() {
@@ -116,18 +117,4 @@ fn take<'a>(values: &mut &'a [f32], len: usize) -> &'a [f32] {
     let (front, rest) = values.split_at(len);
     *values = rest;
     front
-}
-
-/// Adds all partial sums to the first, in order.
-fn sum(sums: &mut [f32], partial: usize) {
-    /// Floats that are added up at a time.
-    const FLOATS: usize = 1024;
-    let (total, others) = sums.split_at_mut(partial);
-    total.par_chunks_mut(FLOATS).enumerate().for_each(|(i, total)| {
-        for other in others.chunks_exact(partial) {
-            for (total, value) in total.iter_mut().zip(&other[i * FLOATS..]) {
-                *total += value;
-            }
-        }
-    });
 }

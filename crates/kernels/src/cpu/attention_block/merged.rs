@@ -8,8 +8,10 @@
 //! The gradient of `b_k` is zero, as the loss does not depend on it.
 
 mod backward;
+mod few;
 mod forward;
 mod softmax;
+mod sums;
 
 pub(super) use forward::strips;
 

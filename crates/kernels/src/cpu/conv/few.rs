@@ -172,12 +172,11 @@ pub(super) fn forward(
     (0..s.n * parts).into_par_iter().with_max_len(1).for_each(|i| {
         let (image, part) = (i / parts, i % parts);
         let units = [plan.units * part / parts, plan.units * (part + 1) / parts];
-        let padded = together(&plan, units).min(s.c) * plan.padded(1, units) + L;
+        let padded = (together(&plan, units).min(s.c) * plan.padded(1, units) + L).next_multiple_of(L);
         // The task after this one most likely follows on the same thread.
         let ahead = usize::from(image + 1 < s.n && part + 1 == parts);
-        with(padded.next_multiple_of(L) + s.k * (units[1] - units[0]) * plan.width.next_multiple_of(L), |scratch| {
-            let (padded, buffer) = scratch.split_at_mut(padded.next_multiple_of(L));
-            padded.fill(0.0);
+        with(padded + s.k * (units[1] - units[0]) * plan.width.next_multiple_of(L), |scratch| {
+            let (padded, buffer) = scratch.split_at_mut(padded);
             let task = Task {
                 plan: &plan,
                 c: s.c,

@@ -11,6 +11,7 @@ mod task;
 use super::chunks::Chunks;
 use super::inplace;
 use super::product::pack;
+use crate::cpu::elementwise::add_parts;
 use crate::cpu::gemm::{Matrix, PANEL, Turn, packed_a_len, turn};
 use crate::cpu::isa::Isa;
 use crate::cpu::scratch::{Shared, with};
@@ -103,12 +104,7 @@ pub(super) fn gradients(g: &Gradients, dx: [&mut [f32]; 2], dw: &mut [f32], db: 
         });
         // SAFETY: nobody else touches the sums any more.
         let sums = unsafe { std::slice::from_raw_parts_mut(sums.at(0), tasks * partial) };
-        let (total, parts) = sums.split_at_mut(partial);
-        for part in parts.chunks_exact(partial) {
-            for (total, value) in total.iter_mut().zip(part) {
-                *total += value;
-            }
-        }
+        let total = add_parts(sums, partial);
         if let Some(db) = db {
             db.copy_from_slice(&total[products..]);
         }

@@ -8,6 +8,7 @@
 use super::chunks::{Chunk, Chunks};
 use crate::cpu::gemm::{Fetch, Left, PANEL, Product, Turn, group_count, group_rows, multiply_ahead, turn};
 use crate::cpu::isa::{Isa, isa_entry};
+use crate::cpu::pixels::turn_pixels;
 use crate::cpu::scratch::{Shared, with};
 use crate::cpu::simd::{L, Simd};
 use rayon::prelude::*;
@@ -79,23 +80,9 @@ impl Task {
                 let mut sums = S::zero();
                 for image in 0..chunk.images {
                     let src = self.at(&self.columns, chunk, image * self.columns.channels + column);
-                    let panel = panel.add(image * pixels * PANEL);
-                    for p in (0..pixels).step_by(L) {
-                        let m = (pixels - p).min(L);
-                        let mut v = [S::zero(); L];
-                        for i in 0..L {
-                            if column + i < n {
-                                let at = src.add(i * self.chunks.pixels + p);
-                                v[i] = if m == L { S::load(at) } else { S::load_n(at, m) };
-                            }
-                        }
-                        S::transpose(&mut v);
-                        // Pixels past the last are zero, and written over by those that come next, or not read.
-                        for i in 0..L {
-                            S::store(panel.add((p + i) * PANEL), v[i]);
-                            sums = S::add(sums, v[i]);
-                        }
-                    }
+                    // What is past the last pixel is written over by those that come next, or not read.
+                    let (channels, panel) = (n.saturating_sub(column).min(L), panel.add(image * pixels * PANEL));
+                    sums = turn_pixels::<S>(src, self.chunks.pixels, channels, pixels, panel, PANEL, sums);
                 }
                 if let Some(at) = self.columns.sums.filter(|_| column < n) {
                     let (at, m) = (at.at(column), (n - column).min(L));

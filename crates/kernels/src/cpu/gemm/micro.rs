@@ -225,12 +225,24 @@ unsafe fn micro_reduce<S: Simd, const R: usize, const NV: usize>(g: Reduce) {
             a = a.add(L);
             b = b.add(L);
         }
+        store_sums::<S, R, NV>(acc, g.c, g.cs, g.accumulate);
+    }
+}
+
+/// Stores sums to rows `cs` floats apart, or adds them to what is there: at the end, as the rounding errors of a long sum grow with the
+/// number of its addends.
+#[inline(always)]
+pub(in crate::cpu) unsafe fn store_sums<S: Simd, const R: usize, const NV: usize>(
+    sums: [[S::V; NV]; R],
+    c: *mut f32,
+    cs: usize,
+    accumulate: bool,
+) {
+    unsafe {
         for r in 0..R {
             for v in 0..NV {
-                let at = g.c.add(r * g.cs + v * L);
-                // Added at the end: the rounding errors of a long sum grow with the number of its addends.
-                let y = if g.accumulate { S::add(S::load(at), acc[r][v]) } else { acc[r][v] };
-                S::store(at, y);
+                let at = c.add(r * cs + v * L);
+                S::store(at, if accumulate { S::add(S::load(at), sums[r][v]) } else { sums[r][v] });
             }
         }
     }

@@ -9,7 +9,7 @@ mod micro;
 mod pack;
 
 pub use driver::{Matrix, gemm};
-pub(super) use micro::{Reduce, reduce};
+pub(super) use micro::{Reduce, reduce, store_sums};
 pub(super) use pack::{Fetch, PackA, PackB, Turn, TurnAdd, fetch, pack_a, pack_b, packed_a_len, turn, turn_add};
 
 use micro::Micro;

@@ -45,7 +45,8 @@ struct Pixels {
     at: *mut f32,
     /// Pixels of a row.
     cols: usize,
-    /// Rows that two strips share, one after the other.
+    /// Rows of a strip's own, and those that two strips share, one after the other.
+    own: usize,
     shared: usize,
 }
 
@@ -64,12 +65,12 @@ impl Pixels {
         }
     }
 
-    /// Rows `from..from + shared` to the top.
+    /// The last rows to the top.
     #[inline(always)]
-    unsafe fn keep<S: Simd>(&self, from: usize) {
+    unsafe fn keep<S: Simd>(&self) {
         unsafe {
             for i in 0..self.shared * self.cols {
-                S::store(self.at.add(i * L), S::load(self.row(from).add(i * L)));
+                S::store(self.at.add(i * L), S::load(self.row(self.own).add(i * L)));
             }
         }
     }
@@ -98,7 +99,7 @@ unsafe fn load_strip<S: Simd, W: Tile>(
                 px.clear::<S>(0, 0, px.cols);
             }
         } else {
-            px.keep::<S>(g.strip::<W>() * W::M);
+            px.keep::<S>();
             (lo, row) = ((ty0 * W::M + halo).min(hi), px.shared);
         }
         for ch in L..L + next {
@@ -120,10 +121,10 @@ unsafe fn load_strip<S: Simd, W: Tile>(
 pub(super) unsafe fn transform_rows<S: Simd, W: Tile>(t: &Transform) {
     unsafe {
         let (g, halo) = (&t.geo, t.halo());
-        let px = Pixels { at: t.px, cols: g.tw * W::M + 2 * halo, shared: 2 * halo };
         let strip = g.strip::<W>();
+        let px = Pixels { at: t.px, cols: g.tw * W::M + 2 * halo, own: strip * W::M, shared: 2 * halo };
         // What no pixel is loaded to.
-        for row in 0..strip * W::M + px.shared {
+        for row in 0..px.own + px.shared {
             px.clear::<S>(row, 0, halo);
             px.clear::<S>(row, halo + g.w, px.cols);
         }

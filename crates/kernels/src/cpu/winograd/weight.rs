@@ -99,14 +99,22 @@ impl Layout {
     }
 }
 
+impl<W: Tile> Operands<W> {
+    fn new(s: &Conv3x3, [x, dy]: Pair) -> Self {
+        let Layout { cbs, kbs, .. } = Layout::new::<W>(s);
+        let geo = Geometry::new::<W>(s);
+        Self { isa: Isa::current(), s: *s, geo, x, dy, cbs, kbs, tile: std::marker::PhantomData }
+    }
+}
+
 /// `dw = Σ x dy` over images and pixels, `db = Σ dy`.
 pub(super) fn backward_weight<W: Tile>(s: &Conv3x3, x: &[f32], dy: &[f32], dw: &mut [f32], db: &mut [f32]) {
     assert!(x.len() == s.input_len() && dy.len() == s.output_len());
     let pair = [x, dy].map(Shared::read);
     let geo = Geometry::new::<W>(s);
     let parts = if is_local::<W>(s) { local::parts(&geo) } else { 1 };
-    sum_up::<W>(s, parts, dw, db, |sums, operands| {
-        let operands = operands(s, pair);
+    sum_up::<W>(s, parts, dw, db, |sums| {
+        let operands = Operands::<W>::new(s, pair);
         // SAFETY: the slices hold all images; every task has a part of the sums.
         unsafe {
             if is_local::<W>(s) {
@@ -134,7 +142,7 @@ pub(super) unsafe fn backward_weight_chunks<W: Tile>(
 ) {
     let is_local = is_local::<W>(s);
     let parts = if is_local { local::parts(&Geometry::new::<W>(s)).min(s.n) } else { 1 };
-    sum_up::<W>(s, parts, dw, db, |sums, of| {
+    sum_up::<W>(s, parts, dw, db, |sums| {
         let sum_part = |part: usize| {
             let (first, last) = (s.n * part / parts, s.n * (part + 1) / parts);
             let chunks = (last - first).div_ceil(images);
@@ -143,7 +151,7 @@ pub(super) unsafe fn backward_weight_chunks<W: Tile>(
                 let range = cut(i)..cut(i + 1);
                 let s = Conv3x3 { n: range.len(), ..*s };
                 operands(range, &mut |pair| {
-                    let operands = of(&s, pair);
+                    let operands = Operands::<W>::new(&s, pair);
                     // SAFETY: the caller's contract; every task has a part of the sums.
                     unsafe {
                         if is_local {
@@ -164,30 +172,20 @@ pub(super) unsafe fn backward_weight_chunks<W: Tile>(
 }
 
 /// Has `sum` fill the sums of all parts, then transforms them back.
-fn sum_up<W: Tile>(
-    s: &Conv3x3,
-    parts: usize,
-    dw: &mut [f32],
-    db: &mut [f32],
-    sum: impl FnOnce(&Sums, &(dyn Fn(&Conv3x3, Pair) -> Operands<W> + Sync)),
-) {
+fn sum_up<W: Tile>(s: &Conv3x3, parts: usize, dw: &mut [f32], db: &mut [f32], sum: impl FnOnce(&Sums)) {
     assert!(dw.len() == s.weight_len() && db.len() == s.k);
     if s.input_len() == 0 || s.output_len() == 0 {
         dw.fill(0.0);
         db.fill(0.0);
         return;
     }
-    let Layout { cbs, kbs, cs, xs, du_len, db_len } = Layout::new::<W>(s);
-    let isa = Isa::current();
+    let Layout { cs, xs, du_len, db_len, .. } = Layout::new::<W>(s);
     with(parts * (du_len + db_len), |sums| {
         let (du, db_sums) = sums.split_at_mut(parts * du_len);
         db_sums.fill(0.0);
         let sums = Sums { du: Shared::new(du), du_len, xs, cs, db: Shared::new(db_sums), db_len, parts };
-        sum(&sums, &|s, [x, dy]| {
-            let geo = Geometry::new::<W>(s);
-            Operands { isa, s: *s, geo, x, dy, cbs, kbs, tile: std::marker::PhantomData }
-        });
-        finish::<W>(isa, s, &sums, dw);
+        sum(&sums);
+        finish::<W>(Isa::current(), s, &sums, dw);
         for (k, d) in db.iter_mut().enumerate() {
             *d = (0..parts).map(|part| db_sums[part * db_len + k]).sum();
         }

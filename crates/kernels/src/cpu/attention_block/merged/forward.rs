@@ -4,7 +4,8 @@
 
 use super::super::forward::{Common, Image};
 use super::super::{AttentionBlock, pack};
-use super::softmax::{FEW, Few, Rows, few, softmax};
+use super::few::{FEW, Few, few};
+use super::softmax::{Rows, softmax};
 use crate::cpu::attention::packed::cut;
 use crate::cpu::gemm::{Left, PANEL, Placed, Product, Turn, TurnAdd, group_rows, multiply_placed, turn_add};
 use crate::cpu::isa::Isa;
@@ -139,7 +140,7 @@ impl Image {
             let out = cut(&mut scratch, (to - from) * c_wide).as_mut_ptr();
             let [own_queries, own_attended] =
                 [(); 2].map(|()| Panels { at: cut(&mut scratch, STRIP * c_wide).as_mut_ptr(), panel: STRIP * PANEL });
-            let own_p = cut(&mut scratch, STRIP * wide).as_mut_ptr();
+            let p = cut(&mut scratch, STRIP * wide).as_mut_ptr();
             let own_scales = cut(&mut scratch, STRIP).as_mut_ptr();
             let [queries, attended, softmax_at] = self.saved;
             let (saving, keeping) = (!queries.is_null(), s.keeps_probabilities());
@@ -158,7 +159,6 @@ impl Image {
                     let (queries, attended) =
                         if saving { (saved(queries), saved(attended)) } else { (own_queries, own_attended) };
                     let kept = if saving && keeping { softmax_at.add(r0 * wide) } else { null_mut() };
-                    let p = own_p;
                     let [tops, scales] = if saving {
                         s.statistics(softmax_at).map(|at| at.wrapping_add(r0))
                     } else {

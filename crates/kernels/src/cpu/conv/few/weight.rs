@@ -4,6 +4,7 @@ use super::{pays, together};
 use crate::cpu::conv::Conv2d;
 use crate::cpu::conv::ahead::Ahead;
 use crate::cpu::conv::strided::{Plan, pad};
+use crate::cpu::elementwise::add_parts;
 use crate::cpu::gemm::{Fetch, group_count, group_rows};
 use crate::cpu::isa::{Isa, isa_entry};
 use crate::cpu::scratch::{Shared, with};
@@ -158,12 +159,7 @@ pub(in crate::cpu::conv) fn backward_weight(s: &Conv2d, x: &[f32], dy: &[f32], d
                 }
             });
         });
-        let (total, parts) = sums.split_at_mut(dw.len() * L);
-        for part in parts.chunks_exact(dw.len() * L) {
-            for (total, value) in total.iter_mut().zip(part) {
-                *total += value;
-            }
-        }
+        let total = add_parts(sums, dw.len() * L);
         for (dw, lanes) in dw.iter_mut().zip(total.chunks_exact(L)) {
             *dw = lanes.iter().sum();
         }

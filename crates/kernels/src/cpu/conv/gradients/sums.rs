@@ -1,7 +1,7 @@
 //! The inner loop of `dw`.
 
 use crate::cpu::conv::ahead::{Ahead, STEP};
-use crate::cpu::gemm::PANEL;
+use crate::cpu::gemm::{PANEL, store_sums};
 use crate::cpu::simd::{L, Simd, with_rows};
 
 /// Sums over the pixels of a chunk: some rows times some columns of a panel.
@@ -48,19 +48,7 @@ unsafe fn sums_of<S: Simd, const R: usize, const NV: usize>(t: &Sums, ahead: &mu
                 }
             }
         }
-        // Added at the end: the rounding errors of a long sum grow with the number of its addends.
-        if !t.first {
-            for r in 0..R {
-                for v in 0..NV {
-                    acc[r][v] = S::add(acc[r][v], S::load(t.out.add(r * t.cs + v * L)));
-                }
-            }
-        }
-        for r in 0..R {
-            for v in 0..NV {
-                S::store(t.out.add(r * t.cs + v * L), acc[r][v]);
-            }
-        }
+        store_sums::<S, R, NV>(acc, t.out, t.cs, !t.first);
     }
 }
 

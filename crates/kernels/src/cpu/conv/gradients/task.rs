@@ -7,6 +7,7 @@ use crate::cpu::conv::inplace::InPlace;
 use crate::cpu::conv::taps::Source;
 use crate::cpu::gemm::{Fetch, PANEL, group_count, group_rows};
 use crate::cpu::isa::isa_entry;
+use crate::cpu::pixels::turn_pixels;
 use crate::cpu::scratch::Shared;
 use crate::cpu::simd::{L, Simd};
 
@@ -80,23 +81,9 @@ impl Task {
                 let mut sums = S::zero();
                 for image in 0..chunk.images {
                     let src = self.at(&self.columns, chunk).wrapping_add((image * n + column) * self.chunks.pixels);
-                    let panel = panel.add(image * run * PANEL);
-                    for p in (0..run).step_by(L) {
-                        let m = (run - p).min(L);
-                        let mut v = [S::zero(); L];
-                        for i in 0..L {
-                            if column + i < n {
-                                let at = src.add(i * self.chunks.pixels + p);
-                                v[i] = if m == L { S::load(at) } else { S::load_n(at, m) };
-                            }
-                        }
-                        S::transpose(&mut v);
-                        // Pixels past the last are zero, and written over by those that come next, or not read.
-                        for i in 0..L {
-                            S::store(panel.add((p + i) * PANEL), v[i]);
-                            sums = S::add(sums, v[i]);
-                        }
-                    }
+                    // What is past the last pixel is written over by those that come next, or not read.
+                    let (channels, panel) = (n.saturating_sub(column).min(L), panel.add(image * run * PANEL));
+                    sums = turn_pixels::<S>(src, self.chunks.pixels, channels, run, panel, PANEL, sums);
                 }
                 if self.turned && !self.sums.is_null() && column < n {
                     let (at, m) = (self.sums.add(column), (n - column).min(L));

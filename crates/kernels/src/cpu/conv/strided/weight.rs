@@ -5,7 +5,8 @@ use super::plan::Plan;
 use super::task::pad;
 use crate::cpu::conv::Conv2d;
 use crate::cpu::conv::ahead::Ahead;
-use crate::cpu::gemm::{Fetch, PANEL, Turn, group_count, group_rows, turn};
+use crate::cpu::elementwise::add_parts;
+use crate::cpu::gemm::{Fetch, PANEL, Turn, group_count, group_rows, store_sums, turn};
 use crate::cpu::isa::{Isa, isa_entry};
 use crate::cpu::scratch::{Shared, with};
 use crate::cpu::simd::{L, Simd, with_rows};
@@ -77,19 +78,7 @@ unsafe fn tile<S: Simd, const R: usize, const NV: usize>(t: &Tile, ahead: &mut A
                 }
             }
         }
-        // Added at the end: the rounding errors of a long sum grow with the number of its addends.
-        if !t.first {
-            for r in 0..R {
-                for v in 0..NV {
-                    acc[r][v] = S::add(acc[r][v], S::load(t.out.add(r * t.cs + v * L)));
-                }
-            }
-        }
-        for r in 0..R {
-            for v in 0..NV {
-                S::store(t.out.add(r * t.cs + v * L), acc[r][v]);
-            }
-        }
+        store_sums::<S, R, NV>(acc, t.out, t.cs, !t.first);
     }
 }
 
@@ -208,12 +197,7 @@ pub(in crate::cpu::conv) fn backward_weight(s: &Conv2d, x: &[f32], dy: &[f32], d
                 }
             });
         });
-        let (total, parts) = sums.split_at_mut(partial);
-        for part in parts.chunks_exact(partial) {
-            for (total, value) in total.iter_mut().zip(part) {
-                *total += value;
-            }
-        }
+        let total = add_parts(sums, partial);
         let (src, dst) = (total.as_ptr(), dw.as_mut_ptr());
         // SAFETY: the sums are `depth` × `cs`, at least as many columns as are read; `dw` is `k` × `depth`.
         unsafe { turn(isa, &Turn { src, src_rs: cs, rows: depth, columns: s.k, dst, dst_rs: depth }) };

@@ -65,14 +65,16 @@ pub(super) unsafe fn sum_locally<W: Tile>(
                 px: px.as_mut_ptr(),
             };
             let gradient = Transform { src: o.dy.at(0), ch: o.s.k, dst: m.as_mut_ptr(), xs: ms, grad: true, ..input };
-            let (n0, n1) = block((i + 1).min(blocks - 1));
-            let next = [input, gradient].map(|t| Transform { r0: n0, r1: n1, ..t });
+            let next = (i + 1 < blocks).then(|| {
+                let (r0, r1) = block(i + 1);
+                [input, gradient].map(|t| Transform { r0, r1, ..t })
+            });
             // SAFETY: the caller's contract; the scratch is cut for `max_rows` rows of tiles, of which a block has no more.
             unsafe {
                 transform_isa::<W>(o.isa, &input);
                 transform_isa::<W>(o.isa, &gradient);
                 for x in 0..W::X {
-                    for transform in next {
+                    for transform in next.into_iter().flatten() {
                         let ahead = transform.ch.min(CHANNELS_AHEAD);
                         let channels = (ahead * x / W::X, ahead * (x + 1) / W::X);
                         prefetch_isa::<W>(o.isa, &Ahead { transform, channels });
