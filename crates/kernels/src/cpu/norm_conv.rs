@@ -8,11 +8,8 @@
 use super::norm::{
     Affine, GroupNorm, ImagesMut, NormGradients, NormInput, Statistics, group_norm, group_norm_backward, images,
 };
-use super::scratch::{Shared, with};
-use super::winograd::{
-    Conv3x3, FilterOf, Filters, Pair, TileSize, conv3x3_backward_input, conv3x3_backward_weight_chunks,
-    conv3x3_filtered, is_local,
-};
+use super::scratch::with;
+use super::winograd::{Conv3x3, Filters, TileSize, conv3x3_backward_chunks, conv3x3_filtered};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -20,9 +17,6 @@ use std::ops::Range;
 const CHUNK_BYTES: usize = 256 << 10;
 /// Tiles of a chunk, at least: transformed filters are read once for each.
 const CHUNK_TILES: usize = 48;
-/// The same of a chunk that all threads work on.
-const SHARED_BYTES: usize = 768 << 10;
-const SHARED_TILES: usize = 128;
 
 /// Sizes of a group normalisation and a 3×3 convolution with stride 1 and padding 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,10 +57,10 @@ impl NormConv {
     }
 
     /// Images of a chunk, at most.
-    fn images(&self, bytes: usize, tiles: usize) -> usize {
+    fn images(&self) -> usize {
         let image = (self.norm.c * self.norm.hw * size_of::<f32>()).max(1);
         let tiles_of_image = (self.h.div_ceil(4) * self.w.div_ceil(4)).max(1);
-        (bytes / image).max(tiles.div_ceil(tiles_of_image)).min(self.norm.n)
+        (CHUNK_BYTES / image).max(CHUNK_TILES.div_ceil(tiles_of_image)).min(self.norm.n)
     }
 }
 
@@ -96,7 +90,7 @@ pub fn norm_conv(
         return;
     }
     // As many for every thread; the result does not depend on it.
-    let chunks = n.div_ceil(s.images(CHUNK_BYTES, CHUNK_TILES)).next_multiple_of(rayon::current_num_threads()).min(n);
+    let chunks = n.div_ceil(s.images()).next_multiple_of(rayon::current_num_threads()).min(n);
     let [y, mean, rstd] = [y, mean, rstd].map(|values| ImagesMut::new(values, n));
     (0..chunks).into_par_iter().with_max_len(1).for_each(|i| {
         let range = n * i / chunks..n * (i + 1) / chunks;
@@ -136,44 +130,25 @@ pub fn norm_conv_backward(
         d.bias.fill(0.0);
         return;
     }
-    let conv = s.conv(n);
     let NormGradients { x: dx, skip, bias, scale, offset, .. } = d.norm;
     let written = [dx, skip, bias, scale, offset].map(|values| ImagesMut::new(values, n));
-    let (tile, is_local) = (s.tile(), is_local(&conv, s.tile()));
-    let chunk = if is_local { s.images(CHUNK_BYTES, CHUNK_TILES) } else { s.images(SHARED_BYTES, SHARED_TILES) };
-    // From the gradient of the normalised values to that of the input, and the operands of the weight gradient.
-    let norm_backward = |range: &Range<usize>, grad: &[f32], normed: &mut [f32]| -> Pair {
+    // From the gradient of the normalised values to that of the input, and the normalised values.
+    let norm_backward = |range: &Range<usize>, grad: &[f32], normed: &mut [f32]| {
         // SAFETY: every task has images of its own.
         let [x_gradient, skip, bias, scale, offset] = unsafe { written.map(|values| values.get(range)) };
         let norm = GroupNorm { n: range.len(), ..s.norm };
         let [mean, rstd] = [statistics.mean, statistics.rstd].map(|values| images(values, n, range));
         let add = add.map(|add| add.map(|add| images(add, n, range)));
-        let d = NormGradients { x: x_gradient, skip, bias, scale, offset, y: &mut *normed };
+        let d = NormGradients { x: x_gradient, skip, bias, scale, offset, y: normed };
         let affine = affine.images([n, c], range);
         group_norm_backward(&norm, x.images(n, range), Statistics { mean, rstd }, affine, grad, add, d);
-        [Shared::read(normed), Shared::read(images(dy, n, range))]
     };
-    if chunk == n && !is_local {
-        // All images at once: the filters' memory is that of the weight gradient next.
-        return with(2 * n * c * hw, |scratch| {
-            let (normed, grad) = scratch.split_at_mut(n * c * hw);
-            conv3x3_backward_input(&conv, tile, dy, weight, None, grad);
-            let [_, dy] = norm_backward(&(0..n), grad, normed);
-            let pair = [Shared::read(normed), dy];
-            // SAFETY: both hold all images.
-            unsafe { conv3x3_backward_weight_chunks(&conv, tile, n, |_, sum| sum(pair), d.weight, d.bias) }
+    conv3x3_backward_chunks(&s.conv(n), s.tile(), dy, weight, d.weight, d.bias, |range, chunk| {
+        with(2 * range.len() * c * hw, |scratch| {
+            let (normed, grad) = scratch.split_at_mut(range.len() * c * hw);
+            chunk.input(None, grad);
+            norm_backward(&range, grad, normed);
+            chunk.weight(normed);
         });
-    }
-    Filters::with(tile, s.k, c, weight, FilterOf::Gradient, |filters| {
-        let operands = |range: Range<usize>, sum: &mut dyn FnMut(Pair)| {
-            with(2 * range.len() * c * hw, |scratch| {
-                let (normed, grad) = scratch.split_at_mut(range.len() * c * hw);
-                let transposed = s.conv(range.len()).transposed();
-                conv3x3_filtered(&transposed, images(dy, n, &range), filters, None, None, grad);
-                sum(norm_backward(&range, grad, normed));
-            });
-        };
-        // SAFETY: both hold the images of the range.
-        unsafe { conv3x3_backward_weight_chunks(&conv, tile, chunk, operands, d.weight, d.bias) }
     });
 }

@@ -3,10 +3,7 @@
 use super::bridge::{HostTensor, read_option};
 use super::filters;
 use super::group_norm::{Operands, Results, gradients, sizes};
-use crate::cpu::{
-    self, Conv2d, NormConv, NormGradients, Statistics, filled,
-    winograd::{FilterOf, Filters},
-};
+use crate::cpu::{self, Conv2d, NormConv, NormGradients, Statistics, filled, winograd::Filters};
 use crate::ops::{Conv2dGeometry, GroupNormSpec};
 use crate::{GroupNormOutput, NormConvGradients, NormConvOperands};
 use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
@@ -54,7 +51,7 @@ pub(super) fn norm_conv2d<T: HostTensor + Clone + Send + 'static, B: Backend<Flo
         };
         match &kept {
             Some(filters) => compute(filters),
-            None => Filters::with(s.tile(), s.k, s.norm.c, &weight, FilterOf::Forward, compute),
+            None => Filters::with(s.tile(), s.k, s.norm.c, &weight, compute),
         }
     });
     let statistics = Shape::new([s.norm.n, s.norm.groups]);

@@ -20,7 +20,10 @@ pub use joined::{
 
 use super::elementwise::sum_images;
 use super::gemm::Matrix;
-use super::winograd::{Conv3x3, TileSize, conv3x3, conv3x3_backward_input, conv3x3_backward_weight};
+use super::norm::{ImagesMut, images};
+use super::winograd::{
+    Conv3x3, TileSize, conv3x3, conv3x3_backward_chunks, conv3x3_backward_input, conv3x3_backward_weight,
+};
 use gradients::{Gradients, gradients};
 use product::{Images, Lowered, convolve};
 use taps::{Grid, Table, Tap};
@@ -207,6 +210,18 @@ pub fn conv2d_backward(
         if gradients(&known, [&mut *dx, &mut []], dw, db.as_deref_mut()) {
             return;
         }
+    }
+    let pays = s.n > 0 && winograd(s, Pass::BackwardWeight).is_some();
+    let by_tiles = winograd(s, Pass::BackwardInput).filter(|_| pays);
+    if let Some((sizes, tile)) = by_tiles {
+        assert!(x.len() == s.input_len() && dx.len() == x.len() && add.is_none_or(|add| add.len() == x.len()));
+        let mut unwanted = vec![0.0; if db.is_none() { s.k } else { 0 }];
+        let gradients = ImagesMut::new(dx, s.n);
+        return conv3x3_backward_chunks(&sizes, tile, dy, weight, dw, db.unwrap_or(&mut unwanted), |range, chunk| {
+            // SAFETY: every chunk has images of its own.
+            chunk.input(add.map(|add| images(add, s.n, &range)), unsafe { gradients.get(&range) });
+            chunk.weight(images(x, s.n, &range));
+        });
     }
     conv2d_backward_input(s, dy, weight, add, dx);
     conv2d_backward_weight(s, x, dy, Some(dw), db);

@@ -144,15 +144,6 @@ enum Values<'a> {
     Scratch(&'a [f32]),
 }
 
-/// What filters are for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FilterOf {
-    /// The convolution.
-    Forward,
-    /// Its input gradient, a convolution from the output's channels to the input's.
-    Gradient,
-}
-
 impl Filters<'static> {
     /// Transforms `w: [k, c, 3, 3]` for the forward pass, in memory of its own.
     ///
@@ -160,7 +151,7 @@ impl Filters<'static> {
     /// If the length of `w` does not fit.
     pub fn new(tile: TileSize, k: usize, c: usize, w: &[f32]) -> Self {
         let mut u = Buffer::new(Filters::len(tile, [k, c]));
-        transform(tile, [k, c], w, FilterOf::Forward, u.values_mut());
+        transform(tile, [k, c], w, u.values_mut());
         Self { tile, k, c, u: Values::Kept(u) }
     }
 }
@@ -170,30 +161,19 @@ impl Filters<'_> {
     ///
     /// # Panics
     /// If the length of `w` does not fit.
-    pub fn with<R>(
-        tile: TileSize,
-        k: usize,
-        c: usize,
-        w: &[f32],
-        of: FilterOf,
-        f: impl FnOnce(&Filters<'_>) -> R,
-    ) -> R {
-        let [out, inputs] = match of {
-            FilterOf::Forward => [k, c],
-            FilterOf::Gradient => [c, k],
-        };
-        with(Self::len(tile, [out, inputs]), |u| {
-            transform(tile, [k, c], w, of, u);
-            f(&Filters { tile, k: out, c: inputs, u: Values::Scratch(u) })
+    pub fn with<R>(tile: TileSize, k: usize, c: usize, w: &[f32], f: impl FnOnce(&Filters<'_>) -> R) -> R {
+        with(Self::len(tile, [k, c]), |u| {
+            transform(tile, [k, c], w, u);
+            f(&Filters { tile, k, c, u: Values::Scratch(u) })
         })
     }
 
-    fn len(tile: TileSize, [out, inputs]: [usize; 2]) -> usize {
+    fn len(tile: TileSize, [k, c]: [usize; 2]) -> usize {
         let points = match tile {
             TileSize::Two => F2::X,
             TileSize::Four => F4::X,
         };
-        u_len(points, out, inputs)
+        u_len(points, k, c)
     }
 
     /// Memory they take.
@@ -209,10 +189,9 @@ impl Filters<'_> {
     }
 }
 
-fn transform(tile: TileSize, [k, c]: [usize; 2], w: &[f32], of: FilterOf, u: &mut [f32]) {
-    let rotate = of == FilterOf::Gradient;
+fn transform(tile: TileSize, [k, c]: [usize; 2], w: &[f32], u: &mut [f32]) {
     match tile {
-        TileSize::Two => filter_transform::<F2>(w, k, c, rotate, u),
-        TileSize::Four => filter_transform::<F4>(w, k, c, rotate, u),
+        TileSize::Two => filter_transform::<F2>(w, k, c, false, u),
+        TileSize::Four => filter_transform::<F4>(w, k, c, false, u),
     }
 }

@@ -1,4 +1,4 @@
-//! The weight gradient back from the Winograd domain: `dw = Gᵀ dU G`, summed over the parts.
+//! The weight gradient back from the Winograd domain: `dw = Gᵀ dU G`, summed over the parts and turned by half.
 
 use super::tile::{Tile, filter_grad_tile};
 use crate::cpu::isa::isa_entry;
@@ -19,7 +19,7 @@ pub(super) struct FinishTask {
     /// The output channel of this task.
     pub(super) k: usize,
 }
-/// dw[k] = G^T dU G for one output channel.
+/// dw[k] = G^T dU G for one output channel, the last tap first.
 #[inline(always)]
 unsafe fn finish_task<S: Simd, W: Tile>(t: &FinishTask) {
     unsafe {
@@ -28,7 +28,7 @@ unsafe fn finish_task<S: Simd, W: Tile>(t: &FinishTask) {
             for part in 0..t.parts {
                 let o = filter_grad_tile::<S, W>(t.du.add(part * t.stride + t.k * t.cs + cb * L), t.xs);
                 for q in 0..9 {
-                    v[q] = S::add(v[q], o[q]);
+                    v[8 - q] = S::add(v[8 - q], o[q]);
                 }
             }
             S::transpose(&mut v);

@@ -1,5 +1,6 @@
 //! `y = Aᵀ [ U · V ] A`, a block of tiles at a time: transform, multiply, transform back.
 
+use super::domain::{Domain, Source};
 use super::filter::{filter_transform, u_block, u_len, u_vecs};
 use super::geometry::{Conv3x3, Geometry, Segment, plane_stride};
 use super::micro;
@@ -108,19 +109,36 @@ pub(super) struct Epilogue<'a> {
     pub(super) residual: Option<&'a [f32]>,
 }
 
+/// How a convolution is computed.
+#[derive(Clone, Copy, Default)]
+pub(super) struct How {
+    /// Where the transformed input is kept.
+    pub(super) keep: Option<Domain>,
+    /// Whether other threads have work of their own, so that there need not be a block for each.
+    pub(super) alone: bool,
+}
+
 /// `y = conv(x, w)` plus the epilogue; with `rotate`, `w: [c, k, 3, 3]` is the filter of the convolution whose input
 /// gradient `y` is. `s` are the sizes of the convolution that is computed.
-pub(super) fn convolve<W: Tile>(s: &Conv3x3, x: &[f32], w: &[f32], rotate: bool, add: Epilogue, y: &mut [f32]) {
+pub(super) fn convolve<W: Tile>(
+    s: &Conv3x3,
+    x: &[f32],
+    w: &[f32],
+    rotate: bool,
+    add: Epilogue,
+    how: How,
+    y: &mut [f32],
+) {
     assert!(w.len() == s.weight_len());
     with(u_len(W::X, s.k, s.c), |u| {
         let (k, c) = if rotate { (s.c, s.k) } else { (s.k, s.c) };
         filter_transform::<W>(w, k, c, rotate, u);
-        convolve_transformed::<W>(s, x, u, add, y);
+        convolve_transformed::<W>(s, x, u, add, how, y);
     })
 }
 
 /// [`convolve`] with filters that are transformed already.
-pub(super) fn convolve_transformed<W: Tile>(s: &Conv3x3, x: &[f32], u: &[f32], add: Epilogue, y: &mut [f32]) {
+pub(super) fn convolve_transformed<W: Tile>(s: &Conv3x3, x: &[f32], u: &[f32], add: Epilogue, how: How, y: &mut [f32]) {
     assert!(x.len() == s.input_len() && y.len() == s.output_len() && u.len() >= u_len(W::X, s.k, s.c));
     assert!(add.bias.is_none_or(|b| b.len() == s.k));
     assert!(add.residual.is_none_or(|r| r.len() == y.len()));
@@ -129,35 +147,25 @@ pub(super) fn convolve_transformed<W: Tile>(s: &Conv3x3, x: &[f32], u: &[f32], a
     }
     let isa = Isa::current();
     let geo = Geometry::new::<W>(s);
-    let panels = s.c.div_ceil(L);
-    let tile_bytes = W::X * panels * L * size_of::<f32>();
-    let tiles = (BLOCK_BYTES / tile_bytes).clamp(*BLOCK_TILES.start(), *BLOCK_TILES.end());
+    let tiles = (BLOCK_BYTES / Domain::tile_bytes::<W>(s.c)).clamp(*BLOCK_TILES.start(), *BLOCK_TILES.end());
     // The number of blocks may depend on the number of threads: every output is computed by itself.
-    let blocks = geo.blocks(tiles, rayon::current_num_threads());
+    let threads = if how.alone { 1 } else { rayon::current_num_threads() };
+    let blocks = geo.blocks(tiles, threads);
     let px_len = geo.pixel_scratch::<W>();
     let (x, u, y) = (Shared::read(x), Shared::read(u), Shared::new(y));
     let (bias, res) = (Shared::read_option(add.bias), Shared::read_option(add.residual));
     (0..blocks).into_par_iter().with_max_len(1).for_each(|i| {
         let (r0, r1) = geo.block(i, blocks);
-        let tiles = (r1 - r0) * geo.tw;
-        let panel = tiles * L;
-        let xs = plane_stride(panels * panel);
-        with(px_len + W::X * (xs + tiles * 2 * L), |scratch| {
+        let v_len = if how.keep.is_some() { 0 } else { Domain::floats::<W>(&geo, r1 - r0, s.c) };
+        with(px_len + v_len + W::X * (r1 - r0) * geo.tw * 2 * L, |scratch| {
             let (px, rest) = scratch.split_at_mut(px_len);
-            let (v, m) = rest.split_at_mut(W::X * xs);
+            let (v, m) = rest.split_at_mut(v_len);
+            let (domain, first) = match how.keep {
+                Some(domain) => (domain, 0),
+                None => (Domain::new::<W>(&geo, r1 - r0, s.c, false, v), r0),
+            };
             let args = BlockArgs {
-                tr: Transform {
-                    geo,
-                    src: x.at(0),
-                    ch: s.c,
-                    r0,
-                    r1,
-                    dst: v.as_mut_ptr(),
-                    panel,
-                    xs,
-                    grad: false,
-                    px: px.as_mut_ptr(),
-                },
+                tr: domain.transform(Source { at: x, first }, (r0, r1), false, px),
                 out: s.k,
                 u: u.at(0),
                 bias: bias.at(0),
@@ -165,8 +173,8 @@ pub(super) fn convolve_transformed<W: Tile>(s: &Conv3x3, x: &[f32], u: &[f32], a
                 y: y.at(0),
                 m: m.as_mut_ptr(),
             };
-            // SAFETY: the lengths of all slices were checked; the scratch is cut as `forward_block` uses it;
-            // blocks write the output rows of their own tiles.
+            // SAFETY: the lengths of all slices were checked; the scratch is cut as `forward_block` uses it, a domain that is kept has
+            // room for all rows; blocks write the output rows of their own tiles.
             unsafe { forward_block_isa::<W>(isa, &args) }
         })
     });

@@ -6,25 +6,27 @@
 //!
 //! | array | layout |
 //! |---|---|
-//! | transformed input `V`, output gradient | `[x][ch / 16][tile][16]`, `x` of the `T T` points of a tile |
+//! | transformed input or output gradient `V` | `[x][ch / 16][tile][16]`, `x` of the `T T` points of a tile |
 //! | transformed filters `U` | `[k / 32][x][c][32]`, the last block possibly 16 wide |
 //! | products `M` of a block of tiles and 32 output channels | `[tile][x][32]` |
 //! | transformed weight gradient `dU` | `[x][k][c]` |
 
+mod domain;
 mod filter;
 mod finish;
 mod forward;
 mod geometry;
+mod gradients;
 mod micro;
 mod tile;
 mod transform;
 mod weight;
 
-pub use filter::{FilterOf, Filters};
+pub use filter::Filters;
 pub use geometry::Conv3x3;
-pub(super) use weight::Pair;
+pub(super) use gradients::ChunkGradients;
 
-use forward::{Epilogue, convolve, convolve_transformed};
+use forward::{Epilogue, How, convolve, convolve_transformed};
 use std::ops::Range;
 use tile::{F2, F4};
 
@@ -62,8 +64,8 @@ pub fn conv3x3(
 ) {
     let add = Epilogue { bias, residual };
     match tile {
-        TileSize::Two => convolve::<F2>(s, x, w, false, add, y),
-        TileSize::Four => convolve::<F4>(s, x, w, false, add, y),
+        TileSize::Two => convolve::<F2>(s, x, w, false, add, How::default(), y),
+        TileSize::Four => convolve::<F4>(s, x, w, false, add, How::default(), y),
     }
 }
 
@@ -82,8 +84,8 @@ pub fn conv3x3_filtered(
     assert!(s.k == filters.k && s.c == filters.c);
     let add = Epilogue { bias, residual };
     match filters.tile {
-        TileSize::Two => convolve_transformed::<F2>(s, x, filters.u(), add, y),
-        TileSize::Four => convolve_transformed::<F4>(s, x, filters.u(), add, y),
+        TileSize::Two => convolve_transformed::<F2>(s, x, filters.u(), add, How::default(), y),
+        TileSize::Four => convolve_transformed::<F4>(s, x, filters.u(), add, How::default(), y),
     }
 }
 
@@ -95,8 +97,8 @@ pub fn conv3x3_backward_input(s: &Conv3x3, tile: TileSize, dy: &[f32], w: &[f32]
     let add = Epilogue { residual: add, ..Epilogue::default() };
     let s = &s.transposed();
     match tile {
-        TileSize::Two => convolve::<F2>(s, dy, w, true, add, dx),
-        TileSize::Four => convolve::<F4>(s, dy, w, true, add, dx),
+        TileSize::Two => convolve::<F2>(s, dy, w, true, add, How::default(), dx),
+        TileSize::Four => convolve::<F4>(s, dy, w, true, add, How::default(), dx),
     }
 }
 
@@ -111,31 +113,22 @@ pub fn conv3x3_backward_weight(s: &Conv3x3, tile: TileSize, x: &[f32], dy: &[f32
     }
 }
 
-/// Whether threads go through chunks of their own in [`conv3x3_backward_weight_chunks`].
-pub(super) fn is_local(s: &Conv3x3, tile: TileSize) -> bool {
-    match tile {
-        TileSize::Two => weight::is_local::<F2>(s),
-        TileSize::Four => weight::is_local::<F4>(s),
-    }
-}
-
-/// [`conv3x3_backward_weight`] of the images in chunks of at most `images`: `operands` passes `x` and `dy` of a range of them on.
+/// Both gradients of [`conv3x3`], a chunk of images after the other: `each` has those of a range of images computed. Threads go through
+/// chunks of their own where sums of the weight gradient fit into their caches.
 ///
-/// # Safety
-/// What `operands` passes on must be readable for its images meanwhile.
-pub(super) unsafe fn conv3x3_backward_weight_chunks(
+/// # Panics
+/// If a length does not fit.
+pub(super) fn conv3x3_backward_chunks(
     s: &Conv3x3,
     tile: TileSize,
-    images: usize,
-    operands: impl Fn(Range<usize>, &mut dyn FnMut(Pair)) + Sync,
+    dy: &[f32],
+    w: &[f32],
     dw: &mut [f32],
     db: &mut [f32],
+    each: impl Fn(Range<usize>, &mut dyn ChunkGradients) + Sync,
 ) {
-    // SAFETY: the caller's contract.
-    unsafe {
-        match tile {
-            TileSize::Two => weight::backward_weight_chunks::<F2>(s, images, operands, dw, db),
-            TileSize::Four => weight::backward_weight_chunks::<F4>(s, images, operands, dw, db),
-        }
+    match tile {
+        TileSize::Two => gradients::backward_chunks::<F2>(s, dy, w, dw, db, each),
+        TileSize::Four => gradients::backward_chunks::<F4>(s, dy, w, dw, db, each),
     }
 }

@@ -148,17 +148,17 @@ impl Tile for F4 {
     }
 }
 
-/// dst[i*T+j] (step `xs`) = (B^T d B)[i][j], d at `src` with row stride `rs` and unit pixels of L floats; with `GRAD`
-/// (A y A^T)[i][j] of an M x M output-gradient tile.
+/// dst[i*T+j] (step `xs`) = (B^T d B)[i][j], d at `src` with row stride `rs` and unit pixels of L floats; with `OWN`
+/// (A d A^T)[i][j] of the M x M pixels that are the tile's own.
 #[inline(always)]
-pub(super) unsafe fn input_tile<S: Simd, W: Tile, const GRAD: bool>(
+pub(super) unsafe fn input_tile<S: Simd, W: Tile, const OWN: bool>(
     src: *const f32,
     rs: usize,
     dst: *mut f32,
     xs: usize,
 ) {
     unsafe {
-        if GRAD {
+        if OWN {
             return input_rows::<S, W, true, false>(src, rs, dst, xs, W::T);
         }
         // All 36 values between the two passes are more than there are registers, and no two rows of the halves share a sum.
@@ -169,7 +169,7 @@ pub(super) unsafe fn input_tile<S: Simd, W: Tile, const GRAD: bool>(
 
 /// The first `rows` rows of [`input_tile`]'s result, or the last.
 #[inline(always)]
-unsafe fn input_rows<S: Simd, W: Tile, const GRAD: bool, const LAST: bool>(
+unsafe fn input_rows<S: Simd, W: Tile, const OWN: bool, const LAST: bool>(
     src: *const f32,
     rs: usize,
     dst: *mut f32,
@@ -178,7 +178,7 @@ unsafe fn input_rows<S: Simd, W: Tile, const GRAD: bool, const LAST: bool>(
 ) {
     unsafe {
         let z = S::zero();
-        let n = if GRAD { W::M } else { W::T };
+        let n = if OWN { W::M } else { W::T };
         let top = if LAST { W::T - rows } else { 0 };
         let mut t = [[z; 6]; 6];
         for j in 0..n {
@@ -186,13 +186,13 @@ unsafe fn input_rows<S: Simd, W: Tile, const GRAD: bool, const LAST: bool>(
             for i in 0..n {
                 d[i] = S::load(src.add(i * rs + j * L));
             }
-            let r = if GRAD { W::a::<S>(d) } else { W::bt::<S>(d) };
+            let r = if OWN { W::a::<S>(d) } else { W::bt::<S>(d) };
             for i in 0..rows {
                 t[i][j] = r[top + i];
             }
         }
         for i in 0..rows {
-            let r = if GRAD { W::a::<S>(t[i]) } else { W::bt::<S>(t[i]) };
+            let r = if OWN { W::a::<S>(t[i]) } else { W::bt::<S>(t[i]) };
             for j in 0..W::T {
                 S::store(dst.add(((top + i) * W::T + j) * xs), r[j]);
             }

@@ -20,8 +20,10 @@ pub(super) struct Transform {
     pub(super) dst: *mut f32,
     pub(super) panel: usize,
     pub(super) xs: usize,
-    /// `A y Aᵀ` of the output gradient instead of `Bᵀ d B` of the input.
-    pub(super) grad: bool,
+    /// `A d Aᵀ` of the pixels that are a tile's own instead of `Bᵀ d B` of these and those around them.
+    pub(super) own: bool,
+    /// Null, or where the sums of the pixels of every row of tiles go, `[row of tiles][ch / 16][16]`.
+    pub(super) sums: *mut f32,
     /// Scratch of [`Geometry::pixel_scratch`] floats.
     pub(super) px: *mut f32,
 }
@@ -30,7 +32,7 @@ impl Transform {
     /// Pixels around an image that belong to its tiles.
     #[inline(always)]
     fn halo(&self) -> usize {
-        if self.grad { 0 } else { 1 }
+        if self.own { 0 } else { 1 }
     }
 
     /// Rows of pixels, from and up to, that the rows of tiles `ty0..ty1` of an image are made of.
@@ -62,6 +64,20 @@ impl Pixels {
             for col in from..to {
                 S::store(self.row(row).add(col * L), S::zero());
             }
+        }
+    }
+
+    /// The sums of the `w` pixels from column `col` on of the rows of a tile.
+    #[inline(always)]
+    unsafe fn sum<S: Simd, W: Tile>(&self, row: usize, col: usize, w: usize) -> S::V {
+        unsafe {
+            let mut sums = [S::zero(); 4];
+            for col in col..col + w {
+                for i in 0..W::M {
+                    sums[i] = S::add(sums[i], S::load(self.row(row + i).add(col * L)));
+                }
+            }
+            S::add(S::add(sums[0], sums[1]), S::add(sums[2], sums[3]))
         }
     }
 
@@ -128,7 +144,8 @@ pub(super) unsafe fn transform_rows<S: Simd, W: Tile>(t: &Transform) {
             px.clear::<S>(row, 0, halo);
             px.clear::<S>(row, halo + g.w, px.cols);
         }
-        for cb in 0..t.ch.div_ceil(L) {
+        let panels = t.ch.div_ceil(L);
+        for cb in 0..panels {
             let nch = (t.ch - cb * L).min(L);
             let next = (t.ch - cb * L - nch).min(L);
             for Segment { image, ty0, ty1, tile } in g.segments(t.r0, t.r1) {
@@ -139,9 +156,14 @@ pub(super) unsafe fn transform_rows<S: Simd, W: Tile>(t: &Transform) {
                     let end = (top + strip).min(ty1);
                     load_strip::<S, W>(t, &px, src, nch, next, (top, end), top == ty0);
                     for ty in 0..end - top {
+                        if !t.sums.is_null() {
+                            let row = tile / g.tw + top - ty0 + ty;
+                            let sum = px.sum::<S, W>(ty * W::M + halo, halo, g.w);
+                            S::store(t.sums.add((row * panels + cb) * L), sum);
+                        }
                         for tx in 0..g.tw {
                             let s = px.row(ty * W::M).add(tx * W::M * L);
-                            if t.grad {
+                            if t.own {
                                 input_tile::<S, W, true>(s, px.cols * L, dst, t.xs);
                             } else {
                                 input_tile::<S, W, false>(s, px.cols * L, dst, t.xs);

@@ -1,4 +1,7 @@
-//! The weight gradient: `dU = Σ (A dy Aᵀ) (Bᵀ x B)` over all tiles, then back.
+//! The weight gradient: `dU = Σ (Bᵀ dy B) (A x Aᵀ)` over all tiles, then back.
+//!
+//! The filter slides over the output gradient, which comes out turned by half; the other way round, over the input, would do as well,
+//! but so the transformed output gradient is that of the input gradient.
 //!
 //! The sums are cut into parts by the sizes alone, never by the number of threads, so that the result does not depend
 //! on it.
@@ -6,6 +9,7 @@
 mod local;
 mod together;
 
+use super::domain::{Domain, Source};
 use super::finish::{FinishTask, finish_isa};
 use super::geometry::{Conv3x3, Geometry, plane_stride};
 use super::tile::Tile;
@@ -13,32 +17,18 @@ use crate::cpu::gemm::{Reduce, reduce};
 use crate::cpu::isa::{Isa, isa_entry};
 use crate::cpu::scratch::{Shared, with};
 use crate::cpu::simd::{L, Simd};
-use local::sum_locally;
+pub(super) use local::sum_locally;
 use rayon::prelude::*;
-use std::ops::Range;
-use together::sum_together;
+pub(super) use together::sum_together;
 
 struct WeightTask {
     k: usize,
     cbs: usize,
     g: Reduce,
-    /// Bias sums to add the column sums of A to (only for xi = (1, 1)), or null.
-    db: *mut f32,
 }
 #[inline(always)]
 unsafe fn weight_task<S: Simd>(t: &WeightTask) {
-    unsafe {
-        reduce::<S>(t.k, t.cbs, t.g);
-        if !t.db.is_null() {
-            for kb in 0..t.k.div_ceil(L) {
-                let mut s = S::load(t.db.add(kb * L));
-                for p in 0..t.g.p {
-                    s = S::add(s, S::load(t.g.a.add(kb * t.g.a_panel + p * L)));
-                }
-                S::store(t.db.add(kb * L), s);
-            }
-        }
-    }
+    unsafe { reduce::<S>(t.k, t.cbs, t.g) }
 }
 isa_entry!(
     /// [`weight_task`].
@@ -46,7 +36,7 @@ isa_entry!(
 );
 
 /// The sums of all tasks: `dU`, `[part][x][k][c]`, and the bias sums, `[part][k]`.
-struct Sums {
+pub(super) struct Sums {
     du: Shared,
     /// Floats of a part, of a plane, of a row.
     du_len: usize,
@@ -57,32 +47,43 @@ struct Sums {
     parts: usize,
 }
 
+impl Sums {
+    /// Adds the pixels of some rows of tiles to the bias sums of `part`.
+    ///
+    /// # Safety
+    /// The rows must be transformed, and nobody else may touch the sums of `part` meanwhile.
+    unsafe fn add_pixels(&self, part: usize, v: &Domain, rows: (usize, usize)) {
+        // SAFETY: the caller's contract.
+        unsafe { v.add_sums(rows, std::slice::from_raw_parts_mut(self.db.at(part * self.db_len), self.db_len)) }
+    }
+}
+
 /// Operands of [`backward_weight`] and the layout that both ways share.
-struct Operands<W: Tile> {
+pub(super) struct Operands<W: Tile> {
     isa: Isa,
     s: Conv3x3,
     geo: Geometry,
     x: Shared,
     dy: Shared,
-    /// Panels of 16 input and output channels.
+    /// `dy` transformed already.
+    v: Option<Domain>,
+    /// Panels of 16 input channels.
     cbs: usize,
-    kbs: usize,
     tile: std::marker::PhantomData<W>,
 }
-
-/// The input and the output gradient of some images.
-pub(in crate::cpu) type Pair = [Shared; 2];
 
 /// Whether the sums of a convolution are small enough for every thread to have its own.
 pub(super) fn is_local<W: Tile>(s: &Conv3x3) -> bool {
     Layout::new::<W>(s).du_len * size_of::<f32>() <= local::BYTES
 }
 
+/// Parts of the sums: one where all threads work on the same ones.
+pub(super) fn parts<W: Tile>(s: &Conv3x3) -> usize {
+    if is_local::<W>(s) { local::parts(&Geometry::new::<W>(s)) } else { 1 }
+}
+
 /// Sizes of the sums.
 struct Layout {
-    /// Panels of 16 input and output channels.
-    cbs: usize,
-    kbs: usize,
     /// Floats of a row, of a plane, of all, and of the bias sums.
     cs: usize,
     xs: usize,
@@ -92,94 +93,84 @@ struct Layout {
 
 impl Layout {
     fn new<W: Tile>(s: &Conv3x3) -> Self {
-        let (cbs, kbs) = (s.c.div_ceil(L), s.k.div_ceil(L));
-        let cs = cbs * L;
-        let xs = plane_stride(kbs * L * cs);
-        Self { cbs, kbs, cs, xs, du_len: W::X * xs, db_len: kbs * L }
+        let [cs, db_len] = [s.c, s.k].map(|channels| channels.next_multiple_of(L));
+        let xs = plane_stride(db_len * cs);
+        Self { cs, xs, du_len: W::X * xs, db_len }
     }
 }
 
 impl<W: Tile> Operands<W> {
-    fn new(s: &Conv3x3, [x, dy]: Pair) -> Self {
-        let Layout { cbs, kbs, .. } = Layout::new::<W>(s);
+    /// Those of the images of `s`; `v` is `dy`, if it is transformed already.
+    pub(super) fn new(s: &Conv3x3, x: &[f32], dy: &[f32], v: Option<Domain>) -> Self {
+        assert!(x.len() == s.input_len() && dy.len() == s.output_len());
         let geo = Geometry::new::<W>(s);
-        Self { isa: Isa::current(), s: *s, geo, x, dy, cbs, kbs, tile: std::marker::PhantomData }
+        let [x, dy] = [x, dy].map(Shared::read);
+        Self { isa: Isa::current(), s: *s, geo, x, dy, v, cbs: s.c.div_ceil(L), tile: std::marker::PhantomData }
+    }
+
+    /// Rows of tiles.
+    pub(super) fn rows(&self) -> usize {
+        self.geo.rows
+    }
+
+    /// Bytes that a tile takes, once transformed, beside what is transformed already.
+    fn tile_bytes(&self) -> usize {
+        let dy = if self.v.is_some() { 0 } else { Domain::tile_bytes::<W>(self.s.k) };
+        Domain::tile_bytes::<W>(self.s.c) + dy
+    }
+
+    /// Runs `f` with room for the pixels of a strip and for `rows` rows of tiles of the input and of the output gradient; for the latter none
+    /// where it is transformed already.
+    fn with_domains(&self, rows: usize, f: impl FnOnce(&mut [f32], Domain, Option<Domain>)) {
+        let Self { geo, s, .. } = self;
+        let px_len = geo.pixel_scratch::<W>();
+        let p_len = Domain::floats::<W>(geo, rows, s.c);
+        let v_len = if self.v.is_some() { 0 } else { Domain::floats::<W>(geo, rows, s.k) };
+        with(px_len + p_len + v_len, |scratch| {
+            let (px, rest) = scratch.split_at_mut(px_len);
+            let (p, v) = rest.split_at_mut(p_len);
+            let v = self.v.is_none().then(|| Domain::new::<W>(geo, rows, s.k, true, v));
+            f(px, Domain::new::<W>(geo, rows, s.c, false, p), v);
+        });
+    }
+
+    /// The input from row of tiles `first` on, and the output gradient.
+    fn sources(&self, first: usize) -> [Source; 2] {
+        [self.x, self.dy].map(|at| Source { at, first })
     }
 }
 
 /// `dw = Σ x dy` over images and pixels, `db = Σ dy`.
 pub(super) fn backward_weight<W: Tile>(s: &Conv3x3, x: &[f32], dy: &[f32], dw: &mut [f32], db: &mut [f32]) {
-    assert!(x.len() == s.input_len() && dy.len() == s.output_len());
-    let pair = [x, dy].map(Shared::read);
-    let geo = Geometry::new::<W>(s);
-    let parts = if is_local::<W>(s) { local::parts(&geo) } else { 1 };
-    sum_up::<W>(s, parts, dw, db, |sums| {
-        let operands = Operands::<W>::new(s, pair);
-        // SAFETY: the slices hold all images; every task has a part of the sums.
-        unsafe {
-            if is_local::<W>(s) {
-                (0..parts).into_par_iter().with_max_len(1).for_each(|part| {
-                    sum_locally(&operands, sums, part, geo.block(part, parts), false);
-                });
-            } else {
-                sum_together(&operands, sums, false);
-            }
-        }
-    });
+    sum_all(&Operands::<W>::new(s, x, dy, None), dw, db);
 }
 
-/// [`backward_weight`] of the images in chunks of at most `images`: `operands` passes `x` and `dy` of a range of them on. Where sums are
-/// local ([`is_local`]), threads go through chunks of their own.
-///
-/// # Safety
-/// What `operands` passes on must be readable for its images meanwhile.
-pub(super) unsafe fn backward_weight_chunks<W: Tile>(
-    s: &Conv3x3,
-    images: usize,
-    operands: impl Fn(Range<usize>, &mut dyn FnMut(Pair)) + Sync,
-    dw: &mut [f32],
-    db: &mut [f32],
-) {
-    let is_local = is_local::<W>(s);
-    let parts = if is_local { local::parts(&Geometry::new::<W>(s)).min(s.n) } else { 1 };
-    sum_up::<W>(s, parts, dw, db, |sums| {
-        let sum_part = |part: usize| {
-            let (first, last) = (s.n * part / parts, s.n * (part + 1) / parts);
-            let chunks = (last - first).div_ceil(images);
-            for i in 0..chunks {
-                let cut = |i: usize| first + (last - first) * i / chunks;
-                let range = cut(i)..cut(i + 1);
-                let s = Conv3x3 { n: range.len(), ..*s };
-                operands(range, &mut |pair| {
-                    let operands = Operands::<W>::new(&s, pair);
-                    // SAFETY: the caller's contract; every task has a part of the sums.
-                    unsafe {
-                        if is_local {
-                            sum_locally(&operands, sums, part, (0, operands.geo.rows), i > 0);
-                        } else {
-                            sum_together(&operands, sums, i > 0);
-                        }
-                    }
+/// [`backward_weight`] of the operands.
+pub(super) fn sum_all<W: Tile>(o: &Operands<W>, dw: &mut [f32], db: &mut [f32]) {
+    let parts = parts::<W>(&o.s);
+    sum_up::<W>(&o.s, parts, dw, db, |sums| {
+        // SAFETY: every task has a part of the sums.
+        unsafe {
+            if is_local::<W>(&o.s) {
+                (0..parts).into_par_iter().with_max_len(1).for_each(|part| {
+                    sum_locally(o, sums, part, o.geo.block(part, parts), false);
                 });
+            } else {
+                sum_together(o, sums, false);
             }
-        };
-        if is_local {
-            (0..parts).into_par_iter().with_max_len(1).for_each(sum_part);
-        } else {
-            sum_part(0);
         }
     });
 }
 
 /// Has `sum` fill the sums of all parts, then transforms them back.
-fn sum_up<W: Tile>(s: &Conv3x3, parts: usize, dw: &mut [f32], db: &mut [f32], sum: impl FnOnce(&Sums)) {
+pub(super) fn sum_up<W: Tile>(s: &Conv3x3, parts: usize, dw: &mut [f32], db: &mut [f32], sum: impl FnOnce(&Sums)) {
     assert!(dw.len() == s.weight_len() && db.len() == s.k);
     if s.input_len() == 0 || s.output_len() == 0 {
         dw.fill(0.0);
         db.fill(0.0);
         return;
     }
-    let Layout { cs, xs, du_len, db_len, .. } = Layout::new::<W>(s);
+    let Layout { cs, xs, du_len, db_len } = Layout::new::<W>(s);
     with(parts * (du_len + db_len), |sums| {
         let (du, db_sums) = sums.split_at_mut(parts * du_len);
         db_sums.fill(0.0);
@@ -195,36 +186,20 @@ fn sum_up<W: Tile>(s: &Conv3x3, parts: usize, dw: &mut [f32], db: &mut [f32], su
 /// Adds the product of `np` tiles of plane `x` to the sums of `part`.
 ///
 /// # Safety
-/// `a` and `b` must be panels of the gradient and the input; nobody else may touch plane `x` of `part` meanwhile.
-#[allow(clippy::too_many_arguments)] // one micro-kernel call, spelled out
+/// `v` and `p` must be panels of output gradient and input, the next of each so many floats on; nobody else may touch plane `x` of `part`
+/// meanwhile.
 unsafe fn multiply<W: Tile>(
     o: &Operands<W>,
     sums: &Sums,
-    part: usize,
-    x: usize,
-    [a, b]: [*const f32; 2],
-    panel: usize,
+    (part, x): (usize, usize),
+    [(a, a_panel), (b, b_panel)]: [(*const f32, usize); 2],
     np: usize,
     accumulate: bool,
 ) {
-    // Plane (1, 1) of the transformed gradient holds the sums of its tiles.
-    let db = match x == W::T + 1 {
-        true => sums.db.at(part * sums.db_len),
-        false => std::ptr::null_mut(),
-    };
-    let g = Reduce {
-        a,
-        a_panel: panel,
-        b,
-        b_panel: panel,
-        p: np,
-        c: sums.du.at(part * sums.du_len + x * sums.xs),
-        cs: sums.cs,
-        accumulate,
-    };
-    let task = WeightTask { k: o.s.k, cbs: o.cbs, g, db };
+    let c = sums.du.at(part * sums.du_len + x * sums.xs);
+    let g = Reduce { a, a_panel, b, b_panel, p: np, c, cs: sums.cs, accumulate };
     // SAFETY: the caller's contract; `dU` has room for `k` rounded up to 16 rows.
-    unsafe { weight_isa(o.isa, &task) }
+    unsafe { weight_isa(o.isa, &WeightTask { k: o.s.k, cbs: o.cbs, g }) }
 }
 
 /// Sums the parts and transforms them back.

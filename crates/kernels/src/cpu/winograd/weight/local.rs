@@ -1,11 +1,9 @@
 //! Sums that fit into a core's L2 cache: a task has its own and goes through small blocks of tiles.
 
-use super::super::geometry::{Geometry, plane_stride};
+use super::super::geometry::Geometry;
 use super::super::tile::Tile;
-use super::super::transform::{Ahead, Transform, prefetch_isa, transform_isa};
+use super::super::transform::{Ahead, prefetch_isa, transform_isa};
 use super::{Operands, Sums, multiply};
-use crate::cpu::scratch::with;
-use crate::cpu::simd::L;
 
 /// Largest sums in bytes that are kept so (measured).
 pub(super) const BYTES: usize = 700 * 1024;
@@ -31,7 +29,7 @@ pub(super) fn parts(geo: &Geometry) -> usize {
 ///
 /// # Safety
 /// The operands must be readable, and nobody else may touch the sums of `part` meanwhile.
-pub(super) unsafe fn sum_locally<W: Tile>(
+pub(in super::super) unsafe fn sum_locally<W: Tile>(
     o: &Operands<W>,
     sums: &Sums,
     part: usize,
@@ -39,49 +37,33 @@ pub(super) unsafe fn sum_locally<W: Tile>(
     begun: bool,
 ) {
     let geo = o.geo;
-    let tile_bytes = W::X * (o.cbs + o.kbs) * L * size_of::<f32>();
-    let tiles = (BLOCK_BYTES / tile_bytes).clamp(*BLOCK_TILES.start(), *BLOCK_TILES.end());
+    let tiles = (BLOCK_BYTES / o.tile_bytes()).clamp(*BLOCK_TILES.start(), *BLOCK_TILES.end());
     let blocks = (to - from).div_ceil((tiles / geo.tw).max(1));
     let block = |i: usize| (from + (to - from) * i / blocks, from + (to - from) * (i + 1) / blocks);
-    let max_rows = (to - from).div_ceil(blocks);
-    let px_len = geo.pixel_scratch::<W>();
-    let panel = max_rows * geo.tw * L;
-    let (vs, ms) = (plane_stride(o.cbs * panel), plane_stride(o.kbs * panel));
-    with(px_len + W::X * (vs + ms), |scratch| {
-        let (px, rest) = scratch.split_at_mut(px_len);
-        let (v, m) = rest.split_at_mut(W::X * vs);
+    o.with_domains((to - from).div_ceil(blocks), |px, p, v| {
         for i in 0..blocks {
             let (r0, r1) = block(i);
-            let input = Transform {
-                geo,
-                src: o.x.at(0),
-                ch: o.s.c,
-                r0,
-                r1,
-                dst: v.as_mut_ptr(),
-                panel,
-                xs: vs,
-                grad: false,
-                px: px.as_mut_ptr(),
+            let transforms = |(r0, r1): (usize, usize), px: &mut [f32]| {
+                let [x, dy] = o.sources(r0);
+                [Some(p.transform(x, (r0, r1), true, px)), v.map(|v| v.transform(dy, (r0, r1), false, px))]
             };
-            let gradient = Transform { src: o.dy.at(0), ch: o.s.k, dst: m.as_mut_ptr(), xs: ms, grad: true, ..input };
-            let next = (i + 1 < blocks).then(|| {
-                let (r0, r1) = block(i + 1);
-                [input, gradient].map(|t| Transform { r0, r1, ..t })
-            });
-            // SAFETY: the caller's contract; the scratch is cut for `max_rows` rows of tiles, of which a block has no more.
+            let next = (i + 1 < blocks).then(|| transforms(block(i + 1), px));
+            // What is transformed already has the rows of all blocks.
+            let (v, row) = v.map_or_else(|| (o.v.expect("one of them is there"), r0), |v| (v, 0));
+            // SAFETY: the caller's contract; the domains have room for the rows of a block.
             unsafe {
-                transform_isa::<W>(o.isa, &input);
-                transform_isa::<W>(o.isa, &gradient);
+                for transform in transforms((r0, r1), px).iter().flatten() {
+                    transform_isa::<W>(o.isa, transform);
+                }
+                sums.add_pixels(part, &v, (row, row + r1 - r0));
                 for x in 0..W::X {
-                    for transform in next.into_iter().flatten() {
+                    for transform in next.into_iter().flatten().flatten() {
                         let ahead = transform.ch.min(CHANNELS_AHEAD);
                         let channels = (ahead * x / W::X, ahead * (x + 1) / W::X);
                         prefetch_isa::<W>(o.isa, &Ahead { transform, channels });
                     }
-                    let np = (r1 - r0) * geo.tw;
-                    let (a, b) = (m.as_ptr().add(x * ms), v.as_ptr().add(x * vs));
-                    multiply(o, sums, part, x, [a, b], panel, np, begun || i > 0);
+                    let panels = [(v.tiles(x, row), v.panel), (p.tiles(x, 0), p.panel)];
+                    multiply(o, sums, (part, x), panels, (r1 - r0) * geo.tw, begun || i > 0);
                 }
             }
         }
