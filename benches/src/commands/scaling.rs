@@ -23,12 +23,13 @@ pub(crate) fn run(parts: &[Part]) -> anyhow::Result<()> {
     })
 }
 
-/// Median seconds of each closure, called in turns.
+/// Median seconds of each closure, called in turns, each time after a call that is not counted: the one before left the caches, the
+/// allocator and the threads to another's work.
 fn interleaved(mut works: Vec<Box<dyn FnMut() + Send + '_>>) -> Vec<f64> {
     let mut seconds = vec![Vec::new(); works.len()];
     for round in 0..=ROUNDS {
         for (work, seconds) in works.iter_mut().zip(&mut seconds) {
-            let time = times(0, 1, &mut *work);
+            let time = times(1, 1, &mut *work);
             if round > 0 {
                 seconds.extend(time); // the first round warms up
             }
