@@ -32,8 +32,11 @@ pub fn linear<B: Backend, const D: usize>(
         );
     }
     let rows = dims[..D - 1].iter().product();
-    let x: Tensor<B, 2> = x.reshape([rows, d_in]);
-    let y = tensor::<B, 2>(B::fused_linear(primitive(x), primitive(weight), bias.map(primitive)));
     dims[D - 1] = d_out;
-    y.reshape(dims)
+    let apply = |x| B::fused_linear(x, primitive(weight), bias.map(primitive));
+    if D == 2 {
+        // Reshaping to the same shape would be two operations more in a graph.
+        return tensor(apply(primitive(x)));
+    }
+    tensor::<B, 2>(apply(primitive(x.reshape([rows, d_in])))).reshape(dims)
 }
