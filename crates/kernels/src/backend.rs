@@ -247,6 +247,11 @@ pub trait Backend: backend::Backend {
         composed::split_channels::<Self>(x, channels)
     }
 
+    /// `a + b`, both of one shape: two gradients of one tensor. Not differentiable.
+    fn fused_add(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::add::<Self>(a, b)
+    }
+
     /// [`crate::adam_steps`] for gradients and what they update. Not differentiable.
     fn fused_adam_steps(
         all: Vec<(FloatTensor<Self>, AdamPrimitives<Self>)>,

@@ -436,6 +436,17 @@ fn silu_is_right_from_zero_to_overflow() {
 }
 
 #[test]
+fn slices_are_added() {
+    for n in [0, 1, 33, 40_000] {
+        let (x, y) = (random(1, n), random(2, n));
+        let want: Vec<f32> = x.iter().zip(&y).map(|(x, y)| x + y).collect();
+        let mut sum = x;
+        cpu::add(&mut sum, &y);
+        assert!(sum == want, "{n}");
+    }
+}
+
+#[test]
 fn not_a_number_is_not_hidden() {
     on_every_isa(|isa| {
         let mut x = vec![1.0f32; 40];

@@ -2,7 +2,7 @@
 #![cfg(all(feature = "flex", feature = "ndarray"))]
 
 use burn::backend::{Autodiff, Flex, NdArray};
-use burn::tensor::{DType, Tensor, TensorData, ops::FloatTensor};
+use burn::tensor::{DType, Tensor, TensorData, TensorPrimitive, ops::FloatTensor};
 use sfumato_kernels::*;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,6 +19,36 @@ const STEP: AdamStep = AdamStep {
 };
 
 /// `torch.optim.AdamW`'s arithmetic for one value: new parameter, moments, average.
+/// One operand is overwritten only where nobody else holds it.
+#[test]
+fn sums_leave_tensors_that_are_held_alone() {
+    fn check<B: Backend>(dtype: DType) {
+        let tensor = |from: f32| {
+            let data = TensorData::new((0..30_000).map(|i| from + i as f32).collect::<Vec<_>>(), [100, 300]);
+            Tensor::<B, 2>::from_data(data, (&Default::default(), dtype))
+        };
+        let sum = |a: Tensor<B, 2>, b: Tensor<B, 2>| {
+            let sum = B::fused_add(a.into_primitive().tensor(), b.into_primitive().tensor());
+            Tensor::<B, 2>::from_primitive(TensorPrimitive::Float(sum)).into_data()
+        };
+        let (a, b) = (tensor(1.0), tensor(2.0));
+        let want = (a.clone() + b.clone()).into_data();
+        assert_eq!(sum(a.clone(), b.clone()), want);
+        assert_eq!(a.into_data(), tensor(1.0).into_data());
+        assert_eq!(sum(tensor(1.0), b.clone()), want);
+        assert_eq!(b.into_data(), tensor(2.0).into_data());
+        // Not in the order of memory
+        let turned = sum(tensor(1.0).transpose().reshape([100, 300]), tensor(2.0));
+        assert_eq!(turned, (tensor(1.0).transpose().reshape([100, 300]) + tensor(2.0)).into_data());
+        let (a, b) = (tensor(1.0).transpose(), tensor(2.0).transpose());
+        assert_eq!(sum(a, b), (tensor(1.0) + tensor(2.0)).transpose().into_data());
+    }
+    for dtype in [DType::F32, DType::F64] {
+        check::<Flex>(dtype);
+        check::<NdArray>(dtype);
+    }
+}
+
 fn adam_by_hand(param: f64, grad: f64, m: f64, v: f64, ema: f64, by: &AdamStep) -> [f64; 4] {
     let g = grad * by.grad_scale;
     let (m, v) = (by.beta_1 * m + (1.0 - by.beta_1) * g, by.beta_2 * v + (1.0 - by.beta_2) * g * g);

@@ -1,6 +1,6 @@
 //! Convolution in the graph. Bias and residual are parents only where they are there.
 
-use super::take_registered;
+use super::{register, take_registered};
 use crate::{Backend, Conv2dGeometry, WantedGradients};
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -29,8 +29,8 @@ impl<B: Backend, const N: usize> Backward<B, N> for Step {
         let grad = grads.consume::<B>(&ops.node);
         let tracked = |i: Option<usize>| i.and_then(|i| ops.parents[i].as_ref());
         // The residual first: should it be the input as well, its gradient is then added by the kernel.
-        if let Some(residual) = tracked(ops.state.residual) {
-            grads.register::<B>(residual.id, grad.clone());
+        if let Some(residual) = ops.state.residual {
+            register::<B, _, N>(grads, &ops, residual, grad.clone());
         }
         let (x, weight, bias) = (tracked(Some(0)), tracked(Some(1)), tracked(ops.state.bias));
         let wanted = WantedGradients { x: x.is_some(), weight: weight.is_some(), bias: bias.is_some() };

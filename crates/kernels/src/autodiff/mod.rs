@@ -123,3 +123,15 @@ fn take_registered<B: Backend, S, const N: usize>(
     key.node = ops.parents[index].clone()?;
     grads.remove::<B>(&key)
 }
+
+/// Registers `grad` for parent `index`, if it is tracked: a sum with what is there already is the backend's, which may share it out to
+/// threads and needs no memory for it, where Burn's own would be neither.
+fn register<B: Backend, S, const N: usize>(grads: &mut Gradients, ops: &Ops<S, N>, index: usize, grad: FloatTensor<B>) {
+    if let Some(parent) = &ops.parents[index] {
+        let sum = match take_registered::<B, S, N>(grads, ops, index, &grad) {
+            Some(other) => B::fused_add(other, grad),
+            None => grad,
+        };
+        grads.register::<B>(parent.id, sum);
+    }
+}

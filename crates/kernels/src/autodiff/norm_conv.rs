@@ -1,6 +1,6 @@
 //! Normalisation and convolution in the graph: one step where the backend has a gradient for both, else those of its parts.
 
-use super::take_registered;
+use super::{register, take_registered};
 use crate::{Backend, GroupNormExtra, GroupNormOperands, GroupNormSpec, NormConvOperands, composed};
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -32,8 +32,8 @@ impl<B: Backend, const N: usize> Backward<B, N> for Step {
     fn backward(self, ops: Ops<State<B>, N>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
         // The residual first: should it be the input as well, its gradient is then added by the kernel.
-        if let Some(residual) = ops.state.residual.and_then(|i| ops.parents[i].as_ref()) {
-            grads.register::<B>(residual.id, grad.clone());
+        if let Some(residual) = ops.state.residual {
+            register::<B, _, N>(grads, &ops, residual, grad.clone());
         }
         let for_x = take_registered::<B, _, N>(grads, &ops, 0, &grad);
         let for_skip = match ops.state.operands.norm.extra {

@@ -28,6 +28,10 @@ pub(crate) fn silu_backward<B: backend::Backend>(x: FloatTensor<B>, grad: FloatT
     B::float_mul(grad, B::float_mul(s, slope))
 }
 
+pub(crate) fn add<B: backend::Backend>(a: FloatTensor<B>, b: FloatTensor<B>) -> FloatTensor<B> {
+    B::float_add(a, b)
+}
+
 pub(crate) fn add_channel_bias<B: backend::Backend>(x: FloatTensor<B>, bias: FloatTensor<B>) -> FloatTensor<B> {
     let (x, bias): (Tensor<B, 4>, Tensor<B, 2>) = (tensor(x), tensor(bias));
     let [n, c] = bias.dims();

@@ -16,8 +16,8 @@ pub(crate) use attention::{attention, attention_backward, spatial_self_attention
 pub(crate) use attention_block::attention_block;
 pub(crate) use conv2d::{conv2d, conv2d_backward};
 pub(crate) use elementwise::{
-    adam_steps, add_channel_bias, concat_channels, silu, silu_backward, split_channels, sum_of_squares, sum_pixels,
-    upsample_nearest_2x, upsample_nearest_2x_backward,
+    adam_steps, add, add_channel_bias, concat_channels, silu, silu_backward, split_channels, sum_of_squares,
+    sum_pixels, upsample_nearest_2x, upsample_nearest_2x_backward,
 };
 pub(crate) use group_norm::{group_norm, group_norm_backward};
 pub(crate) use joined::{conv1x1_joined, conv1x1_joined_backward};

@@ -1,4 +1,4 @@
-//! SiLU, and sums over pixels.
+//! SiLU, sums of two slices, sums over pixels.
 
 use super::isa::{Isa, isa_entry};
 use super::scratch::Shared;
@@ -80,6 +80,19 @@ pub fn silu(x: &[f32], y: &mut [f32]) {
 /// If the lengths differ.
 pub fn silu_backward(x: &[f32], dy: &[f32], dx: &mut [f32]) {
     run(x, Some(dy), dx);
+}
+
+/// `sum += x`.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn add(sum: &mut [f32], x: &[f32]) {
+    assert!(sum.len() == x.len());
+    sum.par_chunks_mut(TASK).zip(x.par_chunks(TASK)).with_max_len(1).for_each(|(sum, x)| {
+        for (sum, x) in sum.iter_mut().zip(x) {
+            *sum += x;
+        }
+    });
 }
 
 struct Sum {

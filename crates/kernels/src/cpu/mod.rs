@@ -42,7 +42,7 @@ pub use conv::{
     conv1x1_joined_backward_weight, conv2d, conv2d_backward, conv2d_backward_input, conv2d_backward_weight,
 };
 pub(crate) use conv::{is_winograd, kept_tile};
-pub use elementwise::{silu, silu_backward, sum_images, sum_pixels};
+pub use elementwise::{add, silu, silu_backward, sum_images, sum_pixels};
 pub use gemm::{Matrix, gemm};
 pub use isa::Isa;
 pub use linear::{linear, linear_backward_input, linear_backward_weight, sum_rows};

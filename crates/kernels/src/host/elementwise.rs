@@ -2,7 +2,7 @@
 
 use super::bridge::HostTensor;
 use crate::cpu::{self, filled};
-use burn::tensor::Shape;
+use burn::tensor::{DType, Shape};
 
 pub(super) fn silu<T: HostTensor>(x: &T) -> Option<T> {
     let v = x.read()?;
@@ -14,6 +14,17 @@ pub(super) fn silu_backward<T: HostTensor>(x: &T, grad: &T) -> Option<T> {
     let (v, dy) = (x.read()?, grad.read()?);
     let dx = filled(v.len(), |dx| cpu::silu_backward(&v, &dy, dx));
     Some(T::build(dx, x.shape()))
+}
+
+/// In the memory of `a`, where nobody else holds it; gives both back unless they are f32 of one shape.
+pub(super) fn add<T: HostTensor>(mut a: T, b: T) -> Result<T, [T; 2]> {
+    if a.dtype() != DType::F32 || b.dtype() != DType::F32 || a.shape() != b.shape() {
+        return Err([a, b]);
+    }
+    if let (Some(sum), Some(values)) = (a.write(), b.read()) {
+        cpu::add(sum, &values);
+    }
+    Ok(a)
 }
 
 pub(super) fn add_channel_bias<T: HostTensor>(x: &T, bias: &T) -> Option<T> {

@@ -225,6 +225,10 @@ macro_rules! host_backend {
                     .unwrap_or_else(|| composed::split_channels::<Self>(x, channels))
             }
 
+            fn fused_add(a: Float<Self>, b: Float<Self>) -> Float<Self> {
+                elementwise::add(a, b).unwrap_or_else(|[a, b]| composed::add::<Self>(a, b))
+            }
+
             fn fused_adam_steps(
                 all: Vec<(Float<Self>, AdamPrimitives<Self>)>,
                 by: &AdamStep,

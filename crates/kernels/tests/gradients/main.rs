@@ -11,6 +11,7 @@ mod joined_leaves;
 mod linear;
 mod norm_conv;
 mod pixels;
+mod shared;
 
 use burn::backend::autodiff::checkpoint::strategy::BalancedCheckpointing;
 use burn::backend::{Autodiff, Flex, NdArray};
