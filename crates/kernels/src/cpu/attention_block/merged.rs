@@ -37,9 +37,10 @@ impl Merged {
             gemm([c, columns, d], a, Matrix::rows(b, columns), None, &mut to);
             to
         };
-        let mut bias = product(out, bv, 1);
+        let (queries, (output, mut bias)) =
+            rayon::join(|| (product(keys, wq, c), product(keys, bq, 1)), || (product(out, wv, c), product(out, bv, 1)));
         add(&mut bias, bo);
-        Self { weight: [product(keys, wq, c), product(out, wv, c)], bias: [product(keys, bq, 1), bias] }
+        Self { weight: [queries.0, output], bias: [queries.1, bias] }
     }
 }
 
@@ -58,16 +59,22 @@ pub(super) fn gradients(
     let [d_query, d_out] = d_merged.map(|d| Matrix::rows(d, c));
     let [d_wq, d_wk, d_wv, d_wo] = weight;
     let [d_bq, d_bk, d_bv, d_bo] = bias;
-    gemm([d, c, c], Matrix::rows(wk, c), d_query, None, d_wq);
-    gemm([d, c, c], Matrix::rows(wq, c), d_query.transposed(), None, d_wk);
-    add_outer(bq, d_query_bias, d_wk);
-    gemm([d, c, c], Matrix::rows(wo, d).transposed(), d_out, None, d_wv);
-    gemm([c, d, c], d_out, Matrix::rows(wv, c).transposed(), None, d_wo);
-    add_outer(d_out_bias, bv, d_wo);
-    gemm([d, 1, c], Matrix::rows(wk, c), Matrix::rows(d_query_bias, 1), None, d_bq);
-    d_bk.fill(0.0);
-    gemm([d, 1, c], Matrix::rows(wo, d).transposed(), Matrix::rows(d_out_bias, 1), None, d_bv);
-    d_bo.copy_from_slice(d_out_bias);
+    rayon::join(
+        || {
+            gemm([d, c, c], Matrix::rows(wk, c), d_query, None, d_wq);
+            gemm([d, c, c], Matrix::rows(wq, c), d_query.transposed(), None, d_wk);
+            add_outer(bq, d_query_bias, d_wk);
+            gemm([d, 1, c], Matrix::rows(wk, c), Matrix::rows(d_query_bias, 1), None, d_bq);
+            d_bk.fill(0.0);
+        },
+        || {
+            gemm([d, c, c], Matrix::rows(wo, d).transposed(), d_out, None, d_wv);
+            gemm([c, d, c], d_out, Matrix::rows(wv, c).transposed(), None, d_wo);
+            add_outer(d_out_bias, bv, d_wo);
+            gemm([d, 1, c], Matrix::rows(wo, d).transposed(), Matrix::rows(d_out_bias, 1), None, d_bv);
+            d_bo.copy_from_slice(d_out_bias);
+        },
+    );
 }
 
 fn add(to: &mut [f32], values: &[f32]) {
