@@ -115,7 +115,7 @@ struct Collect<'a, A: AutodiffBackend> {
 
 impl<A: AutodiffBackend> ModuleVisitor<A> for Collect<'_, A> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<A, D>>) {
-        self.flat.push(param.val().grad_remove(self.grads).map(flatten));
+        self.flat.push(param.grad_remove(self.grads).map(flatten));
     }
 }
 
