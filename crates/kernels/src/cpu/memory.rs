@@ -1,10 +1,13 @@
 //! Outputs.
 
+use super::awake::keep_awake;
+
 /// A vector of `n` floats that `fill` writes.
 ///
 /// `fill` must write every value and read none before: true of the kernels of this crate, which are tested with
-/// outputs that held guard values before.
+/// outputs that held guard values before. More kernels are expected to follow: idle threads stay awake for a while.
 pub(crate) fn filled(n: usize, fill: impl FnOnce(&mut [f32])) -> Vec<f32> {
+    keep_awake();
     let mut values = Vec::with_capacity(n);
     let spare = &mut values.spare_capacity_mut()[..n];
     // SAFETY: same layout; the slice is only written to, as `fill` promises.

@@ -14,6 +14,7 @@ mod attention_block;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod awake;
 mod conv;
 mod elementwise;
 mod gemm;
