@@ -216,6 +216,22 @@ fn winograd_with_large_weights_is_right() {
     check_winograd(&Conv3x3 { n: 4, c: 160, k: 130, h: 9, w: 6 });
 }
 
+#[test]
+fn convolutions_that_transform_filters_as_they_use_them_give_the_same_bits() {
+    // One part of the input channels, and two; few tiles, of which threads share the output channels, and more.
+    let sizes = [[2, 100, 100, 7, 9], [3, 150, 110, 4, 4], [1, 270, 45, 8, 11], [9, 260, 250, 16, 15]];
+    for [n, c, k, h, w] in sizes {
+        let s = Conv3x3 { n, c, k, h, w };
+        let (x, weight, bias) = (random(1, s.input_len()), random(2, s.weight_len()), random(3, s.k));
+        let residual = random(4, s.output_len());
+        let filters = winograd::Filters::new(TileSize::Four, k, c, &weight);
+        let (bias, residual) = (Some(&bias[..]), Some(&residual[..]));
+        let before = guarded(s.output_len(), |y| winograd::conv3x3_filtered(&s, &x, &filters, bias, residual, y));
+        let after = guarded(s.output_len(), |y| winograd::conv3x3(&s, TileSize::Four, &x, &weight, bias, residual, y));
+        assert!(before == after, "{s:?}");
+    }
+}
+
 /// `skip` of the channels lie in the second tensor.
 fn check_norm(s: &GroupNorm, own_affine: bool, bias: bool, skip: usize) {
     let len = s.n * s.c * s.hw;

@@ -130,7 +130,7 @@ fn take(slots: &mut Vec<Buffer>, len: usize) -> Buffer {
 }
 
 /// A pointer that parallel tasks share; each writes its own part.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Shared(*mut f32);
 
 // SAFETY: a bare address; whoever writes through it promises that tasks write to disjoint places.

@@ -3,24 +3,24 @@
 //! All methods are `#[inline(always)]`: kernels generic over [`Simd`] are inlined into the entry points of
 //! [`super::isa`], which enable the instructions, and so become code of that instruction set.
 
-/// Calls `f::<S, R, NV>(..)` with the constant `R` that is `r`, at most `S::ROWS`.
+/// Calls `f::<S, R, NV, ..>(..)` with the constant `R` that is `r`, at most `S::ROWS`.
 macro_rules! with_rows {
-    ($r:expr, $f:ident::<$S:ident, _, $NV:ident>($($a:expr),*)) => {
+    ($r:expr, $f:ident::<$S:ident, _, $NV:ident $(, $PART:ident)?>($($a:expr),*)) => {
         match $r {
-            1 => $f::<$S, 1, $NV>($($a),*),
-            2 => $f::<$S, 2, $NV>($($a),*),
-            3 => $f::<$S, 3, $NV>($($a),*),
+            1 => $f::<$S, 1, $NV $(, $PART)?>($($a),*),
+            2 => $f::<$S, 2, $NV $(, $PART)?>($($a),*),
+            3 => $f::<$S, 3, $NV $(, $PART)?>($($a),*),
             _ if $S::ROWS <= 3 => unreachable!("groups have at most ROWS rows"),
-            4 => $f::<$S, 4, $NV>($($a),*),
-            5 => $f::<$S, 5, $NV>($($a),*),
-            6 => $f::<$S, 6, $NV>($($a),*),
+            4 => $f::<$S, 4, $NV $(, $PART)?>($($a),*),
+            5 => $f::<$S, 5, $NV $(, $PART)?>($($a),*),
+            6 => $f::<$S, 6, $NV $(, $PART)?>($($a),*),
             _ if $S::ROWS <= 6 => unreachable!("groups have at most ROWS rows"),
-            7 => $f::<$S, 7, $NV>($($a),*),
-            8 => $f::<$S, 8, $NV>($($a),*),
-            9 => $f::<$S, 9, $NV>($($a),*),
-            10 => $f::<$S, 10, $NV>($($a),*),
-            11 => $f::<$S, 11, $NV>($($a),*),
-            _ => $f::<$S, 12, $NV>($($a),*),
+            7 => $f::<$S, 7, $NV $(, $PART)?>($($a),*),
+            8 => $f::<$S, 8, $NV $(, $PART)?>($($a),*),
+            9 => $f::<$S, 9, $NV $(, $PART)?>($($a),*),
+            10 => $f::<$S, 10, $NV $(, $PART)?>($($a),*),
+            11 => $f::<$S, 11, $NV $(, $PART)?>($($a),*),
+            _ => $f::<$S, 12, $NV $(, $PART)?>($($a),*),
         }
     };
 }

@@ -8,20 +8,37 @@ use crate::cpu::scratch::{Buffer, Shared, with};
 use crate::cpu::simd::{L, Simd};
 use rayon::prelude::*;
 
-/// U of a `[k][c][3][3]` filter, for the forward pass or (rotated, k and c exchanged) the input gradient.
-struct FilterArgs {
-    w: *const f32,
-    /// Output and input channels of the resulting convolution, and their strides in `w`.
-    out: usize,
-    inp: usize,
+/// A `[k][c][3][3]` filter, for the forward pass or (rotated, k and c exchanged) the input gradient.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Weight {
+    w: Shared,
+    /// Strides of the output and input channels of the resulting convolution.
     so: usize,
     si: usize,
     rotate: bool,
-    u: *mut f32,
+}
+
+impl Weight {
+    /// The filter `w: [k, c, 3, 3]`.
+    pub(super) fn new(w: &[f32], [k, c]: [usize; 2], rotate: bool) -> Self {
+        assert!(w.len() == k * c * 9);
+        let (so, si) = if rotate { (9, c * 9) } else { (c * 9, 9) };
+        Self { w: Shared::read(w), so, si, rotate }
+    }
+}
+
+/// U of a `[k][c][3][3]` filter, for the forward pass or (rotated, k and c exchanged) the input gradient.
+pub(super) struct FilterArgs {
+    pub(super) w: Weight,
+    /// Output channels of the resulting convolution.
+    pub(super) out: usize,
+    /// Where input `i0` of the block goes, and how far the products' planes are apart.
+    pub(super) u: *mut f32,
+    pub(super) xs: usize,
     /// Task: block of 32 outputs and range of inputs.
-    kb: usize,
-    i0: usize,
-    i1: usize,
+    pub(super) kb: usize,
+    pub(super) i0: usize,
+    pub(super) i1: usize,
 }
 
 pub(super) fn u_block(x: usize, inp: usize) -> usize {
@@ -37,11 +54,10 @@ pub(super) fn u_vecs(out: usize, kb: usize) -> usize {
 }
 
 #[inline(always)]
-unsafe fn filter_block<S: Simd, W: Tile>(f: &FilterArgs) {
+pub(super) unsafe fn filter_block<S: Simd, W: Tile>(f: &FilterArgs) {
     unsafe {
         let nv = u_vecs(f.out, f.kb);
-        let xs = plane_stride(f.inp * nv * L);
-        let ub = f.u.add(f.kb * u_block(W::X, f.inp));
+        let Weight { w, so, si, rotate } = f.w;
         // taps of 16 inputs for each of `nv` vectors of outputs, [v][i][9][16]
         let mut taps = [S::zero(); 2 * 9 * L];
         for i0 in (f.i0..f.i1).step_by(L) {
@@ -49,24 +65,24 @@ unsafe fn filter_block<S: Simd, W: Tile>(f: &FilterArgs) {
             for v in 0..nv {
                 let o0 = f.kb * 2 * L + v * L;
                 let no = (f.out - o0).min(L);
-                let src = f.w.add(o0 * f.so + i0 * f.si);
+                let src = w.at(o0 * so + i0 * si).cast_const();
                 let dst = taps.as_mut_ptr().add(v * 9 * L);
-                if f.si == 9 {
+                if si == 9 {
                     // rows of ni * 9 consecutive floats
                     for o in 0..no {
-                        S::prefetch(src.wrapping_add(o * f.so + 9 * L), 9 * L);
+                        S::prefetch(src.wrapping_add(o * so + 9 * L), 9 * L);
                     }
                     for q in 0..9 {
                         let m = (ni * 9).saturating_sub(q * L).min(L);
                         let mut t = [S::zero(); L];
                         if m == L && no == L {
                             for o in 0..L {
-                                t[o] = S::load(src.add(o * f.so + q * L));
+                                t[o] = S::load(src.add(o * so + q * L));
                             }
                         } else {
                             for o in 0..L {
                                 if o < no && m > 0 {
-                                    t[o] = S::load_n(src.add(o * f.so + q * L), m);
+                                    t[o] = S::load_n(src.add(o * so + q * L), m);
                                 }
                             }
                         }
@@ -77,11 +93,11 @@ unsafe fn filter_block<S: Simd, W: Tile>(f: &FilterArgs) {
                     }
                 } else {
                     for i in 0..ni {
-                        S::prefetch(src.wrapping_add((i + 2) * f.si), 9 * L);
+                        S::prefetch(src.wrapping_add((i + 2) * si), 9 * L);
                         let mut t = [S::zero(); L];
                         for o in 0..L {
                             if o < no {
-                                t[o] = S::load_n(src.add(o * f.so + i * f.si), 9);
+                                t[o] = S::load_n(src.add(o * so + i * si), 9);
                             }
                         }
                         S::transpose(&mut t);
@@ -96,9 +112,9 @@ unsafe fn filter_block<S: Simd, W: Tile>(f: &FilterArgs) {
                     let t = taps.as_ptr().add(v * 9 * L + i * 9);
                     let mut g = [S::zero(); 9];
                     for q in 0..9 {
-                        g[q] = *t.add(if f.rotate { 8 - q } else { q });
+                        g[q] = *t.add(if rotate { 8 - q } else { q });
                     }
-                    filter_tile::<S, W>(&g, ub.add(((i0 + i) * nv + v) * L), xs);
+                    filter_tile::<S, W>(&g, f.u.add(((i0 - f.i0 + i) * nv + v) * L), f.xs);
                 }
             }
         }
@@ -112,15 +128,18 @@ isa_entry!(
 /// Transforms `w: [k, c, 3, 3]` into `u`, of [`u_len`] floats. With `rotate` it becomes the filter of the input
 /// gradient: rotated by half a turn, inputs and outputs exchanged.
 pub(super) fn filter_transform<W: Tile>(w: &[f32], k: usize, c: usize, rotate: bool, u: &mut [f32]) {
-    let (out, inp, so, si) = if rotate { (c, k, 9, c * 9) } else { (k, c, c * 9, 9) };
-    assert!(w.len() == k * c * 9 && u.len() >= u_len(W::X, out, inp));
+    let (out, inp) = if rotate { (c, k) } else { (k, c) };
+    assert!(u.len() >= u_len(W::X, out, inp));
     let chunk = inp.div_ceil(2).next_multiple_of(L).min(64);
     let (blocks, chunks) = (out.div_ceil(2 * L), inp.div_ceil(chunk));
     let isa = Isa::current();
-    let (w, u) = (Shared::read(w), Shared::new(u));
+    let (w, u) = (Weight::new(w, [k, c], rotate), Shared::new(u));
     (0..blocks * chunks).into_par_iter().with_max_len(1).for_each(|task| {
         let (kb, i0) = (task / chunks, task % chunks * chunk);
-        let args = FilterArgs { w: w.at(0), out, inp, so, si, rotate, u: u.at(0), kb, i0, i1: (i0 + chunk).min(inp) };
+        let nv = u_vecs(out, kb);
+        let u = u.at(kb * u_block(W::X, inp) + i0 * nv * L);
+        let i1 = (i0 + chunk).min(inp);
+        let args = FilterArgs { w, out, u, xs: plane_stride(inp * nv * L), kb, i0, i1 };
         // SAFETY: the lengths were checked; every task writes the inputs `i0..i1` of its own block.
         unsafe { filter_block_isa::<W>(isa, &args) }
     });

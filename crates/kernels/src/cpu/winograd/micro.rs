@@ -19,12 +19,24 @@ pub(super) struct Forward {
     pub(super) c: *mut f32,
     pub(super) cs: usize,
     pub(super) cin: usize,
+    /// Of a part of the channels: whether C holds the sums of others, to be added to.
+    pub(super) begun: bool,
+    /// Of a part of the channels: how far from its rows of A those of the next product are.
+    pub(super) next: usize,
 }
 
+/// With `PART`, of a part of the channels: B is in the L2 cache then, but A, for more tiles, may not be.
 #[inline(always)]
-unsafe fn micro<S: Simd, const R: usize, const NV: usize>(g: Forward) {
+unsafe fn micro<S: Simd, const R: usize, const NV: usize, const PART: bool>(g: Forward) {
     unsafe {
         let mut acc = [[S::zero(); NV]; R];
+        if PART && g.begun {
+            for r in 0..R {
+                for v in 0..NV {
+                    acc[r][v] = S::load(g.c.add(r * g.cs + v * L));
+                }
+            }
+        }
         let (mut a, mut b) = (g.a, g.b);
         macro_rules! step {
             ($cc:expr) => {{
@@ -38,13 +50,18 @@ unsafe fn micro<S: Simd, const R: usize, const NV: usize>(g: Forward) {
                         acc[r][v] = S::fma(x, bv[v], acc[r][v]);
                     }
                 }
-                for v in 0..NV {
-                    S::prefetch_line(b.wrapping_add(AHEAD + v * L));
+                if !PART {
+                    for v in 0..NV {
+                        S::prefetch_line(b.wrapping_add(AHEAD + v * L));
+                    }
                 }
                 b = b.add(g.bs);
             }};
         }
         for _ in 0..g.cin / L {
+            if PART {
+                S::prefetch(a.wrapping_add(g.next), R * L);
+            }
             for cc in 0..L {
                 step!(cc);
             }
@@ -62,13 +79,13 @@ unsafe fn micro<S: Simd, const R: usize, const NV: usize>(g: Forward) {
 }
 
 #[inline(always)]
-unsafe fn micro_rows<S: Simd, const NV: usize>(r: usize, g: Forward) {
-    unsafe { with_rows!(r, micro::<S, _, NV>(g)) }
+unsafe fn micro_rows<S: Simd, const NV: usize, const PART: bool>(r: usize, g: Forward) {
+    unsafe { with_rows!(r, micro::<S, _, NV, PART>(g)) }
 }
 
 /// `rows` rows of `nv * 16` columns; the rows are split evenly in groups of at most `S::ROWS`.
 #[inline(always)]
-pub(super) unsafe fn forward<S: Simd>(rows: usize, nv: usize, g: Forward) {
+pub(super) unsafe fn forward<S: Simd, const PART: bool>(rows: usize, nv: usize, g: Forward) {
     unsafe {
         let groups = rows.div_ceil(S::ROWS);
         let mut p = 0;
@@ -76,10 +93,10 @@ pub(super) unsafe fn forward<S: Simd>(rows: usize, nv: usize, g: Forward) {
             let r = (rows - p).div_ceil(groups - i);
             let mut t = Forward { a: g.a.add(p * L), c: g.c.add(p * g.cs), ..g };
             if S::WIDE && nv == 2 {
-                micro_rows::<S, 2>(r, t);
+                micro_rows::<S, 2, PART>(r, t);
             } else {
                 for _ in 0..nv {
-                    micro_rows::<S, 1>(r, t);
+                    micro_rows::<S, 1, PART>(r, t);
                     t.b = t.b.add(L);
                     t.c = t.c.add(L);
                 }
