@@ -14,7 +14,7 @@ use std::process::{Command, Output};
 
 use common::{ADAM, random};
 use fence::{Edge, Fenced};
-use sfumato_kernels::cpu::winograd::{self, Conv3x3, Filters, TileSize};
+use sfumato_kernels::cpu::winograd::{self, Conv3x3, Filters, TileSize, UpsampleConv3x3};
 use sfumato_kernels::cpu::{self, *};
 
 /// In the kernels' process: the edge, after [`OUTSIDE`] if it is to be overstepped.
@@ -123,6 +123,11 @@ fn every_kernel(edge: Edge) {
     // The two ways of the weight gradient.
     winograd_convolutions(edge, Conv3x3 { n: 3, c: 64, k: 64, h: 15, w: 17 });
     winograd_convolutions(edge, Conv3x3 { n: 4, c: 160, k: 130, h: 9, w: 6 });
+    for _ in 0..25 {
+        let [n, c, k, h, w] = [4, 50, 50, 9, 17].map(|most| sizes.up_to(most));
+        upsampled_convolutions(edge, UpsampleConv3x3 { n, c, k, h, w });
+    }
+    upsampled_convolutions(edge, UpsampleConv3x3 { n: 4, c: 160, k: 130, h: 5, w: 3 });
     for i in 0..30 {
         let groups = sizes.up_to(4);
         let (n, c, hw) = (sizes.up_to(3), groups * sizes.up_to(4), 1 + sizes.up_to(90));
@@ -251,6 +256,22 @@ fn winograd_convolutions(edge: Edge, s: Conv3x3) {
         }
         call("conv3x3_backward_weight", &sizes, || {
             winograd::conv3x3_backward_weight(&s, tile, &x, &dy, &mut dw, &mut db);
+        });
+    }
+}
+
+fn upsampled_convolutions(edge: Edge, s: UpsampleConv3x3) {
+    let (x, w, dy) = (edge.input(1, s.input_len()), edge.input(2, s.weight_len()), edge.input(3, s.output_len()));
+    let (bias, add) = (edge.input(4, s.k), edge.input(5, s.input_len()));
+    let (mut y, mut dx) = (edge.output(s.output_len()), edge.output(s.input_len()));
+    let (mut dw, mut db) = (edge.output(s.weight_len()), edge.output(s.k));
+    for given in [true, false] {
+        call("upsample_conv3x3", &s, || {
+            winograd::upsample_conv3x3(&s, &x, &w, optional(given, &bias), &mut y);
+        });
+        call("upsample_conv3x3_backward", &s, || {
+            let add = optional(given, &add);
+            winograd::upsample_conv3x3_backward(&s, &x, &dy, &w, add, &mut dx, &mut dw, &mut db);
         });
     }
 }

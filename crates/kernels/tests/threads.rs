@@ -4,6 +4,7 @@
 mod common;
 
 use common::*;
+use sfumato_kernels::cpu::winograd::{UpsampleConv3x3, upsample_conv3x3, upsample_conv3x3_backward};
 use sfumato_kernels::cpu::{self, *};
 
 /// Runs `f` with 1, 2, 3 and 7 threads.
@@ -50,6 +51,28 @@ fn convolutions_do_not_depend_on_threads() {
                 let (mut all_dx, mut all_dw, mut all_db) = (dx.clone(), dw.clone(), db.clone());
                 conv2d_backward(s, &x, &dy, &w, None, &mut all_dx, &mut all_dw, Some(&mut all_db));
                 vec![y, dx, dw, db, all_dx, all_dw, all_db]
+            });
+        }
+    });
+}
+
+#[test]
+fn upsampled_convolutions_do_not_depend_on_threads() {
+    let sizes = [
+        UpsampleConv3x3 { n: 9, c: 40, k: 33, h: 14, w: 14 },
+        // Sums of the weight gradient that no core's cache holds
+        UpsampleConv3x3 { n: 3, c: 160, k: 144, h: 8, w: 7 },
+        UpsampleConv3x3 { n: 1, c: 16, k: 16, h: 3, w: 3 },
+    ];
+    on_every_isa(|isa| {
+        for s in &sizes {
+            let (x, w, dy) = (random(1, s.input_len()), random(2, s.weight_len()), random(3, s.output_len()));
+            same_with_any_threads(&format!("{isa:?} {s:?}"), || {
+                let (mut y, mut dx) = (vec![0.0; dy.len()], vec![0.0; x.len()]);
+                let (mut dw, mut db) = (vec![0.0; w.len()], vec![0.0; s.k]);
+                upsample_conv3x3(s, &x, &w, None, &mut y);
+                upsample_conv3x3_backward(s, &x, &dy, &w, None, &mut dx, &mut dw, &mut db);
+                vec![y, dx, dw, db]
             });
         }
     });

@@ -1,7 +1,7 @@
 //! Where transformed images lie: `[x][ch / 16][tile][16]`.
 
 use super::geometry::{Geometry, plane_stride};
-use super::tile::Tile;
+use super::tile::Patch;
 use super::transform::Transform;
 use crate::cpu::scratch::Shared;
 use crate::cpu::simd::L;
@@ -32,17 +32,17 @@ impl Domain {
     }
 
     /// Floats of `rows` rows of tiles.
-    pub(super) fn floats<W: Tile>(geo: &Geometry, rows: usize, ch: usize) -> usize {
+    pub(super) fn floats<W: Patch>(geo: &Geometry, rows: usize, ch: usize) -> usize {
         W::X * Self::plane(geo, rows, ch)[1] + rows * ch.next_multiple_of(L)
     }
 
     /// Bytes of a tile.
-    pub(super) fn tile_bytes<W: Tile>(ch: usize) -> usize {
+    pub(super) fn tile_bytes<W: Patch>(ch: usize) -> usize {
         W::X * ch.next_multiple_of(L) * size_of::<f32>()
     }
 
     /// `rows` rows of tiles in `scratch`, of at least [`Self::floats`]; pixels are summed if `summed`.
-    pub(super) fn new<W: Tile>(geo: &Geometry, rows: usize, ch: usize, summed: bool, scratch: &mut [f32]) -> Self {
+    pub(super) fn new<W: Patch>(geo: &Geometry, rows: usize, ch: usize, summed: bool, scratch: &mut [f32]) -> Self {
         assert!(scratch.len() >= Self::floats::<W>(geo, rows, ch));
         let [panel, xs] = Self::plane(geo, rows, ch);
         let (values, sums) = scratch.split_at_mut(W::X * xs);

@@ -2,7 +2,7 @@
 
 use super::TileSize;
 use super::geometry::plane_stride;
-use super::tile::{F2, F4, Tile, filter_tile};
+use super::tile::{F2, F4, Taps};
 use crate::cpu::isa::{Isa, isa_entry};
 use crate::cpu::scratch::{Buffer, Shared, with};
 use crate::cpu::simd::{L, Simd};
@@ -54,7 +54,7 @@ pub(super) fn u_vecs(out: usize, kb: usize) -> usize {
 }
 
 #[inline(always)]
-pub(super) unsafe fn filter_block<S: Simd, W: Tile>(f: &FilterArgs) {
+pub(super) unsafe fn filter_block<S: Simd, W: Taps>(f: &FilterArgs) {
     unsafe {
         let nv = u_vecs(f.out, f.kb);
         let Weight { w, so, si, rotate } = f.w;
@@ -114,7 +114,7 @@ pub(super) unsafe fn filter_block<S: Simd, W: Tile>(f: &FilterArgs) {
                     for q in 0..9 {
                         g[q] = *t.add(if rotate { 8 - q } else { q });
                     }
-                    filter_tile::<S, W>(&g, f.u.add(((i0 - f.i0 + i) * nv + v) * L), f.xs);
+                    W::products::<S>(&g, f.u.add(((i0 - f.i0 + i) * nv + v) * L), f.xs);
                 }
             }
         }
@@ -122,12 +122,12 @@ pub(super) unsafe fn filter_block<S: Simd, W: Tile>(f: &FilterArgs) {
 }
 isa_entry!(
     /// [`filter_block`].
-    filter_block_isa [W: Tile] = filter_block(FilterArgs)
+    filter_block_isa [W: Taps] = filter_block(FilterArgs)
 );
 
 /// Transforms `w: [k, c, 3, 3]` into `u`, of [`u_len`] floats. With `rotate` it becomes the filter of the input
 /// gradient: rotated by half a turn, inputs and outputs exchanged.
-pub(super) fn filter_transform<W: Tile>(w: &[f32], k: usize, c: usize, rotate: bool, u: &mut [f32]) {
+pub(super) fn filter_transform<W: Taps>(w: &[f32], k: usize, c: usize, rotate: bool, u: &mut [f32]) {
     let (out, inp) = if rotate { (c, k) } else { (k, c) };
     assert!(u.len() >= u_len(W::X, out, inp));
     let chunk = inp.div_ceil(2).next_multiple_of(L).min(64);

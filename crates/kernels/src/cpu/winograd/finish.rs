@@ -1,6 +1,6 @@
 //! The weight gradient back from the Winograd domain: `dw = Gᵀ dU G`, summed over the parts and turned by half.
 
-use super::tile::{Tile, filter_grad_tile};
+use super::tile::FromProducts;
 use crate::cpu::isa::isa_entry;
 use crate::cpu::simd::{L, Simd};
 
@@ -19,14 +19,14 @@ pub(super) struct FinishTask {
     /// The output channel of this task.
     pub(super) k: usize,
 }
-/// dw[k] = G^T dU G for one output channel, the last tap first.
+/// dw[k] = Gᵀ dU G for one output channel, the last tap first.
 #[inline(always)]
-unsafe fn finish_task<S: Simd, W: Tile>(t: &FinishTask) {
+unsafe fn finish_task<S: Simd, W: FromProducts>(t: &FinishTask) {
     unsafe {
         for cb in 0..t.c.div_ceil(L) {
             let mut v = [S::zero(); L];
             for part in 0..t.parts {
-                let o = filter_grad_tile::<S, W>(t.du.add(part * t.stride + t.k * t.cs + cb * L), t.xs);
+                let o = W::taps::<S>(t.du.add(part * t.stride + t.k * t.cs + cb * L), t.xs);
                 for q in 0..9 {
                     v[8 - q] = S::add(v[8 - q], o[q]);
                 }
@@ -42,5 +42,5 @@ unsafe fn finish_task<S: Simd, W: Tile>(t: &FinishTask) {
 }
 isa_entry!(
     /// [`finish_task`].
-    pub(super) finish_isa [W: Tile] = finish_task(FinishTask)
+    pub(super) finish_isa [W: FromProducts] = finish_task(FinishTask)
 );

@@ -102,7 +102,7 @@ unsafe fn forward_block<S: Simd, W: Tile>(b: &BlockArgs) {
                         c: b.m.add(x * ms),
                         cs: W::X * ms,
                         cin,
-                        begun: c0 > 0,
+                        accumulate: c0 > 0,
                         next: t.xs,
                     };
                     match b.filters {

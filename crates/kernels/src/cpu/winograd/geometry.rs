@@ -1,6 +1,6 @@
 //! How a batch of images is cut into tiles, rows of tiles and blocks.
 
-use super::tile::Tile;
+use super::tile::Patch;
 use crate::cpu::simd::L;
 
 /// Bytes of the pixels of a strip of tiles: they stay in the L1 cache beside what is read and written (measured).
@@ -56,7 +56,7 @@ pub(super) struct Geometry {
 }
 
 impl Geometry {
-    pub(super) fn new<W: Tile>(s: &Conv3x3) -> Self {
+    pub(super) fn new<W: Patch>(s: &Conv3x3) -> Self {
         let (th, tw) = (s.h.div_ceil(W::M), s.w.div_ceil(W::M));
         Self { h: s.h, w: s.w, th, tw, rows: s.n * th }
     }
@@ -84,14 +84,14 @@ impl Geometry {
 
     /// Rows of tiles whose pixels are in scratch at a time.
     #[inline(always)]
-    pub(super) fn strip<W: Tile>(&self) -> usize {
+    pub(super) fn strip<W: Patch>(&self) -> usize {
         let row = W::M * (self.tw * W::M + 2) * L * size_of::<f32>();
         let strips = self.th.div_ceil((STRIP_BYTES / row).max(1));
         self.th.div_ceil(strips)
     }
 
     /// Floats of pixel scratch: a strip with the pixels around it.
-    pub(super) fn pixel_scratch<W: Tile>(&self) -> usize {
+    pub(super) fn pixel_scratch<W: Patch>(&self) -> usize {
         (self.strip::<W>() * W::M + 2) * (self.tw * W::M + 2) * L
     }
 }

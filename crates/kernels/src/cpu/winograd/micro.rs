@@ -19,8 +19,8 @@ pub(super) struct Forward {
     pub(super) c: *mut f32,
     pub(super) cs: usize,
     pub(super) cin: usize,
-    /// Of a part of the channels: whether C holds the sums of others, to be added to.
-    pub(super) begun: bool,
+    /// Whether to add to what C holds.
+    pub(super) accumulate: bool,
     /// Of a part of the channels: how far from its rows of A those of the next product are.
     pub(super) next: usize,
 }
@@ -30,7 +30,7 @@ pub(super) struct Forward {
 unsafe fn micro<S: Simd, const R: usize, const NV: usize, const PART: bool>(g: Forward) {
     unsafe {
         let mut acc = [[S::zero(); NV]; R];
-        if PART && g.begun {
+        if g.accumulate {
             for r in 0..R {
                 for v in 0..NV {
                     acc[r][v] = S::load(g.c.add(r * g.cs + v * L));

@@ -10,6 +10,8 @@
 //! | transformed filters `U` | `[k / 32][x][c][32]`, the last block possibly 16 wide |
 //! | products `M` of a block of tiles and 32 output channels | `[tile][x][32]` |
 //! | transformed weight gradient `dU` | `[x][k][c]` |
+//!
+//! Behind nearest upsampling 25 multiplications do for 16 outputs (`upsampled`).
 
 mod domain;
 mod filter;
@@ -20,11 +22,13 @@ mod gradients;
 mod micro;
 mod tile;
 mod transform;
+mod upsampled;
 mod weight;
 
 pub use filter::Filters;
 pub use geometry::Conv3x3;
 pub(super) use gradients::ChunkGradients;
+pub use upsampled::UpsampleConv3x3;
 
 use forward::{Epilogue, How, convolve, convolve_transformed};
 use std::ops::Range;
@@ -131,4 +135,33 @@ pub(super) fn conv3x3_backward_chunks(
         TileSize::Two => gradients::backward_chunks::<F2>(s, dy, w, dw, db, each),
         TileSize::Four => gradients::backward_chunks::<F4>(s, dy, w, dw, db, each),
     }
+}
+
+/// `y = conv(upsample(x), w) + bias`: nearest upsampling by two and the convolution behind it, without the upsampled image.
+///
+/// # Shapes
+/// `x: [n, c, h, w]`, `w: [k, c, 3, 3]`, `bias: [k]`, `y: [n, k, 2h, 2w]`, all contiguous.
+///
+/// # Panics
+/// If a length does not fit.
+pub fn upsample_conv3x3(s: &UpsampleConv3x3, x: &[f32], w: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+    upsampled::convolve(s, x, w, bias, y);
+}
+
+/// Gradients of [`upsample_conv3x3`]: `dx`, plus `add` (in the shape of `x`), `dw: [k, c, 3, 3]` and `db: [k]`.
+///
+/// # Panics
+/// If a length does not fit.
+#[allow(clippy::too_many_arguments)] // operands and results of one operation
+pub fn upsample_conv3x3_backward(
+    s: &UpsampleConv3x3,
+    x: &[f32],
+    dy: &[f32],
+    w: &[f32],
+    add: Option<&[f32]>,
+    dx: &mut [f32],
+    dw: &mut [f32],
+    db: &mut [f32],
+) {
+    upsampled::backward(s, x, dy, w, add, dx, [dw, db]);
 }

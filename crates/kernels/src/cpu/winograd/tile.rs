@@ -28,6 +28,58 @@ pub(super) trait Tile: Copy + Send + Sync + 'static {
     unsafe fn gt<S: Simd>(u: V6<S>) -> V6<S>;
 }
 
+/// How pixels become the points of a tile.
+#[allow(clippy::missing_safety_doc)]
+pub(super) trait Patch: Copy + Send + Sync + 'static {
+    /// Pixels of a tile's side.
+    const M: usize;
+    /// Points.
+    const X: usize;
+    /// Those of the pixels at `src`, with row stride `rs` and unit pixels of L floats, to `dst` with step `xs`: of the tile's own with
+    /// `OWN`, else of these and one more on each side.
+    unsafe fn points<S: Simd, const OWN: bool>(src: *const f32, rs: usize, dst: *mut f32, xs: usize);
+}
+
+impl<W: Tile> Patch for W {
+    const M: usize = <W as Tile>::M;
+    const X: usize = <W as Tile>::X;
+    #[inline(always)]
+    unsafe fn points<S: Simd, const OWN: bool>(src: *const f32, rs: usize, dst: *mut f32, xs: usize) {
+        unsafe { input_tile::<S, W, OWN>(src, rs, dst, xs) }
+    }
+}
+
+/// How the nine taps of a filter become the factors of its products.
+#[allow(clippy::missing_safety_doc)]
+pub(super) trait Taps: Copy + Send + Sync + 'static {
+    /// Products.
+    const X: usize;
+    /// Factors to `dst` with step `xs`.
+    unsafe fn products<S: Simd>(g: &[S::V; 9], dst: *mut f32, xs: usize);
+}
+
+/// How gradients of these become those of the taps.
+#[allow(clippy::missing_safety_doc)]
+pub(super) trait FromProducts: Taps {
+    /// Gradients of the taps, the last tap first, from those at `src` with step `xs`.
+    unsafe fn taps<S: Simd>(src: *const f32, xs: usize) -> [S::V; 9];
+}
+
+impl<W: Tile> Taps for W {
+    const X: usize = <W as Tile>::X;
+    #[inline(always)]
+    unsafe fn products<S: Simd>(g: &[S::V; 9], dst: *mut f32, xs: usize) {
+        unsafe { filter_tile::<S, W>(g, dst, xs) }
+    }
+}
+
+impl<W: Tile> FromProducts for W {
+    #[inline(always)]
+    unsafe fn taps<S: Simd>(src: *const f32, xs: usize) -> [S::V; 9] {
+        unsafe { filter_grad_tile::<S, W>(src, xs) }
+    }
+}
+
 /// F(2x2, 3x3), points 0, 1, -1, inf.
 #[derive(Clone, Copy)]
 pub(super) struct F2;

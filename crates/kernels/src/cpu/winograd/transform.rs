@@ -1,7 +1,7 @@
 //! Images to the Winograd domain, a range of rows of tiles at a time.
 
 use super::geometry::{Geometry, Segment};
-use super::tile::{Tile, input_tile};
+use super::tile::Patch;
 use crate::cpu::isa::isa_entry;
 use crate::cpu::pixels::load_rows;
 use crate::cpu::simd::{L, Simd};
@@ -37,7 +37,7 @@ impl Transform {
 
     /// Rows of pixels, from and up to, that the rows of tiles `ty0..ty1` of an image are made of.
     #[inline(always)]
-    fn pixel_rows<W: Tile>(&self, ty0: usize, ty1: usize) -> (usize, usize) {
+    fn pixel_rows<W: Patch>(&self, ty0: usize, ty1: usize) -> (usize, usize) {
         ((ty0 * W::M).saturating_sub(self.halo()), (ty1 * W::M + self.halo()).min(self.geo.h))
     }
 }
@@ -69,7 +69,7 @@ impl Pixels {
 
     /// The sums of the `w` pixels from column `col` on of the rows of a tile.
     #[inline(always)]
-    unsafe fn sum<S: Simd, W: Tile>(&self, row: usize, col: usize, w: usize) -> S::V {
+    unsafe fn sum<S: Simd, W: Patch>(&self, row: usize, col: usize, w: usize) -> S::V {
         unsafe {
             let mut sums = [S::zero(); 4];
             for col in col..col + w {
@@ -95,7 +95,7 @@ impl Pixels {
 /// Loads 16 channels, of which there are `nch`, of the pixels of the rows of tiles `ty0..ty1`; without those of the strip before, which
 /// is full, if this is not the `first` of its image.
 #[inline(always)]
-unsafe fn load_strip<S: Simd, W: Tile>(
+unsafe fn load_strip<S: Simd, W: Patch>(
     t: &Transform,
     px: &Pixels,
     src: *const f32,
@@ -134,7 +134,7 @@ unsafe fn load_strip<S: Simd, W: Tile>(
 /// # Safety
 /// The pointers of `t` must be valid for what their fields say.
 #[inline(always)]
-pub(super) unsafe fn transform_rows<S: Simd, W: Tile>(t: &Transform) {
+pub(super) unsafe fn transform_rows<S: Simd, W: Patch>(t: &Transform) {
     unsafe {
         let (g, halo) = (&t.geo, t.halo());
         let strip = g.strip::<W>();
@@ -164,9 +164,9 @@ pub(super) unsafe fn transform_rows<S: Simd, W: Tile>(t: &Transform) {
                         for tx in 0..g.tw {
                             let s = px.row(ty * W::M).add(tx * W::M * L);
                             if t.own {
-                                input_tile::<S, W, true>(s, px.cols * L, dst, t.xs);
+                                W::points::<S, true>(s, px.cols * L, dst, t.xs);
                             } else {
-                                input_tile::<S, W, false>(s, px.cols * L, dst, t.xs);
+                                W::points::<S, false>(s, px.cols * L, dst, t.xs);
                             }
                             dst = dst.add(L);
                         }
@@ -179,7 +179,7 @@ pub(super) unsafe fn transform_rows<S: Simd, W: Tile>(t: &Transform) {
 }
 isa_entry!(
     /// [`transform_rows`].
-    pub(super) transform_isa [W: Tile] = transform_rows(Transform)
+    pub(super) transform_isa [W: Patch] = transform_rows(Transform)
 );
 
 /// A part of what a transform will read.
@@ -191,7 +191,7 @@ pub(super) struct Ahead {
 
 /// Asks for the pixels of some channels.
 #[inline(always)]
-unsafe fn prefetch_rows<S: Simd, W: Tile>(a: &Ahead) {
+unsafe fn prefetch_rows<S: Simd, W: Patch>(a: &Ahead) {
     unsafe {
         let t = &a.transform;
         let g = &t.geo;
@@ -206,5 +206,5 @@ unsafe fn prefetch_rows<S: Simd, W: Tile>(a: &Ahead) {
 }
 isa_entry!(
     /// [`prefetch_rows`].
-    pub(super) prefetch_isa [W: Tile] = prefetch_rows(Ahead)
+    pub(super) prefetch_isa [W: Patch] = prefetch_rows(Ahead)
 );

@@ -12,7 +12,7 @@ mod together;
 use super::domain::{Domain, Source};
 use super::finish::{FinishTask, finish_isa};
 use super::geometry::{Conv3x3, Geometry, plane_stride};
-use super::tile::Tile;
+use super::tile::{FromProducts, Taps, Tile};
 use crate::cpu::gemm::{Reduce, reduce};
 use crate::cpu::isa::{Isa, isa_entry};
 use crate::cpu::scratch::{Shared, with};
@@ -52,9 +52,30 @@ impl Sums {
     ///
     /// # Safety
     /// The rows must be transformed, and nobody else may touch the sums of `part` meanwhile.
-    unsafe fn add_pixels(&self, part: usize, v: &Domain, rows: (usize, usize)) {
+    pub(super) unsafe fn add_pixels(&self, part: usize, v: &Domain, rows: (usize, usize)) {
         // SAFETY: the caller's contract.
         unsafe { v.add_sums(rows, std::slice::from_raw_parts_mut(self.db.at(part * self.db_len), self.db_len)) }
+    }
+
+    /// Adds the products of `np` tiles of plane `x` to the sums of `part`, from `k` channels of the output gradient and `cbs` panels
+    /// of input channels.
+    ///
+    /// # Safety
+    /// `a` and `b` must be panels of output gradient and input, the next of each so many floats on; nobody else may touch plane `x` of
+    /// `part` meanwhile.
+    pub(super) unsafe fn multiply(
+        &self,
+        isa: Isa,
+        [k, cbs]: [usize; 2],
+        (part, x): (usize, usize),
+        [(a, a_panel), (b, b_panel)]: [(*const f32, usize); 2],
+        np: usize,
+        accumulate: bool,
+    ) {
+        let c = self.du.at(part * self.du_len + x * self.xs);
+        let g = Reduce { a, a_panel, b, b_panel, p: np, c, cs: self.cs, accumulate };
+        // SAFETY: the caller's contract; `dU` has room for `k` rounded up to 16 rows.
+        unsafe { weight_isa(isa, &WeightTask { k, cbs, g }) }
     }
 }
 
@@ -73,13 +94,18 @@ pub(super) struct Operands<W: Tile> {
 }
 
 /// Whether the sums of a convolution are small enough for every thread to have its own.
-pub(super) fn is_local<W: Tile>(s: &Conv3x3) -> bool {
+pub(super) fn is_local<W: Taps>(s: &Conv3x3) -> bool {
     Layout::new::<W>(s).du_len * size_of::<f32>() <= local::BYTES
 }
 
 /// Parts of the sums: one where all threads work on the same ones.
 pub(super) fn parts<W: Tile>(s: &Conv3x3) -> usize {
-    if is_local::<W>(s) { local::parts(&Geometry::new::<W>(s)) } else { 1 }
+    parts_of::<W>(s, &Geometry::new::<W>(s))
+}
+
+/// [`parts`] of the tiles of `geo`.
+pub(super) fn parts_of<W: Taps>(s: &Conv3x3, geo: &Geometry) -> usize {
+    if is_local::<W>(s) { local::parts(geo) } else { 1 }
 }
 
 /// Sizes of the sums.
@@ -92,7 +118,7 @@ struct Layout {
 }
 
 impl Layout {
-    fn new<W: Tile>(s: &Conv3x3) -> Self {
+    fn new<W: Taps>(s: &Conv3x3) -> Self {
         let [cs, db_len] = [s.c, s.k].map(|channels| channels.next_multiple_of(L));
         let xs = plane_stride(db_len * cs);
         Self { cs, xs, du_len: W::X * xs, db_len }
@@ -163,7 +189,13 @@ pub(super) fn sum_all<W: Tile>(o: &Operands<W>, dw: &mut [f32], db: &mut [f32]) 
 }
 
 /// Has `sum` fill the sums of all parts, then transforms them back.
-pub(super) fn sum_up<W: Tile>(s: &Conv3x3, parts: usize, dw: &mut [f32], db: &mut [f32], sum: impl FnOnce(&Sums)) {
+pub(super) fn sum_up<W: FromProducts>(
+    s: &Conv3x3,
+    parts: usize,
+    dw: &mut [f32],
+    db: &mut [f32],
+    sum: impl FnOnce(&Sums),
+) {
     assert!(dw.len() == s.weight_len() && db.len() == s.k);
     if s.input_len() == 0 || s.output_len() == 0 {
         dw.fill(0.0);
@@ -192,18 +224,16 @@ unsafe fn multiply<W: Tile>(
     o: &Operands<W>,
     sums: &Sums,
     (part, x): (usize, usize),
-    [(a, a_panel), (b, b_panel)]: [(*const f32, usize); 2],
+    panels: [(*const f32, usize); 2],
     np: usize,
     accumulate: bool,
 ) {
-    let c = sums.du.at(part * sums.du_len + x * sums.xs);
-    let g = Reduce { a, a_panel, b, b_panel, p: np, c, cs: sums.cs, accumulate };
-    // SAFETY: the caller's contract; `dU` has room for `k` rounded up to 16 rows.
-    unsafe { weight_isa(o.isa, &WeightTask { k: o.s.k, cbs: o.cbs, g }) }
+    // SAFETY: the caller's contract.
+    unsafe { sums.multiply(o.isa, [o.s.k, o.cbs], (part, x), panels, np, accumulate) }
 }
 
 /// Sums the parts and transforms them back.
-fn finish<W: Tile>(isa: Isa, s: &Conv3x3, sums: &Sums, dw: &mut [f32]) {
+fn finish<W: FromProducts>(isa: Isa, s: &Conv3x3, sums: &Sums, dw: &mut [f32]) {
     let dw = Shared::new(dw);
     (0..s.k).into_par_iter().with_min_len(4).for_each(|k| {
         let task = FinishTask {
