@@ -236,6 +236,26 @@ pub trait Backend: backend::Backend {
         composed::upsample_nearest_2x_backward::<Self>(grad)
     }
 
+    /// [`crate::upsample_conv2d`].
+    fn fused_upsample_conv2d(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+    ) -> FloatTensor<Self> {
+        composed::upsample_conv2d::<Self>(x, weight, bias)
+    }
+
+    /// Gradients of [`Backend::fused_upsample_conv2d`] that are `wanted`.
+    fn fused_upsample_conv2d_backward(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        accumulate: Option<FloatTensor<Self>>,
+        wanted: WantedGradients,
+    ) -> AffineGradients<Self> {
+        composed::upsample_conv2d_backward::<Self>(x, weight, grad, accumulate, wanted)
+    }
+
     /// [`crate::concat_channels`].
     fn fused_concat_channels(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
         composed::concat_channels::<Self>(a, b)

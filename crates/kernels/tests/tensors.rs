@@ -256,6 +256,8 @@ fn shapes_that_do_not_fit_are_refused_with_both_shapes() {
         (refusal(|| drop(conv2d(x(), zeros([8, 4, 9, 9]), None, same))), "no 9×9 kernel fits an input of 5×6"),
         (refusal(|| drop(conv2d_add(x(), zeros([8, 4, 3, 3]), None, x()))), "[2, 8, 5, 6]"),
         (refusal(|| drop(conv2d_add(x(), zeros([4, 4, 2, 2]), None, x()))), "3×3 kernel"),
+        (refusal(|| drop(upsample_conv2d(x(), zeros([8, 4, 1, 1]), None))), "expected [out, 4, 3, 3]"),
+        (refusal(|| drop(upsample_conv2d(x(), zeros([8, 4, 3, 3]), Some(vector(7))))), "expected [8]"),
         (refusal(|| drop(group_norm(x(), vector(4), vector(5), 2, 1e-5, silu))), "expected [4]"),
         (refusal(|| drop(group_norm(x(), vector(4), vector(4), 3, 1e-5, silu))), "3 groups do not divide 4"),
         (refusal(|| drop(add_channel_bias(x(), matrix(2, 3)))), "expected [2, 4]"),
@@ -285,6 +287,7 @@ fn empty_batches_pass_through() {
     let x = Tensor::<Flex, 4>::zeros([0, 16, 4, 4], &device);
     let weight = Tensor::<Flex, 4>::zeros([8, 16, 3, 3], &device);
     assert_eq!(conv2d(x.clone(), weight.clone(), None, Conv2dGeometry::SAME_3X3).dims(), [0, 8, 4, 4]);
+    assert_eq!(upsample_conv2d(x.clone(), weight.clone(), None).dims(), [0, 8, 8, 8]);
     assert_eq!(conv2d(x.clone(), weight, None, Conv2dGeometry::DOWN).dims(), [0, 8, 2, 2]);
     let ones = Tensor::<Flex, 1>::ones([16], &device);
     assert_eq!(group_norm(x.clone(), ones.clone(), ones, 4, 1e-5, NormActivation::Silu).dims(), [0, 16, 4, 4]);

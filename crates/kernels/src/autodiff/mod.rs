@@ -14,6 +14,7 @@ mod join;
 mod joined;
 mod linear;
 mod norm_conv;
+mod upsample_conv;
 
 use crate::backend::Backend;
 use crate::operands::{AdamPrimitives, AttentionBlockOperands, GroupNormOperands, NormConvOperands};
@@ -86,6 +87,14 @@ impl<B: Backend, C: CheckpointStrategy> Backend for Autodiff<B, C> {
 
     fn fused_upsample_nearest_2x(x: FloatTensor<Self>) -> FloatTensor<Self> {
         elementwise::upsample_nearest_2x::<B, C>(x)
+    }
+
+    fn fused_upsample_conv2d(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+    ) -> FloatTensor<Self> {
+        upsample_conv::upsample_conv2d::<B, C>(x, weight, bias)
     }
 
     fn fused_concat_channels(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {

@@ -11,6 +11,7 @@ mod group_norm;
 mod joined;
 mod linear;
 mod norm_conv;
+mod upsample_conv;
 
 pub(crate) use attention::{attention, attention_backward, spatial_self_attention, spatial_self_attention_backward};
 pub(crate) use attention_block::attention_block;
@@ -23,3 +24,4 @@ pub(crate) use group_norm::{group_norm, group_norm_backward};
 pub(crate) use joined::{conv1x1_joined, conv1x1_joined_backward};
 pub(crate) use linear::{linear, linear_backward};
 pub(crate) use norm_conv::norm_conv2d;
+pub(crate) use upsample_conv::{upsample_conv2d, upsample_conv2d_backward};

@@ -12,6 +12,7 @@ mod joined;
 mod matrix;
 mod norm_conv;
 mod optimizer;
+mod upsample_conv;
 
 use crate::ops::{AdamStep, AttentionBlockSpec, Conv2dGeometry, GroupNormSpec};
 use crate::{
@@ -214,6 +215,22 @@ macro_rules! host_backend {
             fn fused_upsample_nearest_2x_backward(grad: Float<Self>) -> Float<Self> {
                 elementwise::upsample_nearest_2x_backward(&grad)
                     .unwrap_or_else(|| composed::upsample_nearest_2x_backward::<Self>(grad))
+            }
+
+            fn fused_upsample_conv2d(x: Float<Self>, weight: Float<Self>, bias: Option<Float<Self>>) -> Float<Self> {
+                upsample_conv::upsample_conv2d(&x, &weight, bias.as_ref())
+                    .unwrap_or_else(|| composed::upsample_conv2d::<Self>(x, weight, bias))
+            }
+
+            fn fused_upsample_conv2d_backward(
+                x: Float<Self>,
+                weight: Float<Self>,
+                grad: Float<Self>,
+                add: Option<Float<Self>>,
+                wanted: WantedGradients,
+            ) -> AffineGradients<Self> {
+                upsample_conv::upsample_conv2d_backward::<_, Self>(&x, &weight, &grad, add.as_ref(), wanted)
+                    .unwrap_or_else(|| composed::upsample_conv2d_backward::<Self>(x, weight, grad, add, wanted))
             }
 
             fn fused_concat_channels(a: Float<Self>, b: Float<Self>) -> Float<Self> {

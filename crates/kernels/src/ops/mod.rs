@@ -26,7 +26,7 @@ pub use linear::linear;
 pub use norm_conv::{NormConvInput, NormConvParams, norm_conv2d};
 pub use silu::silu;
 pub use sum_of_squares::sum_of_squares;
-pub use upsample::upsample_nearest_2x;
+pub use upsample::{upsample_conv2d, upsample_nearest_2x};
 
 use burn::tensor::{Tensor, TensorPrimitive, backend::Backend, ops::FloatTensor};
 

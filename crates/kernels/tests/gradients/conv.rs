@@ -170,3 +170,42 @@ fn joined_conv_matches() {
         check(JoinedConv { bias, residual });
     }
 }
+
+struct UpsampledConv {
+    x: [usize; 4],
+    out: usize,
+    bias: bool,
+}
+impl Op for UpsampledConv {
+    fn inputs(&self) -> Vec<usize> {
+        let all = vec![self.x.iter().product(), self.out * self.x[1] * 9, self.out];
+        all[..if self.bias { 3 } else { 2 }].to_vec()
+    }
+    fn ours<B: Backend>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
+        let input = image(&x[0], self.x, true);
+        let y = upsample_conv2d(input.clone(), x[1].clone().reshape([self.out, self.x[1], 3, 3]), x.get(2).cloned());
+        // Used again, so that a gradient of it is there already
+        Tensor::cat(vec![flat(y), flat(input.square())], 0)
+    }
+    fn plain<B: Burn>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
+        let input = image(&x[0], self.x, true);
+        let weight = x[1].clone().reshape([self.out, self.x[1], 3, 3]);
+        let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
+        let y = burn_conv2d(pixels::upsampled(input.clone()), weight, x.get(2).cloned(), options);
+        Tensor::cat(vec![flat(y), flat(input.square())], 0)
+    }
+}
+
+#[test]
+fn conv_behind_upsampling_matches() {
+    // Computed together, and one after the other
+    for (x, out) in [([2, 6, 5, 4], 7), ([1, 18, 3, 7], 33), ([2, 3, 5, 4], 7)] {
+        for bias in [true, false] {
+            check(UpsampledConv { x, out, bias });
+        }
+        let op = UpsampledConv { x, out, bias: true };
+        check_without_some(&op, |i| i != 0);
+        check_without_some(&op, |i| i == 0);
+        check_without_some(&op, |i| i == 2);
+    }
+}

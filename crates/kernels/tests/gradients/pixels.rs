@@ -37,6 +37,13 @@ impl Op for ChannelBias {
     }
 }
 
+/// Every pixel four times.
+pub(super) fn upsampled<B: Burn>(x: Tensor<B, 4>) -> Tensor<B, 4> {
+    let [n, c, h, w] = x.dims();
+    let wide = x.reshape([n * c, h, w, 1]).repeat(&[1, 1, 1, 2]);
+    wide.reshape([n * c, h, 1, 2 * w]).repeat(&[1, 1, 2, 1]).reshape([n, c, 2 * h, 2 * w])
+}
+
 struct Upsample;
 impl Op for Upsample {
     fn inputs(&self) -> Vec<usize> {
@@ -46,14 +53,7 @@ impl Op for Upsample {
         flat(upsample_nearest_2x(image(&x[0], [2, 3, 5, 17], false)))
     }
     fn plain<B: Burn>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
-        let x: Tensor<B, 4> = image(&x[0], [2, 3, 5, 17], false);
-        flat(
-            x.repeat_dim(3, 1)
-                .reshape([6, 5, 17, 1])
-                .repeat(&[1, 1, 1, 2])
-                .reshape([6, 5, 1, 34])
-                .repeat(&[1, 1, 2, 1]),
-        )
+        flat(upsampled(image(&x[0], [2, 3, 5, 17], false)))
     }
 }
 

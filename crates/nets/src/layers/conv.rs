@@ -84,6 +84,19 @@ impl<B: Backend> Conv2d<B> {
         kernels::conv2d(x, self.weight.val(), Some(self.bias.val()), self.kind.geometry())
     }
 
+    /// Doubles height and width by nearest upsampling, then convolves; in one operation for [`ConvKind::Same3x3`].
+    ///
+    /// # Shapes
+    /// - `x`: `[batch, channels_in, height, width]`
+    /// - output: as of [`Conv2d::forward`] for twice the height and width
+    pub fn forward_upsampled(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        if self.kind == ConvKind::Same3x3 {
+            kernels::upsample_conv2d(x, self.weight.val(), Some(self.bias.val()))
+        } else {
+            self.forward(kernels::upsample_nearest_2x(x))
+        }
+    }
+
     /// Convolves the channels of `x`, then those of `skip`; without joining them in memory for [`ConvKind::Pointwise`].
     ///
     /// # Shapes

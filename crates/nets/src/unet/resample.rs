@@ -1,7 +1,7 @@
 //! The end of a level: down or up by a factor of two.
 
 use burn::{module::Module, tensor::Tensor};
-use sfumato_kernels::{self as kernels, Backend};
+use sfumato_kernels::Backend;
 
 use super::{
     ResampleType, UNet2DConfig,
@@ -96,7 +96,7 @@ impl<B: Backend> Resampler<B> {
         if let Some(conv) = &self.conv {
             return match self.direction {
                 Direction::Down => conv.forward(x),
-                Direction::Up => conv.forward(kernels::upsample_nearest_2x(x)),
+                Direction::Up => conv.forward_upsampled(x),
             };
         }
         let resize = match self.direction {

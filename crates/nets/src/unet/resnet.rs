@@ -132,6 +132,9 @@ impl<B: Backend> ResnetParts<'_, B> {
             Input::Resized(x, Resize::Keep) => {
                 norm1.forward_convolved(NormConvInput::Plain(x.clone()), *activation, conv1, None)
             }
+            Input::Resized(x, Resize::Double) => {
+                conv1.forward_upsampled(norm1.forward_activated(x.clone(), *activation))
+            }
             Input::Resized(x, resize) => conv1.forward(resize.forward(norm1.forward_activated(x.clone(), *activation))),
             Input::Joined(x, skip) => {
                 norm1.forward_convolved(NormConvInput::Joined(x.clone(), skip.clone()), *activation, conv1, None)
