@@ -22,12 +22,13 @@ pub(crate) fn run(workload: &Workload, peak: f64) -> anyhow::Result<()> {
         let sampling = Sampling::<Flex>::new(workload, &DEVICE)?;
         Ok([step, median(&times(2, 7, || sampling.evaluate()))])
     })??;
-    let share = cost.winograd as f64 / (cost.winograd + cost.other) as f64;
+    let in_3x3 = cost.winograd + cost.upsampled;
+    let all = (in_3x3 + cost.other) as f64;
     println!(
         "{}: {:.3} G multiply-adds an image, {:.1} % of them in 3x3 convolutions of stride 1",
         workload.name,
-        (cost.winograd + cost.other) as f64 / 1e9,
-        100.0 * share
+        all / 1e9,
+        100.0 * in_3x3 as f64 / all
     );
     let least = batch * cost.least_seconds(peak * 1e9);
     for (what, seconds, least) in [("training step", step, 3.0 * least), ("evaluation", evaluation, least)] {
