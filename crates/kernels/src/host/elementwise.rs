@@ -2,7 +2,7 @@
 
 use super::bridge::HostTensor;
 use crate::cpu::{self, filled};
-use burn::tensor::{DType, Shape};
+use burn::tensor::Shape;
 
 pub(super) fn silu<T: HostTensor>(x: &T) -> Option<T> {
     let v = x.read()?;
@@ -18,13 +18,13 @@ pub(super) fn silu_backward<T: HostTensor>(x: &T, grad: &T) -> Option<T> {
 
 /// In the memory of `a`, where nobody else holds it; gives both back unless they are f32 of one shape.
 pub(super) fn add<T: HostTensor>(mut a: T, b: T) -> Result<T, [T; 2]> {
-    if a.dtype() != DType::F32 || b.dtype() != DType::F32 || a.shape() != b.shape() {
-        return Err([a, b]);
-    }
-    if let (Some(sum), Some(values)) = (a.write(), b.read()) {
+    if a.shape() == b.shape()
+        && let (Some(sum), Some(values)) = (a.write(), b.read())
+    {
         cpu::add(sum, &values);
+        return Ok(a);
     }
-    Ok(a)
+    Err([a, b])
 }
 
 pub(super) fn add_channel_bias<T: HostTensor>(x: &T, bias: &T) -> Option<T> {
