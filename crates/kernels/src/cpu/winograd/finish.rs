@@ -5,19 +5,16 @@ use crate::cpu::isa::isa_entry;
 use crate::cpu::simd::{L, Simd};
 
 pub(super) struct FinishTask {
-    /// Sums of one part, `[x][k][c]`, planes `xs` and rows `cs` floats apart.
+    /// Sums of one part for an output channel, `[x][c]`, planes `xs` floats apart.
     pub(super) du: *const f32,
     /// Further partial sums `stride` apart.
     pub(super) parts: usize,
     pub(super) stride: usize,
     pub(super) xs: usize,
-    pub(super) cs: usize,
     /// Input channels.
     pub(super) c: usize,
-    /// The weight gradient, `[k, c, 3, 3]`.
+    /// The weight gradient of the output channel, `[c, 3, 3]`.
     pub(super) dw: *mut f32,
-    /// The output channel of this task.
-    pub(super) k: usize,
 }
 /// dw[k] = Gᵀ dU G for one output channel, the last tap first.
 #[inline(always)]
@@ -26,7 +23,7 @@ unsafe fn finish_task<S: Simd, W: FromProducts>(t: &FinishTask) {
         for cb in 0..t.c.div_ceil(L) {
             let mut v = [S::zero(); L];
             for part in 0..t.parts {
-                let o = W::taps::<S>(t.du.add(part * t.stride + t.k * t.cs + cb * L), t.xs);
+                let o = W::taps::<S>(t.du.add(part * t.stride + cb * L), t.xs);
                 for q in 0..9 {
                     v[8 - q] = S::add(v[8 - q], o[q]);
                 }
@@ -34,7 +31,7 @@ unsafe fn finish_task<S: Simd, W: FromProducts>(t: &FinishTask) {
             S::transpose(&mut v);
             for i in 0..L {
                 if cb * L + i < t.c {
-                    S::store_n(t.dw.add((t.k * t.c + cb * L + i) * 9), 9, v[i]);
+                    S::store_n(t.dw.add((cb * L + i) * 9), 9, v[i]);
                 }
             }
         }

@@ -15,6 +15,8 @@ use std::ops::Range;
 const LOCAL_BYTES: usize = 700 << 10;
 /// The same of a chunk that all threads work on.
 const SHARED_BYTES: usize = 6 << 20;
+/// The same of all images, up to which they are one chunk.
+const WHOLE_BYTES: usize = 8 << 20;
 /// Largest transformed output gradients of a chunk that are kept for the weight gradient, in bytes.
 const KEPT_BYTES: [usize; 2] = [1 << 20, 16 << 20];
 
@@ -43,7 +45,8 @@ impl Cut {
         let tiles = s.h.div_ceil(W::M) * s.w.div_ceil(W::M);
         let [dy, x] = [s.k, s.c].map(|ch| Domain::tile_bytes::<W>(ch) * tiles);
         let (bytes, kept) = if is_local { (LOCAL_BYTES, KEPT_BYTES[0]) } else { (SHARED_BYTES, KEPT_BYTES[1]) };
-        let images = if parts > s.n { s.n } else { (bytes / (dy + x)).clamp(1, s.n) };
+        let whole = parts > s.n || (!is_local && s.n * (dy + x) <= WHOLE_BYTES);
+        let images = if whole { s.n } else { (bytes / (dy + x)).clamp(1, s.n) };
         Self { parts, is_local, images, keeps: images * dy <= kept }
     }
 

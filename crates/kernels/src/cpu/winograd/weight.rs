@@ -6,6 +6,7 @@
 //! The sums are cut into parts by the sizes alone, never by the number of threads, so that the result does not depend
 //! on it.
 
+mod at_once;
 mod local;
 mod together;
 
@@ -173,6 +174,9 @@ pub(super) fn backward_weight<W: Tile>(s: &Conv3x3, x: &[f32], dy: &[f32], dw: &
 
 /// [`backward_weight`] of the operands.
 pub(super) fn sum_all<W: Tile>(o: &Operands<W>, dw: &mut [f32], db: &mut [f32]) {
+    if at_once::pays(o) {
+        return at_once::backward_weight(o, dw, db);
+    }
     let parts = parts::<W>(&o.s);
     sum_up::<W>(&o.s, parts, dw, db, |sums| {
         // SAFETY: every task has a part of the sums.
@@ -237,14 +241,12 @@ fn finish<W: FromProducts>(isa: Isa, s: &Conv3x3, sums: &Sums, dw: &mut [f32]) {
     let dw = Shared::new(dw);
     (0..s.k).into_par_iter().with_min_len(4).for_each(|k| {
         let task = FinishTask {
-            du: sums.du.at(0),
+            du: sums.du.at(k * sums.cs),
             parts: sums.parts,
             stride: sums.du_len,
             xs: sums.xs,
-            cs: sums.cs,
             c: s.c,
-            dw: dw.at(0),
-            k,
+            dw: dw.at(k * 9 * s.c),
         };
         // SAFETY: all sums are written; every task writes the `9 c` weights of its own output channel.
         unsafe { finish_isa::<W>(isa, &task) }
