@@ -18,7 +18,6 @@ const STEP: AdamStep = AdamStep {
     ema_decay: Some(0.9),
 };
 
-/// `torch.optim.AdamW`'s arithmetic for one value: new parameter, moments, average.
 /// One operand is overwritten only where nobody else holds it.
 #[test]
 fn sums_leave_tensors_that_are_held_alone() {
@@ -49,6 +48,7 @@ fn sums_leave_tensors_that_are_held_alone() {
     }
 }
 
+/// `torch.optim.AdamW`'s arithmetic for one value: new parameter, moments, average.
 fn adam_by_hand(param: f64, grad: f64, m: f64, v: f64, ema: f64, by: &AdamStep) -> [f64; 4] {
     let g = grad * by.grad_scale;
     let (m, v) = (by.beta_1 * m + (1.0 - by.beta_1) * g, by.beta_2 * v + (1.0 - by.beta_2) * g * g);

@@ -1,6 +1,6 @@
 //! Affine maps in the graph.
 
-use super::take_registered;
+use super::register;
 use crate::{Backend, WantedGradients};
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -18,19 +18,14 @@ impl<B: Backend, const N: usize> Backward<B, N> for Step {
 
     fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
-        let other = take_registered::<B, _, N>(grads, &ops, 0, &grad);
-        let [x, weight] = ops.state;
+        let [x, weight] = ops.state.clone();
         let tracked = |i: usize| ops.parents.get(i).and_then(|parent| parent.as_ref());
         let wanted =
             WantedGradients { x: tracked(0).is_some(), weight: tracked(1).is_some(), bias: tracked(2).is_some() };
         let d = B::fused_linear_backward(x, weight, grad, wanted);
-        let d_x = match (d.x, other) {
-            (Some(d), Some(other)) => Some(B::fused_add(other, d)),
-            (d, _) => d,
-        };
-        for (i, d) in [d_x, d.weight, d.bias].into_iter().enumerate() {
-            if let (Some(parent), Some(d)) = (tracked(i), d) {
-                grads.register::<B>(parent.id, d);
+        for (i, d) in [d.x, d.weight, d.bias].into_iter().enumerate() {
+            if let Some(d) = d {
+                register::<B, _, N>(grads, &ops, i, d);
             }
         }
     }

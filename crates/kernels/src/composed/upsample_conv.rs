@@ -22,7 +22,7 @@ pub(crate) fn upsample_conv2d_backward<B: Backend>(
     let upsampled = B::fused_upsample_nearest_2x(x);
     let d = B::fused_conv2d_backward(upsampled, weight, grad, None, Conv2dGeometry::SAME_3X3, wanted);
     let x = d.x.map(B::fused_upsample_nearest_2x_backward).map(|dx| match accumulate {
-        Some(other) => B::float_add(dx, other),
+        Some(other) => B::fused_add(other, dx),
         None => dx,
     });
     AffineGradients { x, ..d }

@@ -1,9 +1,8 @@
 //! Threads that stay awake from one kernel to the next.
 //!
 //! Between two kernels one thread works by itself for some microseconds: autodiff, allocation, Burn's own operations. Rayon's other
-//! threads look for work some thirty times before they sleep, which they often do just before the next kernel. To wake one takes the
-//! system longer than many a kernel of a small batch: 50 µs, or several times that in a virtual machine whose host is busy. So
-//! some of them get a job that looks for work a little longer.
+//! threads look for work some thirty times before they sleep, which they often do just before the next kernel. To wake one can take the
+//! system as long as a kernel of a small batch. So some of them get a job that looks for work a little longer.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -18,6 +18,7 @@ mod awake;
 mod conv;
 mod elementwise;
 mod gemm;
+mod images;
 mod isa;
 mod linear;
 mod memory;

@@ -5,9 +5,8 @@
 //! Threads have chunks of their own, in the L2 cache of their core; only the gradient of a weight whose sums are too large for it goes
 //! through larger ones together.
 
-use super::norm::{
-    Affine, GroupNorm, ImagesMut, NormGradients, NormInput, Statistics, group_norm, group_norm_backward, images,
-};
+use super::images::{ImagesMut, images};
+use super::norm::{Affine, GroupNorm, NormGradients, NormInput, Statistics, group_norm, group_norm_backward};
 use super::scratch::with;
 use super::winograd::{Conv3x3, Filters, TileSize, conv3x3_backward_chunks, conv3x3_filtered};
 use rayon::prelude::*;

@@ -20,7 +20,7 @@ pub use joined::{
 
 use super::elementwise::sum_images;
 use super::gemm::Matrix;
-use super::norm::{ImagesMut, images};
+use super::images::{ImagesMut, images};
 use super::winograd::{
     Conv3x3, TileSize, conv3x3, conv3x3_backward_chunks, conv3x3_backward_input, conv3x3_backward_weight,
 };

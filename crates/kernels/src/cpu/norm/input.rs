@@ -1,6 +1,7 @@
 //! What is normalised, and where its groups lie.
 
 use super::GroupNorm;
+use crate::cpu::images::images;
 use crate::cpu::scratch::Shared;
 use std::ops::Range;
 
@@ -18,35 +19,6 @@ pub struct NormInput<'a> {
 impl<'a> From<&'a [f32]> for NormInput<'a> {
     fn from(x: &'a [f32]) -> Self {
         Self { x, skip: &[], bias: &[] }
-    }
-}
-
-/// The values of a range of `n` images; there may be none at all.
-pub(in crate::cpu) fn images<'a>(values: &'a [f32], n: usize, range: &Range<usize>) -> &'a [f32] {
-    let each = values.len() / n;
-    &values[range.start * each..range.end * each]
-}
-
-/// The values of images that tasks write, each some images of its own.
-#[derive(Clone, Copy)]
-pub(in crate::cpu) struct ImagesMut {
-    at: Shared,
-    each: usize,
-}
-
-impl ImagesMut {
-    /// Those of `n` images.
-    pub(in crate::cpu) fn new(values: &mut [f32], n: usize) -> Self {
-        Self { each: values.len() / n, at: Shared::new(values) }
-    }
-
-    /// Those of a range of images.
-    ///
-    /// # Safety
-    /// The slice must be alive, and nobody else may use these images of it meanwhile.
-    pub(in crate::cpu) unsafe fn get<'a>(&self, range: &Range<usize>) -> &'a mut [f32] {
-        // SAFETY: the caller's contract; there are as many images.
-        unsafe { std::slice::from_raw_parts_mut(self.at.at(range.start * self.each), range.len() * self.each) }
     }
 }
 

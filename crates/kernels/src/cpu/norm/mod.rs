@@ -12,8 +12,8 @@ mod vectors;
 pub(super) use backward::group_norm_backward_image;
 pub use backward::{NormGradients, group_norm_backward};
 pub use input::NormInput;
-pub(super) use input::{ImagesMut, images};
 
+use crate::cpu::images::images;
 use crate::cpu::isa::Isa;
 use crate::cpu::scratch::Shared;
 use forward::{Forward, forward_group_isa};

@@ -19,9 +19,8 @@ const BLOCK_TILES: std::ops::RangeInclusive<usize> = 16..=96;
 
 /// Bytes of transformed filters for every tile from which on no thread reads what another has transformed: each transforms filters
 /// again for its own block of tiles, or has a share of the output channels, and uses them from its L2 cache. Neither do they go through
-/// the L3 cache then nor from core to core (measured on two cores: 256 to 256 channels as fast with 256 tiles, 12 % faster with 64 and
-/// a quarter with 16 tiles where both share an L3 cache; 13, 40 and 65 % faster where they do not. With 1024 tiles, or 128 channels, it
-/// is slower in the former case.)
+/// the L3 cache then nor from core to core (measured with 256 channels on two cores: as fast with 256 tiles, faster with 64 and 16; slower
+/// with 1024, or with 128 channels).
 const OWN_BYTES_PER_TILE: usize = 32 << 10;
 /// The same of all: less can be kept in an L2 cache.
 const OWN_BYTES: usize = 1 << 20;
@@ -228,7 +227,9 @@ fn convolve_blocks<W: Tile>(
     let own_len = if is_own { W::X * plane_stride(CHANNELS.min(s.c) * 2 * L) } else { 0 };
     let (x, y) = (Shared::read(x), Shared::new(y));
     let (bias, res) = (Shared::read_option(add.bias), Shared::read_option(add.residual));
-    if let Some(domain) = how.keep.filter(|_| shares > 1) {
+    // What is kept is transformed before, if several tasks need it.
+    let transformed = how.keep.filter(|_| shares > 1);
+    if let Some(domain) = transformed {
         (0..geo.rows).into_par_iter().for_each(|row| {
             with(px_len, |px| {
                 let transform = domain.transform(Source { at: x, first: 0 }, (row, row + 1), false, px);
@@ -240,8 +241,6 @@ fn convolve_blocks<W: Tile>(
     (0..blocks * shares).into_par_iter().with_max_len(1).for_each(|task| {
         let (i, share) = (task / shares, task % shares);
         let (r0, r1) = geo.block(i, blocks);
-        // What is kept is transformed before, if several tasks need it.
-        let is_transformed = how.keep.is_some() && shares > 1;
         let v_len = if how.keep.is_some() { 0 } else { Domain::floats::<W>(&geo, r1 - r0, s.c) };
         with(px_len + own_len + v_len + W::X * (r1 - r0) * geo.tw * 2 * L, |scratch| {
             let (px, rest) = scratch.split_at_mut(px_len);
@@ -253,7 +252,7 @@ fn convolve_blocks<W: Tile>(
             };
             let args = BlockArgs {
                 tr: domain.transform(Source { at: x, first }, (r0, r1), false, px),
-                is_transformed,
+                is_transformed: transformed.is_some(),
                 out: s.k,
                 k0: kbs * share / shares,
                 k1: kbs * (share + 1) / shares,

@@ -89,8 +89,6 @@ pub(super) struct Operands<W: Tile> {
     dy: Shared,
     /// `dy` transformed already.
     v: Option<Domain>,
-    /// Panels of 16 input channels.
-    cbs: usize,
     tile: std::marker::PhantomData<W>,
 }
 
@@ -132,7 +130,7 @@ impl<W: Tile> Operands<W> {
         assert!(x.len() == s.input_len() && dy.len() == s.output_len());
         let geo = Geometry::new::<W>(s);
         let [x, dy] = [x, dy].map(Shared::read);
-        Self { isa: Isa::current(), s: *s, geo, x, dy, v, cbs: s.c.div_ceil(L), tile: std::marker::PhantomData }
+        Self { isa: Isa::current(), s: *s, geo, x, dy, v, tile: std::marker::PhantomData }
     }
 
     /// Rows of tiles.
@@ -233,7 +231,7 @@ unsafe fn multiply<W: Tile>(
     accumulate: bool,
 ) {
     // SAFETY: the caller's contract.
-    unsafe { sums.multiply(o.isa, [o.s.k, o.cbs], (part, x), panels, np, accumulate) }
+    unsafe { sums.multiply(o.isa, [o.s.k, o.s.c.div_ceil(L)], (part, x), panels, np, accumulate) }
 }
 
 /// Sums the parts and transforms them back.

@@ -1,7 +1,7 @@
 //! A block of tiles: transform, multiply, transform back.
 
 use super::phases::N;
-use super::tile::Pass;
+use super::tile::{Pass, Sums};
 use crate::cpu::isa::isa_entry;
 use crate::cpu::pixels::store_pixels;
 use crate::cpu::simd::{L, Simd};
@@ -106,8 +106,9 @@ unsafe fn store<S: Simd, P: Pass>(b: &Block, k0: usize, m: *const f32, ms: usize
                 for ty in top..end {
                     for tx in 0..g.tw {
                         let (r, c) = (ty * side, tx * side);
-                        let d = t.px.add(((r - lo) * g.w + c) * L);
-                        P::results::<S>(m, ms, bias, d, g.w * L, (g.h - r, g.w - c));
+                        let dst = t.px.add(((r - lo) * g.w + c) * L);
+                        let limits = (g.h - r, g.w - c);
+                        P::results::<S>(&Sums { src: m, xs: ms, bias, dst, rs: g.w * L, limits });
                         m = m.add(tile_sums);
                     }
                 }

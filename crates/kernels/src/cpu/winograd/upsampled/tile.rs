@@ -118,6 +118,20 @@ unsafe fn turned<S: Simd>(g: &[S::V; 9]) -> [S::V; 9] {
     [g[8], g[7], g[6], g[5], g[4], g[3], g[2], g[1], g[0]]
 }
 
+/// The sums of a tile's products, and where its results go.
+pub(super) struct Sums<V> {
+    pub(super) src: *const f32,
+    /// Floats from one sum to the next.
+    pub(super) xs: usize,
+    /// What is added to the results.
+    pub(super) bias: V,
+    pub(super) dst: *mut f32,
+    /// Floats from one row of them to the next.
+    pub(super) rs: usize,
+    /// Rows and columns that there are.
+    pub(super) limits: (usize, usize),
+}
+
 /// What is computed of tiles: which products, and what becomes of them.
 #[allow(clippy::missing_safety_doc)]
 pub(super) trait Pass: Copy + Send + Sync + 'static {
@@ -129,16 +143,8 @@ pub(super) trait Pass: Copy + Send + Sync + 'static {
     const SUMS: usize;
     /// Point that product `(i, j)` takes, sum that it is added to, and whether it is the first of this sum.
     fn product(i: usize, j: usize) -> (usize, usize, bool);
-    /// The results of a tile from its sums at `src`, with step `xs`, plus `bias`, for rows and columns up to these, at `dst` with row
-    /// stride `rs`.
-    unsafe fn results<S: Simd>(
-        src: *const f32,
-        xs: usize,
-        bias: S::V,
-        dst: *mut f32,
-        rs: usize,
-        limits: (usize, usize),
-    );
+    /// The results of a tile.
+    unsafe fn results<S: Simd>(t: &Sums<S::V>);
 }
 
 /// The forward pass.
@@ -154,15 +160,8 @@ impl Pass for Forward {
         (TAKEN[i] * (M + 2) + TAKEN[j], i * N + j, true)
     }
     #[inline(always)]
-    unsafe fn results<S: Simd>(
-        src: *const f32,
-        xs: usize,
-        bias: S::V,
-        dst: *mut f32,
-        rs: usize,
-        limits: (usize, usize),
-    ) {
-        unsafe { results::<S, Outputs, N, { 2 * M }>(src, xs, bias, dst, rs, limits) }
+    unsafe fn results<S: Simd>(t: &Sums<S::V>) {
+        unsafe { results::<S, Outputs, N, { 2 * M }>(t) }
     }
 }
 
@@ -180,15 +179,8 @@ impl Pass for InputGradient {
         (i * N + j, point(i * N + j), first(i) && first(j))
     }
     #[inline(always)]
-    unsafe fn results<S: Simd>(
-        src: *const f32,
-        xs: usize,
-        bias: S::V,
-        dst: *mut f32,
-        rs: usize,
-        limits: (usize, usize),
-    ) {
-        unsafe { results::<S, InputGradients, POINTS, M>(src, xs, bias, dst, rs, limits) }
+    unsafe fn results<S: Simd>(t: &Sums<S::V>) {
+        unsafe { results::<S, InputGradients, POINTS, M>(t) }
     }
 }
 
@@ -199,21 +191,14 @@ pub(super) fn point(x: usize) -> usize {
 }
 
 #[inline(always)]
-unsafe fn results<S: Simd, F: Map<A, B>, const A: usize, const B: usize>(
-    src: *const f32,
-    xs: usize,
-    bias: S::V,
-    dst: *mut f32,
-    rs: usize,
-    (rows, cols): (usize, usize),
-) {
+unsafe fn results<S: Simd, F: Map<A, B>, const A: usize, const B: usize>(t: &Sums<S::V>) {
     unsafe {
-        let t = columns::<S, F, A, B>(src, A * xs, xs);
+        let rows = columns::<S, F, A, B>(t.src, A * t.xs, t.xs);
         for i in 0..B {
-            let r = F::map::<S>(t[i]);
+            let r = F::map::<S>(rows[i]);
             for j in 0..B {
-                if i < rows && j < cols {
-                    S::store(dst.add(i * rs + j * L), S::add(r[j], bias));
+                if i < t.limits.0 && j < t.limits.1 {
+                    S::store(t.dst.add(i * t.rs + j * L), S::add(r[j], t.bias));
                 }
             }
         }
