@@ -8,7 +8,7 @@ use std::vec::IntoIter;
 
 use burn::{
     module::{AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param},
-    tensor::{Shape, Tensor, backend, ops::FloatTensor},
+    tensor::{Shape, Tensor, TensorPrimitive, backend},
 };
 use sfumato_kernels::{AdamOperands, AdamState, AdamStep, AutodiffBackend, Backend, adam_steps, sum_of_squares};
 
@@ -81,11 +81,10 @@ impl<B: Backend> Optimizer<B> {
         let mut take = Take::<A> { grads: grads.into_iter(), states, operands: Vec::new(), places: Vec::new() };
         let model = model.map(&mut take);
         let updated = adam_steps(take.operands, &by).into_iter();
-        let (states, leaves) = (Vec::with_capacity(take.places.len()), Vec::with_capacity(take.places.len()));
-        let mut put = PutBack::<A> { updated, places: take.places.into_iter(), states, leaves };
+        let states = Vec::with_capacity(take.places.len());
+        let mut put = PutBack::<A> { updated, places: take.places.into_iter(), states };
         let model = model.map(&mut put);
         self.states = put.states;
-        A::join_graphs(&put.leaves);
         (model, StepNorm { grad_norm })
     }
 
@@ -147,6 +146,7 @@ impl<A: AutodiffBackend> ModuleMapper<A> for Take<A> {
         };
         let (id, tensor, mapper) = param.consume();
         let stand_in = Tensor::empty([1; D], &tensor.device());
+        let stand_in = with_node_of(stand_in, tensor.clone());
         self.places.push(Place::Updated(tensor.shape()));
         self.operands.push(AdamOperands { param: flatten(tensor.inner()), grad, state });
         Param::from_mapped_value(id, stand_in, mapper)
@@ -156,12 +156,11 @@ impl<A: AutodiffBackend> ModuleMapper<A> for Take<A> {
 /// A parameter and its state after an update.
 type Updated<B> = (Tensor<B, 1>, AdamState<B>);
 
-/// Puts what [`Take`] took back, and lists every parameter as the autodiff backend holds it.
+/// Puts what [`Take`] took back, as the leaf of the autodiff graph that it was.
 struct PutBack<A: AutodiffBackend> {
     updated: IntoIter<Updated<Inner<A>>>,
     places: IntoIter<Place<Inner<A>>>,
     states: Vec<AdamState<Inner<A>>>,
-    leaves: Vec<FloatTensor<A>>,
 }
 
 impl<A: AutodiffBackend> ModuleMapper<A> for PutBack<A> {
@@ -170,13 +169,12 @@ impl<A: AutodiffBackend> ModuleMapper<A> for PutBack<A> {
             Place::Stays(state) => (param, state),
             Place::Updated(shape) => {
                 let (weight, state) = self.updated.next().expect("one result for each parameter that was taken");
-                let (id, _, mapper) = param.consume();
-                let weight = Tensor::from_inner(weight.reshape(shape)).require_grad();
+                let (id, stand_in, mapper) = param.consume();
+                let weight = with_node_of(Tensor::from_inner(weight.reshape(shape)), stand_in);
                 (Param::from_mapped_value(id, weight, mapper), state)
             }
         };
         self.states.push(state);
-        self.leaves.push(param.val().into_primitive().tensor());
         param
     }
 }
@@ -192,6 +190,12 @@ impl<B: Backend> ModuleMapper<B> for Replace<B> {
         let (id, tensor, mapper) = param.consume();
         Param::from_mapped_value(id, value.reshape(tensor.dims()), mapper)
     }
+}
+
+/// `value` as the leaf of the graph that `leaf` is.
+fn with_node_of<A: AutodiffBackend, const D: usize>(value: Tensor<A, D>, leaf: Tensor<A, D>) -> Tensor<A, D> {
+    let [value, leaf] = [value, leaf].map(|x| x.into_primitive().tensor());
+    Tensor::from_primitive(TensorPrimitive::Float(A::with_node_of(value, leaf)))
 }
 
 fn flatten<B: backend::Backend, const D: usize>(tensor: Tensor<B, D>) -> Tensor<B, 1> {

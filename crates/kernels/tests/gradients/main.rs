@@ -7,7 +7,7 @@ mod attention;
 mod attention_block;
 mod conv;
 mod group_norm;
-mod joined_leaves;
+mod leaves;
 mod linear;
 mod norm_conv;
 mod pixels;
@@ -18,7 +18,7 @@ use burn::backend::{Autodiff, Flex, NdArray};
 use burn::tensor::backend::{AutodiffBackend as BurnAutodiff, Backend as Burn};
 use burn::tensor::module::conv2d as burn_conv2d;
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, Tensor, TensorData, TensorPrimitive};
 use sfumato_kernels::*;
 
 /// Relative error that f32 kernels may have, `|ours - reference| / |reference|`.

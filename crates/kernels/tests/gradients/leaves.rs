@@ -1,0 +1,63 @@
+//! Leaves that get another value and stay the same in the graph.
+
+use super::*;
+
+type A = Autodiff<Flex>;
+
+fn leaf<A: BurnAutodiff>(seed: u64) -> Tensor<A, 1> {
+    Tensor::from_data(TensorData::new(values(seed, 3), [3]), &Default::default())
+}
+
+fn with_node_of<A: Backend>(value: Tensor<A, 1>, leaf: Tensor<A, 1>) -> Tensor<A, 1> {
+    let [value, leaf] = [value, leaf].map(|x| x.into_primitive().tensor());
+    Tensor::from_primitive(TensorPrimitive::Float(A::with_node_of(value, leaf)))
+}
+
+/// A chain of operations, each with a leaf of its own and the first leaf again, over three updates: one leaf is without gradient, one
+/// some come late.
+fn gradients_of_steps<A: AutodiffBackend + BurnAutodiff<InnerBackend = Flex>>(
+    stay: bool,
+) -> Vec<Vec<Option<Vec<f32>>>> {
+    let mut leaves: Vec<_> = (0..20).map(|i| leaf::<A>(i).require_grad()).collect();
+    leaves[7] = leaf(7);
+    let mut all = Vec::new();
+    for step in 0..4 {
+        let used = if step == 0 { 15 } else { 20 };
+        let y = leaves[..used].iter().fold(leaf(60), |sum, x| silu(sum * leaves[0].clone() + x.clone()));
+        let found = y.sum().backward();
+        let grads: Vec<_> = leaves.iter().map(|x| x.grad(&found)).collect();
+        let update = |(x, grad): (&Tensor<A, 1>, &Option<Tensor<Flex, 1>>)| {
+            let Some(grad) = grad else { return x.clone() };
+            let new = Tensor::from_inner(x.clone().inner() - grad.clone() * 0.1);
+            if stay { with_node_of(new, x.clone()) } else { new.require_grad() }
+        };
+        leaves = leaves.iter().zip(&grads).map(update).collect();
+        all.push(grads.into_iter().map(|g| g.map(|g| g.into_data().to_vec::<f32>().unwrap())).collect::<Vec<_>>());
+    }
+    all
+}
+
+#[test]
+fn leaves_that_stay_have_the_gradients_of_new_ones() {
+    let stayed = gradients_of_steps::<A>(true);
+    assert_eq!(stayed, gradients_of_steps::<A>(false));
+    assert_eq!(stayed, gradients_of_steps::<Autodiff<Flex, BalancedCheckpointing>>(true));
+    let found: Vec<_> = stayed.iter().map(|step| step.iter().flatten().count()).collect();
+    assert_eq!(found, [14, 19, 19, 19]);
+    assert_ne!(stayed[2], stayed[3]);
+}
+
+/// Its value was never computed from anything: what was there before has no say.
+#[test]
+fn without_autodiff_it_is_the_value() {
+    let [value, old] = [leaf::<A>(1), leaf(2)].map(|x| x.inner().into_primitive().tensor());
+    let new = Flex::with_node_of(value, old);
+    let new: Tensor<Flex, 1> = Tensor::from_primitive(TensorPrimitive::Float(new));
+    assert_eq!(new.into_data().to_vec::<f32>().unwrap(), values(1, 3).iter().map(|&x| x as f32).collect::<Vec<_>>());
+}
+
+#[test]
+#[should_panic(expected = "only a leaf can have another value")]
+fn what_was_computed_cannot_have_another_value() {
+    with_node_of(leaf::<A>(1), leaf(2).require_grad() * 2.0);
+}
