@@ -224,11 +224,14 @@ fn convolutions_that_transform_filters_as_they_use_them_give_the_same_bits() {
         let s = Conv3x3 { n, c, k, h, w };
         let (x, weight, bias) = (random(1, s.input_len()), random(2, s.weight_len()), random(3, s.k));
         let residual = random(4, s.output_len());
-        let filters = winograd::Filters::new(TileSize::Four, k, c, &weight);
         let (bias, residual) = (Some(&bias[..]), Some(&residual[..]));
-        let before = guarded(s.output_len(), |y| winograd::conv3x3_filtered(&s, &x, &filters, bias, residual, y));
-        let after = guarded(s.output_len(), |y| winograd::conv3x3(&s, TileSize::Four, &x, &weight, bias, residual, y));
-        assert!(before == after, "{s:?}");
+        on_every_isa(|isa| {
+            let filters = winograd::Filters::new(TileSize::Four, k, c, &weight);
+            let before = guarded(s.output_len(), |y| winograd::conv3x3_filtered(&s, &x, &filters, bias, residual, y));
+            let after =
+                guarded(s.output_len(), |y| winograd::conv3x3(&s, TileSize::Four, &x, &weight, bias, residual, y));
+            assert!(before == after, "{isa:?} {s:?}");
+        });
     }
 }
 
