@@ -285,14 +285,7 @@ pub trait Backend: backend::Backend {
         composed::sum_of_squares::<Self>(tensors)
     }
 
-    /// `value` in the place of `leaf`, a parameter before an update: for autodiff it is the same leaf, with a gradient if that had
-    /// one. It saves the time of bringing new leaves into a graph; without autodiff it is `value`.
-    ///
-    /// As with every leaf that several gradients are taken of, two losses that share operations need one gradient of their sum:
-    /// Burn frees what they share with the first of two.
-    ///
-    /// # Panics
-    /// Under autodiff if `leaf` was computed from other tensors.
+    /// [`crate::with_node_of`].
     fn with_node_of(value: FloatTensor<Self>, leaf: FloatTensor<Self>) -> FloatTensor<Self> {
         let _ = leaf;
         value

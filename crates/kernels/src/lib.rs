@@ -74,5 +74,5 @@ pub use ops::{
     NormActivation, NormConvInput, NormConvParams, adam_steps, add_channel_bias, attention, attention_block,
     concat_channels, conv1x1_joined, conv2d, conv2d_add, group_norm, group_norm_biased, group_norm_joined,
     group_norm_scale_shift, linear, norm_conv2d, silu, spatial_self_attention, sum_of_squares, upsample_conv2d,
-    upsample_nearest_2x,
+    upsample_nearest_2x, with_node_of,
 };

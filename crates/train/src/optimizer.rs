@@ -8,9 +8,11 @@ use std::vec::IntoIter;
 
 use burn::{
     module::{AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param},
-    tensor::{Shape, Tensor, TensorPrimitive, backend},
+    tensor::{Shape, Tensor, backend},
 };
-use sfumato_kernels::{AdamOperands, AdamState, AdamStep, AutodiffBackend, Backend, adam_steps, sum_of_squares};
+use sfumato_kernels::{
+    AdamOperands, AdamState, AdamStep, AutodiffBackend, Backend, adam_steps, sum_of_squares, with_node_of,
+};
 
 use crate::{config::OptimizerConfig, learning_rate::ema_decay};
 
@@ -145,8 +147,7 @@ impl<A: AutodiffBackend> ModuleMapper<A> for Take<A> {
             return param;
         };
         let (id, tensor, mapper) = param.consume();
-        let stand_in = Tensor::empty([1; D], &tensor.device());
-        let stand_in = with_node_of(stand_in, tensor.clone());
+        let stand_in = with_node_of(Tensor::empty([1; D], &tensor.device()), tensor.clone());
         self.places.push(Place::Updated(tensor.shape()));
         self.operands.push(AdamOperands { param: flatten(tensor.inner()), grad, state });
         Param::from_mapped_value(id, stand_in, mapper)
@@ -190,12 +191,6 @@ impl<B: Backend> ModuleMapper<B> for Replace<B> {
         let (id, tensor, mapper) = param.consume();
         Param::from_mapped_value(id, value.reshape(tensor.dims()), mapper)
     }
-}
-
-/// `value` as the leaf of the graph that `leaf` is.
-fn with_node_of<A: AutodiffBackend, const D: usize>(value: Tensor<A, D>, leaf: Tensor<A, D>) -> Tensor<A, D> {
-    let [value, leaf] = [value, leaf].map(|x| x.into_primitive().tensor());
-    Tensor::from_primitive(TensorPrimitive::Float(A::with_node_of(value, leaf)))
 }
 
 fn flatten<B: backend::Backend, const D: usize>(tensor: Tensor<B, D>) -> Tensor<B, 1> {

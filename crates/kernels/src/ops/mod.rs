@@ -7,6 +7,7 @@ mod channel_bias;
 mod concat;
 mod conv2d;
 mod group_norm;
+mod leaf;
 mod linear;
 mod norm_conv;
 mod silu;
@@ -22,6 +23,7 @@ pub use conv2d::{Conv2dGeometry, conv1x1_joined, conv2d, conv2d_add};
 pub use group_norm::{
     GroupNormSpec, NormActivation, group_norm, group_norm_biased, group_norm_joined, group_norm_scale_shift,
 };
+pub use leaf::with_node_of;
 pub use linear::linear;
 pub use norm_conv::{NormConvInput, NormConvParams, norm_conv2d};
 pub use silu::silu;

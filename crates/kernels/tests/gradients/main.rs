@@ -18,7 +18,7 @@ use burn::backend::{Autodiff, Flex, NdArray};
 use burn::tensor::backend::{AutodiffBackend as BurnAutodiff, Backend as Burn};
 use burn::tensor::module::conv2d as burn_conv2d;
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{DType, Tensor, TensorData, TensorPrimitive};
+use burn::tensor::{DType, Tensor, TensorData};
 use sfumato_kernels::*;
 
 /// Relative error that f32 kernels may have, `|ours - reference| / |reference|`.
