@@ -24,7 +24,7 @@ Run the program (built in release mode; every further argument goes to it, so tr
   sample     draw pictures from a trained model
   eval       score a model on data, in bits per dimension
   schedule   show, plot, compare or check noise schedules
-  import     take over a checkpoint of improved-diffusion or guided-diffusion
+  import     convert a checkpoint of improved-diffusion or guided-diffusion
   export     write a model as a directory that diffusers loads
   info       describe a model directory
              --backend flex|ndarray|cuda|wgpu|vulkan|metal|rocm also compiles that backend in

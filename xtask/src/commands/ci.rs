@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+use super::one_build::check_one_build;
 use super::tree::check_tree;
 use super::{Usage, option_value, test};
 use crate::cargo::cargo;
@@ -15,11 +16,12 @@ struct Step {
     run: fn() -> anyhow::Result<()>,
 }
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     Step { name: "fmt", about: "the code is formatted", run: fmt },
     Step { name: "tree", about: "the dependency tree is as decided", run: check_tree },
     Step { name: "clippy", about: "no warning in any target", run: clippy },
     Step { name: "doc", about: "the documentation builds, every link leads somewhere", run: doc },
+    Step { name: "builds", about: "the program and the tests share one build of Burn", run: check_one_build },
     Step { name: "test", about: "all tests and documentation examples pass", run: tests },
     Step { name: "features", about: "the program builds with no, one and several backends", run: features },
     Step {
@@ -168,7 +170,10 @@ mod tests {
     fn steps_are_chosen_and_left_out() {
         assert_eq!(selected(&[]).unwrap().len(), STEPS.len());
         assert_eq!(selected(&["--only", "fmt", "--only=doc"]).unwrap(), ["fmt", "doc"]);
-        assert_eq!(selected(&["--skip", "test"]).unwrap(), ["fmt", "tree", "clippy", "doc", "features", "backends"]);
+        assert_eq!(
+            selected(&["--skip", "test"]).unwrap(),
+            ["fmt", "tree", "clippy", "doc", "builds", "features", "backends"]
+        );
         assert!(selected(&["--only", "fmt", "--skip", "fmt"]).unwrap().is_empty());
     }
 
@@ -177,7 +182,7 @@ mod tests {
         for arguments in [&["--only", "tests"][..], &["fmt"], &["--skip"]] {
             assert!(selected(arguments).unwrap_err().is::<Usage>());
         }
-        assert!(selected(&["--only", "tests"]).unwrap_err().to_string().contains("clippy, doc, test"));
+        assert!(selected(&["--only", "tests"]).unwrap_err().to_string().contains("clippy, doc, builds, test"));
     }
 
     #[test]

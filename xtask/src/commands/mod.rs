@@ -6,6 +6,7 @@ pub(crate) mod ci;
 pub(crate) mod conformance;
 pub(crate) mod dataset;
 pub(crate) mod memcheck;
+mod one_build;
 pub(crate) mod program;
 mod python;
 pub(crate) mod test;
