@@ -1,6 +1,6 @@
 //! Errors of building and running networks.
 
-use crate::{params::WeightsMismatch, tensor_file::TensorFileError, torch_file::TorchFileError};
+use crate::{params::WeightsMismatch, tensor_file::TensorFileError};
 
 /// Why a network could not be built or cannot take an input.
 #[derive(Debug, thiserror::Error)]
@@ -12,12 +12,9 @@ pub enum NetError {
     /// The input does not fit the network.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// The weights file is damaged or unreadable.
+    /// The weights file, of safetensors or of torch, is damaged or unreadable.
     #[error(transparent)]
     File(#[from] TensorFileError),
-    /// The checkpoint of `torch.save` is damaged or unreadable.
-    #[error(transparent)]
-    Torch(#[from] TorchFileError),
     /// The weights file holds other tensors than the network.
     #[error(transparent)]
     Mismatch(Box<WeightsMismatch>),

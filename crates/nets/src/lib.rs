@@ -17,6 +17,7 @@
 //! | [`tensor_file`] | safetensors: bounded memory, no trust, deterministic bytes, atomic writes |
 //! | [`pipeline`] | the directory of configuration, weights and scheduler |
 //! | [`torch_file`] | files of `torch.save`, read without executing anything |
+//! | [`disguise`] | what lies under a file's name in place of it: pointers, pages, nothing |
 //! | [`openai`] | checkpoints of improved-diffusion and guided-diffusion |
 //!
 //! Configurations and files are checked when they are read, inputs by [`UNet2D::check`](unet::UNet2D::check): what a user, a
@@ -59,16 +60,20 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod disguise;
 mod error;
+mod json;
 pub mod layers;
 pub mod mlp;
 mod network;
 pub mod openai;
 pub mod params;
 pub mod pipeline;
+mod state_names;
 pub mod tensor_file;
 pub mod torch_file;
 pub mod unet;
 
 pub use error::{ConfigError, InputError, NetError};
+pub use json::JsonError;
 pub use network::{Call, Guided, Network};

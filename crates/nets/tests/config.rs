@@ -33,6 +33,16 @@ fn an_empty_object_has_the_class_defaults() {
 fn every_spelling_of_a_value_is_understood() {
     assert_eq!(with("act_fn", json!("swish")).unwrap().act_fn, Activation::Silu);
     assert_eq!(with("act_fn", json!("GELU")).unwrap().act_fn, Activation::Gelu);
+    // For information: no size is wrong here. Who draws images asks whether the network takes it.
+    for (value, size) in [(json!(7), SampleSize::Square(7)), (json!([8, 13]), SampleSize::Rectangle([8, 13]))] {
+        assert_eq!(with("sample_size", value).unwrap().sample_size, Some(size));
+    }
+    assert_eq!(with("sample_size", json!(null)).unwrap().sample_size, None);
+    assert_eq!(with("sample_size", json!(8.0)).unwrap().sample_size, Some(SampleSize::Square(8)));
+    assert_eq!(with("block_out_channels", json!([8.0, 16.0])).unwrap().block_out_channels, [8, 16]);
+    assert_eq!(with("layers_per_block", json!(1.0)).unwrap().layers_per_block, 1);
+    assert_eq!(with("attention_head_dim", json!(null)).unwrap().attention_head_dim, None);
+    assert_eq!(with("act_fn", json!("Mish")).unwrap().act_fn, Activation::Mish);
     assert_eq!(with("sample_size", json!([8, 12])).unwrap().sample_size, Some(SampleSize::Rectangle([8, 12])));
     assert_eq!(with("mid_block_type", json!(null)).unwrap().mid_block_type, MidBlockType::None);
     assert_eq!(with("freq_shift", json!(1.0)).unwrap().freq_shift, 1);
@@ -143,8 +153,11 @@ fn values_that_make_no_network_are_refused_with_key_and_value() {
         ("dropout", json!(1.0), "a probability in [0, 1)"),
         ("freq_shift", json!(4), "below 4"),
         ("freq_shift", json!(0.5), "an integer"),
-        ("sample_size", json!(7), "positive multiples of 2"),
-        ("sample_size", json!([8, 0]), "positive multiples of 2"),
+        ("sample_size", json!(0), "1 to 65536 pixels"),
+        ("sample_size", json!([8, 0]), "1 to 65536 pixels"),
+        ("sample_size", json!(1e12), "1 to 65536 pixels"),
+        ("sample_size", json!("32"), "an integer, [height, width] or null"),
+        ("norm_num_groups", json!("4"), "a non-negative integer"),
         ("sample_size", json!([8, 8, 8]), "an integer, [height, width] or null"),
         ("num_class_embeds", json!(0), "1 to 16777216 classes"),
         ("time_embedding_dim", json!(1_000_000), "at most 65536"),
@@ -156,6 +169,37 @@ fn values_that_make_no_network_are_refused_with_key_and_value() {
     }
     let not_an_object = UNet2DConfig::from_json(&json!([1, 2])).unwrap_err();
     assert!(matches!(not_an_object, ConfigError::NotAnObject { .. }));
+}
+
+#[test]
+fn sizes_are_asked_of_the_network() {
+    use sfumato_nets::{InputError, pipeline::AnyConfig};
+    let size = |value, asked| AnyConfig::UNet(with("sample_size", value).unwrap()).image_size(asked);
+    assert_eq!(size(json!(null), None), Ok(None));
+    assert_eq!(size(json!(null), Some([2, 4])), Ok(Some([2, 4])));
+    assert_eq!(size(json!([8, 12]), None), Ok(Some([8, 12])));
+    assert_eq!(size(json!([8, 12]), Some([4, 4])), Ok(Some([4, 4])));
+    assert_eq!(size(json!(7), None), Err(InputError::Size { height: 7, width: 7, divisor: 2 }));
+    assert_eq!(size(json!(8), Some([8, 0])), Err(InputError::Size { height: 8, width: 0, divisor: 2 }));
+    assert_eq!(AnyConfig::Mlp(MlpConfig::default()).image_size(Some([8, 8])), Ok(None));
+}
+
+#[test]
+fn keys_of_an_average_and_keys_without_a_value_deserve_no_word() {
+    let average = json!({
+        "decay": 0.9999, "inv_gamma": 1.0, "min_decay": 0.0, "optimization_step": 7, "power": 0.75,
+        "update_after_step": 0, "use_ema_warmup": true, "cross_attention_dim": null, "of_the_future": null,
+    });
+    let (config, unknown) = UNet2DConfig::from_json(&average).unwrap();
+    assert_eq!((config, unknown), (UNet2DConfig::default(), vec![]));
+}
+
+#[test]
+fn a_block_that_does_not_exist_is_named_however_long_the_list() {
+    let mut blocks = vec!["DownBlock2D"; 12];
+    blocks.push("SimpleCrossAttnDownBlock2D");
+    let message = with("down_block_types", json!(blocks)).unwrap_err().to_string();
+    assert!(message.contains("SimpleCrossAttnDownBlock2D"), "{message}");
 }
 
 #[test]

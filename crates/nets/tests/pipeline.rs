@@ -234,12 +234,11 @@ fn unknown_keys_are_warnings_and_private_ones_are_not() {
 fn missing_parts_are_named() {
     let empty = tempdir().unwrap();
     assert!(message(empty.path()).contains("holds no model"));
-    assert!(message(&empty.path().join("absent")).contains("cannot open"));
+    assert!(message(&empty.path().join("absent")).contains("there is no directory"));
 
     let dir = written();
-    fs::rename(dir.path().join("unet").join(WEIGHTS_FILE), dir.path().join("unet/diffusion_pytorch_model.bin"))
-        .unwrap();
-    assert!(message(dir.path()).contains("safe_serialization=True"));
+    fs::rename(dir.path().join("unet").join(WEIGHTS_FILE), dir.path().join("unet/weights.msgpack")).unwrap();
+    assert!(message(dir.path()).contains("weights.msgpack is of a format that is not read"));
     fs::remove_file(dir.path().join("unet/config.json")).unwrap();
     assert!(message(dir.path()).contains("config.json"));
 
@@ -247,7 +246,7 @@ fn missing_parts_are_named() {
     let config = dir.path().join("unet/config.json");
     fs::remove_file(&config).unwrap();
     fs::create_dir(&config).unwrap();
-    assert!(message(dir.path()).contains("config.json: it is not a regular file"));
+    assert!(message(dir.path()).contains("config.json is no JSON file: it is a directory, not a regular file"));
 }
 
 #[test]

@@ -190,3 +190,162 @@ fn keys_of_other_classes_are_named_and_kept() {
     assert_eq!(pipeline.spec.scheduler.other["flavour"], "NaN \" -Infinity");
     assert_eq!(pipeline.spec.scheduler.sampling.lambda_min, f64::NEG_INFINITY);
 }
+
+#[test]
+fn predict_epsilon_of_older_releases_says_what_the_network_predicts() {
+    for (json, expected) in [
+        (json!({"predict_epsilon": false}), Parameterization::X0),
+        (json!({"predict_epsilon": true}), Parameterization::Epsilon),
+        (json!({"predict_epsilon": null}), Parameterization::Epsilon),
+        (json!({"predict_epsilon": null, "prediction_type": "v_prediction"}), Parameterization::V),
+        (json!({"predict_epsilon": false, "prediction_type": null}), Parameterization::X0),
+        (json!({"predict_epsilon": false, "prediction_type": "sample"}), Parameterization::X0),
+        (json!({"predict_epsilon": true, "prediction_type": "epsilon"}), Parameterization::Epsilon),
+        (json!({"predict_epsilon": false, "_class_name": "DDIMScheduler"}), Parameterization::X0),
+        (json!({"predict_epsilon": false, "_class_name": "PNDMScheduler"}), Parameterization::X0),
+    ] {
+        let scheduler = read(json.clone());
+        assert_eq!(scheduler.parameterization, expected, "{json}");
+        assert_eq!(scheduler.unused_keys().count(), 0, "{json}");
+        // In today's words.
+        let written = scheduler.to_json().unwrap();
+        assert!(written.contains_key("prediction_type") && !written.contains_key("predict_epsilon"), "{json}");
+    }
+    for json in [
+        json!({"predict_epsilon": false, "prediction_type": "epsilon"}),
+        json!({"predict_epsilon": true, "prediction_type": "sample"}),
+        json!({"predict_epsilon": true, "prediction_type": "v_prediction"}),
+        json!({"predict_epsilon": "no"}),
+    ] {
+        let message = Scheduler::from_json(&json).unwrap_err().to_string();
+        assert!(message.contains("`predict_epsilon`"), "{json}: {message}");
+    }
+}
+
+#[test]
+fn every_class_is_the_same_as_one_here_near_to_one_or_refused_by_its_process() {
+    for (class, kind) in [
+        ("DDPMParallelScheduler", SamplerKind::Ddpm),
+        ("DDIMParallelScheduler", SamplerKind::Ddim),
+        ("FlaxDDPMScheduler", SamplerKind::Ddpm),
+        ("FlaxDDIMScheduler", SamplerKind::Ddim),
+        ("FlaxDPMSolverMultistepScheduler", SamplerKind::DpmSolver),
+        ("GaussianDDPMScheduler", SamplerKind::Ddpm),
+    ] {
+        let scheduler = read(json!({"_class_name": class}));
+        assert_eq!(scheduler.sampler(), Some(kind), "{class}");
+        assert_eq!(read(scheduler.to_json().unwrap().into()), scheduler, "{class}");
+    }
+    for (class, nearest) in [
+        ("PNDMScheduler", SamplerKind::Ddim),
+        ("DDIMInverseScheduler", SamplerKind::Ddim),
+        ("DPMSolverSinglestepScheduler", SamplerKind::DpmSolver),
+        ("DEISMultistepScheduler", SamplerKind::DpmSolver),
+        ("UniPCMultistepScheduler", SamplerKind::DpmSolver),
+        ("LMSDiscreteScheduler", SamplerKind::Euler),
+        ("EulerAncestralDiscreteScheduler", SamplerKind::Ddpm),
+        ("KDPM2DiscreteScheduler", SamplerKind::Heun),
+    ] {
+        let scheduler = read(json!({"_class_name": class, "beta_schedule": "squaredcos_cap_v2"}));
+        assert_eq!((scheduler.sampler(), scheduler.nearest_sampler()), (None, nearest), "{class}");
+        assert_eq!(scheduler.schedule, Cosine::default().into(), "{class}");
+    }
+    // diffusers 0.35.2: defaults of the classes' signatures.
+    let latent = Linear { beta_start: 0.00085, beta_end: 0.012, ..Linear::default() };
+    for (class, schedule, spacing, clips) in [
+        ("DDPMParallelScheduler", ScheduleConfig::default(), Spacing::Leading, true),
+        ("DDIMInverseScheduler", ScheduleConfig::default(), Spacing::Leading, true),
+        ("PNDMScheduler", ScheduleConfig::default(), Spacing::Leading, false),
+        ("UnCLIPScheduler", Cosine::default().into(), Spacing::Leading, true),
+        ("KDPM2AncestralDiscreteScheduler", latent.into(), Spacing::Linspace, false),
+        ("UniPCMultistepScheduler", ScheduleConfig::default(), Spacing::Linspace, false),
+    ] {
+        let scheduler = read(json!({"_class_name": class}));
+        assert_eq!(
+            (scheduler.schedule, scheduler.sampling.spacing, scheduler.clip_sample),
+            (schedule, spacing, clips),
+            "{class}"
+        );
+    }
+    for (class, process) in [
+        ("ScoreSdeVeScheduler", "variance-exploding"),
+        ("ScoreSdeVpScheduler", "continuous"),
+        ("KarrasVeScheduler", "Karras"),
+        ("EDMEulerScheduler", "EDM"),
+        ("FlowMatchEulerDiscreteScheduler", "flow matching"),
+        ("FlowMatchHeunDiscreteScheduler", "flow matching"),
+        ("CMStochasticIterativeScheduler", "consistency"),
+        ("LCMScheduler", "consistency"),
+        ("VQDiffusionScheduler", "discrete"),
+        ("MyScheduler", "expected a scheduler for DDPM's noise schedules"),
+    ] {
+        let message = Scheduler::from_json(&json!({"_class_name": class})).unwrap_err().to_string();
+        assert!(message.contains(class) && message.contains(process), "{message}");
+    }
+}
+
+#[test]
+fn old_and_odd_keys_are_read_or_pass_without_a_word() {
+    let default = Scheduler::default();
+    for json in [
+        json!({"num_train_timesteps": 1000.0}),
+        json!({"timesteps": 1000}),
+        json!({"timesteps": 1000, "num_train_timesteps": 1000}),
+        json!({"tensor_format": "pt", "timestep_values": null, "trained_betas": null}),
+        json!({"beta_start": null, "beta_end": null, "beta_schedule": null, "steps_offset": null, "clip_sample_range": null}),
+        json!({"_class_name": null, "variance_type": null, "timestep_spacing": null, "prediction_type": null}),
+        json!({"_diffusers_version": "0.3.0", "_name_or_path": "x"}),
+    ] {
+        assert_eq!(read(json.clone()), default, "{json}");
+    }
+    // Of other classes, and without effect on this one.
+    for (class, json) in [
+        ("DDPMScheduler", json!({"skip_prk_steps": true, "set_alpha_to_one": false, "use_karras_sigmas": false})),
+        (
+            "DDIMScheduler",
+            json!({"skip_prk_steps": true, "variance_type": "fixed_small", "interpolation_type": "linear"}),
+        ),
+        ("EulerDiscreteScheduler", json!({"clip_sample": false, "skip_prk_steps": true, "thresholding": false})),
+        ("HeunDiscreteScheduler", json!({"rescale_betas_zero_snr": false, "thresholding": false, "sigma_max": null})),
+        ("DPMSolverMultistepScheduler", json!({"clip_sample": false, "set_alpha_to_one": false, "something": null})),
+    ] {
+        let mut json = json;
+        json["_class_name"] = class.into();
+        assert_eq!(read(json.clone()).unused_keys().next(), None, "{json}");
+    }
+    // With an effect, or not known.
+    for (class, json) in [
+        ("HeunDiscreteScheduler", json!({"rescale_betas_zero_snr": true})),
+        ("DDPMScheduler", json!({"use_karras_sigmas": true})),
+        ("DDIMScheduler", json!({"variance_type": "learned_range"})),
+        ("DDPMScheduler", json!({"flavour": 3})),
+    ] {
+        let mut json = json;
+        json["_class_name"] = class.into();
+        assert_eq!(read(json.clone()).unused_keys().count(), 1, "{json}");
+    }
+    // A list of betas says how many steps there are.
+    assert_eq!(read(json!({"trained_betas": [0.1, 0.2]})).schedule.steps(), 2);
+    assert_eq!(read(json!({"trained_betas": [0.1, 0.2], "num_train_timesteps": 2.0})).schedule.steps(), 2);
+    for (json, expected) in [
+        (json!({"num_train_timesteps": 1000.5}), "`num_train_timesteps` is 1000.5"),
+        (json!({"num_train_timesteps": "1000"}), "`num_train_timesteps` is \"1000\""),
+        (json!({"num_train_timesteps": 0}), "`num_train_timesteps` is 0, expected a positive integer"),
+        (json!({"timesteps": 0}), "`timesteps` is 0"),
+        (json!({"timesteps": 4000, "num_train_timesteps": 1000}), "`timesteps` is 4000"),
+        (json!({"steps_offset": 1e12}), "`steps_offset` is 1000000000000"),
+        (json!({"clip_sample": "yes"}), "`clip_sample` is \"yes\""),
+        (json!({"beta_schedule": 3}), "`beta_schedule` is 3"),
+    ] {
+        let message = Scheduler::from_json(&json).unwrap_err().to_string();
+        assert!(message.contains(expected), "{json}: {message}");
+    }
+}
+
+#[test]
+fn the_schedule_in_words_says_that_it_is_rescaled() {
+    let rescaled = read(json!({"rescale_betas_zero_snr": true, "prediction_type": "v_prediction"}));
+    assert!(rescaled.describe_schedule().ends_with(", rescaled to end in pure noise"));
+    let listed = read(json!({"trained_betas": vec![0.25; 10]}));
+    assert_eq!(listed.describe_schedule(), "explicit, 10 betas from 2.500e-1 to 2.500e-1");
+}

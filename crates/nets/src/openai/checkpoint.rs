@@ -8,7 +8,8 @@ use super::{CheckpointParams, Model, ModelError, OpenAiFlags};
 use crate::{
     NetError,
     pipeline::{AnyConfig, Facts, PipelineError, PipelineSpec},
-    torch_file::{TorchFile, TorchFileError},
+    state_names::OPENAI,
+    tensor_file::{TensorFileError, WeightFiles},
     unet::UNet2D,
 };
 
@@ -22,6 +23,8 @@ const CHANNELS: usize = 3;
 pub struct Checkpoint {
     /// Network and chain.
     pub model: Model,
+    /// Choices that were made among what the file holds, a sentence each.
+    pub notes: Vec<String>,
     params: CheckpointParams,
 }
 
@@ -31,31 +34,32 @@ pub struct Checkpoint {
 pub enum CheckpointError {
     /// The file cannot be read.
     #[error(transparent)]
-    File(#[from] TorchFileError),
+    File(#[from] TensorFileError),
     /// The flags describe nothing that can be expressed here.
     #[error(transparent)]
     Model(#[from] ModelError),
 }
 
 impl Checkpoint {
-    /// Opens `path`. The numbers of classes and of image channels, which no flag gives, are the file's.
+    /// Opens `path`: a file of `torch.save`, or of safetensors. The numbers of classes and of image channels, which no flag gives, are the file's.
     ///
     /// # Errors
     /// [`CheckpointError`] if the file is damaged or the flags describe something that cannot be expressed.
     pub fn open(path: &Path, flags: &OpenAiFlags) -> Result<Self, CheckpointError> {
-        let file = TorchFile::open(path)?;
-        let size = |name: &str, axis: usize| file.tensors().get(name)?.shape.get(axis).copied();
+        let file = WeightFiles::open_for(path, OPENAI)?;
+        let size = |name: &str, axis: usize| file.info(name)?.shape.get(axis).copied();
         let classes = size("label_emb.weight", 0).unwrap_or(CLASSES);
         let channels = size("input_blocks.0.0.weight", 1).unwrap_or(CHANNELS);
         let model = flags.model(classes, channels)?;
+        let notes = file.notes().to_vec();
         let params = CheckpointParams::new(file, flags, &model.config);
-        Ok(Self { model, params })
+        Ok(Self { model, notes, params })
     }
 
     /// Builds the network with the checkpoint's weights.
     ///
     /// # Errors
-    /// [`NetError::Mismatch`] with every tensor that does not fit the flags, [`NetError::Torch`] if one cannot be read.
+    /// [`NetError::Mismatch`] with every tensor that does not fit the flags, [`NetError::File`] if one cannot be read.
     pub fn load<B: Backend>(&mut self, device: &B::Device) -> Result<UNet2D<B>, NetError> {
         self.model.config.build(&mut self.params, device)
     }

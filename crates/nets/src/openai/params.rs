@@ -9,8 +9,7 @@ use super::{
 use crate::{
     NetError,
     params::{Init, Misshaped, ParamSource, WeightsMismatch},
-    tensor_file::Dtype,
-    torch_file::{TorchFile, TorchFileError},
+    tensor_file::{Dtype, TensorFileError, WeightFiles},
     unet::UNet2DConfig,
 };
 
@@ -19,17 +18,17 @@ use crate::{
 /// Everything that does not fit is reported at once, under the checkpoint's own names.
 #[derive(Debug)]
 pub struct CheckpointParams {
-    file: TorchFile,
+    file: WeightFiles,
     config: UNet2DConfig,
     new_order: bool,
     used: BTreeSet<String>,
     mismatch: WeightsMismatch,
-    failure: Option<TorchFileError>,
+    failure: Option<TensorFileError>,
 }
 
 impl CheckpointParams {
     /// The parameters of the network `config`, which came from `flags`, in `file`.
-    pub fn new(file: TorchFile, flags: &OpenAiFlags, config: &UNet2DConfig) -> Self {
+    pub(super) fn new(file: WeightFiles, flags: &OpenAiFlags, config: &UNet2DConfig) -> Self {
         let mismatch = WeightsMismatch { path: file.path().into(), ..Default::default() };
         Self {
             file,
@@ -46,7 +45,7 @@ impl CheckpointParams {
             self.mismatch.missing.push(name.into());
             return Vec::new();
         };
-        let Some(tensor) = self.file.tensors().get(&stored) else {
+        let Some(tensor) = self.file.info(&stored).cloned() else {
             // Queries, keys and values miss the same tensor.
             if !self.mismatch.missing.contains(&stored) {
                 self.mismatch.missing.push(stored);
@@ -111,8 +110,8 @@ impl ParamSource for CheckpointParams {
         if let Some(failure) = self.failure.take() {
             return Err(failure.into());
         }
-        let unused = self.file.tensors().keys().filter(|&name| !self.used.contains(name));
-        self.mismatch.unexpected = unused.cloned().collect();
+        let unused = self.file.names().filter(|&name| !self.used.contains(name));
+        self.mismatch.unexpected = unused.map(str::to_owned).collect();
         if self.mismatch.is_empty() { Ok(()) } else { Err(NetError::Mismatch(Box::new(self.mismatch.clone()))) }
     }
 }

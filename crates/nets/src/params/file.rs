@@ -6,16 +6,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Init, ParamSource, names::old_name};
+use super::{Init, ParamSource, names::old_names};
 use crate::{
     NetError,
     tensor_file::{Dtype, TensorFileError, WeightFiles},
 };
 
-/// Reads parameters from a safetensors file or a sharded index, one tensor at a time.
+/// Reads parameters from [`WeightFiles`], one tensor at a time.
 ///
-/// `F32`, `F16`, `BF16` and `F64` tensors are read as `f32`. The attention names `query`, `key`, `value` and `proj_attn` of
-/// older files are understood. Memory beyond the returned values stays below a megabyte.
+/// `F32`, `F16`, `BF16` and `F64` tensors are read as `f32`. Names of older files are understood (`query`, `key`, `value` and
+/// `proj_attn` for attention, and others), and so are linear maps that are stored as convolutions of one pixel. Memory beyond the
+/// returned values stays below a megabyte.
 #[derive(Debug)]
 pub struct FileParams {
     files: WeightFiles,
@@ -53,7 +54,7 @@ pub struct Misshaped {
 }
 
 impl FileParams {
-    /// Opens `path`: a safetensors file, or the `*.index.json` of a sharded one.
+    /// Opens `path` as [`WeightFiles::open`] does.
     ///
     /// # Errors
     /// [`TensorFileError`] if a file is missing, damaged or no file.
@@ -65,14 +66,14 @@ impl FileParams {
 
     /// The values of `name`, or why there are none.
     fn find(&mut self, name: &str, shape: &[usize]) -> Vec<f32> {
-        let candidates = [Some(name.to_owned()), old_name(name)];
+        let candidates = [vec![name.to_owned()], old_names(name)];
         let Some(stored) = candidates.into_iter().flatten().find(|name| self.files.info(name).is_some()) else {
             self.mismatch.missing.push(name.into());
             return Vec::new();
         };
         self.used.insert(stored.clone());
         let info = self.files.info(&stored).expect("the name was just found");
-        if info.shape != shape {
+        if !same_shape(&info.shape, shape) {
             let (expected, found) = (shape.to_vec(), info.shape.clone());
             self.mismatch.misshaped.push(Misshaped { name: stored, expected, found });
             return Vec::new();
@@ -93,6 +94,16 @@ impl FileParams {
                 Vec::new()
             }
         }
+    }
+}
+
+/// Whether a stored shape is the wanted one, or that of a matrix kept as a convolution of one pixel: `[C, C, 1, 1]` for `[C, C]`.
+fn same_shape(stored: &[usize], wanted: &[usize]) -> bool {
+    match stored.split_at_checked(wanted.len()) {
+        Some((same, rest)) => {
+            same == wanted && (rest.is_empty() || wanted.len() == 2 && rest.iter().all(|&size| size == 1))
+        }
+        None => false,
     }
 }
 

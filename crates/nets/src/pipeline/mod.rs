@@ -7,21 +7,25 @@
 //! scheduler/scheduler_config.json                noise schedule, parameterisation, variance
 //! ```
 //!
-//! [`Pipeline::open`] reads such a directory (or the flat layout with `config.json` at the root), whoever wrote it;
-//! [`PipelineSpec`] writes one that diffusers opens.
+//! [`Pipeline::open`] reads such a directory, whoever wrote it: each part may lie in its folder or in the root, and the weights have
+//! many names. [`PipelineSpec`] writes one that diffusers opens.
 
 mod any_config;
 mod error;
 mod facts;
-mod json;
+mod index;
+mod keys;
+mod layout;
 mod read;
 mod scheduler;
+mod scheduler_class;
 mod scheduler_read;
 mod scheduler_write;
+mod weights;
 mod write;
 
 pub use any_config::AnyConfig;
-pub use error::{PipelineError, Warning};
+pub use error::{Note, PipelineError, Warning};
 pub use facts::Facts;
 pub use read::Pipeline;
 pub use scheduler::{SamplingDefaults, Scheduler, Thresholding};

@@ -5,41 +5,39 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use sfumato_kernels::Backend;
 
-use super::{AnyConfig, Facts, PipelineError, PipelineSpec, Scheduler, Warning, json, write::WEIGHTS_FILE};
-use crate::{ConfigError, mlp::Mlp, params::FileParams, unet::UNet2D};
-
-/// Names that weights go by, in the order of preference.
-const WEIGHTS: [&str; 6] = [
-    WEIGHTS_FILE,
-    "diffusion_pytorch_model.safetensors.index.json",
-    "diffusion_pytorch_model.fp16.safetensors",
-    "diffusion_pytorch_model.safetensors.index.fp16.json",
-    "diffusion_pytorch_model.bf16.safetensors",
-    "diffusion_pytorch_model.safetensors.index.bf16.json",
-];
+use super::{
+    AnyConfig, Facts, Note, PipelineError, PipelineSpec, Scheduler, Warning,
+    index::Index,
+    layout::{self, Layout},
+    scheduler_class, weights,
+};
+use crate::{ConfigError, json, mlp::Mlp, params::FileParams, unet::UNet2D};
 
 /// A pipeline directory whose configuration has been read; its weights wait on disk.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pipeline {
     /// Network, scheduler and further facts.
     pub spec: PipelineSpec,
-    /// What was passed over.
+    /// Choices that were made.
+    pub notes: Vec<Note>,
+    /// What was passed over, and what may be other than it should.
     pub warnings: Vec<Warning>,
     dir: PathBuf,
     weights: PathBuf,
 }
 
 impl Pipeline {
-    /// Reads the configuration in `dir`: a pipeline directory, or a flat one with `config.json` and weights side by side.
+    /// Reads the configuration in `dir`: a pipeline directory, with each part in its folder or in the root; the checkpoint of a
+    /// trainer or the folder of the network alone, whose scheduler lies in a directory above; a run, whose newest model it
+    /// then is.
     ///
     /// # Errors
     /// [`PipelineError`] that names the file if there is no model, or a file is missing, damaged or asks for something that is
     /// not supported.
     pub fn open(dir: &Path) -> Result<Self, PipelineError> {
-        let layout = Layout::find(dir)?;
-        let mut warnings = Vec::new();
+        let Layout { root, model, index, scheduler, mut notes, mut warnings } = Layout::find(dir)?;
 
-        let path = layout.model.join("config.json");
+        let path = model.join("config.json");
         let value = json::read(&path)?;
         let config_error = |source| PipelineError::Config { path: path.clone(), source };
         let (config, unknown) = AnyConfig::from_json(&value).map_err(config_error)?;
@@ -47,14 +45,10 @@ impl Pipeline {
         check_null_class(&config, &facts).map_err(config_error)?;
         warnings.extend(unknown.into_iter().map(|key| Warning::UnknownKey { path: path.clone(), key }));
 
-        let scheduler = match &layout.scheduler {
+        let scheduler = match &scheduler {
             Some(path) => {
-                let value = json::read(path)?;
-                let scheduler = Scheduler::from_json(&value)
-                    .map_err(|source| PipelineError::Config { path: path.clone(), source })?;
+                let scheduler = read_scheduler(path, index.as_ref(), &mut warnings)?;
                 scheduler.noise_schedule().map_err(|source| PipelineError::Schedule { path: path.clone(), source })?;
-                let unknown = scheduler.unknown_keys().cloned();
-                warnings.extend(unknown.map(|key| Warning::UnknownKey { path: path.clone(), key }));
                 scheduler
             }
             None => {
@@ -62,11 +56,11 @@ impl Pipeline {
                 Scheduler::default()
             }
         };
-        let weights = find_weights(&layout.model)?;
-        Ok(Self { spec: PipelineSpec { config, scheduler, facts }, warnings, dir: dir.into(), weights })
+        let weights = weights::find(&model, &mut notes, &mut warnings)?;
+        Ok(Self { spec: PipelineSpec { config, scheduler, facts }, notes, warnings, dir: root, weights })
     }
 
-    /// The directory that was opened.
+    /// The directory of the model: the one that was opened, or the model in it where that is a run or the like.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
@@ -111,80 +105,87 @@ impl Pipeline {
     }
 }
 
-/// Where the parts of a pipeline are.
-struct Layout {
-    model: PathBuf,
-    scheduler: Option<PathBuf>,
-}
-
-impl Layout {
-    fn find(dir: &Path) -> Result<Self, PipelineError> {
-        // A better message than "not found" for each of its files.
-        std::fs::read_dir(dir).map_err(|source| PipelineError::Io { path: dir.into(), action: "open", source })?;
-        let index = dir.join("model_index.json");
-        if index.exists() {
-            check_index(&index, &json::read(&index)?)?;
-        }
-        let nested = dir.join("unet");
-        let model = if index.exists() || nested.join("config.json").exists() {
-            nested
-        } else if dir.join("config.json").exists() {
-            dir.into()
+impl Scheduler {
+    /// Reads the scheduler at `path`: a `scheduler_config.json`, its folder, a pipeline or a part of one. Returns with it
+    /// the file and what was passed over. Neither network nor weights need to be there; whether its betas make a noise schedule is
+    /// not looked at.
+    ///
+    /// # Errors
+    /// [`PipelineError`] that names the file if there is none, or it is damaged or asks for something that is not supported.
+    pub fn open(path: &Path) -> Result<(Self, PathBuf, Vec<Warning>), PipelineError> {
+        let mut warnings = Vec::new();
+        let (file, index) = if path.is_file() {
+            (path.to_owned(), None)
         } else {
-            let run = dir.join("model").join("model_index.json").exists();
-            let hint = if run { " (it is a run; its newest model is the directory `model` in it)" } else { "" };
-            return Err(PipelineError::NoModel { dir: dir.into(), hint });
+            match layout::scheduler(path, &mut Vec::new()) {
+                Some(file) => (file, Index::read(&path.join("model_index.json"))?),
+                // A run, the directory of several checkpoints, or none of all.
+                None => {
+                    let Layout { root, index, scheduler, .. } = Layout::find(path)?;
+                    let file = scheduler.ok_or(PipelineError::NoScheduler { dir: root })?;
+                    (file, index)
+                }
+            }
         };
-        let places = [dir.join("scheduler").join("scheduler_config.json"), dir.join("scheduler_config.json")];
-        Ok(Self { model, scheduler: places.into_iter().find(|path| path.exists()) })
+        let scheduler = read_scheduler(&file, index.as_ref(), &mut warnings)?;
+        Ok((scheduler, file, warnings))
     }
 }
 
-/// Refuses pipelines with more parts than a network and a scheduler: their samples would not be the network's.
-fn check_index(path: &Path, index: &Value) -> Result<(), PipelineError> {
-    let Some(map) = index.as_object() else {
-        let source = ConfigError::NotAnObject { found: index.to_string() };
+/// Keys of which a scheduler's configuration has at least one.
+const NAMING: [&str; 8] = [
+    "_class_name",
+    "beta_schedule",
+    "beta_start",
+    "beta_end",
+    "num_train_timesteps",
+    "timesteps",
+    "trained_betas",
+    "prediction_type",
+];
+
+fn read_scheduler(path: &Path, index: Option<&Index>, warnings: &mut Vec<Warning>) -> Result<Scheduler, PipelineError> {
+    let mut value = json::read(path)?;
+    if let Some(map) = value.as_object().filter(|map| !NAMING.iter().any(|key| map.contains_key(*key)))
+        && !map.is_empty()
+    {
+        let expected = "the class of a scheduler, as a scheduler_config.json of diffusers has it".into();
+        let source = ConfigError::Value { key: NAMING[0], value: "not there".into(), expected };
         return Err(PipelineError::Config { path: path.into(), source });
-    };
-    for (component, class) in map {
-        let name = class.get(1).and_then(Value::as_str);
-        let fits = match component.as_str() {
-            private if private.starts_with('_') => true,
-            "unet" => matches!(name, Some("UNet2DModel" | "SfumatoMLP")),
-            "scheduler" => name.is_some(),
-            // Settings of the pipeline, and components that are left out.
-            _ => !class.is_array() || class == &serde_json::json!([null, null]),
-        };
-        if !fits {
-            let (component, class) = (component.clone(), class.to_string());
-            return Err(PipelineError::Component { path: path.into(), component, class });
-        }
     }
-    Ok(())
+    let indexed = index.and_then(|index| Some((&index.path, index.scheduler.as_deref()?)));
+    // Where the file does not say its class, the index does.
+    if let (Some((_, class)), Some(map)) = (indexed, value.as_object_mut())
+        && map.get("_class_name").is_none_or(Value::is_null)
+    {
+        map.insert("_class_name".into(), class.into());
+    }
+    let scheduler =
+        Scheduler::from_json(&value).map_err(|source| PipelineError::Config { path: path.into(), source })?;
+    if let Some((index, indexed)) =
+        indexed.filter(|(_, indexed)| !scheduler_class::same(indexed, &scheduler.class_name))
+    {
+        let (indexed, used) = (indexed.to_owned(), scheduler.class_name.clone());
+        warnings.push(Warning::SchedulerClass { index: index.clone(), indexed, used });
+    }
+    warnings.extend(scheduler.unknown_keys().map(|key| Warning::UnknownKey { path: path.into(), key: key.clone() }));
+    Ok(scheduler)
 }
 
+/// The class that stands for "any" is the last of the table: those before it can be asked for.
 fn check_null_class(config: &AnyConfig, facts: &Facts) -> Result<(), ConfigError> {
     let classes = match config {
-        AnyConfig::UNet(config) => config.num_class_embeds.unwrap_or(0),
+        AnyConfig::UNet(config) => config.num_classes().unwrap_or(0),
         AnyConfig::Mlp(_) => 0,
     };
-    match facts.null_class {
-        Some(label) if label >= classes => {
-            let expected = format!("a `null_class` below num_class_embeds = {classes}");
-            Err(ConfigError::Value { key: "_sfumato", value: format!("{{\"null_class\":{label}}}"), expected })
+    let Some(label) = facts.null_class else { return Ok(()) };
+    let expected = match classes {
+        0 | 1 => format!("no `null_class`, as num_class_embeds = {classes} leaves no class beside it"),
+        _ if label >= classes => format!("a `null_class` below num_class_embeds = {classes}"),
+        _ if label + 1 < classes => {
+            format!("a `null_class` of {}, the last of num_class_embeds = {classes}", classes - 1)
         }
-        _ => Ok(()),
-    }
-}
-
-fn find_weights(model: &Path) -> Result<PathBuf, PipelineError> {
-    if let Some(path) = WEIGHTS.iter().map(|name| model.join(name)).find(|path| path.exists()) {
-        return Ok(path);
-    }
-    let hint = if model.join("diffusion_pytorch_model.bin").exists() {
-        ", only diffusion_pytorch_model.bin: save it again in diffusers with safe_serialization=True"
-    } else {
-        ""
+        _ => return Ok(()),
     };
-    Err(PipelineError::NoWeights { dir: model.into(), hint })
+    Err(ConfigError::Value { key: "_sfumato", value: format!("{{\"null_class\":{label}}}"), expected })
 }

@@ -6,9 +6,12 @@ use sfumato_process::{
     levels::{FinalSigma, LevelOptions},
     sampler::{DpmSolverOptions, SamplerKind},
 };
-use sfumato_schedule::{NoiseSchedule, ScheduleConfig, ScheduleError, Spacing};
+use sfumato_schedule::{Explicit, NoiseSchedule, ScheduleConfig, ScheduleError, Spacing};
 
-use super::scheduler_write::beta_schedule;
+use super::{scheduler_class, scheduler_write::beta_schedule};
+
+/// Betas that are listed one by one.
+const LISTED: usize = 8;
 
 /// What `scheduler_config.json` says about the process that a network was trained for, and about sampling from it.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,10 +114,16 @@ impl Scheduler {
     /// The sampler that the class stands for; none for classes whose sampler does not exist here (their noise schedules are
     /// understood all the same).
     pub fn sampler(&self) -> Option<SamplerKind> {
-        sampler_of(&self.class_name)
+        scheduler_class::sampler(&self.class_name)
     }
 
-    /// The schedule that the network was trained with.
+    /// The sampler that the class stands for, or the one that comes nearest where that does not exist here.
+    pub fn nearest_sampler(&self) -> SamplerKind {
+        scheduler_class::nearest(&self.class_name)
+    }
+
+    /// The schedule that the network was trained with: the only way to it, since a file may ask for the described one
+    /// to be rescaled.
     ///
     /// # Errors
     /// [`ScheduleError`] if it cannot be built or rescaled.
@@ -141,22 +150,48 @@ impl Scheduler {
         LevelOptions { spacing, offset: steps_offset, karras, end, lambda_min, round_down }
     }
 
+    /// The schedule in words: its name and parameters, the ends of a long list of betas, and whether it is rescaled.
+    pub fn describe_schedule(&self) -> String {
+        let text = match &self.schedule {
+            ScheduleConfig::Explicit(Explicit { betas }) if betas.len() > LISTED => {
+                format!("explicit, {} betas from {:.3e} to {:.3e}", betas.len(), betas[0], betas[betas.len() - 1])
+            }
+            named => named.to_string(),
+        };
+        if self.zero_terminal_snr { format!("{text}, rescaled to end in pure noise") } else { text }
+    }
+
+    /// Keys of the configuration that have a value and that nothing here reads.
+    pub fn unused_keys(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.other.iter().filter(|(key, value)| !is_idle(key, value))
+    }
+
     /// Keys of the configuration that neither diffusers' class nor anything here reads.
     pub(super) fn unknown_keys(&self) -> impl Iterator<Item = &String> {
         // Of classes whose sampler does not exist here, the keys are not known.
         let known = self.sampler().is_some();
-        self.other.keys().filter(move |_| known)
+        self.unused_keys().filter(move |_| known).map(|(key, _)| key)
     }
 }
 
-/// The sampler of a scheduler class of diffusers.
-pub(super) fn sampler_of(class_name: &str) -> Option<SamplerKind> {
-    Some(match class_name {
-        "DDPMScheduler" => SamplerKind::Ddpm,
-        "DDIMScheduler" => SamplerKind::Ddim,
-        "DPMSolverMultistepScheduler" => SamplerKind::DpmSolver,
-        "EulerDiscreteScheduler" => SamplerKind::Euler,
-        "HeunDiscreteScheduler" => SamplerKind::Heun,
-        _ => return None,
-    })
+/// Whether a key without a reader asks for nothing: it has no value, or it is of other classes, and what it says is what this class
+/// does anyway or what diffusers' class passes over too.
+fn is_idle(key: &str, value: &Value) -> bool {
+    match key {
+        "skip_prk_steps" | "set_alpha_to_one" | "clip_sample_range" => true,
+        "dynamic_thresholding_ratio" | "sample_max_value" | "flow_shift" => true,
+        "variance_type" => value.as_str().is_none_or(|name| name.starts_with("fixed")),
+        "clip_sample"
+        | "thresholding"
+        | "rescale_betas_zero_snr"
+        | "use_karras_sigmas"
+        | "use_exponential_sigmas"
+        | "use_beta_sigmas"
+        | "use_flow_sigmas"
+        | "use_lu_lambdas" => value == false || value.is_null(),
+        "interpolation_type" => value == "linear",
+        "timestep_type" => value == "discrete",
+        "final_sigmas_type" => value == "zero",
+        _ => value.is_null(),
+    }
 }

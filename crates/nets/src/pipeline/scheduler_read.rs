@@ -1,28 +1,23 @@
 //! Reading `scheduler_config.json`.
 
-use std::cell::RefCell;
-
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sfumato_process::{
     Parameterization, ReverseVariance,
     levels::FinalSigma,
     sampler::{DpmSolverOptions, SamplerKind, SolverOrder, SolverType},
 };
-use sfumato_schedule::{Cosine, Explicit, Linear, ScaledLinear, ScheduleConfig, Sigmoid, Spacing};
+use sfumato_schedule::{Cosine, Explicit, Linear, MAX_STEPS, ScaledLinear, ScheduleConfig, Sigmoid};
 
-use super::{SamplingDefaults, Scheduler, Thresholding, scheduler::sampler_of, scheduler_write::SIGMOID_RANGE};
+use super::{
+    SamplingDefaults, Scheduler, Thresholding,
+    keys::{Keys, unsupported},
+    scheduler_class::{self, ClassDefaults},
+    scheduler_write::SIGMOID_RANGE,
+};
 use crate::ConfigError;
 
-/// Classes that work with the noise schedules of DDPM, but whose samplers do not exist here.
-const OTHER_CLASSES: [&str; 6] = [
-    "PNDMScheduler",
-    "DPMSolverSinglestepScheduler",
-    "DEISMultistepScheduler",
-    "UniPCMultistepScheduler",
-    "EulerAncestralDiscreteScheduler",
-    "LMSDiscreteScheduler",
-];
+/// Steps of the chain if nothing is said: the default of every class.
+const DEFAULT_STEPS: usize = 1000;
 
 impl Scheduler {
     /// Reads a `scheduler_config.json` of any class that works with the noise schedules of DDPM.
@@ -36,13 +31,16 @@ impl Scheduler {
         let Some(map) = value.as_object() else {
             return Err(ConfigError::NotAnObject { found: value.to_string() });
         };
-        let keys = Keys { map, read: RefCell::default() };
+        let keys = Keys::new(map);
         let class_name = keys.get("_class_name", "a string", "DDPMScheduler".to_owned())?;
-        let kind = sampler_of(&class_name);
-        if kind.is_none() && !OTHER_CLASSES.contains(&class_name.as_str()) {
-            let expected = "a scheduler for DDPM's noise schedules (DDPM, DDIM, DPMSolverMultistep, Euler, Heun, …)";
-            return Err(unsupported("_class_name", &class_name.into(), expected));
+        let class_name = scheduler_class::today(&class_name).to_owned();
+        if let Some(expected) = scheduler_class::refusal(&class_name) {
+            return Err(unsupported("_class_name", &class_name.into(), &expected));
         }
+        let (kind, class) = (scheduler_class::sampler(&class_name), scheduler_class::defaults(&class_name));
+        // Of versions of 2022; without effect even then.
+        keys.skip("tensor_format");
+        keys.skip("timestep_values");
         refuse_unsupported(&keys, kind)?;
         let reads = |kinds: &[SamplerKind]| kind.is_none_or(|kind| kinds.contains(&kind));
         use SamplerKind::{Ddim, Ddpm, DpmSolver, Euler, Heun};
@@ -57,13 +55,13 @@ impl Scheduler {
         let (variance, learned_range) = if reads(&[Ddpm, DpmSolver]) { variance(&keys)? } else { Default::default() };
         let (mut clip_sample, mut clip_sample_range) = (false, defaults.clip_sample_range);
         if reads(&[Ddpm, Ddim, Heun]) {
-            clip_sample = keys.flag("clip_sample", matches!(kind, Some(Ddpm | Ddim)))?;
+            clip_sample = keys.flag("clip_sample", class.clip_sample)?;
             clip_sample_range =
                 keys.number("clip_sample_range", "a positive number", clip_sample_range, |range| range > 0.0)?;
         }
         let thresholding = if reads(&[Ddpm, Ddim, DpmSolver]) { thresholding(&keys)? } else { Thresholding::default() };
         Ok(Self {
-            schedule: schedule(&keys, kind)?,
+            schedule: schedule(&keys, kind, &class)?,
             zero_terminal_snr,
             parameterization,
             variance,
@@ -71,7 +69,7 @@ impl Scheduler {
             clip_sample,
             clip_sample_range,
             thresholding,
-            sampling: sampling(&keys, kind, &class_name)?,
+            sampling: sampling(&keys, kind, &class)?,
             other: keys.rest(),
             class_name,
         })
@@ -106,14 +104,14 @@ fn refuse_unsupported(keys: &Keys, kind: Option<SamplerKind>) -> Result<(), Conf
     Ok(())
 }
 
-fn schedule(keys: &Keys, kind: Option<SamplerKind>) -> Result<ScheduleConfig, ConfigError> {
-    let (start, end) = if kind == Some(SamplerKind::Heun) { (0.00085, 0.012) } else { (1e-4, 0.02) };
-    let steps: usize = keys.get("num_train_timesteps", "a positive integer", 1000)?;
-    let beta_start = keys.get("beta_start", "a number", start)?;
-    let beta_end = keys.get("beta_end", "a number", end)?;
-    let name = keys.get("beta_schedule", "a string", "linear".to_owned())?;
+fn schedule(keys: &Keys, kind: Option<SamplerKind>, class: &ClassDefaults) -> Result<ScheduleConfig, ConfigError> {
+    let steps = steps(keys)?;
+    let beta_start = keys.get("beta_start", "a number", class.beta_start)?;
+    let beta_end = keys.get("beta_end", "a number", class.beta_end)?;
+    let name = keys.get("beta_schedule", "a string", class.beta_schedule.to_owned())?;
     if let Some(betas) = keys.get::<Option<Vec<f64>>>("trained_betas", "a list of numbers or null", None)? {
-        if betas.len() != steps {
+        if steps.is_some_and(|steps| betas.len() != steps) {
+            let steps = steps.unwrap_or_default();
             let expected = format!("{}, the number of trained_betas", betas.len());
             return Err(ConfigError::Value { key: "num_train_timesteps", value: steps.to_string(), expected });
         }
@@ -125,6 +123,7 @@ fn schedule(keys: &Keys, kind: Option<SamplerKind>) -> Result<ScheduleConfig, Co
         }
         return Ok(Explicit { betas }.into());
     }
+    let steps = steps.unwrap_or(DEFAULT_STEPS);
     Ok(match name.as_str() {
         "linear" => Linear { steps, beta_start, beta_end, ..Linear::default() }.into(),
         "scaled_linear" => ScaledLinear { steps, beta_start, beta_end }.into(),
@@ -137,8 +136,37 @@ fn schedule(keys: &Keys, kind: Option<SamplerKind>) -> Result<ScheduleConfig, Co
     })
 }
 
+/// Steps of the chain, if they are given; `timesteps` is the name of the first releases.
+fn steps(keys: &Keys) -> Result<Option<usize>, ConfigError> {
+    const EXPECTED: &str = "a positive integer";
+    let today: Option<usize> = keys.get("num_train_timesteps", EXPECTED, None)?;
+    let old: Option<usize> = keys.get("timesteps", EXPECTED, None)?;
+    match (today, old) {
+        (Some(0), _) | (None, Some(0)) => {
+            let key = if today.is_some() { "num_train_timesteps" } else { "timesteps" };
+            Err(ConfigError::Value { key, value: "0".into(), expected: EXPECTED.into() })
+        }
+        (Some(today), Some(old)) if today != old => {
+            let expected = format!("{today}, as num_train_timesteps");
+            Err(ConfigError::Value { key: "timesteps", value: old.to_string(), expected })
+        }
+        _ => Ok(today.or(old)),
+    }
+}
+
+/// What the network predicts: `prediction_type`, or the key before it, `predict_epsilon` (diffusers 0.3 to 0.8).
 fn parameterization(keys: &Keys) -> Result<Parameterization, ConfigError> {
-    let name = keys.get("prediction_type", "a string", "epsilon".to_owned())?;
+    let name: Option<String> = keys.get("prediction_type", "a string", None)?;
+    let old: Option<bool> = keys.get("predict_epsilon", "true or false", None)?;
+    let old = old.map(|epsilon| if epsilon { "epsilon" } else { "sample" });
+    if let (Some(name), Some(old)) = (&name, old)
+        && name != old
+    {
+        let expected =
+            format!("{}, or no such key: prediction_type is {name:?}, which contradicts it", name == "epsilon");
+        return Err(ConfigError::Value { key: "predict_epsilon", value: (old == "epsilon").to_string(), expected });
+    }
+    let name = name.unwrap_or_else(|| old.unwrap_or("epsilon").to_owned());
     Ok(match name.as_str() {
         "epsilon" => Parameterization::Epsilon,
         "sample" => Parameterization::X0,
@@ -174,15 +202,17 @@ fn thresholding(keys: &Keys) -> Result<Thresholding, ConfigError> {
     })
 }
 
-fn sampling(keys: &Keys, kind: Option<SamplerKind>, class_name: &str) -> Result<SamplingDefaults, ConfigError> {
-    use SamplerKind::{Ddim, Ddpm, DpmSolver, Euler, Heun};
+fn sampling(keys: &Keys, kind: Option<SamplerKind>, class: &ClassDefaults) -> Result<SamplingDefaults, ConfigError> {
+    use SamplerKind::{Ddim, DpmSolver, Euler, Heun};
     let mut sampling = SamplingDefaults::default();
-    let leads = matches!(kind, Some(Ddpm | Ddim)) || class_name == "PNDMScheduler";
-    let spacing = if leads { Spacing::Leading } else { Spacing::Linspace };
-    let name = keys.get("timestep_spacing", "a string", spacing.name().to_owned())?;
+    let name = keys.get("timestep_spacing", "a string", class.spacing.name().to_owned())?;
     sampling.spacing =
         name.parse().map_err(|_| unsupported("timestep_spacing", &name.into(), "leading, linspace or trailing"))?;
     sampling.steps_offset = keys.get("steps_offset", "a number of steps", 0)?;
+    if sampling.steps_offset > MAX_STEPS {
+        let (value, expected) = (sampling.steps_offset.to_string(), format!("at most {MAX_STEPS} steps"));
+        return Err(ConfigError::Value { key: "steps_offset", value, expected });
+    }
     if kind == Some(Ddim) {
         sampling.set_alpha_to_one = keys.flag("set_alpha_to_one", true)?;
     }
@@ -230,74 +260,4 @@ fn solver(keys: &Keys) -> Result<DpmSolverOptions, ConfigError> {
         lower_order_final: keys.flag("lower_order_final", lower_order_final)?,
         euler_at_final: keys.flag("euler_at_final", euler_at_final)?,
     })
-}
-
-/// The keys of a configuration, with a record of those that were read.
-struct Keys<'a> {
-    map: &'a Map<String, Value>,
-    read: RefCell<Vec<&'static str>>,
-}
-
-impl Keys<'_> {
-    /// The value at `key`, `default` if there is none.
-    fn get<T: DeserializeOwned>(&self, key: &'static str, expected: &str, default: T) -> Result<T, ConfigError> {
-        self.skip(key);
-        let Some(value) = self.map.get(key) else { return Ok(default) };
-        serde_json::from_value(value.clone()).map_err(|_| {
-            let value = value.to_string().chars().take(80).collect();
-            ConfigError::Value { key, value, expected: expected.into() }
-        })
-    }
-
-    /// A flag; null is false, as in Python.
-    fn flag(&self, key: &'static str, default: bool) -> Result<bool, ConfigError> {
-        Ok(self.get(key, "true or false", Some(default))?.unwrap_or(false))
-    }
-
-    /// A finite number for which `fits` holds.
-    fn number(
-        &self,
-        key: &'static str,
-        expected: &str,
-        default: f64,
-        fits: impl Fn(f64) -> bool,
-    ) -> Result<f64, ConfigError> {
-        let number = self.get(key, expected, default)?;
-        if number.is_finite() && fits(number) {
-            return Ok(number);
-        }
-        Err(ConfigError::Value { key, value: number.to_string(), expected: expected.into() })
-    }
-
-    /// Refuses any name but `supported`, which is the default.
-    fn only(&self, key: &'static str, supported: &str) -> Result<(), ConfigError> {
-        let name = self.get(key, "a string", supported.to_owned())?;
-        if name == supported { Ok(()) } else { Err(unsupported(key, &name.into(), supported)) }
-    }
-
-    fn only_false(&self, key: &'static str) -> Result<(), ConfigError> {
-        if self.flag(key, false)? { Err(unsupported(key, &true.into(), "false")) } else { Ok(()) }
-    }
-
-    fn only_null(&self, key: &'static str) -> Result<(), ConfigError> {
-        match self.get::<Value>(key, "null", Value::Null)? {
-            Value::Null => Ok(()),
-            value => Err(unsupported(key, &value, "null")),
-        }
-    }
-
-    fn skip(&self, key: &'static str) {
-        self.read.borrow_mut().push(key);
-    }
-
-    /// What nobody has read, without private keys.
-    fn rest(&self) -> Map<String, Value> {
-        let read = self.read.borrow();
-        let rest = self.map.iter().filter(|(key, _)| !key.starts_with('_') && !read.contains(&key.as_str()));
-        rest.map(|(key, value)| (key.clone(), value.clone())).collect()
-    }
-}
-
-fn unsupported(key: &'static str, value: &Value, expected: &str) -> ConfigError {
-    ConfigError::Unsupported { key, value: value.to_string(), expected: expected.into() }
 }

@@ -5,8 +5,9 @@ use std::{fs, path::Path};
 use burn::{module::Module, tensor::backend::Backend};
 use serde_json::json;
 
-use super::{AnyConfig, Facts, PipelineError, Scheduler, facts, json};
+use super::{AnyConfig, Facts, PipelineError, Scheduler, facts};
 use crate::{
+    json,
     params::write_parameters_as,
     tensor_file::{NamedTensor, Precision, TensorFileError, write_tensors},
 };
@@ -103,6 +104,6 @@ impl PipelineSpec {
             "unet": [self.config.library(), self.config.class_name()],
         });
         let index = index.as_object().cloned().unwrap_or_default();
-        json::write(&dir.join("model_index.json"), index)
+        Ok(json::write(&dir.join("model_index.json"), index)?)
     }
 }

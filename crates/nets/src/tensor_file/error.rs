@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use crate::{disguise::WrongFile, json::JsonError, torch_file::TorchFileError};
+
 /// Why a weights file could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -16,12 +18,12 @@ pub enum TensorFileError {
         /// The system's answer.
         source: io::Error,
     },
-    /// The path names a directory or a device.
-    #[error("{} is not a regular file, expected a safetensors file", path.display())]
-    NotAFile {
-        /// The path.
-        path: PathBuf,
-    },
+    /// The file is something other than weights.
+    #[error(transparent)]
+    Wrong(#[from] WrongFile),
+    /// A file of `torch.save` is damaged or holds something other than weights.
+    #[error(transparent)]
+    Torch(#[from] TorchFileError),
     /// The header is damaged or describes something other than the file.
     #[error("{} is not a valid safetensors file: {fault}", path.display())]
     Header {
@@ -30,23 +32,24 @@ pub enum TensorFileError {
         /// What is wrong with it.
         fault: HeaderFault,
     },
-    /// A shard index (`*.index.json`) is damaged.
-    #[error("{} is not a valid shard index: {source}", path.display())]
+    /// A shard index (`*.index.json`) is no JSON.
+    #[error(transparent)]
+    Json(#[from] JsonError),
+    /// A shard index does not say which tensor is in which file.
+    #[error("{} is not a valid shard index: {fault}", path.display())]
     Index {
         /// The index file.
         path: PathBuf,
-        /// Where the JSON fails.
-        source: serde_json::Error,
+        /// What is wrong with it.
+        fault: &'static str,
     },
-    /// A shard index is larger than any index of a real model.
-    #[error("{} has {bytes} bytes, expected a shard index of at most {limit}", path.display())]
-    IndexTooLong {
-        /// The index file.
+    /// A shard is not there.
+    #[error("{} is missing: it is one of the {of} files of these weights; download it too", path.display())]
+    NoShard {
+        /// The file that is not there.
         path: PathBuf,
-        /// Its size.
-        bytes: u64,
-        /// The limit.
-        limit: u64,
+        /// How many files there should be.
+        of: usize,
     },
     /// A shard index points out of its own directory.
     #[error("{} names the shard `{shard}`, expected a plain file name in the same directory", path.display())]
@@ -137,10 +140,8 @@ pub enum HeaderFault {
         /// Bytes between its offsets.
         bytes: u64,
     },
-    /// A tensor lies outside the file.
-    #[error(
-        "tensor `{tensor}` is at bytes {begin}..{end} of the data, but the file holds {available} (it is truncated or its header is damaged)"
-    )]
+    /// A tensor ends before it begins.
+    #[error("tensor `{tensor}` is at bytes {begin}..{end} of the data")]
     Offsets {
         /// Name of the tensor.
         tensor: String,
@@ -148,8 +149,22 @@ pub enum HeaderFault {
         begin: u64,
         /// One past the last byte.
         end: u64,
-        /// Bytes of data in the file.
-        available: u64,
+    },
+    /// The file ends before its last tensor does.
+    #[error("it is truncated: {len} of {expected} bytes are there; download or copy it again")]
+    Truncated {
+        /// Length of the file.
+        len: u64,
+        /// Length that its header asks for.
+        expected: u64,
+    },
+    /// The file ends within its header.
+    #[error("it is truncated: {len} of at least {expected} bytes are there; download or copy it again")]
+    TruncatedHeader {
+        /// Length of the file.
+        len: u64,
+        /// Length of the header with what is before it.
+        expected: u64,
     },
     /// Tensors overlap or leave a gap.
     #[error("tensor `{tensor}` starts at byte {begin} of the data, expected {expected}")]

@@ -1,6 +1,6 @@
 //! The JSON header: parsed strictly, every claim checked against the file.
 
-use std::{collections::BTreeMap, fmt};
+use std::{cmp::Ordering, collections::BTreeMap, fmt};
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
@@ -32,16 +32,24 @@ impl Header {
         let raw: RawHeader = serde_json::from_slice(json)?;
         let mut tensors = BTreeMap::new();
         for (name, entry) in raw.tensors {
-            let info = entry.check(&name, available)?;
+            let info = entry.check(&name)?;
             tensors.insert(name, info);
         }
-        check_coverage(&tensors, available)?;
-        Ok(Self { metadata: raw.metadata.0, tensors })
+        let claimed = coverage(&tensors)?;
+        let data_start = 8 + json.len() as u64;
+        match claimed.cmp(&available) {
+            Ordering::Equal => Ok(Self { metadata: raw.metadata.0, tensors }),
+            Ordering::Less => Err(HeaderFault::Trailing { bytes: available - claimed }),
+            Ordering::Greater => Err(HeaderFault::Truncated {
+                len: data_start + available,
+                expected: data_start.saturating_add(claimed),
+            }),
+        }
     }
 }
 
-/// Tensors must follow one another without gap or overlap up to the end, as the format demands.
-fn check_coverage(tensors: &BTreeMap<String, TensorInfo>, available: u64) -> Result<(), HeaderFault> {
+/// Tensors must follow one another without gap or overlap, as the format demands: where the last one ends.
+fn coverage(tensors: &BTreeMap<String, TensorInfo>) -> Result<u64, HeaderFault> {
     let mut by_place: Vec<_> = tensors.iter().collect();
     by_place.sort_by_key(|(_, info)| (info.begin, info.bytes));
     let mut expected = 0;
@@ -49,12 +57,10 @@ fn check_coverage(tensors: &BTreeMap<String, TensorInfo>, available: u64) -> Res
         if info.begin != expected {
             return Err(HeaderFault::NotContiguous { tensor: name.clone(), begin: info.begin, expected });
         }
+        // The end of a tensor, which is a `u64`.
         expected += info.bytes as u64;
     }
-    if expected != available {
-        return Err(HeaderFault::Trailing { bytes: available - expected });
-    }
-    Ok(())
+    Ok(expected)
 }
 
 /// One tensor as the header gives it.
@@ -67,10 +73,10 @@ struct RawTensor {
 }
 
 impl RawTensor {
-    fn check(self, name: &str, available: u64) -> Result<TensorInfo, HeaderFault> {
+    fn check(self, name: &str) -> Result<TensorInfo, HeaderFault> {
         let [begin, end] = self.data_offsets;
-        if begin > end || end > available {
-            return Err(HeaderFault::Offsets { tensor: name.into(), begin, end, available });
+        if begin > end {
+            return Err(HeaderFault::Offsets { tensor: name.into(), begin, end });
         }
         let Some(dtype) = Dtype::parse(&self.dtype) else {
             return Err(HeaderFault::Dtype { tensor: name.into(), dtype: self.dtype });
@@ -186,7 +192,11 @@ mod tests {
             (r#"{"a":{"dtype":"F32","shape":[18446744073709551615],"data_offsets":[0,4]}}"#, 4, "does not fill"),
             (r#"{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}"#, 4, "malformed"),
             (r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}}"#, 4, "bytes 4..0"),
-            (r#"{"a":{"dtype":"F32","shape":[2500000000],"data_offsets":[0,10000000000]}}"#, 4, "truncated"),
+            (
+                r#"{"a":{"dtype":"F32","shape":[2500000000],"data_offsets":[0,10000000000]}}"#,
+                4,
+                "truncated: 85 of 10000000081 bytes",
+            ),
             (
                 r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#,
                 8,

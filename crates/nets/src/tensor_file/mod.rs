@@ -1,4 +1,6 @@
-//! Safetensors files: read with bounded memory and no trust, written deterministically.
+//! Weights on disk: read with bounded memory and no trust, written deterministically.
+//!
+//! [`TensorFile`] is one safetensors file; [`WeightFiles`] are the weights of a model, in whatever files they are.
 //!
 //! A file is an eight-byte header length, a JSON header that gives each tensor's type, shape and place, and the raw
 //! little-endian data. Everything that the header claims is checked against the file's real length before memory is
@@ -10,6 +12,7 @@ mod error;
 mod header;
 mod reader;
 mod shards;
+mod weight_files;
 mod writer;
 
 pub use atomic::write_atomically;
@@ -17,6 +20,7 @@ pub use dtype::{Dtype, Precision};
 pub use error::{HeaderFault, TensorFileError};
 pub use header::TensorInfo;
 pub use reader::TensorFile;
-pub use shards::WeightFiles;
+pub(crate) use shards::numbers as shard_numbers;
+pub use weight_files::{StoredWeight, WeightFiles};
 pub(crate) use writer::{Layout, write_stream};
 pub use writer::{NamedTensor, read_tensors, write_tensors};

@@ -2,12 +2,16 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs::File,
     io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
 use super::{HeaderFault, TensorFileError, TensorInfo, header::Header};
+use crate::disguise::{self, OpenError, Opened, WrongFile};
+
+/// What is expected under the name of weights.
+pub(super) const EXPECTED: &str = "safetensors file";
 
 /// Longest header that the format's reference implementation accepts.
 const MAX_HEADER: u64 = 100_000_000;
@@ -29,27 +33,35 @@ impl TensorFile {
     /// # Errors
     /// [`TensorFileError`] if `path` is no readable regular file or its header is damaged.
     pub fn open(path: &Path) -> Result<Self, TensorFileError> {
-        let io = |action| move |source| TensorFileError::Io { path: path.into(), action, source };
-        // Before opening: that would wait forever on a pipe.
-        if !fs::metadata(path).map_err(io("open"))?.is_file() {
-            return Err(TensorFileError::NotAFile { path: path.into() });
-        }
-        let mut file = File::open(path).map_err(io("open"))?;
-        let metadata = file.metadata().map_err(io("read"))?;
+        let opened = disguise::open(path, EXPECTED).map_err(|error| opening(path, error))?;
+        Self::from_opened(path, opened)
+    }
+
+    /// Checks the header of a file that is open.
+    pub(super) fn from_opened(path: &Path, opened: Opened) -> Result<Self, TensorFileError> {
+        let Opened { mut file, len, start } = opened;
         let fault = |fault| TensorFileError::Header { path: path.into(), fault };
-        let len = metadata.len();
+        if let Some(found) = disguise::short_text(&start, len) {
+            return Err(WrongFile { path: path.into(), expected: EXPECTED, found }.into());
+        }
         let Some(available) = len.checked_sub(8) else {
             return Err(fault(HeaderFault::TooShort { len }));
         };
+        let read = |source| TensorFileError::Io { path: path.into(), action: "read", source };
         let mut length = [0; 8];
-        file.read_exact(&mut length).map_err(io("read"))?;
+        file.read_exact(&mut length).map_err(read)?;
         let claimed = u64::from_le_bytes(length);
-        let available = available.min(MAX_HEADER);
-        if claimed > available {
-            return Err(fault(HeaderFault::HeaderLength { claimed, available }));
+        if claimed > available.min(MAX_HEADER) {
+            // A length that is possible, before what looks like a header.
+            let truncated = claimed <= MAX_HEADER && start.get(8).is_none_or(|&byte| byte == b'{');
+            return Err(fault(if truncated {
+                HeaderFault::TruncatedHeader { len, expected: 8 + claimed }
+            } else {
+                HeaderFault::HeaderLength { claimed, available: available.min(MAX_HEADER) }
+            }));
         }
         let mut json = vec![0; claimed as usize];
-        file.read_exact(&mut json).map_err(io("read"))?;
+        file.read_exact(&mut json).map_err(read)?;
         let data_start = 8 + claimed;
         let header = Header::parse(&json, len - data_start).map_err(fault)?;
         Ok(Self { path: path.into(), file, data_start, header })
@@ -93,5 +105,13 @@ impl TensorFile {
             left -= now.len();
         }
         Ok(values)
+    }
+}
+
+/// What a file that could not be opened means to a reader of weights.
+pub(super) fn opening(path: &Path, error: OpenError) -> TensorFileError {
+    match error {
+        OpenError::Io { action, source } => TensorFileError::Io { path: path.into(), action, source },
+        OpenError::Wrong(wrong) => wrong.into(),
     }
 }

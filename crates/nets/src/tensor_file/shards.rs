@@ -1,117 +1,88 @@
-//! The weights of a model: one file, or several behind an index.
+//! Weights in several files: which they are, by an index or by their numbers.
 
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
 };
 
-use serde::Deserialize;
+use super::TensorFileError;
+use crate::json;
 
-use super::{TensorFile, TensorFileError, TensorInfo, header::UniqueMap};
+/// More files than any model is in.
+const MAX_SHARDS: usize = 10_000;
 
-/// Longest index that is read: a hundred bytes a tensor for more tensors than any model has.
-const MAX_INDEX: u64 = 64 << 20;
-
-/// All tensors of a model, from one safetensors file or from the shards of a `*.index.json`.
+/// The files of one model.
 #[derive(Debug)]
-pub struct WeightFiles {
-    path: PathBuf,
-    files: Vec<TensorFile>,
-    /// Tensor name to position in `files`.
-    places: BTreeMap<String, usize>,
+pub(super) struct Shards {
+    pub(super) files: Vec<PathBuf>,
+    /// In which file the index says that a tensor is.
+    pub(super) map: BTreeMap<String, usize>,
 }
 
-/// The part of an index that matters; `metadata.total_size` is informative.
-#[derive(Deserialize)]
-struct Index {
-    weight_map: UniqueMap<String>,
+/// The shards that an index names; `metadata.total_size` is informative.
+pub(super) fn of_index(path: &Path) -> Result<Shards, TensorFileError> {
+    let index = json::read(path)?;
+    let fault = |fault| TensorFileError::Index { path: path.into(), fault };
+    let entries = index.get("weight_map").ok_or_else(|| fault("it has no `weight_map`"))?;
+    let entries = entries.as_object().ok_or_else(|| fault("its `weight_map` is no object of names and files"))?;
+    let mut positions: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut shards = Shards { files: Vec::new(), map: BTreeMap::new() };
+    for (tensor, shard) in entries {
+        let shard =
+            shard.as_str().ok_or_else(|| fault("its `weight_map` holds something other than names of files"))?;
+        if !is_plain_file_name(shard) {
+            return Err(TensorFileError::ShardName { path: path.into(), shard: shard.chars().take(200).collect() });
+        }
+        let position = *positions.entry(shard).or_insert_with(|| {
+            shards.files.push(path.with_file_name(shard));
+            shards.files.len() - 1
+        });
+        shards.map.insert(tensor.clone(), position);
+    }
+    if shards.files.is_empty() {
+        return Err(fault("its `weight_map` is empty"));
+    }
+    Ok(shards)
 }
 
-impl WeightFiles {
-    /// Opens `path`: an index if its name ends in `.json`, a single safetensors file otherwise.
-    ///
-    /// # Errors
-    /// [`TensorFileError`] if a file is missing or damaged, or the index points elsewhere than to its neighbours.
-    pub fn open(path: &Path) -> Result<Self, TensorFileError> {
-        if path.extension().is_some_and(|extension| extension == "json") {
-            return Self::open_index(path);
-        }
-        let file = TensorFile::open(path)?;
-        let places = file.tensors().keys().map(|name| (name.clone(), 0)).collect();
-        Ok(Self { path: path.into(), files: vec![file], places })
-    }
+/// All files of a set of which `path` is one: `NAME-00001-of-00003.safetensors`. None if its name has no such numbers.
+pub(super) fn of_numbers(path: &Path) -> Option<Vec<PathBuf>> {
+    let name = path.file_name()?.to_str()?;
+    let (before, digits, of, after) = numbers(name)?;
+    let count = of.parse::<usize>().ok().filter(|count| (1..=MAX_SHARDS).contains(count))?;
+    let width = digits.len();
+    Some((1..=count).map(|n| path.with_file_name(format!("{before}-{n:0width$}-of-{of}{after}"))).collect())
+}
 
-    fn open_index(path: &Path) -> Result<Self, TensorFileError> {
-        let io = |source| TensorFileError::Io { path: path.into(), action: "read", source };
-        let metadata = fs::metadata(path).map_err(io)?;
-        if !metadata.is_file() {
-            return Err(TensorFileError::NotAFile { path: path.into() });
-        }
-        if metadata.len() > MAX_INDEX {
-            return Err(TensorFileError::IndexTooLong { path: path.into(), bytes: metadata.len(), limit: MAX_INDEX });
-        }
-        let json = fs::read(path).map_err(io)?;
-        let index: Index =
-            serde_json::from_slice(&json).map_err(|source| TensorFileError::Index { path: path.into(), source })?;
-
-        let mut shards: BTreeMap<String, usize> = BTreeMap::new();
-        let mut files = Vec::new();
-        let mut places = BTreeMap::new();
-        for (tensor, shard) in index.weight_map.0 {
-            let position = match shards.get(&shard) {
-                Some(&position) => position,
-                None => {
-                    if !is_plain_file_name(&shard) {
-                        return Err(TensorFileError::ShardName { path: path.into(), shard });
-                    }
-                    files.push(TensorFile::open(&path.with_file_name(&shard))?);
-                    shards.insert(shard.clone(), files.len() - 1);
-                    files.len() - 1
-                }
-            };
-            if !files[position].tensors().contains_key(&tensor) {
-                return Err(TensorFileError::NotInShard { path: path.into(), tensor, shard });
-            }
-            places.insert(tensor, position);
-        }
-        // A tensor that a shard holds but the index omits is reported as unexpected, not lost.
-        for (position, file) in files.iter().enumerate() {
-            for name in file.tensors().keys() {
-                places.entry(name.clone()).or_insert(position);
-            }
-        }
-        Ok(Self { path: path.into(), files, places })
-    }
-
-    /// The path that was opened.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Names of all tensors, sorted.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.places.keys().map(String::as_str)
-    }
-
-    /// Type and shape of a tensor.
-    pub fn info(&self, name: &str) -> Option<&TensorInfo> {
-        self.places.get(name).and_then(|&place| self.files[place].tensors().get(name))
-    }
-
-    /// Reads a tensor as `f32`.
-    ///
-    /// # Errors
-    /// As [`TensorFile::read`].
-    pub fn read(&mut self, name: &str) -> Result<Vec<f32>, TensorFileError> {
-        match self.places.get(name) {
-            Some(&place) => self.files[place].read(name),
-            None => Err(TensorFileError::NoSuchTensor { path: self.path.clone(), tensor: name.into() }),
-        }
-    }
+/// `NAME`, `00001`, `00003` and `.safetensors` of such a name.
+pub(crate) fn numbers(name: &str) -> Option<(&str, &str, &str, &str)> {
+    let at = name.find("-of-")?;
+    let (before, rest) = (&name[..at], &name[at + 4..]);
+    let (before, digits) = before.rsplit_once('-')?;
+    let len = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let (of, after) = rest.split_at(len);
+    let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    (are_digits(digits) && are_digits(of)).then_some((before, digits, of, after))
 }
 
 /// Whether `name` has one component that is neither `.`, `..` nor a root, on Unix and on Windows.
 fn is_plain_file_name(name: &str) -> bool {
     !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\\', ':', '\0'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_name_the_whole_set() {
+        let files = of_numbers(Path::new("unet/diffusion_pytorch_model-00002-of-00002.bin")).unwrap();
+        assert_eq!(files[0], Path::new("unet/diffusion_pytorch_model-00001-of-00002.bin"));
+        assert_eq!(files.len(), 2);
+        for name in
+            ["model.safetensors", "best-of-3.safetensors", "a-1-of-.bin", "a-1-of-0.bin", "a-1-of-99999999999.bin"]
+        {
+            assert_eq!(of_numbers(Path::new(name)), None, "{name}");
+        }
+    }
 }

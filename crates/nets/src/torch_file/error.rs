@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use crate::disguise::WrongFile;
+
 /// Why a file of `torch.save` could not be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -16,11 +18,18 @@ pub enum TorchFileError {
         /// The system's answer.
         source: io::Error,
     },
-    /// The path names a directory or a device.
-    #[error("{} is not a regular file, expected one written by torch.save", path.display())]
-    NotAFile {
-        /// The path.
+    /// The file is something other than a checkpoint.
+    #[error(transparent)]
+    Wrong(#[from] WrongFile),
+    /// The file ends before its last tensor does.
+    #[error("{} is truncated: {len} of {expected} bytes are there; download or copy it again", path.display())]
+    Truncated {
+        /// The file.
         path: PathBuf,
+        /// Its length.
+        len: u64,
+        /// The length that it should have.
+        expected: u64,
     },
     /// The file is neither of the two containers.
     #[error("{} is not a file of torch.save: {reason}", path.display())]
@@ -71,8 +80,19 @@ pub enum TorchFileError {
 #[non_exhaustive]
 pub enum ZipFault {
     /// No end-of-directory record.
-    #[error("it has no directory at its end (it is truncated)")]
-    NoDirectory,
+    #[error("its {len} bytes have no directory at the end (it is truncated; download or copy it again)")]
+    NoDirectory {
+        /// Length of the file.
+        len: u64,
+    },
+    /// The same, where the first entry says how much there should be.
+    #[error("it is truncated: {len} of at least {expected} bytes are there; download or copy it again")]
+    Truncated {
+        /// Length of the file.
+        len: u64,
+        /// Length of its numbers.
+        expected: u64,
+    },
     /// The directory or an entry lies outside the file.
     #[error("{what} is at bytes {begin}..{end}, but the file has {len}")]
     Outside {
@@ -124,7 +144,7 @@ pub enum ZipFault {
 #[non_exhaustive]
 pub enum PickleFault {
     /// It ends in the middle of an instruction.
-    #[error("it ends at byte {at} in the middle of an instruction")]
+    #[error("it ends at byte {at} in the middle of an instruction (it is truncated or damaged)")]
     Truncated {
         /// Where.
         at: usize,
@@ -146,7 +166,9 @@ pub enum PickleFault {
         expected: &'static str,
     },
     /// It calls a function that is no part of a tensor.
-    #[error("it calls {name}, which is refused: only tensors, dictionaries and plain values are read")]
+    #[error(
+        "it calls {name}, which is refused: only tensors, dictionaries and plain values are read (of a model that was saved whole, save the state_dict)"
+    )]
     Call {
         /// The function.
         name: String,

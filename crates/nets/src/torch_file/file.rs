@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs::File,
     io::{self, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
@@ -14,7 +14,12 @@ use super::{
     tensors::{StateDict, StateFault},
     zip::{self, Entry, ZipError},
 };
+use crate::disguise::{self, OpenError, Opened, WrongFile};
 
+/// What is expected under the name of a checkpoint.
+pub(crate) const EXPECTED: &str = "file of torch.save";
+/// The start of a zip archive.
+const ZIP: &[u8] = b"PK";
 /// Longest pickle that is read; the largest published checkpoints have a hundredth of it.
 const MAX_PICKLE: usize = 16 << 20;
 /// Bytes read at once: large enough to hide the system call, small enough to stay in cache while converting.
@@ -30,6 +35,12 @@ pub struct TorchFile {
     tensors: BTreeMap<String, StoredTensor>,
     /// First byte of every storage.
     places: BTreeMap<String, u64>,
+    notes: Vec<String>,
+}
+
+/// Whether a file with these first bytes is one of `torch.save`, whatever its name.
+pub(crate) fn is_torch(start: &[u8]) -> bool {
+    start.starts_with(ZIP) || start.starts_with(&legacy::START)
 }
 
 impl TorchFile {
@@ -38,32 +49,51 @@ impl TorchFile {
     /// # Errors
     /// [`TorchFileError`] that names the file if it is no such file, is damaged, or its pickle does more than describe tensors.
     pub fn open(path: &Path) -> Result<Self, TorchFileError> {
-        let io = |action| move |source| TorchFileError::Io { path: path.into(), action, source };
-        // Before opening: that would wait forever on a pipe.
-        if !fs::metadata(path).map_err(io("open"))?.is_file() {
-            return Err(TorchFileError::NotAFile { path: path.into() });
-        }
-        let mut file = File::open(path).map_err(io("open"))?;
-        let len = file.metadata().map_err(io("read"))?.len();
-        let mut start = Vec::new();
-        (&mut file).take(512).read_to_end(&mut start).map_err(io("read"))?;
+        Self::open_for(path, &[])
+    }
 
-        let (state, places) = if start.starts_with(b"PK") {
-            Self::open_zip(path, &mut file, len)?
+    /// The same; of several dictionaries in the file, the one that has one of the tensors `anchors` is taken.
+    pub(crate) fn open_for(path: &Path, anchors: &[&str]) -> Result<Self, TorchFileError> {
+        let opened = disguise::open(path, EXPECTED).map_err(|error| match error {
+            OpenError::Io { action, source } => TorchFileError::Io { path: path.into(), action, source },
+            OpenError::Wrong(wrong) => wrong.into(),
+        })?;
+        Self::from_opened(path, opened, anchors)
+    }
+
+    /// Reads the description in a file that is open.
+    pub(crate) fn from_opened(path: &Path, opened: Opened, anchors: &[&str]) -> Result<Self, TorchFileError> {
+        let Opened { mut file, len, start } = opened;
+        let (state, places) = if start.starts_with(ZIP) {
+            Self::open_zip(path, &mut file, len, anchors)?
         } else if start.starts_with(&legacy::START) {
-            Self::open_legacy(path, &mut file, len)?
+            Self::open_legacy(path, &mut file, len, anchors)?
+        } else if let Some(found) = disguise::short_text(&start, len) {
+            return Err(WrongFile { path: path.into(), expected: EXPECTED, found }.into());
         } else {
             return Err(TorchFileError::Format { path: path.into(), reason: unknown(&start) });
         };
-        Ok(Self { path: path.into(), file, tensors: state.tensors, places })
+        let StateDict { tensors, notes, .. } = state;
+        Ok(Self { path: path.into(), file, tensors, places, notes })
     }
 
-    fn open_zip(path: &Path, file: &mut File, len: u64) -> Result<(StateDict, BTreeMap<String, u64>), TorchFileError> {
+    fn open_zip(
+        path: &Path,
+        file: &mut File,
+        len: u64,
+        anchors: &[&str],
+    ) -> Result<(StateDict, BTreeMap<String, u64>), TorchFileError> {
         let zip_error = |error| match error {
             ZipError::Io(source) => TorchFileError::Io { path: path.into(), action: "read", source },
             ZipError::Fault(fault) => TorchFileError::Zip { path: path.into(), fault },
         };
-        let entries = zip::directory(file, len).map_err(zip_error)?;
+        let entries = zip::directory(file, len).map_err(|error| match error {
+            ZipError::Fault(fault @ ZipFault::NoDirectory { .. }) => {
+                let expected = least_length(file, len).filter(|&expected| expected > len);
+                zip_error(expected.map_or(fault, |expected| ZipFault::Truncated { len, expected }).into())
+            }
+            error => zip_error(error),
+        })?;
         let missing = |name: &str| zip_error(ZipFault::Missing { name: name.into() }.into());
         let (name, entry) =
             entries.iter().find(|(name, _)| name.ends_with("/data.pkl")).ok_or_else(|| missing("archive/data.pkl"))?;
@@ -81,7 +111,7 @@ impl TorchFile {
             PickleOrZip::Zip(error) => zip_error(error),
         })?;
         let pickle = pickle::read(&pickle, 0).map_err(|fault| TorchFileError::Pickle { path: path.into(), fault })?;
-        let state = StateDict::new(&pickle).map_err(|fault| state_error(path, fault))?;
+        let state = StateDict::new(&pickle, anchors).map_err(|fault| state_error(path, fault))?;
         let mut places = BTreeMap::new();
         for (key, storage) in &state.storages {
             let name = format!("{folder}data/{key}");
@@ -98,10 +128,11 @@ impl TorchFile {
         path: &Path,
         file: &mut File,
         len: u64,
+        anchors: &[&str],
     ) -> Result<(StateDict, BTreeMap<String, u64>), TorchFileError> {
         let io = |source| TorchFileError::Io { path: path.into(), action: "read", source };
         let prefix = read_bytes(file, 0, len.min(MAX_PICKLE as u64) as usize).map_err(io)?;
-        legacy::read(file, len, &prefix).map_err(|error| match error {
+        legacy::read(file, len, &prefix, anchors).map_err(|error| match error {
             LegacyError::Io(source) => io(source),
             LegacyError::State(fault) => state_error(path, fault),
         })
@@ -115,6 +146,11 @@ impl TorchFile {
     /// All tensors by name.
     pub fn tensors(&self) -> &BTreeMap<String, StoredTensor> {
         &self.tensors
+    }
+
+    /// Choices that were made among what the file holds, a sentence each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The values of one tensor as `f32`, in row-major order.
@@ -156,21 +192,33 @@ fn state_error(path: &Path, fault: StateFault) -> TorchFileError {
     match fault {
         StateFault::Pickle(fault) => TorchFileError::Pickle { path, fault },
         StateFault::NotAStateDict(found) => TorchFileError::NotAStateDict { path, found },
+        StateFault::Truncated { len, expected } => TorchFileError::Truncated { path, len, expected },
         StateFault::Tensor { tensor, reason } => TorchFileError::Tensor { path, tensor, reason },
     }
 }
 
 /// What a file is that neither container starts.
 fn unknown(start: &[u8]) -> &'static str {
-    if start.starts_with(b"version https://git-lfs") {
-        "it is a pointer of Git LFS, the checkpoint itself was not downloaded"
-    } else if start.starts_with(b"<") {
-        "it is a page of HTML, the download went wrong"
-    } else if start.get(TAR_MARK..).is_some_and(|rest| rest.starts_with(b"ustar")) {
+    if start.get(TAR_MARK..).is_some_and(|rest| rest.starts_with(b"ustar")) {
         "it is a tar archive, as torch wrote before 0.1.10; save it again with a newer one"
+    } else if start.get(8) == Some(&b'{') && start.get(3..8) == Some(&[0; 5]) {
+        "it looks like a safetensors file"
     } else {
         "it is neither a zip archive nor the stream of pickles of torch before 1.6"
     }
+}
+
+/// Bytes of the numbers that the first entry of an archive speaks of, if that is its pickle and whole: what is known of the length
+/// of an archive whose end is lost.
+fn least_length(file: &mut File, len: u64) -> Option<u64> {
+    let prefix = read_bytes(file, 0, len.min(MAX_PICKLE as u64) as usize).ok()?;
+    let size = |at: usize| Some(usize::from(u16::from_le_bytes([*prefix.get(at)?, *prefix.get(at + 1)?])));
+    let begin = 30 + size(26)? + size(28)?;
+    let pickle = pickle::read(&prefix, begin).ok()?;
+    let mut state = StateDict::default();
+    state.add_all_storages(&pickle.values);
+    let bytes = state.storages.values().map(|storage| storage.elements * storage.dtype.size() as u64);
+    Some(bytes.fold(pickle.end as u64, u64::saturating_add))
 }
 
 enum PickleOrZip {

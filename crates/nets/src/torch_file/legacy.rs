@@ -56,6 +56,7 @@ pub(super) fn read(
     file: &mut File,
     len: u64,
     prefix: &[u8],
+    anchors: &[&str],
 ) -> Result<(StateDict, BTreeMap<String, u64>), LegacyError> {
     let magic = pickle::read(prefix, 0)?;
     let version = pickle::read(prefix, magic.end)?;
@@ -67,7 +68,8 @@ pub(super) fn read(
     }
     let object = pickle::read(prefix, machine.end)?;
     let keys = pickle::read(prefix, object.end)?;
-    let state = StateDict::new(&object)?;
+    let mut state = StateDict::new(&object, anchors)?;
+    state.add_all_storages(&object.values);
     let places = places(file, len, &state, &keys)?;
     Ok((state, places))
 }
@@ -84,24 +86,28 @@ fn places(file: &mut File, len: u64, state: &StateDict, keys: &Pickle) -> Result
     let Value::List(list) = keys.values.get(keys.root) else { return Err(malformed("the list of storages")) };
     let mut at = keys.end as u64;
     let mut places = BTreeMap::new();
+    let mut expected = at;
+    let mut storages = Vec::with_capacity(list.len());
     for &key in list {
         let key = keys.values.text(key).ok_or_else(|| malformed("the list of storages"))?;
         let storage = state.storages.get(key).ok_or_else(|| malformed("a storage that no tensor needs"))?;
-        if at + 8 > len {
-            return Err(PickleFault::Truncated { at: at as usize }.into());
-        }
+        // Products of elements and their size were checked when the storage was read.
+        expected = expected.saturating_add(8).saturating_add(storage.elements * storage.dtype.size() as u64);
+        storages.push((key, storage));
+    }
+    if expected > len {
+        return Err(StateFault::Truncated { len, expected }.into());
+    }
+    for (key, storage) in storages {
         file.seek(SeekFrom::Start(at))?;
         let mut elements = [0; 8];
         file.read_exact(&mut elements)?;
-        // Products of elements and their size were checked when the storage was read.
-        let end = (at + 8).saturating_add(storage.elements * storage.dtype.size() as u64);
-        if u64::from_le_bytes(elements) != storage.elements || end > len {
-            let reason =
-                format!("storage `{key}` of {} elements is not in the file (it is truncated)", storage.elements);
+        if u64::from_le_bytes(elements) != storage.elements {
+            let reason = format!("storage `{key}` has another length than the {} elements it should", storage.elements);
             return Err(StateFault::Tensor { tensor: first_in(state, key), reason }.into());
         }
         places.insert(key.to_owned(), at + 8);
-        at = end;
+        at += 8 + storage.elements * storage.dtype.size() as u64;
     }
     Ok(places)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    PickleFault,
+    PickleFault, nest,
     pickle::Pickle,
     value::{Id, TensorArguments, Value, Values},
 };
@@ -35,7 +35,10 @@ pub(super) struct Storage {
 #[derive(Debug, Default)]
 pub(super) struct StateDict {
     pub(super) tensors: BTreeMap<String, StoredTensor>,
+    /// All storages of the file, those of no tensor above among them.
     pub(super) storages: BTreeMap<String, Storage>,
+    /// Choices that were made, a sentence each.
+    pub(super) notes: Vec<String>,
 }
 
 /// Why a pickle describes no state dict.
@@ -44,6 +47,7 @@ pub(super) enum StateFault {
     Pickle(PickleFault),
     NotAStateDict(String),
     Tensor { tensor: String, reason: String },
+    Truncated { len: u64, expected: u64 },
 }
 
 impl From<PickleFault> for StateFault {
@@ -56,18 +60,26 @@ impl From<PickleFault> for StateFault {
 const SHOWN: usize = 60;
 
 impl StateDict {
-    /// Reads the dictionary of tensors at the root of `pickle`.
-    pub(super) fn new(pickle: &Pickle) -> Result<Self, StateFault> {
+    /// Reads the dictionary of tensors in `pickle`: the root, or the one that a training program keeps in it beside other things.
+    /// `anchors` are tensors that the wanted network has.
+    pub(super) fn new(pickle: &Pickle, anchors: &[&str]) -> Result<Self, StateFault> {
         let values = &pickle.values;
-        let Value::Dict(entries) = values.get(pickle.root) else {
-            return Err(StateFault::NotAStateDict(format!("its root is {}", values.describe(pickle.root))));
-        };
         let mut state = Self::default();
+        let place = nest::find(values, pickle.root, anchors);
+        state.notes.extend(place.note);
+        let Value::Dict(entries) = values.get(place.dict) else {
+            return Err(StateFault::NotAStateDict(format!("its root is {}", values.describe(place.dict))));
+        };
+        let holds_tensors = entries.iter().any(|&(_, value)| matches!(values.get(value), Value::Tensor(_)));
         for &(key, value) in entries {
             let Some(name) = values.text(key) else {
                 return Err(StateFault::NotAStateDict(format!("one of its keys is {}", values.describe(key))));
             };
             let Value::Tensor(arguments) = values.get(value) else {
+                if holds_tensors {
+                    // Counters and settings that a module keeps beside its weights.
+                    continue;
+                }
                 let found = format!("`{}` is {}", shorten(name), values.describe(value));
                 return Err(StateFault::NotAStateDict(found));
             };
@@ -79,6 +91,17 @@ impl StateDict {
             }
         }
         Ok(state)
+    }
+
+    /// Notes the storages of everything else in the file as well: where storages follow one another, all have to be known.
+    pub(super) fn add_all_storages(&mut self, values: &Values) {
+        for value in values.iter() {
+            if let Value::Tensor(arguments) = value
+                && let Some((key, storage)) = storage(values, arguments.storage)
+            {
+                self.storages.entry(key).or_insert(storage);
+            }
+        }
     }
 
     /// Notes the storage that the container is asked for at `id`; its key.

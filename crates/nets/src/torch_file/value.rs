@@ -1,5 +1,7 @@
 //! The values that a pickle builds.
 
+use std::borrow::Cow;
+
 /// A value's place in [`Values`].
 pub(super) type Id = usize;
 
@@ -21,6 +23,8 @@ pub(super) enum Value {
     Global(String),
     /// What the pickle leaves to the container: a storage.
     Persistent(Id),
+    /// An object of a class that is of no interest: a random state, a path, a table of settings. Nothing of it is kept.
+    Opaque(String),
     /// A tensor, by the arguments of `_rebuild_tensor`.
     Tensor(TensorArguments),
 }
@@ -55,6 +59,10 @@ impl Values {
         &self.0[id]
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Value> {
+        self.0.iter()
+    }
+
     pub(super) fn get_mut(&mut self, id: Id) -> &mut Value {
         &mut self.0[id]
     }
@@ -87,8 +95,9 @@ impl Values {
     }
 
     /// What a value is, in words.
-    pub(super) fn describe(&self, id: Id) -> &'static str {
-        match self.get(id) {
+    pub(super) fn describe(&self, id: Id) -> Cow<'static, str> {
+        let text = match self.get(id) {
+            Value::Opaque(class) => return format!("an object of class {class}").into(),
             Value::None => "None",
             Value::Bool(_) => "a truth value",
             Value::Int(_) | Value::Long(_) | Value::Float(_) => "a number",
@@ -99,6 +108,7 @@ impl Values {
             Value::Global(_) => "a class or function",
             Value::Persistent(_) => "a storage",
             Value::Tensor(_) => "a tensor",
-        }
+        };
+        text.into()
     }
 }

@@ -90,7 +90,7 @@ fn locate(file: &mut File, len: u64) -> Result<(u64, u64), ZipError> {
         let comment = usize::from(u16::from_le_bytes([record[20], record[21]]));
         record.starts_with(b"PK\x05\x06") && start + END_RECORD + comment == bytes.len()
     });
-    let Some(start) = start else { return Err(ZipFault::NoDirectory.into()) };
+    let Some(start) = start else { return Err(ZipFault::NoDirectory { len }.into()) };
     let mut record = Record { what: "the end", bytes: &bytes[start + 12..] };
     let (size, offset) = (record.u32()?, record.u32()?);
     // Archives of 4 GiB or 65535 entries have a second, longer record, and a pointer to it right before this one.

@@ -6,8 +6,27 @@ use serde_json::{Map, Value, json};
 use super::{MidBlockType, UNet2DConfig};
 use crate::ConfigError;
 
-/// Keys that diffusers writes or once wrote and that change nothing here.
-const IGNORED: [&str; 1] = ["num_train_timesteps"];
+/// Keys that diffusers writes or once wrote and that change nothing here; all but the first are those of its moving average, which
+/// stand in the `config.json` of an average that was saved as a model.
+const IGNORED: [&str; 8] = [
+    "num_train_timesteps",
+    "decay",
+    "inv_gamma",
+    "min_decay",
+    "optimization_step",
+    "power",
+    "update_after_step",
+    "use_ema_warmup",
+];
+
+/// Keys of `UNet2DConditionModel` that make another network of it.
+const OF_TEXT: [&str; 5] = [
+    "cross_attention_dim",
+    "encoder_hid_dim",
+    "encoder_hid_dim_type",
+    "addition_embed_type",
+    "transformer_layers_per_block",
+];
 
 /// Channels of an attention head: a number, or a list where networks count heads instead.
 const HEAD_DIM: &str = "attention_head_dim";
@@ -25,10 +44,16 @@ impl UNet2DConfig {
         let Some(map) = value.as_object() else {
             return Err(ConfigError::NotAnObject { found: shorten(value) });
         };
+        let of_text = OF_TEXT.iter().find_map(|&key| Some((key, map.get(key).filter(|value| !value.is_null())?)));
+        if let Some((key, value)) = of_text {
+            let expected = "no such key: it is one of networks for text-to-image, which are out of scope";
+            return Err(ConfigError::Unsupported { key, value: shorten(value), expected: expected.into() });
+        }
         let mut config = Self::default();
         let mut unknown = Vec::new();
         for (key, value) in map {
-            if !config.set(key, value)? && !key.starts_with('_') && !IGNORED.contains(&key.as_str()) {
+            let idle = key.starts_with('_') || value.is_null() || IGNORED.contains(&key.as_str());
+            if !config.set(key, value)? && !idle {
                 unknown.push(key.clone());
             }
         }
@@ -73,7 +98,7 @@ impl UNet2DConfig {
             "time_embedding_dim" => {
                 self.time_embedding_dim = parse("time_embedding_dim", value, "a non-negative integer or null")?;
             }
-            "freq_shift" => self.freq_shift = parse("freq_shift", &integral(value), "an integer")?,
+            "freq_shift" => self.freq_shift = parse("freq_shift", value, "an integer")?,
             "flip_sin_to_cos" => self.flip_sin_to_cos = parse("flip_sin_to_cos", value, FLAG)?,
             "down_block_types" => {
                 let expected = "a list of DownBlock2D, AttnDownBlock2D or ResnetDownsampleBlock2D";
@@ -161,15 +186,21 @@ impl UNet2DConfig {
 
 /// A value of type `T`, or an error that says what was `expected`.
 fn parse<T: DeserializeOwned>(key: &'static str, value: &Value, expected: &str) -> Result<T, ConfigError> {
-    serde_json::from_value(value.clone()).map_err(|_| bad(key, value, expected))
+    let parsed = serde_json::from_value(value.clone()).or_else(|_| serde_json::from_value(integral(value)));
+    parsed.map_err(|_| bad(key, value, expected))
 }
 
 /// As [`parse`], where other values exist in diffusers but not here.
 fn choose<T: DeserializeOwned>(key: &'static str, value: &Value, expected: &str) -> Result<T, ConfigError> {
-    serde_json::from_value(value.clone()).map_err(|_| ConfigError::Unsupported {
-        key,
-        value: shorten(value),
-        expected: expected.into(),
+    serde_json::from_value(value.clone()).map_err(|_| {
+        let mut text = shorten(value);
+        // The one that is at fault may lie behind the cut of a long list.
+        let alone = |item: &&Value| serde_json::from_value::<T>(json!([item])).is_err();
+        if let Some(fault) = value.as_array().filter(|_| text.ends_with('…')).and_then(|list| list.iter().find(alone))
+        {
+            text = format!("{text} with {}", shorten(fault));
+        }
+        ConfigError::Unsupported { key, value: text, expected: expected.into() }
     })
 }
 
@@ -177,10 +208,11 @@ fn bad(key: &'static str, value: &Value, expected: &str) -> ConfigError {
     ConfigError::Value { key, value: shorten(value), expected: expected.into() }
 }
 
-/// 1.0 as 1.
+/// 1.0 as 1, in lists too.
 fn integral(value: &Value) -> Value {
-    match value.as_f64() {
-        Some(number) if number.fract() == 0.0 && number.abs() < 1e15 => json!(number as i64),
+    match (value, value.as_f64()) {
+        (Value::Array(list), _) => list.iter().map(integral).collect(),
+        (_, Some(number)) if number.fract() == 0.0 && number.abs() < 1e15 => json!(number as i64),
         _ => value.clone(),
     }
 }

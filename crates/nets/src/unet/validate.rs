@@ -5,6 +5,8 @@ use crate::ConfigError;
 
 /// More levels than this would need images of 64 Ki pixels a side.
 const MAX_LEVELS: usize = 16;
+/// Longest side of an image.
+const MAX_SIDE: usize = 1 << 16;
 /// A bound that no network reaches, so that products of sizes cannot overflow.
 const MAX_CHANNELS: usize = 1 << 16;
 /// Bound on `layers_per_block`.
@@ -29,14 +31,10 @@ impl UNet2DConfig {
         check("mid_block_scale_factor", scale, scale.is_finite() && scale > 0.0, "a positive number")?;
         check("downsample_padding", self.downsample_padding, self.downsample_padding <= 1, "0 or 1")?;
         if let Some(size) = self.sample_size {
-            let divisor = self.size_divisor();
-            let fits = size.height_width().iter().all(|&side| side > 0 && side % divisor == 0);
-            check(
-                "sample_size",
-                format!("{:?}", size.height_width()),
-                fits,
-                format!("positive multiples of {divisor}"),
-            )?;
+            // For information: whether it is a size that the network takes is for those to ask who draw images of it.
+            let fits = size.height_width().iter().all(|side| (1..=MAX_SIDE).contains(side));
+            let expected = format!("1 to {MAX_SIDE} pixels a side");
+            check("sample_size", format!("{:?}", size.height_width()), fits, expected)?;
         }
         let parameters = summary::num_params(self);
         let fits = parameters <= MAX_PARAMETERS;

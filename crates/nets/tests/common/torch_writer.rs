@@ -1,39 +1,71 @@
 //! Files as torch writes them, small ones: a state dict of `f32` tensors in either container.
+#![allow(dead_code)] // each test binary uses its part
 
 /// Name, shape, values.
 pub(crate) type Tensor = (String, Vec<usize>, Vec<f32>);
 
 /// The pickle of an `OrderedDict` of contiguous tensors, each with a storage of its own, keyed by its number.
 pub(crate) fn state_dict(tensors: &[Tensor], legacy: bool) -> Vec<u8> {
-    let mut out = b"\x80\x02ccollections\nOrderedDict\nq\x00)Rq\x01(".to_vec();
+    let mut out = b"\x80\x02".to_vec();
+    ordered(&mut out, tensors, 0, legacy);
+    out.push(b'.');
+    out
+}
+
+/// The same within a dictionary of a trainer: a state dict under each name, and an epoch, as a zip archive.
+pub(crate) fn nested(parts: &[(&str, &[Tensor])]) -> Vec<u8> {
+    let mut pickle = b"\x80\x02}(".to_vec();
+    text(&mut pickle, "epoch");
+    pickle.extend(b"K\x03");
+    // Settings, as an object that nothing here makes.
+    text(&mut pickle, "args");
+    pickle.extend(b"cargparse\nNamespace\n)\x81}X\x02\0\0\0lrG?\0\0\0\0\0\0\0sb");
+    let mut first = 0;
+    for (name, tensors) in parts {
+        text(&mut pickle, name);
+        ordered(&mut pickle, tensors, first, false);
+        first += tensors.len();
+    }
+    pickle.extend(b"u.");
+    let mut entries = vec![("archive/data.pkl".to_owned(), pickle)];
+    let values = parts.iter().flat_map(|(_, tensors)| tensors.iter());
+    entries.extend(values.enumerate().map(|(key, (_, _, values))| storage(key, values)));
+    archive(&entries, false)
+}
+
+fn ordered(out: &mut Vec<u8>, tensors: &[Tensor], first: usize, legacy: bool) {
+    out.extend(b"ccollections\nOrderedDict\n)R(");
     for (key, (name, shape, values)) in tensors.iter().enumerate() {
-        text(&mut out, name);
+        text(out, name);
         out.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
-        text(&mut out, "storage");
+        text(out, "storage");
         out.extend(b"ctorch\nFloatStorage\n");
-        text(&mut out, &key.to_string());
-        text(&mut out, "cpu");
-        integer(&mut out, values.len());
+        text(out, &(first + key).to_string());
+        text(out, "cpu");
+        integer(out, values.len());
         if legacy {
             out.push(b'N');
         }
         out.extend(b"tQ");
-        integer(&mut out, 0);
+        integer(out, 0);
         let mut strides = vec![1; shape.len()];
         for axis in (1..shape.len()).rev() {
             strides[axis - 1] = strides[axis] * shape[axis];
         }
         for list in [shape, &strides] {
             out.push(b'(');
-            list.iter().for_each(|&n| integer(&mut out, n));
+            list.iter().for_each(|&n| integer(out, n));
             out.push(b't');
         }
         out.extend(b"\x89ccollections\nOrderedDict\n)RtR");
     }
     out.extend(b"u}");
-    text(&mut out, "_metadata");
-    out.extend(b"}sb.");
-    out
+    text(out, "_metadata");
+    out.extend(b"}sb");
+}
+
+fn storage(key: usize, values: &[f32]) -> (String, Vec<u8>) {
+    (format!("archive/data/{key}"), values.iter().flat_map(|value| value.to_le_bytes()).collect())
 }
 
 /// A checkpoint in the stream format from before torch 1.6, or in a zip archive.
@@ -60,9 +92,7 @@ fn legacy(tensors: &[Tensor]) -> Vec<u8> {
 fn zip(tensors: &[Tensor]) -> Vec<u8> {
     let mut entries = vec![("archive/data.pkl".to_owned(), state_dict(tensors, false))];
     entries.push(("archive/byteorder".into(), b"little".to_vec()));
-    for (key, (_, _, values)) in tensors.iter().enumerate() {
-        entries.push((format!("archive/data/{key}"), values.iter().flat_map(|value| value.to_le_bytes()).collect()));
-    }
+    entries.extend(tensors.iter().enumerate().map(|(key, (_, _, values))| storage(key, values)));
     archive(&entries, false)
 }
 
