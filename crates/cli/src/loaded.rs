@@ -1,9 +1,36 @@
-//! What loading a data set has to say.
+//! What loading a model or a data set has to say.
 
+use std::path::Path;
+
+use anyhow::Result;
+use sfumato_nets::{pipeline::Pipeline, tensor_file::WeightFiles};
 use sfumato_train::data::Dataset;
 
 /// Unreadable files that are named; a folder can have thousands.
 const NAMED: usize = 5;
+
+/// Opens the model in `dir` and says on stderr what was chosen and what was passed over.
+pub(crate) fn open_model(dir: &Path) -> Result<Pipeline> {
+    let model = Pipeline::open(dir)?;
+    for note in notes(&model) {
+        eprintln!("note: {note}");
+    }
+    for warning in &model.warnings {
+        eprintln!("warning: {warning}");
+    }
+    Ok(model)
+}
+
+/// The choices that were made: which model, which scheduler, which weights.
+pub(crate) fn notes(model: &Pipeline) -> Vec<String> {
+    let mut notes: Vec<String> = model.notes.iter().map(ToString::to_string).collect();
+    // Damaged weights are an error when they are read.
+    if let Ok(files) = WeightFiles::open(model.weights()) {
+        let name = model.weights().display();
+        notes.extend(files.notes().iter().map(|note| format!("{name}: {note}")));
+    }
+    notes
+}
 
 /// Says on stderr how the data was read and what was left out.
 pub(crate) fn tell(data: &Dataset) {

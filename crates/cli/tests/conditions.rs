@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use common::{fail, read_npy, stdout, succeed};
+use common::{fail, read_npy, stdout, succeed, unwrapped};
 use serde_json::{Value, json};
 
 /// A writable copy of a golden pipeline with other values in `unet/config.json` and `scheduler_config.json`.
@@ -38,7 +38,7 @@ fn classes_that_are_any_number_are_asked_for_by_number() {
     assert_ne!(sample("3"), sample("7000"));
     let said = fail(dir.path(), 1, &["sample", "--model", &model, "--num", "1", "--out", "x"]);
     assert!(said.contains("class_embed_type timestep") && said.contains("--class"), "{said}");
-    assert!(stdout(&succeed(dir.path(), &["info", &model])).contains("`sample` needs --class"));
+    assert!(unwrapped(&stdout(&succeed(dir.path(), &["info", &model]))).contains("`sample` needs --class"));
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn classes_given_as_embeddings_are_refused_before_any_work() {
     }
     let said = fail(dir.path(), 1, &["eval", "--model", &model, "--dataset", "fashion-mnist-mini"]);
     assert!(said.contains(expected), "{said}");
-    let text = stdout(&succeed(dir.path(), &["info", &model]));
+    let text = unwrapped(&stdout(&succeed(dir.path(), &["info", &model])));
     assert!(text.contains("not supported") && text.contains(expected), "{text}");
     assert!(!dir.path().join("x").exists());
 }
@@ -70,7 +70,7 @@ fn a_learned_variance_needs_twice_the_channels() {
         let said = fail(dir.path(), 1, args);
         assert!(said.contains(expected), "{said}");
     }
-    let text = stdout(&succeed(dir.path(), &["info", &model]));
+    let text = unwrapped(&stdout(&succeed(dir.path(), &["info", &model])));
     assert!(text.contains(&format!("odd: not supported: {model}")) && text.contains(expected), "{text}");
 }
 
@@ -83,7 +83,7 @@ fn info_says_how_a_model_is_sampled_from() {
         "rescale_betas_zero_snr": true, "final_sigmas_type": "sigma_min", "lambda_min_clipped": -5.1, "euler_at_final": true,
     });
     let model = model(dir.path(), "cifar", json!({}), scheduler);
-    let text = stdout(&succeed(dir.path(), &["info", &model]));
+    let text = unwrapped(&stdout(&succeed(dir.path(), &["info", &model])));
     for part in [
         "dpm-solver++, spacing trailing, order 3, heun, the last step of order 1, Karras levels, to the first step's noise",
         "from half log-SNR -5.1",

@@ -71,9 +71,9 @@ fn the_models_scheduler_decides_what_is_not_said() {
     assert_ne!(values, sample(dir.path(), &path, &["--order", "2"]).0);
 
     let path = model_again(dir.path(), json!({"_class_name": "PNDMScheduler"}));
-    let args = ["sample", "--model", &path, "--num", "2", "--out", "x"];
-    let refused = fail(dir.path(), 1, &args);
-    assert!(refused.contains("PNDMScheduler") && refused.contains("--sampler"), "{refused}");
+    let (values, said) = sample(dir.path(), &path, &["--steps", "2"]);
+    assert!(said.contains("PNDMScheduler") && said.contains("ddim is used instead (--sampler"), "{said}");
+    assert_eq!(values, sample(dir.path(), &path, &["--sampler", "ddim", "--steps", "2"]).0);
     sample(dir.path(), &path, &["--sampler", "euler", "--steps", "2"]);
 }
 

@@ -1,6 +1,6 @@
 //! `sfumato sample`
 
-use std::path::PathBuf;
+use std::{path::PathBuf, str::FromStr};
 
 use clap::{Args, ValueEnum};
 use sfumato_process::sampler::SamplerKind;
@@ -46,6 +46,9 @@ pub(crate) struct SampleArgs {
     /// Noise levels after Karras et al. (2022) for dpm-solver++, euler and heun [default: what scheduler_config.json says]
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) karras: Option<bool>,
+    /// Size of the images in pixels: a side, or height x width [default: the model's sample_size]
+    #[arg(long, value_name = "N|HxW")]
+    pub(crate) image_size: Option<ImageSize>,
     /// Class to draw, for a class-conditional model [default: all classes in turn]
     #[arg(long, value_name = "K")]
     pub(crate) class: Option<usize>,
@@ -66,6 +69,28 @@ pub(crate) struct SampleArgs {
     pub(crate) gif: bool,
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
+}
+
+/// Height and width of images, as `64` or `64x128` says them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ImageSize(pub(crate) [usize; 2]);
+
+/// Longest side that is drawn: more is a slip of the finger.
+const MAX_SIDE: usize = 1 << 14;
+
+impl FromStr for ImageSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let side = |text: &str| text.trim().parse().ok().filter(|side| (1..=MAX_SIDE).contains(side));
+        let sides = match text.split_once(['x', 'X', '×']) {
+            Some((height, width)) => side(height).zip(side(width)),
+            None => side(text).map(|side| (side, side)),
+        };
+        let expected =
+            || format!("expected a side such as 64, or height x width such as 64x128, of 1 to {MAX_SIDE} pixels");
+        sides.map(|(height, width)| Self([height, width])).ok_or_else(expected)
+    }
 }
 
 /// The samplers there are.

@@ -4,20 +4,18 @@ use anyhow::{Context, Result, bail};
 use sfumato_kernels::Backend;
 use sfumato_nets::{
     params::FileParams,
-    pipeline::{AnyConfig, Pipeline, PipelineSpec},
+    pipeline::{AnyConfig, Pipeline, PipelineSpec, Warning},
 };
 
 use crate::{
     args::{ExportArgs, MachineArgs, WeightsName},
     backend::{Work, with_backend},
+    loaded,
     output_dir::empty_dir,
 };
 
 pub(crate) fn run(args: ExportArgs) -> Result<()> {
-    let model = Pipeline::open(&args.model)?;
-    for warning in &model.warnings {
-        eprintln!("warning: {warning}");
-    }
+    let model = loaded::open_model(&args.model)?;
     match &model.spec.config {
         AnyConfig::UNet(config) => {
             if let Some(heads) = config.attention_heads {
@@ -50,7 +48,7 @@ impl Work for Exporting {
         let Self { args, model } = self;
         let PipelineSpec { config, scheduler, facts } = &model.spec;
         let AnyConfig::UNet(network) = config else { unreachable!("other networks were refused before") };
-        let raw = args.model.join("training/weights.safetensors");
+        let raw = model.dir().join("training/weights.safetensors");
         let mut params = match args.weights {
             WeightsName::Ema => model.params()?,
             WeightsName::Raw => FileParams::open(&raw)
@@ -58,8 +56,9 @@ impl Work for Exporting {
         };
         let net = network.build::<B>(&mut params, &device)?;
         let mut facts = facts.clone();
-        if raw.is_file() {
-            let name = if args.weights == WeightsName::Raw { "raw" } else { "moving average" };
+        let is_raw = model.warnings.iter().any(|warning| matches!(warning, Warning::RawWeights { .. }));
+        if raw.is_file() || is_raw {
+            let name = if is_raw || args.weights == WeightsName::Raw { "raw" } else { "moving average" };
             facts.provenance.insert("weights".into(), name.into());
         }
         let spec = PipelineSpec { config: config.clone(), scheduler: scheduler.clone(), facts };

@@ -23,6 +23,9 @@ pub(crate) fn run(args: ImportArgs) -> Result<()> {
         CheckpointError::File(error) => error.into(),
         error => anyhow::Error::new(error).context(format!("cannot import {}", args.file.display())),
     })?;
+    for note in &checkpoint.notes {
+        eprintln!("note: {}: {note}", args.file.display());
+    }
     for note in &checkpoint.model.notes {
         eprintln!("note: {note}");
     }

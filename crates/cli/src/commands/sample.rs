@@ -31,6 +31,7 @@ use crate::{
     args::{SampleArgs, UsageError},
     backend::{Work, with_backend},
     fit::{self, Labels},
+    loaded,
     progress::SampleProgress,
     signals,
 };
@@ -41,15 +42,10 @@ const GIF_FRAMES: usize = 50;
 const GIF_DELAY: Duration = Duration::from_millis(60);
 
 pub(crate) fn run(args: SampleArgs) -> Result<()> {
-    let model = Pipeline::open(&args.model)?;
-    for warning in &model.warnings {
-        eprintln!("warning: {warning}");
-    }
+    let model = loaded::open_model(&args.model)?;
     let sampler = sampler(&args, &model)?;
     check(&args, &model, &sampler)?;
-    let shape = model.spec.config.example_shape().with_context(|| {
-        format!("{}: unet/config.json has no sample_size; add the side of the images in pixels", args.model.display())
-    })?;
+    let shape = fit::example_shape(&model, args.image_size.map(|size| size.0))?;
     let noise = args.noise.as_deref().map(output::read_npy_f32).transpose()?;
     // Before the work, so that an unwritable place costs nothing.
     fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
@@ -60,13 +56,14 @@ pub(crate) fn run(args: SampleArgs) -> Result<()> {
 /// The sampler that was asked for, or else the model's own.
 fn sampler(args: &SampleArgs, model: &Pipeline) -> Result<SamplerChoice> {
     let scheduler = &model.spec.scheduler;
-    let Some(kind) = args.sampler.map(SamplerKind::from).or(scheduler.sampler()) else {
-        bail!(
-            "{}: the sampler of `{}` does not exist here; choose one with --sampler ddpm, ddim, dpm-solver++, euler or heun",
-            args.model.display(),
+    let kind = args.sampler.map(SamplerKind::from).or(scheduler.sampler()).unwrap_or_else(|| {
+        let nearest = scheduler.nearest_sampler();
+        eprintln!(
+            "note: the sampler of {} does not exist here; {nearest} is used instead (--sampler chooses another)",
             scheduler.class_name
-        )
-    };
+        );
+        nearest
+    });
     let order = args.order.map(TryInto::try_into).transpose().map_err(UsageError)?;
     let (steps, spacing, eta, ddim, karras) =
         (args.steps, args.spacing, args.eta, args.ddim.map(Into::into), args.karras);

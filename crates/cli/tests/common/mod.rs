@@ -47,6 +47,11 @@ pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// The words of a text that is wrapped to a width, with one space between them.
+pub(crate) fn unwrapped(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// A U-Net of a few thousand parameters on the embedded images.
 pub(crate) const TINY: &[&str] = &[
     "--set",

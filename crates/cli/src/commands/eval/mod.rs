@@ -28,15 +28,13 @@ use sfumato_train::{
 use crate::{
     args::EvalArgs,
     backend::{Work, with_backend},
+    loaded,
     progress::EvalProgress,
     signals,
 };
 
 pub(crate) fn run(args: EvalArgs) -> Result<()> {
-    let model = Pipeline::open(&args.model)?;
-    for warning in &model.warnings {
-        eprintln!("warning: {warning}");
-    }
+    let model = loaded::open_model(&args.model)?;
     plan::check(&args, &model)?;
     // Before the work, so that an impossible place costs nothing.
     for path in [&args.json, &args.curve].into_iter().flatten() {

@@ -53,7 +53,7 @@ pub(super) fn check(args: &EvalArgs, model: &Pipeline) -> Result<()> {
 
 /// Loads the data in the model's size, and says what was left out.
 pub(super) fn load_data(args: &EvalArgs, model: &Pipeline) -> Result<Dataset> {
-    let shape = shape(args, model)?;
+    let shape = shape(model)?;
     let mut options = LoadOptions {
         split: args.split.into(),
         strict: args.strict,
@@ -86,14 +86,12 @@ pub(super) fn load_data(args: &EvalArgs, model: &Pipeline) -> Result<Dataset> {
 }
 
 /// Shape of one example of the model.
-fn shape(args: &EvalArgs, model: &Pipeline) -> Result<Vec<usize>> {
-    let shape = model.spec.config.example_shape().with_context(|| {
-        format!("{}: unet/config.json has no sample_size; add the side of the images in pixels", args.model.display())
-    })?;
+fn shape(model: &Pipeline) -> Result<Vec<usize>> {
+    let shape = fit::example_shape(model, None)?;
     // Asked for pictures, a loader of points would blame the size; the kind is what is wrong.
     let points = matches!(model.spec.config, AnyConfig::Mlp(_));
     if points != (shape.len() == 1) {
-        bail!("{}: examples of shape {shape:?} do not fit the network", args.model.display());
+        bail!("{}: examples of shape {shape:?} do not fit the network", model.dir().display());
     }
     Ok(shape)
 }

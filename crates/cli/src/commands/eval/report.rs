@@ -105,7 +105,7 @@ impl Report<'_> {
         let of = if chain.steps() < total { format!(" of {total}") } else { String::new() };
         format!(
             "{}, {}{of} steps, predicts {}, variance {}, x_0 {}",
-            scheduler.schedule,
+            scheduler.describe_schedule(),
             chain.steps(),
             word(&chain.parameterization()),
             self.variance(),
@@ -180,6 +180,7 @@ impl Report<'_> {
             "decoder": decoder,
             "condition": condition,
             "schedule": model.spec.scheduler.schedule,
+            "rescale_betas_zero_snr": model.spec.scheduler.zero_terminal_snr,
             "steps": plan.chain.steps(),
             "parameterization": plan.chain.parameterization(),
             "variance": self.variance(),

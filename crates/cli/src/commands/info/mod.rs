@@ -4,6 +4,7 @@ mod inspect;
 mod odd;
 mod process;
 mod table;
+mod text;
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -20,12 +21,16 @@ use self::{
 use crate::{
     args::{InfoArgs, MachineArgs},
     backend::with_backend,
+    loaded,
 };
+
+/// Facts about the machine that a model was made on, which `--json` has.
+const MACHINE: [&str; 6] = ["backends", "cpu_features", "cpu_threads", "profile", "target", "threads"];
 
 pub(crate) fn run(args: InfoArgs) -> Result<()> {
     let pipeline = Pipeline::open(&args.model)?;
     let weights = with_backend(&MachineArgs::default(), inspect::Inspecting { pipeline: pipeline.clone() })?;
-    let training = Training::read(&args.model)?;
+    let training = Training::read(pipeline.dir())?;
     let odd = odd::findings(&pipeline, &weights, training.as_ref());
     if args.json {
         println!("{:#}", as_json(&pipeline, &weights, training.as_ref(), &odd));
@@ -36,10 +41,11 @@ pub(crate) fn run(args: InfoArgs) -> Result<()> {
     weights.mismatch.map_or(Ok(()), |mismatch| Err((*mismatch).into()))
 }
 
-/// Blocks of a U-Net for images of its own size, or the smallest that fit.
+/// Blocks of a U-Net for images of its own size, or the smallest that fit; a size that does not fit is rounded up.
 fn summary(config: &UNet2DConfig) -> Summary {
     let side = config.size_divisor();
-    config.summarize(config.sample_size.map_or([side, side], |size| size.height_width()))
+    let size = config.sample_size.map_or([side, side], |size| size.height_width());
+    config.summarize(size.map(|length| length.next_multiple_of(side)))
 }
 
 fn as_json(pipeline: &Pipeline, weights: &Weights, training: Option<&Training>, odd: &[String]) -> Value {
@@ -53,6 +59,7 @@ fn as_json(pipeline: &Pipeline, weights: &Weights, training: Option<&Training>, 
         "weights_types": weights.types,
         "scheduler": spec.scheduler.class_name,
         "schedule": spec.scheduler.schedule,
+        "model": pipeline.dir(),
         "parameterization": spec.scheduler.parameterization,
         "zero_terminal_snr": spec.scheduler.zero_terminal_snr,
         "variance": process::variance_name(&spec.scheduler),
@@ -61,6 +68,7 @@ fn as_json(pipeline: &Pipeline, weights: &Weights, training: Option<&Training>, 
         "classes": named_classes(pipeline),
         "training": training.map(|training| training.state),
         "provenance": spec.facts.provenance,
+        "notes": loaded::notes(pipeline),
         "warnings": pipeline.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "odd": odd,
     });
@@ -76,21 +84,23 @@ fn as_json(pipeline: &Pipeline, weights: &Weights, training: Option<&Training>, 
 
 fn print(pipeline: &Pipeline, weights: &Weights, training: Option<&Training>, odd: &[String]) {
     let spec = &pipeline.spec;
-    let row = |name: &str, value: String| println!("{name:<18} {value}");
+    let row = |name: &str, value: String| println!("{}", text::wrapped(&format!("{name:<14} "), &value));
+    row("model", pipeline.dir().display().to_string());
     row("network", spec.config.class_name().to_owned());
     let parameters = spec.config.num_params();
     row("parameters", format!("{parameters} ({} in f32)", mib(4 * parameters)));
     if let Some(shape) = spec.config.example_shape() {
-        row("sample", format!("{shape:?}"));
+        row("one sample", format!("{shape:?}"));
     }
     let types: Vec<String> = weights.types.iter().map(|(name, count)| format!("{count} tensors of {name}")).collect();
-    row("weights", pipeline.weights().display().to_string());
+    let weights_file = pipeline.weights().strip_prefix(pipeline.dir()).unwrap_or(pipeline.weights());
+    row("weights", weights_file.display().to_string());
     row("", format!("{}, {}", mib(weights.bytes), types.join(", ")));
     row("scheduler", spec.scheduler.class_name.clone());
-    row("schedule", process::schedule(&spec.scheduler));
+    row("schedule", spec.scheduler.describe_schedule());
     row("predicts", format!("{:?}", spec.scheduler.parameterization).to_lowercase());
     row("variance", process::variance(&spec.scheduler));
-    row("clips x_0", process::clipping(&spec.scheduler));
+    row("clips x0", process::clipping(&spec.scheduler));
     row("sampler", process::sampler(&spec.scheduler));
     match (named_classes(pipeline), spec.facts.null_class) {
         (Some(classes), Some(null)) => row("classes", format!("0 to {}, and {null} for any (guidance)", classes - 1)),
@@ -104,15 +114,17 @@ fn print(pipeline: &Pipeline, weights: &Weights, training: Option<&Training>, od
             row("average", format!("decay up to {decay}; the raw weights are in training/weights.safetensors"));
         }
     }
-    for (key, value) in &spec.facts.provenance {
+    for (key, value) in spec.facts.provenance.iter().filter(|(key, _)| !MACHINE.contains(&key.as_str())) {
         row(key, value.as_str().map_or_else(|| value.to_string(), str::to_owned));
     }
     if let AnyConfig::UNet(config) = &spec.config {
         println!();
         table::print(&summary(config));
     }
-    if !odd.is_empty() {
+    let notes = loaded::notes(pipeline);
+    if !notes.is_empty() || !odd.is_empty() {
         println!();
-        odd.iter().for_each(|finding| println!("odd: {finding}"));
     }
+    notes.iter().for_each(|note| println!("{}", text::wrapped("note: ", note)));
+    odd.iter().for_each(|finding| println!("{}", text::wrapped("odd: ", finding)));
 }

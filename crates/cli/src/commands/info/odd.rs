@@ -18,14 +18,14 @@ pub(super) fn findings(pipeline: &Pipeline, weights: &Weights, training: Option<
     let spec = &pipeline.spec;
     let mut odd: Vec<String> = pipeline.warnings.iter().map(ToString::to_string).collect();
     if spec.config.example_shape().is_none() {
-        odd.push("unet/config.json has no sample_size, so that `sample` does not know the size of images".into());
+        odd.push("config.json has no sample_size (the size of images in pixels): `sample` needs --image-size".into());
+    } else if let Err(error) = fit::example_shape(pipeline, None) {
+        odd.push(error.to_string());
     }
     odd.extend(of_network(pipeline));
     if spec.scheduler.sampler().is_none() {
-        odd.push(format!(
-            "not supported: the sampler of {}; any other draws with --sampler",
-            spec.scheduler.class_name
-        ));
+        let nearest = spec.scheduler.nearest_sampler();
+        odd.push(format!("not supported: the sampler of {}; {nearest} is used instead", spec.scheduler.class_name));
     }
     if !weights.zeros.is_empty() {
         odd.push(format!("weights that are zero everywhere, as if never trained: {}", list(&weights.zeros)));
@@ -35,7 +35,7 @@ pub(super) fn findings(pipeline: &Pipeline, weights: &Weights, training: Option<
     }
     odd.extend(training.iter().flat_map(|training| of_training(training)));
     let warned = |key: &str| odd.iter().any(|warning| warning.contains(&format!("`{key}`")));
-    let unused = spec.scheduler.other.iter().filter(|(key, _)| !warned(key));
+    let unused = spec.scheduler.unused_keys().filter(|(key, _)| !warned(key));
     let unused: Vec<String> = unused.map(|(key, value)| format!("{key} = {value}")).collect();
     if !unused.is_empty() {
         odd.push(format!("keys of the scheduler that are kept for diffusers but not used here: {}", list(&unused)));
@@ -98,7 +98,7 @@ fn of_schedule(scheduler: &Scheduler) -> Vec<String> {
         Parameterization::V => Prediction::V,
     };
     // Opening the model has built the schedule before.
-    let Ok(schedule) = scheduler.schedule.build() else { return Vec::new() };
+    let Ok(schedule) = scheduler.noise_schedule() else { return Vec::new() };
     let alpha_bars: Vec<f64> = (1..=schedule.steps()).map(|t| schedule.alpha_bar(t)).collect();
     let found = check(&alpha_bars, &CheckConditions { prediction, ..CheckConditions::default() });
     found.iter().map(|finding| format!("noise schedule: {finding}")).collect()

@@ -7,21 +7,6 @@ use sfumato_process::{
     levels::FinalSigma,
     sampler::{DpmSolverOptions, SamplerKind, SolverType},
 };
-use sfumato_schedule::{Explicit, ScheduleConfig};
-
-/// Betas that are listed one by one.
-const LISTED: usize = 8;
-
-/// The schedule's name and parameters; a long list of betas by its ends.
-pub(super) fn schedule(scheduler: &Scheduler) -> String {
-    let text = match &scheduler.schedule {
-        ScheduleConfig::Explicit(Explicit { betas }) if betas.len() > LISTED => {
-            format!("explicit, {} betas from {:.3e} to {:.3e}", betas.len(), betas[0], betas[betas.len() - 1])
-        }
-        named => named.to_string(),
-    };
-    if scheduler.zero_terminal_snr { format!("{text}, rescaled to end in pure noise") } else { text }
-}
 
 /// The name of the variance.
 pub(super) fn variance_name(scheduler: &Scheduler) -> &'static str {
@@ -56,7 +41,8 @@ pub(super) fn clipping(scheduler: &Scheduler) -> String {
 /// The sampler and its settings, as `sample` takes them if nothing else is said.
 pub(super) fn sampler(scheduler: &Scheduler) -> String {
     let Some(kind) = scheduler.sampler() else {
-        return format!("none: that of {} does not exist here, name another with --sampler", scheduler.class_name);
+        let (class, nearest) = (&scheduler.class_name, scheduler.nearest_sampler());
+        return format!("{nearest}, as that of {class} does not exist here; --sampler chooses another");
     };
     let SamplingDefaults { spacing, steps_offset, set_alpha_to_one, karras, end, lambda_min, solver } =
         scheduler.sampling;

@@ -1,29 +1,26 @@
-//! The architecture as a table.
+//! The architecture as two tables: what there is, and what it costs.
 
 use serde_json::{Value, json};
 use sfumato_nets::unet::{BlockSummary, Summary};
 
-/// One row a block, and one for all of them.
+/// One row a block in each table, and one for all of them.
 pub(super) fn print(summary: &Summary) {
-    let head = ["block", "size", "channels", "parameters", "weights", "activations", "multiply-adds"];
-    let line = |cells: [&str; 7], contents: &str| {
-        let [name, size, channels, parameters, weights, activations, products] = cells;
-        println!(
-            "{name:<16} {size:>9} {channels:>9} {parameters:>11} {weights:>10} {activations:>11} {products:>14}  {contents}"
-        );
-    };
-    line(head, "contents");
-    for BlockSummary { name, contents, resolution, channels, parameters, activations, multiply_adds } in &summary.blocks
-    {
+    println!("{:<16} {:>11} {:>8}  contents", "block", "size", "channels");
+    for BlockSummary { name, contents, resolution, channels, .. } in &summary.blocks {
         let size = resolution.map_or_else(String::new, |[height, width]| format!("{height}x{width}"));
-        let cells = [&channels.to_string(), &parameters.to_string(), &mib(4 * parameters), &mib(4 * activations)];
-        let [channels, parameters, weights, activations] = cells.map(String::as_str);
-        line([name, &size, channels, parameters, weights, activations, &count(*multiply_adds)], contents);
+        println!("{name:<16} {size:>11} {channels:>8}  {contents}");
     }
-    let (parameters, activations) = (summary.parameters(), summary.activations());
-    let cells = [&parameters.to_string(), &mib(4 * parameters), &mib(4 * activations), &count(summary.multiply_adds())];
-    let [parameters, weights, activations, products] = cells.map(String::as_str);
-    line(["all", "", "", parameters, weights, activations, products], "for one image, in f32");
+    println!("\nfor one image, in f32:");
+    let head = ["parameters", "weights", "activations", "multiply-adds"];
+    println!("{:<16} {:>12} {:>10} {:>11} {:>14}", "block", head[0], head[1], head[2], head[3]);
+    let line = |name: &str, parameters: u64, activations: u64, multiply_adds: u64| {
+        let (weights, kept) = (mib(4 * parameters), mib(4 * activations));
+        println!("{name:<16} {parameters:>12} {weights:>10} {kept:>11} {:>14}", count(multiply_adds));
+    };
+    for block in &summary.blocks {
+        line(&block.name, block.parameters, block.activations, block.multiply_adds);
+    }
+    line("all", summary.parameters(), summary.activations(), summary.multiply_adds());
 }
 
 pub(super) fn block_json(block: &BlockSummary) -> Value {

@@ -77,7 +77,8 @@ impl Verdict {
             Ok(schedule) => (schedule.check(&conditions), None),
             // A table that is no valid schedule can often be explained all the same.
             Err(error) => {
-                let findings = source.config.betas().map_or_else(|_| Vec::new(), |betas| explain(&betas, &conditions));
+                let findings =
+                    source.scheduler.schedule.betas().map_or_else(|_| Vec::new(), |betas| explain(&betas, &conditions));
                 let explained = findings.iter().any(|finding| finding.severity() == Severity::Error);
                 (findings, (!explained).then(|| error.to_string()))
             }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
-use sfumato_nets::pipeline::{Pipeline, Scheduler};
+use anyhow::{Context, Result};
+use sfumato_nets::pipeline::Scheduler;
 use sfumato_schedule::{NoiseSchedule, Prediction, ScheduleConfig, ScheduleError};
 use sfumato_train::TrainConfig;
 
@@ -17,9 +17,8 @@ const LISTED: usize = 6;
 pub(super) struct Source {
     /// What to call it.
     pub(super) label: String,
-    pub(super) config: ScheduleConfig,
-    /// Whether a model's file asks for it to be rescaled so that nothing is left at its end.
-    zero_terminal_snr: bool,
+    /// The schedule, as a model's scheduler has it.
+    pub(super) scheduler: Scheduler,
     /// What the network predicts, where the source says so.
     pub(super) prediction: Option<Prediction>,
 }
@@ -36,10 +35,10 @@ impl Source {
             Self::named(text)?
         };
         if let Some(steps) = steps {
-            source.config = source.config.with_steps(steps).map_err(|error| UsageError(error.to_string()))?;
+            let schedule = source.scheduler.schedule.clone();
+            source.scheduler.schedule = schedule.with_steps(steps).map_err(|error| UsageError(error.to_string()))?;
         }
-        let ending = if source.zero_terminal_snr { ", rescaled to zero terminal SNR" } else { "" };
-        let description = describe(&source.config) + ending;
+        let description = describe(&source.scheduler);
         source.label = if source.label.is_empty() { description } else { format!("{} ({description})", source.label) };
         Ok(source)
     }
@@ -51,8 +50,7 @@ impl Source {
 
     /// The schedule, if the description gives one.
     pub(super) fn schedule(&self) -> Result<NoiseSchedule, ScheduleError> {
-        let schedule = self.config.build()?;
-        if self.zero_terminal_snr { schedule.with_zero_terminal_snr() } else { Ok(schedule) }
+        self.scheduler.noise_schedule()
     }
 
     /// The same, with the source in the error.
@@ -68,7 +66,7 @@ impl Source {
             };
             UsageError(format!("{error}{hint}"))
         })?;
-        Ok(Self { label: String::new(), config, zero_terminal_snr: false, prediction: None })
+        Ok(Self::new(String::new(), config, None))
     }
 
     fn directory(path: &Path) -> Result<Self> {
@@ -76,43 +74,48 @@ impl Source {
         if run.is_file() {
             return Self::file(&run);
         }
-        Ok(Self::of_model(path, Pipeline::open(path)?.spec.scheduler))
+        Self::of_model(path)
     }
 
     fn file(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         let shown = || path.display().to_string();
         if path.extension().is_some_and(|extension| extension == "json") {
-            let value: serde_json::Value = serde_json::from_str(&text).with_context(shown)?;
-            if value.get("_class_name").is_none() {
-                bail!("{}: expected a scheduler_config.json of diffusers, which has a \"_class_name\"", path.display());
-            }
-            return Ok(Self::of_model(path, Scheduler::from_json(&value).with_context(shown)?));
+            return Self::of_model(path);
         }
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         // A schedule's own table, or a whole run's.
         if text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("kind")) {
             let config = toml::from_str(&text).with_context(shown)?;
-            return Ok(Self { label: shown(), config, zero_terminal_snr: false, prediction: None });
+            return Ok(Self::new(shown(), config, None));
         }
         let diffusion = TrainConfig::read(path)?.diffusion;
         let prediction = Some(diffusion.parameterization.into());
-        Ok(Self { label: shown(), config: diffusion.schedule, zero_terminal_snr: false, prediction })
+        Ok(Self::new(shown(), diffusion.schedule, prediction))
     }
 
-    fn of_model(path: &Path, scheduler: Scheduler) -> Self {
-        Self {
-            label: path.display().to_string(),
-            config: scheduler.schedule,
-            zero_terminal_snr: scheduler.zero_terminal_snr,
-            prediction: Some(scheduler.parameterization.into()),
+    /// The scheduler of a model, wherever in its directory that is, or its file alone.
+    fn of_model(path: &Path) -> Result<Self> {
+        let (scheduler, file, warnings) = Scheduler::open(path)?;
+        for warning in warnings {
+            eprintln!("warning: {warning}");
         }
+        let label = if file.starts_with(path) { path } else { &file };
+        let prediction = Some(scheduler.parameterization.into());
+        Ok(Self { label: label.display().to_string(), scheduler, prediction })
+    }
+
+    fn new(label: String, schedule: ScheduleConfig, prediction: Option<Prediction>) -> Self {
+        Self { label, scheduler: Scheduler { schedule, ..Scheduler::default() }, prediction }
     }
 }
 
 /// The schedule in a line: a long list of betas by its length.
-fn describe(config: &ScheduleConfig) -> String {
-    match config {
-        ScheduleConfig::Explicit(list) if list.betas.len() > LISTED => format!("explicit: {} betas", list.betas.len()),
-        config => config.to_string(),
+fn describe(scheduler: &Scheduler) -> String {
+    let ending = if scheduler.zero_terminal_snr { ", rescaled to zero terminal SNR" } else { "" };
+    match &scheduler.schedule {
+        ScheduleConfig::Explicit(list) if list.betas.len() > LISTED => {
+            format!("explicit: {} betas{ending}", list.betas.len())
+        }
+        config => format!("{config}{ending}"),
     }
 }
