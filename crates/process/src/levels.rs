@@ -11,6 +11,8 @@ use sfumato_schedule::{NoiseSchedule, ScheduleError, Spacing, evenly_spaced, lea
 const RHO: f64 = 7.0;
 /// Smallest `ᾱ` that is given a `σ` (the smallest f16), for schedules that end in pure noise, whose `σ_T` is infinite: diffusers' constant.
 const LEAST_SIGNAL: f64 = 1.0 / 16_777_216.0;
+/// Largest `σ`: beyond it the data in a state is lost in `f32`, and some powers of ten later so is the state.
+const MOST_NOISE: f64 = 1e18;
 
 /// One noise level.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -78,7 +80,7 @@ impl Default for LevelOptions {
 /// The levels of a solver's steps, from noise to data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NoiseLevels {
-    /// At least one, `σ` decreasing; then the end, which is no step of its own.
+    /// At least one, `σ` decreasing; then the end, which is no step of its own and not above the last.
     levels: Vec<NoiseLevel>,
     end: Option<NoiseLevel>,
     start_scale: f64,
@@ -116,45 +118,27 @@ impl NoiseLevels {
         let max = levels[0].sigma;
         // Only the noise of x_T for the spacings that reach T; with `leading`, where the data is still there, its variance too.
         let start_scale = if options.spacing == Spacing::Leading { max.hypot(1.0) } else { max };
-        Ok(Self { levels, end: end(&sigmas, options.end), start_scale })
+        Ok(Self { end: end(&sigmas, &levels, options.end), levels, start_scale })
     }
 
     /// `count` levels for DPM-Solver++, at whole steps of the trained chain.
     ///
     /// As in diffusers' DPMSolverMultistepScheduler, `linspace` and `leading` choose `count + 1` steps and leave out the first,
-    /// and Karras levels reach over the whole chain. As many levels as steps are all steps, where diffusers visits some
-    /// twice; with `lambda_min`, `trailing` may give fewer levels than asked for.
+    /// and Karras levels reach over the whole chain, whatever `lambda_min` says. As many levels as steps are all steps, where
+    /// diffusers visits some twice; with `lambda_min`, `trailing` may give fewer levels than asked for.
     ///
     /// # Errors
-    /// [`ScheduleError`] if `count` is 0 or above the number of steps that `lambda_min` leaves, or the offset leads past them.
+    /// [`ScheduleError`] if `count` is 0 or above `T`; without Karras levels also if it is above the number of steps that `lambda_min`
+    /// leaves, or the offset leads past them.
     pub fn for_dpm_solver(
         schedule: &NoiseSchedule,
         count: usize,
         options: &LevelOptions,
     ) -> Result<Self, ScheduleError> {
-        let steps = schedule.steps();
         let sigmas = table(schedule);
-        // λ = -log σ falls with the step.
-        let last = sigmas.iter().take_while(|sigma| -sigma.ln() >= options.lambda_min).count();
-        if last == 0 {
-            return Err(ScheduleError::NoTimesteps);
-        }
-        let times = match options.spacing {
-            Spacing::Linspace if count < last => evenly_spaced(last, count + 1)?[1..].to_vec(),
-            Spacing::Linspace => evenly_spaced(last, count)?,
-            Spacing::Leading if count < last => leading(last, count + 1, options.offset)?[1..].to_vec(),
-            Spacing::Leading => leading(last, count, options.offset)?,
-            Spacing::Trailing if last == steps => trailing(steps, count)?,
-            Spacing::Trailing => {
-                trailing(steps, count)?; // for its errors
-                let stride = steps as f64 / count as f64;
-                let down = (0..count).map(|i| last as f64 - i as f64 * stride).take_while(|&t| t > 0.5);
-                let mut times: Vec<usize> = down.map(|t| t.round_ties_even() as usize).collect();
-                times.reverse();
-                times
-            }
-        };
-        let levels = if options.karras {
+        let levels: Vec<NoiseLevel> = if options.karras {
+            let steps = schedule.steps();
+            trailing(steps, count)?; // for its errors
             let time = |sigma| {
                 let zero_based = time_of(&sigmas, sigma) - 1.0;
                 1.0 + if options.round_down { zero_based.floor() } else { zero_based.round_ties_even() }
@@ -162,9 +146,10 @@ impl NoiseLevels {
             let levels = karras(sigmas[steps - 1], sigmas[0], count);
             levels.map(|sigma| NoiseLevel { sigma, t: time(sigma) }).collect()
         } else {
+            let times = dpm_solver_steps(&sigmas, count, options)?;
             times.iter().rev().map(|&t| NoiseLevel { sigma: sigmas[t - 1], t: t as f64 }).collect()
         };
-        Ok(Self { levels, end: end(&sigmas, options.end), start_scale: 1.0 })
+        Ok(Self { end: end(&sigmas, &levels, options.end), levels, start_scale: 1.0 })
     }
 
     /// Number of steps.
@@ -192,21 +177,51 @@ impl NoiseLevels {
     }
 }
 
+/// The steps of DPM-Solver++ without Karras levels, increasing; `sigmas` are those of the chain.
+fn dpm_solver_steps(sigmas: &[f64], count: usize, options: &LevelOptions) -> Result<Vec<usize>, ScheduleError> {
+    let steps = sigmas.len();
+    // λ = -log σ falls with the step.
+    let last = sigmas.iter().take_while(|sigma| -sigma.ln() >= options.lambda_min).count();
+    if last == 0 {
+        return Err(ScheduleError::NoTimesteps);
+    }
+    Ok(match options.spacing {
+        Spacing::Linspace if count < last => evenly_spaced(last, count + 1)?[1..].to_vec(),
+        Spacing::Linspace => evenly_spaced(last, count)?,
+        Spacing::Leading if count < last => leading(last, count + 1, options.offset)?[1..].to_vec(),
+        Spacing::Leading => leading(last, count, options.offset)?,
+        Spacing::Trailing if last == steps => trailing(steps, count)?,
+        Spacing::Trailing => {
+            trailing(steps, count)?; // for its errors
+            let stride = steps as f64 / count as f64;
+            let down = (0..count).map(|i| last as f64 - i as f64 * stride).take_while(|&t| t > 0.5);
+            let mut times: Vec<usize> = down.map(|t| t.round_ties_even() as usize).collect();
+            times.reverse();
+            times
+        }
+    })
+}
+
 /// `σ` of every step; index `t - 1` holds step `t`.
 fn table(schedule: &NoiseSchedule) -> Vec<f64> {
-    let mut sigmas: Vec<f64> = (1..=schedule.steps()).map(|t| schedule.snr(t).sqrt().recip()).collect();
+    let sigma = |t: usize| schedule.snr(t).sqrt().recip().min(MOST_NOISE);
+    let mut sigmas: Vec<f64> = (1..=schedule.steps()).map(sigma).collect();
     if schedule.has_zero_terminal_snr()
-        && let Some(last) = sigmas.last_mut()
+        && let Some((last, before)) = sigmas.split_last_mut()
     {
-        *last = ((1.0 - LEAST_SIGNAL) / LEAST_SIGNAL).sqrt();
+        // Very long or steep schedules have less signal one step earlier already; the last level is above it all the same.
+        let before = before.last().map_or(0.0, |sigma| 2.0 * sigma);
+        *last = ((1.0 - LEAST_SIGNAL) / LEAST_SIGNAL).sqrt().max(before);
     }
     sigmas
 }
 
-fn end(sigmas: &[f64], end: FinalSigma) -> Option<NoiseLevel> {
+/// Where the steps from `levels` end. Karras levels end at `σ_1` but for rounding: the end is not above them.
+fn end(sigmas: &[f64], levels: &[NoiseLevel], end: FinalSigma) -> Option<NoiseLevel> {
+    let last = levels.last().map_or(f64::INFINITY, |level| level.sigma);
     match end {
         FinalSigma::Zero => None,
-        FinalSigma::First => Some(NoiseLevel { sigma: sigmas[0], t: 1.0 }),
+        FinalSigma::First => Some(NoiseLevel { sigma: sigmas[0].min(last), t: 1.0 }),
     }
 }
 
@@ -224,6 +239,9 @@ fn time_of(sigmas: &[f64], sigma: f64) -> f64 {
     }
     let low = sigmas.partition_point(|&at| at <= sigma).clamp(1, sigmas.len() - 1);
     let (below, above) = (sigmas[low - 1].ln(), sigmas[low].ln());
+    if below == above {
+        return low as f64; // the two are one in f64
+    }
     low as f64 + ((sigma.ln() - below) / (above - below)).clamp(0.0, 1.0)
 }
 

@@ -8,6 +8,8 @@ use crate::{Chain, Denoiser, NoiseError, NoiseLevel, NoiseLevels, NoiseSource};
 
 /// Fewer steps than this end in steps of lower order.
 const FEW_STEPS: usize = 15;
+/// Levels whose `λ` differ by no more are one level: `f32` does not tell their states apart.
+const SAME_LEVEL: f64 = 1e-7;
 
 /// How many predictions a step of [`DpmSolver`] looks at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -92,7 +94,8 @@ impl Default for DpmSolverOptions {
 ///   and `D_2` the derivatives of the parabola through the three predictions
 ///
 /// The first steps are of the orders that the predictions so far allow. A step to clean data is of the first order, since `h`
-/// is infinite; it gives `m_0`. Deterministic: only `x_T` is drawn.
+/// is infinite; it gives `m_0`. A step to the same level (`h = 0`: `final_sigmas_type` sigma_min after the chain's first step)
+/// leaves the state as it is, and of two predictions at one level the newer takes the place of the older. Deterministic: only `x_T` is drawn.
 ///
 /// The updates and the defaults are those of diffusers' DPMSolverMultistepScheduler with `algorithm_type` dpmsolver++;
 /// [`NoiseLevels::for_dpm_solver`] says where the levels deviate. diffusers' class cannot clip, but for dynamic thresholding: here the
@@ -102,14 +105,31 @@ pub struct DpmSolver<'a, B: Backend, const D: usize> {
     chain: &'a Chain,
     levels: &'a NoiseLevels,
     options: DpmSolverOptions,
-    /// Predictions, the newest first; at most three.
-    predictions: Vec<Tensor<B, D>>,
+    /// Predictions, the newest first, no two at one level; at most three.
+    predictions: Vec<Prediction<B, D>>,
+}
+
+/// What the network said of the clean data, and at which `λ`.
+#[derive(Clone, Debug)]
+struct Prediction<B: Backend, const D: usize> {
+    lambda: f64,
+    x_0: Tensor<B, D>,
 }
 
 impl<'a, B: Backend, const D: usize> DpmSolver<'a, B, D> {
     /// The solver over `levels`, for the model of `chain` (whose own steps do not matter).
     pub fn new(chain: &'a Chain, levels: &'a NoiseLevels, options: DpmSolverOptions) -> Self {
         Self { chain, levels, options, predictions: Vec::new() }
+    }
+
+    /// Takes a prediction up as the newest.
+    fn remember(&mut self, lambda: f64, x_0: Tensor<B, D>) {
+        let prediction = Prediction { lambda, x_0 };
+        match self.predictions.first_mut() {
+            Some(newest) if (lambda - newest.lambda).abs() <= SAME_LEVEL => *newest = prediction,
+            _ => self.predictions.insert(0, prediction),
+        }
+        self.predictions.truncate(3);
     }
 
     /// The order of a step.
@@ -144,13 +164,15 @@ impl<B: Backend, const D: usize> Stepper<B, D> for DpmSolver<'_, B, D> {
         }
         let (from, to) = (self.levels.levels()[step - 1], self.levels.after(step));
         let x_0 = self.chain.predict_at(denoiser, x.clone(), from);
-        self.predictions.insert(0, x_0.clone());
-        self.predictions.truncate(3);
-
         // λ = -log of the level's noise over signal.
         let lambda = |level: NoiseLevel| -level.sigma.ln();
-        let before = |back: usize| lambda(self.levels.levels()[step - 1 - back]);
-        let m = |i: usize| self.predictions[i].clone();
+        self.remember(lambda(from), x_0.clone());
+        if to.is_some_and(|to| lambda(to) - lambda(from) <= SAME_LEVEL) {
+            return Ok(Step { x, x_0 });
+        }
+
+        let before = |back: usize| self.predictions[back].lambda;
+        let m = |i: usize| self.predictions[i].x_0.clone();
         let (alpha, sigma, h) = match to {
             Some(to) => (to.signal(), to.noise(), lambda(to) - lambda(from)),
             None => (1.0, 0.0, f64::INFINITY),

@@ -1,0 +1,203 @@
+//! Every option of the solvers on every grid, also where levels meet: finite, falling, and as many evaluations as it should be.
+
+use std::cell::Cell;
+
+use burn::{
+    backend::{Flex, flex::FlexDevice},
+    tensor::Tensor,
+};
+use proptest::prelude::*;
+use sfumato_process::{
+    Chain, Denoiser, NoiseLevels, Parameterization, SeededNoise,
+    levels::{FinalSigma, LevelOptions},
+    sampler::{DpmSolver, DpmSolverOptions, Euler, Heun, SolverOrder, SolverType, Stepper, ignore, walk},
+};
+use sfumato_schedule::{NoiseSchedule, ScheduleConfig, ScheduleError, Spacing};
+
+const DEVICE: FlexDevice = FlexDevice;
+
+/// A bounded answer to anything, that counts how often it was asked.
+struct Counting {
+    steps: usize,
+    asked: Cell<usize>,
+}
+
+impl Denoiser<Flex, 2> for Counting {
+    fn predict(&self, x_t: Tensor<Flex, 2>, _: &[usize]) -> Tensor<Flex, 2> {
+        self.asked.set(self.asked.get() + 1);
+        (x_t * 0.7 + 0.1).tanh()
+    }
+
+    fn predict_between(&self, x_t: Tensor<Flex, 2>, t: &[f64]) -> Tensor<Flex, 2> {
+        assert!(t.iter().all(|t| (1.0..=self.steps as f64).contains(t)), "{t:?}");
+        self.predict(x_t, &[])
+    }
+}
+
+/// The samples and the number of evaluations.
+fn draw(sampler: &mut impl Stepper<Flex, 2>, steps: usize) -> (Vec<f64>, usize) {
+    let counting = Counting { steps, asked: Cell::new(0) };
+    let x = walk(sampler, &counting, &SeededNoise::new(1), [2, 3], &DEVICE, &mut ignore).unwrap();
+    (x.into_data().iter::<f64>().collect(), counting.asked.get())
+}
+
+/// Levels fall, and the end is not above the last of them; the times are the chain's own and never rise.
+fn assert_falls(levels: &NoiseLevels, steps: usize) {
+    let all: Vec<_> = (0..=levels.steps()).filter_map(|done| levels.after(done)).collect();
+    for pair in levels.levels().windows(2) {
+        assert!(pair[0].sigma > pair[1].sigma && pair[0].t >= pair[1].t, "{pair:?}");
+    }
+    for pair in all.windows(2) {
+        assert!(pair[0].sigma >= pair[1].sigma, "{pair:?}");
+    }
+    for level in all {
+        assert!(level.sigma.is_finite() && level.sigma > 0.0 && (1.0..=steps as f64).contains(&level.t), "{level:?}");
+    }
+}
+
+fn assert_finite(x: &[f64]) {
+    assert!(x.iter().all(|x| x.is_finite()), "{x:?}");
+}
+
+fn assert_solvers_work(
+    schedule: &NoiseSchedule,
+    count: usize,
+    options: &LevelOptions,
+    solver: DpmSolverOptions,
+    parameterization: Parameterization,
+) {
+    let steps = schedule.steps();
+    let chain = Chain::new(schedule, parameterization);
+    let to_data = options.end == FinalSigma::Zero;
+
+    match NoiseLevels::for_dpm_solver(schedule, count, options) {
+        Ok(levels) => {
+            assert_falls(&levels, steps);
+            // A limit may leave fewer steps of a grid that was laid from the other end.
+            if options.karras || options.lambda_min == f64::NEG_INFINITY || options.spacing != Spacing::Trailing {
+                assert_eq!(levels.steps(), count);
+            }
+            let (x, asked) = draw(&mut DpmSolver::new(&chain, &levels, solver), steps);
+            assert_eq!(asked, levels.steps());
+            assert_finite(&x);
+        }
+        Err(ScheduleError::TimestepOutOfRange { .. }) => assert!(options.offset > 0),
+        Err(error) => assert!(options.lambda_min.is_finite(), "{error}"),
+    }
+    match NoiseLevels::for_euler(schedule, count, options) {
+        Ok(levels) => {
+            assert_falls(&levels, steps);
+            assert_eq!(levels.steps(), count);
+            let (x, asked) = draw(&mut Euler::new(&chain, &levels), steps);
+            assert_eq!(asked, count);
+            assert_finite(&x);
+            let (x, asked) = draw(&mut Heun::new(&chain, &levels), steps);
+            assert_eq!(asked, if to_data { 2 * count - 1 } else { 2 * count });
+            assert_finite(&x);
+        }
+        Err(error) => assert!(matches!(error, ScheduleError::TimestepOutOfRange { .. }), "{error}"),
+    }
+}
+
+fn schedules() -> impl Strategy<Value = NoiseSchedule> {
+    let named = (prop::sample::select(vec!["linear", "cosine", "scaled-linear", "sigmoid"]), 1..40usize)
+        .prop_filter_map("a schedule", |(name, steps)| {
+            format!("{name}:{steps}").parse::<ScheduleConfig>().ok()?.build().ok()
+        });
+    let long = prop::sample::select(vec!["linear", "cosine"])
+        .prop_map(|name| name.parse::<ScheduleConfig>().unwrap().build().unwrap());
+    // Steep, flat, and with neighbours that are next to equal.
+    let explicit = prop::collection::vec(prop_oneof![1e-4..0.9f64, 1e-12..1e-10f64, 0.9..0.999f64], 1..12)
+        .prop_filter_map("a schedule", |betas| NoiseSchedule::from_betas(betas).ok());
+    (prop_oneof![6 => named, 1 => long, 3 => explicit], any::<bool>()).prop_map(|(schedule, zero)| match zero {
+        true => schedule.with_zero_terminal_snr().unwrap_or(schedule),
+        false => schedule,
+    })
+}
+
+fn level_options() -> impl Strategy<Value = LevelOptions> {
+    let spacing = prop::sample::select(vec![Spacing::Leading, Spacing::Linspace, Spacing::Trailing]);
+    let end = prop::sample::select(vec![FinalSigma::Zero, FinalSigma::First]);
+    let lambda_min = prop_oneof![4 => Just(f64::NEG_INFINITY), 1 => -6.0..6.0f64];
+    (spacing, prop_oneof![3 => Just(0usize), 1 => Just(1)], any::<bool>(), end, lambda_min, any::<bool>()).prop_map(
+        |(spacing, offset, karras, end, lambda_min, round_down)| LevelOptions {
+            spacing,
+            offset,
+            karras,
+            end,
+            lambda_min,
+            round_down,
+        },
+    )
+}
+
+fn solver_options() -> impl Strategy<Value = DpmSolverOptions> {
+    let order = prop::sample::select(vec![SolverOrder::First, SolverOrder::Second, SolverOrder::Third]);
+    let solver_type = prop::sample::select(vec![SolverType::Midpoint, SolverType::Heun]);
+    (order, solver_type, any::<bool>(), any::<bool>()).prop_map(
+        |(order, solver_type, lower_order_final, euler_at_final)| DpmSolverOptions {
+            order,
+            solver_type,
+            lower_order_final,
+            euler_at_final,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn every_option_works_on_every_grid(
+        schedule in schedules(),
+        share in prop_oneof![1 => Just(1.0), 1 => Just(0.0), 2 => 0.0..1.0f64],
+        options in level_options(),
+        solver in solver_options(),
+        parameterization in prop::sample::select(vec![Parameterization::Epsilon, Parameterization::X0, Parameterization::V]),
+    ) {
+        // No steps, all of them, or some; few of a long chain, so that this stays a matter of seconds.
+        let count = ((share * schedule.steps() as f64).ceil() as usize).clamp(1, schedule.steps());
+        let count = if schedule.steps() > 100 && share < 1.0 { count.min(40) } else { count };
+        assert_solvers_work(&schedule, count, &options, solver, parameterization);
+    }
+}
+
+/// `final_sigmas_type` sigma_min with as many steps as the chain: the last step leads to where it is.
+#[test]
+fn a_step_to_the_same_level_leaves_the_state() {
+    for karras in [false, true] {
+        for name in ["linear:20", "cosine:20"] {
+            let schedule = name.parse::<ScheduleConfig>().unwrap().build().unwrap();
+            let chain = Chain::new(&schedule, Parameterization::Epsilon);
+            let options = LevelOptions { end: FinalSigma::First, karras, ..LevelOptions::default() };
+            let levels = NoiseLevels::for_dpm_solver(&schedule, 20, &options).unwrap();
+            let (end, last) = (levels.after(20).unwrap(), levels.levels()[19]);
+            assert!((end.sigma - last.sigma).abs() <= 1e-12 * last.sigma, "{end:?} {last:?}");
+            for order in [SolverOrder::First, SolverOrder::Second, SolverOrder::Third] {
+                for solver_type in [SolverType::Midpoint, SolverType::Heun] {
+                    let options = DpmSolverOptions { order, solver_type, ..DpmSolverOptions::default() };
+                    let mut states = Vec::new();
+                    let mut solver = DpmSolver::<Flex, 2>::new(&chain, &levels, options);
+                    let counting = Counting { steps: 20, asked: Cell::new(0) };
+                    walk(&mut solver, &counting, &SeededNoise::new(1), [1, 3], &DEVICE, &mut |state| {
+                        states.push(state.x.to_data().iter::<f64>().collect::<Vec<_>>());
+                        std::ops::ControlFlow::Continue(())
+                    })
+                    .unwrap();
+                    assert_finite(&states.concat());
+                    assert_eq!(states[19], states[18], "{name} {order:?} {solver_type:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_long_cosine_without_signal_at_its_end_still_falls() {
+    // One step before the end there is less signal already than diffusers leaves at the end.
+    let cosine: NoiseSchedule = "cosine:10000".parse::<ScheduleConfig>().unwrap().build().unwrap();
+    let schedule = cosine.with_zero_terminal_snr().unwrap();
+    let options = LevelOptions { spacing: Spacing::Trailing, ..LevelOptions::default() };
+    let levels = NoiseLevels::for_euler(&schedule, 10000, &options).unwrap();
+    assert_falls(&levels, 10000);
+}
