@@ -24,3 +24,13 @@ pub(crate) fn check_steps<B: Backend, const D: usize>(x: &Tensor<B, D>, t: &[usi
     let batch = x.dims()[0];
     assert_eq!(t.len(), batch, "one step is needed for each of the {batch} examples, {} were given", t.len());
 }
+
+/// Checks that two batches that meet have one shape: a tensor with one channel, or one example, would be broadcast over the other.
+///
+/// # Panics
+/// If the shapes differ: a mistake in the calling code.
+#[track_caller]
+pub(crate) fn check_shapes<B: Backend, const D: usize>(a: (&str, &Tensor<B, D>), b: (&str, &Tensor<B, D>)) {
+    let (shape_a, shape_b) = (a.1.dims(), b.1.dims());
+    assert_eq!(shape_a, shape_b, "{} and {} must have the same shape", a.0, b.0);
+}

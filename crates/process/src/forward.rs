@@ -6,7 +6,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use sfumato_schedule::NoiseSchedule;
 
 use crate::{
-    broadcast::{check_steps, coefficients},
+    broadcast::{check_shapes, check_steps, coefficients},
     noise::{NoiseError, NoiseSource},
     parameterization::Scales,
     reverse::Gaussian,
@@ -18,7 +18,7 @@ use crate::{
 /// `x_prev` (`x_{t-1}`), `epsilon` and the result: `[batch, …]`; `t`: one step `1..=T` for each example.
 ///
 /// # Panics
-/// If the number of steps is not the batch size, or a step is outside `1..=T`.
+/// If the number of steps is not the batch size, a step is outside `1..=T`, or the two tensors differ in shape.
 pub fn q_step<B: Backend, const D: usize>(
     schedule: &NoiseSchedule,
     x_prev: Tensor<B, D>,
@@ -26,6 +26,7 @@ pub fn q_step<B: Backend, const D: usize>(
     epsilon: Tensor<B, D>,
 ) -> Tensor<B, D> {
     check_steps(&x_prev, t);
+    check_shapes(("x_prev", &x_prev), ("epsilon", &epsilon));
     let like = (&x_prev.device(), x_prev.dtype());
     let signal = coefficients(t.iter().map(|&t| schedule.alpha(t).sqrt()), like);
     let noise = coefficients(t.iter().map(|&t| schedule.beta(t).sqrt()), like);
@@ -38,13 +39,14 @@ pub fn q_step<B: Backend, const D: usize>(
 /// `x_0`, `epsilon` and the result: `[batch, …]`; `t`: one step for each example, `0..=T` (0 leaves `x_0` as it is).
 ///
 /// # Panics
-/// If the number of steps is not the batch size, or a step is above `T`.
+/// If the number of steps is not the batch size, a step is above `T`, or the two tensors differ in shape.
 pub fn q_sample<B: Backend, const D: usize>(
     schedule: &NoiseSchedule,
     x_0: Tensor<B, D>,
     t: &[usize],
     epsilon: Tensor<B, D>,
 ) -> Tensor<B, D> {
+    check_shapes(("x_0", &x_0), ("epsilon", &epsilon));
     let Scales { signal, noise } = Scales::at(schedule, t, &x_0);
     x_0 * signal + epsilon * noise
 }
@@ -81,7 +83,7 @@ pub fn q_trajectory<B: Backend, const D: usize>(
 /// `x_0`, `x_t` and the mean: `[batch, …]`; `t`: one step `1..=T` for each example.
 ///
 /// # Panics
-/// If the number of steps is not the batch size, or a step is outside `1..=T`.
+/// If the number of steps is not the batch size, a step is outside `1..=T`, or the two tensors differ in shape.
 pub fn q_posterior<B: Backend, const D: usize>(
     schedule: &NoiseSchedule,
     x_0: Tensor<B, D>,
@@ -89,6 +91,7 @@ pub fn q_posterior<B: Backend, const D: usize>(
     t: &[usize],
 ) -> Gaussian<B, D> {
     check_steps(&x_0, t);
+    check_shapes(("x_0", &x_0), ("x_t", &x_t));
     let like = (&x_0.device(), x_0.dtype());
     let weights = || t.iter().map(|&t| schedule.posterior_mean_coefficients(t));
     let mean = x_0 * coefficients(weights().map(|w| w.x_0), like) + x_t * coefficients(weights().map(|w| w.x_t), like);

@@ -7,7 +7,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 use sfumato_schedule::{NoiseSchedule, Prediction};
 
-use crate::broadcast::{check_steps, coefficients};
+use crate::broadcast::{check_shapes, check_steps, coefficients};
 
 /// How a [`Denoiser`](crate::Denoiser)'s output is read, and what it is trained towards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ impl Parameterization {
     /// `x_0`, `epsilon` and the result: `[batch, …]`; `t`: one step `1..=T` for each example.
     ///
     /// # Panics
-    /// If the number of steps is not the batch size, or a step is outside `1..=T`.
+    /// If the number of steps is not the batch size, a step is outside `1..=T`, or the two tensors differ in shape.
     pub fn target<B: Backend, const D: usize>(
         self,
         schedule: &NoiseSchedule,
@@ -37,6 +37,7 @@ impl Parameterization {
         epsilon: Tensor<B, D>,
         t: &[usize],
     ) -> Tensor<B, D> {
+        check_shapes(("x_0", &x_0), ("epsilon", &epsilon));
         match self {
             Self::Epsilon => epsilon,
             Self::X0 => x_0,
@@ -60,6 +61,7 @@ impl Parameterization {
         x_t: Tensor<B, D>,
         t: &[usize],
     ) -> Tensor<B, D> {
+        check_shapes(("the output", &output), ("x_t", &x_t));
         match self {
             Self::X0 => output,
             Self::Epsilon => {
@@ -84,6 +86,7 @@ impl Parameterization {
         x_t: Tensor<B, D>,
         t: &[usize],
     ) -> Tensor<B, D> {
+        check_shapes(("the output", &output), ("x_t", &x_t));
         match self {
             Self::Epsilon => output,
             Self::X0 => {
@@ -108,6 +111,7 @@ impl Parameterization {
         x_t: Tensor<B, D>,
         t: &[usize],
     ) -> Tensor<B, D> {
+        check_shapes(("the output", &output), ("x_t", &x_t));
         match self {
             Self::V => output,
             // v = (√ᾱ x_t - x_0) / √(1 - ᾱ), and with x_0 from ε: v = (ε - √(1 - ᾱ) x_t) / √ᾱ.

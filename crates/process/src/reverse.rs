@@ -6,8 +6,11 @@ use burn::tensor::{Tensor, backend::Backend};
 use sfumato_schedule::{NoiseSchedule, ScheduleError};
 
 use crate::{
-    Clipping, Denoiser, Parameterization, ReverseVariance, StepVariance, VarianceError, forward::q_posterior,
-    levels::NoiseLevel, variance::Variance,
+    Clipping, Denoiser, Parameterization, ReverseVariance, StepVariance, VarianceError,
+    forward::q_posterior,
+    levels::NoiseLevel,
+    output::{OutputShapeError, halves, try_halves},
+    variance::Variance,
 };
 
 /// A batch of isotropic Gaussians.
@@ -55,6 +58,9 @@ pub struct ReverseStep<B: Backend, const D: usize> {
     /// Its variance.
     pub variance: StepVariance<B, D>,
 }
+
+/// A batch's `x_0`, the output that it was read from, and the output's half about the variance.
+type Predictions<B, const D: usize> = (Tensor<B, D>, Tensor<B, D>, Option<Tensor<B, D>>);
 
 impl Chain {
     /// The full chain of `schedule`, with the small variance and without clipping.
@@ -185,7 +191,7 @@ impl Chain {
     /// about the variance).
     ///
     /// # Panics
-    /// If `i` is outside `1..=S`.
+    /// If `i` is outside `1..=S`, or the network's output has neither the shape of `x` nor twice its channels.
     pub fn predict<B: Backend, const D: usize>(
         &self,
         denoiser: &impl Denoiser<B, D>,
@@ -193,7 +199,7 @@ impl Chain {
         i: usize,
     ) -> (Tensor<B, D>, Tensor<B, D>) {
         let steps = vec![i; x.dims()[0]];
-        let (x_0, output, _) = self.predict_each(denoiser, x, &steps);
+        let (x_0, output, _) = self.fitting(denoiser, x, &steps);
         (self.clipping.apply(x_0), output)
     }
 
@@ -201,6 +207,9 @@ impl Chain {
     ///
     /// `x_t` has signal `√ᾱ = 1 / √(1 + σ²)` and noise `σ / √(1 + σ²)`, for the level's `σ`: variance is preserved, as the
     /// network saw it in training.
+    ///
+    /// # Panics
+    /// If the network's output has neither the shape of `x_t` nor twice its channels.
     pub fn predict_at<B: Backend, const D: usize>(
         &self,
         denoiser: &impl Denoiser<B, D>,
@@ -208,7 +217,7 @@ impl Chain {
         level: NoiseLevel,
     ) -> Tensor<B, D> {
         let output = denoiser.predict_between(x_t.clone(), &vec![level.t; x_t.dims()[0]]);
-        let (output, _) = halves(output, &x_t);
+        let (output, _) = halves(output, x_t.dims());
         let (signal, noise) = (level.signal(), level.noise());
         self.clipping.apply(match self.parameterization {
             Parameterization::Epsilon => (x_t - output * noise) / signal,
@@ -238,7 +247,8 @@ impl Chain {
     /// `p(x_{i-1} | x_i)` for a batch at step `i`, with the chain's fixed variance or the network's.
     ///
     /// # Panics
-    /// If `i` is outside `1..=S`, or the variance is to be learned and the network's output does not have twice the channels.
+    /// If `i` is outside `1..=S`, the network's output has neither the shape of `x` nor twice its channels, or the variance is to be
+    /// learned and it does not have twice the channels.
     pub fn p_step<B: Backend, const D: usize>(
         &self,
         denoiser: &impl Denoiser<B, D>,
@@ -246,7 +256,7 @@ impl Chain {
         i: usize,
     ) -> ReverseStep<B, D> {
         let t = vec![i; x.dims()[0]];
-        let (x_0, _, range) = self.predict_each(denoiser, x.clone(), &t);
+        let (x_0, _, range) = self.fitting(denoiser, x.clone(), &t);
         let x_0 = self.clipping.apply(x_0);
         let variance = match self.log_variance(i) {
             Some(log_variance) => StepVariance::Fixed(log_variance),
@@ -263,29 +273,34 @@ impl Chain {
 
     /// `x_0` as it is predicted, not clipped, with a step for each example; the output that it was read from, and the output's
     /// other half.
+    ///
+    /// # Errors
+    /// [`OutputShapeError`] if the output does not fit `x`.
     pub(crate) fn predict_each<B: Backend, const D: usize>(
         &self,
         denoiser: &impl Denoiser<B, D>,
         x: Tensor<B, D>,
         steps: &[usize],
-    ) -> (Tensor<B, D>, Tensor<B, D>, Option<Tensor<B, D>>) {
+    ) -> Result<Predictions<B, D>, OutputShapeError> {
         let original: Vec<usize> = steps.iter().map(|&i| self.original_step(i)).collect();
         let output = denoiser.predict(x.clone(), &original);
-        let (output, range) = halves(output, &x);
-        (self.parameterization.to_x_0(&self.schedule, output.clone(), x, steps), output, range)
+        let (output, range) = try_halves(output, x.dims())?;
+        Ok((self.parameterization.to_x_0(&self.schedule, output.clone(), x, steps), output, range))
+    }
+
+    /// The same of a denoiser whose output fits.
+    #[track_caller]
+    fn fitting<B: Backend, const D: usize>(
+        &self,
+        denoiser: &impl Denoiser<B, D>,
+        x: Tensor<B, D>,
+        steps: &[usize],
+    ) -> Predictions<B, D> {
+        self.predict_each(denoiser, x, steps).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// `log β̃_i` and `log β_i`, between which a learned variance lies.
     pub(crate) fn log_variance_range(&self, i: usize) -> [f64; 2] {
         [self.schedule.posterior_log_variance(i), self.schedule.beta(i).ln()]
     }
-}
-
-/// The prediction, and what follows it where the output has twice the channels of `x`.
-fn halves<B: Backend, const D: usize>(output: Tensor<B, D>, x: &Tensor<B, D>) -> (Tensor<B, D>, Option<Tensor<B, D>>) {
-    if D < 2 || output.dims()[1] != 2 * x.dims()[1] {
-        return (output, None);
-    }
-    let channels = x.dims()[1];
-    (output.clone().narrow(1, 0, channels), Some(output.narrow(1, channels, channels)))
 }

@@ -4,6 +4,8 @@ use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 use sfumato_schedule::NoiseSchedule;
 
+use crate::broadcast::check_shapes;
+
 /// The fixed variance of `p(x_{t-1} | x_t)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -39,10 +41,16 @@ pub enum StepVariance<B: Backend, const D: usize> {
 
 impl<B: Backend, const D: usize> StepVariance<B, D> {
     /// Noise of this variance from standard normal `z`, `[batch, …]`.
+    ///
+    /// # Panics
+    /// If `z` is not of the shape of a learned variance.
     pub fn scale(&self, z: Tensor<B, D>) -> Tensor<B, D> {
         match self {
             Self::Fixed(log_variance) => z * (0.5 * log_variance).exp(),
-            Self::Learned(log_variance) => z * (log_variance.clone() * 0.5).exp(),
+            Self::Learned(log_variance) => {
+                check_shapes(("z", &z), ("the variance", log_variance));
+                z * (log_variance.clone() * 0.5).exp()
+            }
         }
     }
 }

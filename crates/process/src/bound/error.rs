@@ -1,6 +1,6 @@
 //! What keeps the bound from being computed.
 
-use crate::NoiseError;
+use crate::{NoiseError, OutputShapeError};
 
 /// Why there is no bound.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -9,6 +9,9 @@ pub enum BoundError {
     /// The noise source.
     #[error(transparent)]
     Noise(#[from] NoiseError),
+    /// A network whose answer does not fit the data.
+    #[error(transparent)]
+    OutputShape(#[from] OutputShapeError),
     /// The discretised likelihood of something that is none of the 256 levels.
     #[error(
         "example {example}: the value {value} is none of the 256 levels k/127.5 - 1, so that the discretised likelihood is \

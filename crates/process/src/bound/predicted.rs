@@ -38,7 +38,7 @@ impl Predicted {
         t: &[usize],
     ) -> Result<Self, BoundError> {
         let size = x_t.dims()[1..].iter().product();
-        let (raw, _, range) = chain.predict_each(denoiser, x_t, t);
+        let (raw, _, range) = chain.predict_each(denoiser, x_t, t)?;
         let clipping = chain.clipping();
         let mut x_0 = host::read(raw.clone())?;
         if clipping != Clipping::Off {

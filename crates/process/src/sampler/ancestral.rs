@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, backend::Backend};
 
-use super::{Observer, SampleError, Step, Stepper, walk};
+use super::{Observer, SampleError, Step, Stepper, walk, walk::drawn};
 use crate::{Chain, Denoiser, NoiseError, NoiseSource, reverse::ReverseStep};
 
 /// Each reverse step of a chain in turn: `x_{t-1} = μ(x_t, t) + σ_t z`.
@@ -38,7 +38,7 @@ impl<B: Backend, const D: usize> Stepper<B, D> for Ancestral<'_> {
         let i = self.chain.steps() + 1 - step;
         let (shape, device) = (x.dims(), x.device());
         let ReverseStep { x_0, mean, variance } = self.chain.p_step(denoiser, x, i);
-        let x = if i > 1 { mean + variance.scale(noise.normal(step, shape, &device)?) } else { mean };
+        let x = if i > 1 { mean + variance.scale(drawn(noise, step, shape, &device)?) } else { mean };
         Ok(Step { x, x_0 })
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, backend::Backend};
 
-use super::{Observer, SampleError, Step, Stepper, walk};
+use super::{Observer, SampleError, Step, Stepper, walk, walk::drawn};
 use crate::{Chain, Denoiser, NoiseError, NoiseSource, Parameterization};
 
 /// Options of [`ddim`].
@@ -105,7 +105,7 @@ impl<B: Backend, const D: usize> Stepper<B, D> for DdimSteps<'_> {
         let direction = (noise_s - variance).max(0.0).sqrt();
         let mut x = x_0.clone() * schedule.alpha_bar(s).sqrt() + epsilon * direction;
         if variance > 0.0 {
-            x = x + noise.normal(step, shape, &device)? * variance.sqrt();
+            x = x + drawn(noise, step, shape, &device)? * variance.sqrt();
         }
         Ok(Step { x, x_0 })
     }

@@ -65,7 +65,7 @@ pub fn walk<B: Backend, const D: usize>(
     observer: &mut Observer<'_, B, D>,
 ) -> Result<Tensor<B, D>, SampleError> {
     let total = sampler.total();
-    let mut x = scaled(noise.normal(0, shape, device)?, sampler.start_scale());
+    let mut x = scaled(drawn(noise, 0, shape, device)?, sampler.start_scale());
     for done in 1..=total {
         let Step { x: next, x_0 } = sampler.step(done, x, denoiser, noise)?;
         let view = scaled(next.clone(), sampler.view_scale(done));
@@ -75,6 +75,21 @@ pub fn walk<B: Backend, const D: usize>(
         }
     }
     Ok(x)
+}
+
+/// A draw of noise for a batch of `shape`.
+///
+/// # Panics
+/// If the source gives another shape than it was asked for: a mistake in the calling code.
+pub(super) fn drawn<B: Backend, const D: usize>(
+    noise: &impl NoiseSource,
+    draw: usize,
+    shape: [usize; D],
+    device: &B::Device,
+) -> Result<Tensor<B, D>, NoiseError> {
+    let z = noise.normal(draw, shape, device)?;
+    assert_eq!(z.dims(), shape, "a source of noise must give the shape that it is asked for");
+    Ok(z)
 }
 
 fn scaled<B: Backend, const D: usize>(x: Tensor<B, D>, scale: f64) -> Tensor<B, D> {
