@@ -9,7 +9,7 @@ use burn::tensor::Tensor;
 use clap::ValueEnum;
 use sfumato_kernels::Backend;
 
-use crate::args::MachineArgs;
+use crate::args::{MachineArgs, UsageError};
 
 /// Every backend that the program can be built with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -48,6 +48,11 @@ impl BackendName {
             Self::Metal => cfg!(feature = "metal"),
             Self::Rocm => cfg!(feature = "rocm"),
         }
+    }
+
+    /// Whether it computes on the CPU.
+    pub(crate) fn is_cpu(self) -> bool {
+        matches!(self, Self::Flex | Self::NdArray)
     }
 
     /// The backends that this program can use.
@@ -101,8 +106,15 @@ pub(crate) fn with_backend<W: Work + Send>(machine: &MachineArgs, work: W) -> an
     if !machine.backend.compiled() {
         return Err(BackendError::NotCompiled(machine.backend).into());
     }
+    if let (Some(gpu), true) = (machine.gpu, machine.backend.is_cpu()) {
+        let name = machine.backend.name();
+        let message = format!(
+            "--gpu {gpu}: the backend '{name}' computes on the CPU; --backend cuda (or wgpu, vulkan, metal, rocm) uses a GPU"
+        );
+        return Err(UsageError(message).into());
+    }
     init_threads(machine.threads)?;
-    let gpu = machine.gpu;
+    let gpu = machine.gpu.unwrap_or(0);
     match machine.backend {
         #[cfg(feature = "flex")]
         BackendName::Flex => start::<burn::backend::Flex, W>(machine.backend, burn::backend::flex::FlexDevice, work),

@@ -16,24 +16,25 @@ mod signals;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use crate::args::{Cli, Command};
+use crate::args::{Command, Invocation};
 
 fn main() -> ExitCode {
     allocator::keep_freed_memory();
-    let cli = Cli::parse();
+    let (cli, mut called) = match Invocation::from_env() {
+        Ok(Invocation { cli, command }) => (cli, command),
+        Err(code) => return code,
+    };
     if cli.version {
         return environment::print_version(cli.json);
     }
     let Some(command) = cli.command else {
-        return args::usage("a command is needed");
+        return args::usage(&mut called, "a command is needed");
     };
     init_log();
     match run(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => match error.downcast_ref::<args::UsageError>() {
-            Some(usage) => args::usage(&usage.0),
+            Some(usage) => args::usage(&mut called, &usage.0),
             None => {
                 eprintln!("error: {}", message(&error));
                 ExitCode::FAILURE

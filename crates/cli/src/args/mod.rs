@@ -7,6 +7,7 @@ mod info;
 mod sample;
 mod schedule;
 mod train;
+pub(crate) mod values;
 
 pub(crate) use eval::EvalArgs;
 pub(crate) use export::{ExportArgs, WeightsName};
@@ -19,9 +20,12 @@ pub(crate) use schedule::{
 };
 pub(crate) use train::TrainArgs;
 
-use std::process::ExitCode;
+use std::{error::Error as _, process::ExitCode};
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{
+    Args, CommandFactory, FromArgMatches, Parser, Subcommand,
+    error::{ContextKind, ContextValue, Error, ErrorKind},
+};
 
 use crate::backend::BackendName;
 
@@ -73,18 +77,18 @@ pub(crate) struct MachineArgs {
     /// Backend; one that is not compiled in is refused with the way to get it
     #[arg(long, value_enum, default_value_t = BackendName::compiled_default(), value_name = "NAME")]
     pub(crate) backend: BackendName,
-    /// Which GPU, counted from 0
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    pub(crate) gpu: usize,
+    /// Which GPU, counted from 0, for a backend that uses one [default: 0]
+    #[arg(long, value_name = "N", value_parser = values::at_least::<usize>(0))]
+    pub(crate) gpu: Option<usize>,
     /// CPU threads; all cores (or RAYON_NUM_THREADS) if not given
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = values::count::<u16>())]
     pub(crate) threads: Option<u16>,
 }
 
 impl Default for MachineArgs {
     /// What is used when nothing is said.
     fn default() -> Self {
-        Self { backend: BackendName::compiled_default(), gpu: 0, threads: None }
+        Self { backend: BackendName::compiled_default(), gpu: None, threads: None }
     }
 }
 
@@ -100,8 +104,59 @@ impl std::fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
-/// Prints a usage error the way clap does and gives its exit code, 2.
-pub(crate) fn usage(message: &str) -> ExitCode {
-    let _ = Cli::command().error(clap::error::ErrorKind::ValueValidation, message).print();
+/// What was typed, and the command that it belongs to.
+pub(crate) struct Invocation {
+    pub(crate) cli: Cli,
+    pub(crate) command: clap::Command,
+}
+
+impl Invocation {
+    /// Reads the program's arguments; help and usage errors are printed, and the exit code is given.
+    pub(crate) fn from_env() -> Result<Self, ExitCode> {
+        let mut root = values::allow_minus(Cli::command());
+        root.build();
+        let matches = root.clone().try_get_matches().map_err(|error| exit(error, &root))?;
+        let (mut command, mut level) = (&root, &matches);
+        while let Some((name, below)) = level.subcommand() {
+            command = command.find_subcommand(name).unwrap_or(command);
+            level = below;
+        }
+        let command = command.clone();
+        let cli = Cli::from_arg_matches(&matches).map_err(|error| exit(error, &root))?;
+        Ok(Self { cli, command })
+    }
+}
+
+/// Prints what clap found, in plain words, and gives the exit code.
+fn exit(error: Error, root: &clap::Command) -> ExitCode {
+    let code = u8::try_from(error.exit_code()).unwrap_or(2);
+    let _ = plain(error, root).print();
+    ExitCode::from(code)
+}
+
+/// Numbers that Rust could not read, or that clap found out of range, get a sentence in place of "invalid digit found in string".
+fn plain(error: Error, root: &clap::Command) -> Error {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.as_str(),
+        _ => "",
+    };
+    let found = text(ContextKind::InvalidValue);
+    let Some(expected) = error.source().and_then(|cause| values::expectation(cause, found)) else { return error };
+    let name = text(ContextKind::InvalidArg).split(' ').next().unwrap_or_default();
+    let message = format!("{name} must be {expected} (found {found})");
+    // The first words of the command line that name commands: their usage is the one to show.
+    let mut command = root;
+    for word in std::env::args().skip(1) {
+        match command.find_subcommand(&word) {
+            Some(below) => command = below,
+            None => break,
+        }
+    }
+    Error::raw(ErrorKind::ValueValidation, message).format(&mut command.clone())
+}
+
+/// Prints a usage error the way clap does, with the usage of the command that was called, and gives its exit code, 2.
+pub(crate) fn usage(invocation: &mut clap::Command, message: &str) -> ExitCode {
+    let _ = invocation.error(ErrorKind::ValueValidation, message).print();
     ExitCode::from(2)
 }

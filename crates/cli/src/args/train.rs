@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use clap::Args;
 use sfumato_train::{PRESETS, data::DatasetSpec};
 
-use super::MachineArgs;
+use super::{MachineArgs, values};
 
 /// Train a model, or go on with a run that was stopped
 ///
-/// Configuration comes in layers, later ones winning: defaults, preset, file, flags. The result is written to
-/// config.toml in the run directory. Ctrl-C writes a checkpoint first.
+/// Configuration comes in layers, later ones winning: defaults, preset, file, flags. Without a preset or a file, data of
+/// your own gets a default that suits the size of its pictures. The result is written to config.toml in the run
+/// directory. Ctrl-C writes a checkpoint first.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = after_help())]
 pub(crate) struct TrainArgs {
@@ -20,28 +21,31 @@ pub(crate) struct TrainArgs {
     /// A configuration that comes with the program
     #[arg(long, value_name = "NAME", conflicts_with = "resume")]
     pub(crate) preset: Option<String>,
-    /// Go on with the run in this directory from its newest checkpoint
+    /// Go on with the run in this directory from its newest checkpoint, or from the checkpoint that is named
     #[arg(long, value_name = "RUN")]
     pub(crate) resume: Option<PathBuf>,
     /// Directory for the run; must be new [default: runs/PRESET, or the next free name]
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     pub(crate) out: Option<PathBuf>,
     /// Set any key of the configuration, as in --set optimizer.ema_decay=0.99; may be repeated
-    #[arg(long, value_name = "KEY=VALUE", conflicts_with = "resume")]
+    #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true)]
     pub(crate) set: Vec<String>,
 
     /// fashion-mnist-mini, fashion-mnist, mnist, cifar10, folder:PATH, npy:FILE.npy, toy:swiss-roll, …
-    #[arg(long, value_name = "SPEC", conflicts_with = "resume", help_heading = "Data")]
+    #[arg(long, value_name = "SPEC", help_heading = "Data")]
     pub(crate) dataset: Option<DatasetSpec>,
     /// Directory with the files of a named data set
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Side in pixels to which a folder's images are resized and cropped
-    #[arg(long, value_name = "N", conflicts_with = "resume", help_heading = "Data")]
+    #[arg(long, value_name = "N", conflicts_with = "resume", help_heading = "Data", value_parser = values::count::<usize>())]
     pub(crate) image_size: Option<usize>,
     /// 1 for grey, 3 for RGB [default: what the images are]
-    #[arg(long, value_name = "N", conflicts_with = "resume", help_heading = "Data")]
+    #[arg(long, value_name = "N", conflicts_with = "resume", help_heading = "Data", value_parser = values::count::<usize>())]
     pub(crate) channels: Option<usize>,
+    /// Mirror images left to right at random, for pictures that are as likely either way
+    #[arg(long, help_heading = "Data")]
+    pub(crate) flip: bool,
     /// Fail at an unreadable image instead of leaving it out
     #[arg(long, help_heading = "Data")]
     pub(crate) strict: bool,
@@ -49,26 +53,26 @@ pub(crate) struct TrainArgs {
     #[arg(long, conflicts_with = "resume", help_heading = "Data")]
     pub(crate) class_conditional: bool,
 
-    /// Steps of the whole run; given without --max-minutes it lifts the preset's time limit
-    #[arg(long, value_name = "N", help_heading = "Run")]
+    /// Steps of the whole run; given without --minutes it lifts the time limit
+    #[arg(long, value_name = "N", help_heading = "Run", value_parser = values::count::<u64>())]
     pub(crate) steps: Option<u64>,
     /// End after so many minutes of training, with a checkpoint; 0 for no limit
-    #[arg(long, value_name = "M", help_heading = "Run")]
-    pub(crate) max_minutes: Option<f64>,
+    #[arg(long, visible_alias = "max-minutes", value_name = "M", help_heading = "Run", value_parser = values::not_negative())]
+    pub(crate) minutes: Option<f64>,
     /// Examples a step
-    #[arg(long, value_name = "N", conflicts_with = "resume", help_heading = "Run")]
+    #[arg(long, value_name = "N", help_heading = "Run", value_parser = values::count::<usize>())]
     pub(crate) batch_size: Option<usize>,
-    /// Learning rate after the warm-up
-    #[arg(long, value_name = "X", conflicts_with = "resume", help_heading = "Run")]
+    /// Learning rate after the warm-up; with --resume the rate from here on
+    #[arg(long, value_name = "X", help_heading = "Run", value_parser = values::above_zero())]
     pub(crate) learning_rate: Option<f64>,
     /// Seed of every random number
-    #[arg(long, value_name = "N", conflicts_with = "resume", help_heading = "Run")]
+    #[arg(long, value_name = "N", help_heading = "Run", value_parser = values::seed())]
     pub(crate) seed: Option<u64>,
     /// Steps between checkpoints
-    #[arg(long, value_name = "N", help_heading = "Run")]
+    #[arg(long, value_name = "N", help_heading = "Run", value_parser = values::count::<u64>())]
     pub(crate) checkpoint_every: Option<u64>,
     /// Steps between sample grids; 0 for one at the end only
-    #[arg(long, value_name = "N", help_heading = "Run")]
+    #[arg(long, value_name = "N", help_heading = "Run", value_parser = values::at_least::<u64>(0))]
     pub(crate) sample_every: Option<u64>,
     /// Print the configuration that would be used, and stop
     #[arg(long, conflicts_with = "resume", help_heading = "Run")]
@@ -82,11 +86,17 @@ fn after_help() -> String {
     let presets: String = PRESETS.iter().map(|preset| format!("  {:<20} {}\n", preset.name, preset.about)).collect();
     format!(
         "Presets:\n{presets}
+Going on: without other flags, --resume gives the weights of a run that never stopped, bit for bit.
+Other settings make a new section of the run, which is recorded beside config.toml; the shape of the
+network and of the data stay. More steps after a cosine that has ended raise the learning rate again,
+to what a run of that length has there; --learning-rate X lets it fall anew from X instead.
+
 Examples:
   sfumato train
   sfumato train --preset swiss-roll --out runs/roll
-  sfumato train --dataset folder:photos --image-size 32 --steps 20000 --out runs/photos
-  sfumato train --resume runs/photos --steps 40000
+  sfumato train --dataset folder:photos --image-size 32 --minutes 30 --out runs/photos
+  sfumato train --resume runs/photos --minutes 60
+  sfumato train --resume runs/photos --steps 40000 --learning-rate 1e-4
   sfumato train --preset ddpm-cifar10 --data-dir cifar-10-batches-bin --backend cuda"
     )
 }

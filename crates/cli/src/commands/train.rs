@@ -178,7 +178,7 @@ fn apply_run_flags(config: &mut TrainConfig, args: &TrainArgs) {
         training.steps = steps;
         training.max_minutes = 0.0;
     }
-    if let Some(minutes) = args.max_minutes {
+    if let Some(minutes) = args.minutes {
         training.max_minutes = minutes;
     }
     if let Some(every) = args.checkpoint_every {
