@@ -115,6 +115,7 @@ impl NoiseLevels {
             let (max, min) = (levels[0].sigma, levels[count - 1].sigma);
             levels = karras(max, min, count).map(|sigma| NoiseLevel { sigma, t: time_of(&sigmas, sigma) }).collect();
         }
+        fall(&mut levels);
         let max = levels[0].sigma;
         // Only the noise of x_T for the spacings that reach T; with `leading`, where the data is still there, its variance too.
         let start_scale = if options.spacing == Spacing::Leading { max.hypot(1.0) } else { max };
@@ -136,19 +137,24 @@ impl NoiseLevels {
         options: &LevelOptions,
     ) -> Result<Self, ScheduleError> {
         let sigmas = table(schedule);
-        let levels: Vec<NoiseLevel> = if options.karras {
-            let steps = schedule.steps();
-            trailing(steps, count)?; // for its errors
+        let steps = schedule.steps();
+        trailing(steps, count)?; // for its errors
+        let mut levels: Vec<NoiseLevel> = if options.karras {
             let time = |sigma| {
                 let zero_based = time_of(&sigmas, sigma) - 1.0;
                 1.0 + if options.round_down { zero_based.floor() } else { zero_based.round_ties_even() }
             };
             let levels = karras(sigmas[steps - 1], sigmas[0], count);
-            levels.map(|sigma| NoiseLevel { sigma, t: time(sigma) }).collect()
+            let mut levels: Vec<NoiseLevel> = levels.map(|sigma| NoiseLevel { sigma, t: time(sigma) }).collect();
+            if options.round_down {
+                levels[0].t = if steps > 1 && is_told_below(schedule) { steps as f64 - 1.0 } else { steps as f64 };
+            }
+            levels
         } else {
             let times = dpm_solver_steps(&sigmas, count, options)?;
             times.iter().rev().map(|&t| NoiseLevel { sigma: sigmas[t - 1], t: t as f64 }).collect()
         };
+        fall(&mut levels);
         Ok(Self { end: end(&sigmas, &levels, options.end), levels, start_scale: 1.0 })
     }
 
@@ -192,7 +198,6 @@ fn dpm_solver_steps(sigmas: &[f64], count: usize, options: &LevelOptions) -> Res
         Spacing::Leading => leading(last, count, options.offset)?,
         Spacing::Trailing if last == steps => trailing(steps, count)?,
         Spacing::Trailing => {
-            trailing(steps, count)?; // for its errors
             let stride = steps as f64 / count as f64;
             let down = (0..count).map(|i| last as f64 - i as f64 * stride).take_while(|&t| t > 0.5);
             let mut times: Vec<usize> = down.map(|t| t.round_ties_even() as usize).collect();
@@ -207,13 +212,21 @@ fn table(schedule: &NoiseSchedule) -> Vec<f64> {
     let sigma = |t: usize| schedule.snr(t).sqrt().recip().min(MOST_NOISE);
     let mut sigmas: Vec<f64> = (1..=schedule.steps()).map(sigma).collect();
     if schedule.has_zero_terminal_snr()
-        && let Some((last, before)) = sigmas.split_last_mut()
+        && let Some(last) = sigmas.last_mut()
     {
-        // Very long or steep schedules have less signal one step earlier already; the last level is above it all the same.
-        let before = before.last().map_or(0.0, |sigma| 2.0 * sigma);
-        *last = ((1.0 - LEAST_SIGNAL) / LEAST_SIGNAL).sqrt().max(before);
+        *last = ((1.0 - LEAST_SIGNAL) / LEAST_SIGNAL).sqrt();
     }
     sigmas
+}
+
+/// Puts the first level above the second. Of a chain that ends in pure noise, the step before the last may have less signal than the
+/// last one was given: a grid that visits both would rise.
+fn fall(levels: &mut [NoiseLevel]) {
+    if let [first, second, ..] = levels
+        && first.sigma < second.sigma
+    {
+        first.sigma = 2.0 * second.sigma;
+    }
 }
 
 /// Where the steps from `levels` end. Karras levels end at `σ_1` but for rounding: the end is not above them.
@@ -243,6 +256,18 @@ fn time_of(sigmas: &[f64], sigma: f64) -> f64 {
         return low as f64; // the two are one in f64
     }
     low as f64 + ((sigma.ln() - below) / (above - below)).clamp(0.0, 1.0)
+}
+
+/// Whether diffusers tells the network the step below `T` at the highest of Karras levels that are rounded down.
+///
+/// It looks `log σ_T`, rounded to float32, up in f64: where it was rounded up, `σ_T` lies below step `T`. So it is with the cosine
+/// schedule of 1000 steps.
+fn is_told_below(schedule: &NoiseSchedule) -> bool {
+    let alpha = |t| f64::from(1.0 - schedule.beta(t) as f32);
+    let alpha_bar = (1..=schedule.steps()).map(alpha).product::<f64>() as f32;
+    let sigma = ((1.0 - alpha_bar) / alpha_bar).sqrt();
+    let looked_up = f64::from(sigma).powf(1.0 / RHO).powf(RHO).ln();
+    looked_up < f64::from(f64::from(sigma).ln() as f32)
 }
 
 /// Karras et al. (2022), Eq. 5: `σ_i = (σ_max^{1/ρ} + i / (N - 1) · (σ_min^{1/ρ} - σ_max^{1/ρ}))^ρ`.

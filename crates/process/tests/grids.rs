@@ -192,12 +192,67 @@ fn a_step_to_the_same_level_leaves_the_state() {
     }
 }
 
+/// One step before the end there is less signal already than diffusers leaves at the end.
 #[test]
-fn a_long_cosine_without_signal_at_its_end_still_falls() {
-    // One step before the end there is less signal already than diffusers leaves at the end.
-    let cosine: NoiseSchedule = "cosine:10000".parse::<ScheduleConfig>().unwrap().build().unwrap();
-    let schedule = cosine.with_zero_terminal_snr().unwrap();
-    let options = LevelOptions { spacing: Spacing::Trailing, ..LevelOptions::default() };
-    let levels = NoiseLevels::for_euler(&schedule, 10000, &options).unwrap();
-    assert_falls(&levels, 10000);
+fn a_chain_without_signal_at_its_end_falls_with_all_its_steps() {
+    for name in ["linear:1000", "cosine:10000"] {
+        let schedule: NoiseSchedule = name.parse::<ScheduleConfig>().unwrap().build().unwrap();
+        let schedule = schedule.with_zero_terminal_snr().unwrap();
+        let steps = schedule.steps();
+        for spacing in [Spacing::Leading, Spacing::Linspace, Spacing::Trailing] {
+            let options = LevelOptions { spacing, ..LevelOptions::default() };
+            for count in [steps, steps - 1, 20] {
+                assert_falls(&NoiseLevels::for_euler(&schedule, count, &options).unwrap(), steps);
+                assert_falls(&NoiseLevels::for_dpm_solver(&schedule, count, &options).unwrap(), steps);
+            }
+        }
+    }
+}
+
+/// diffusers 0.35.2, `DPMSolverMultistepScheduler(beta_schedule="squaredcos_cap_v2", use_karras_sigmas=True)`: its timesteps, counted
+/// from 0, and sigmas. They are the same with `lambda_min_clipped=-5.1`: the limit holds for steps that are spread, not for levels.
+#[test]
+fn karras_levels_of_the_cosine_schedule_are_those_of_diffusers() {
+    let cosine = "cosine".parse::<ScheduleConfig>().unwrap().build().unwrap();
+    let eight = (
+        &[998, 998, 998, 998, 994, 965, 508, 0][..],
+        &[20291.3, 7903.92, 2657.72, 730.537, 149.743, 19.238, 1.04236, 0.00642711][..],
+    );
+    let twenty = (
+        &[998, 998, 998, 998, 998, 998, 998, 998, 998, 997, 996, 994, 989, 978, 949, 867, 623, 221, 33, 0][..],
+        &[
+            20291.3, 14547.6, 10257.8, 7101.49, 4817.09, 3193.91, 2064.08, 1295.73, 786.843, 459.868, 257.03, 136.275,
+            67.8203, 31.24, 13.0643, 4.82512, 1.51008, 0.374779, 0.065665, 0.00642711,
+        ][..],
+    );
+    for lambda_min in [f64::NEG_INFINITY, -5.1] {
+        for (times, sigmas) in [eight, twenty] {
+            let options = LevelOptions { karras: true, round_down: true, lambda_min, ..LevelOptions::default() };
+            let levels = NoiseLevels::for_dpm_solver(&cosine, times.len(), &options).unwrap();
+            let found: Vec<usize> = levels.levels().iter().map(|level| level.t as usize - 1).collect();
+            assert_eq!(found, times);
+            for (level, sigma) in levels.levels().iter().zip(sigmas) {
+                // float32, in which few digits of alpha_bar are right next to T.
+                assert!((level.sigma / sigma - 1.0).abs() < 1e-3, "{level:?}, {sigma}");
+            }
+        }
+        // Whether the highest level is step T or the one below is decided by rounding, in diffusers too.
+        for (steps, top) in [(100, 99), (400, 398), (1000, 998), (2000, 1998), (4000, 3998)] {
+            let cosine = format!("cosine:{steps}").parse::<ScheduleConfig>().unwrap().build().unwrap();
+            let options = LevelOptions { karras: true, round_down: true, lambda_min, ..LevelOptions::default() };
+            let levels = NoiseLevels::for_dpm_solver(&cosine, 5, &options).unwrap();
+            assert_eq!(levels.levels()[0].t as usize - 1, top, "{steps}");
+        }
+        // The same limit on steps that are spread.
+        for (spacing, expected) in [
+            (Spacing::Linspace, [995, 871, 746, 622, 498, 373, 249, 124]),
+            (Spacing::Leading, [880, 770, 660, 550, 440, 330, 220, 110]),
+            (Spacing::Trailing, [995, 870, 745, 620, 495, 370, 245, 120]),
+        ] {
+            let options = LevelOptions { spacing, lambda_min: -5.1, ..LevelOptions::default() };
+            let levels = NoiseLevels::for_dpm_solver(&cosine, 8, &options).unwrap();
+            let found: Vec<usize> = levels.levels().iter().map(|level| level.t as usize - 1).collect();
+            assert_eq!(found, expected, "{spacing}");
+        }
+    }
 }
