@@ -1,6 +1,7 @@
 //! What can be wrong with a schedule, its description or a choice of time steps.
 
 use crate::config::ScheduleConfig;
+use crate::nearest::hint;
 use crate::spacing::Spacing;
 
 /// Largest number of steps that a schedule may have: 2^20.
@@ -72,13 +73,15 @@ pub enum ScheduleError {
         expected: &'static str,
     },
     /// A name that no family has.
-    #[error("no schedule is called `{name}`; expected one of {}", ScheduleConfig::NAMES.join(", "))]
+    #[error(
+        "no schedule is called `{name}`{} (expected one of {})", hint(name, &ScheduleConfig::NAMES), ScheduleConfig::NAMES.join(", ")
+    )]
     UnknownSchedule {
         /// The name that was given.
         name: String,
     },
     /// A parameter that the family does not have.
-    #[error("the {family} schedule has no parameter `{parameter}`; expected one of {}", expected.join(", "))]
+    #[error("the {family} schedule has no parameter `{parameter}`{} (expected one of {})", hint(parameter, expected), expected.join(", "))]
     UnknownParameter {
         /// Name of the family.
         family: &'static str,
@@ -139,7 +142,7 @@ pub enum ScheduleError {
         timestep: usize,
     },
     /// A name that no spacing has.
-    #[error("no time step spacing is called `{name}`; expected one of {}", Spacing::NAMES.join(", "))]
+    #[error("no spacing is called `{name}`{} (expected one of {})", hint(name, &Spacing::NAMES), Spacing::NAMES.join(", "))]
     UnknownSpacing {
         /// The name that was given.
         name: String,

@@ -86,7 +86,7 @@ impl FromStr for Spacing {
     type Err = ScheduleError;
 
     fn from_str(name: &str) -> Result<Self, ScheduleError> {
-        match name {
+        match name.to_lowercase().as_str() {
             "leading" => Ok(Self::Leading),
             "linspace" => Ok(Self::Linspace),
             "trailing" => Ok(Self::Trailing),

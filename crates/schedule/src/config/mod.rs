@@ -74,7 +74,8 @@ impl ScheduleConfig {
         "explicit",
     ];
 
-    /// The family of the given name with its default parameters (`explicit`: no betas yet).
+    /// The family of the given name with its default parameters (`explicit`: no betas yet). Case does not matter, nor whether words
+    /// are joined by a dash or an underscore; diffusers' `squaredcos_cap_v2` is `cosine`.
     ///
     /// # Errors
     /// [`ScheduleError::UnknownSchedule`], which lists the names.
@@ -87,11 +88,11 @@ impl ScheduleConfig {
     /// # Ok::<(), sfumato_schedule::ScheduleError>(())
     /// ```
     pub fn from_name(name: &str) -> Result<Self, ScheduleError> {
-        Ok(match name {
+        Ok(match name.to_lowercase().replace('_', "-").as_str() {
             "linear" => Linear::default().into(),
             "quadratic" => Quadratic::default().into(),
             "scaled-linear" => ScaledLinear::default().into(),
-            "cosine" => Cosine::default().into(),
+            "cosine" | "squaredcos-cap-v2" => Cosine::default().into(),
             "notes-cosine" => NotesCosine::default().into(),
             "sigmoid" => Sigmoid::default().into(),
             "constant" => Constant::default().into(),

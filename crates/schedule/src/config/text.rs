@@ -132,12 +132,12 @@ mod tests {
         let message = |text: &str| text.parse::<ScheduleConfig>().expect_err(text).to_string();
         assert_eq!(
             message("linaer"),
-            "no schedule is called `linaer`; expected one of linear, quadratic, scaled-linear, cosine, notes-cosine, \
-             sigmoid, constant, jensen-shannon, explicit"
+            "no schedule is called `linaer`; did you mean `linear`? (expected one of linear, quadratic, scaled-linear, \
+             cosine, notes-cosine, sigmoid, constant, jensen-shannon, explicit)"
         );
         assert_eq!(
             message("cosine:beta_start=3"),
-            "the cosine schedule has no parameter `beta_start`; expected one of steps, offset, max_beta"
+            "the cosine schedule has no parameter `beta_start` (expected one of steps, offset, max_beta)"
         );
         assert_eq!(message("linear:ten"), "steps of the linear schedule is `ten`, expected a whole number");
         assert_eq!(message("linear:rescale=yes"), "rescale of the linear schedule is `yes`, expected true or false");

@@ -1,0 +1,184 @@
+//! Names on the command line: in any case, by the names that diffusers and k-diffusion use for the same thing, and with the nearest
+//! one where there is none.
+
+use std::ffi::OsStr;
+
+use clap::{
+    Arg, Command, ValueEnum,
+    builder::{EnumValueParser, PossibleValue, TypedValueParser},
+    error::{Error, ErrorKind},
+};
+use sfumato_schedule::{Spacing, nearest};
+
+use super::sample::SamplerName;
+
+/// The samplers of other programs that do not exist here, by their beginnings, and what to use in their place; the longest beginning
+/// that fits is taken. Letters and digits alone count, and `+` is `p`.
+const OTHERS: [(&str, &str); 32] = [
+    ("dpmpp", "did you mean `dpm-solver++`?"),
+    ("dpmpp2m", "did you mean `dpm-solver++`, whose --order is 2 by default?"),
+    ("dpmpp3m", "did you mean `dpm-solver++ --order 3`?"),
+    ("dpmpp2mkarras", "did you mean `dpm-solver++ --karras`?"),
+    ("dpmpp3mkarras", "did you mean `dpm-solver++ --order 3 --karras`?"),
+    ("dpmpp2msde", SDE),
+    ("dpmpp3msde", SDE),
+    ("dpmppsde", SDE),
+    ("dpmsolversde", SDE),
+    ("dpmpp2s", SINGLESTEP),
+    ("dpmsolversinglestep", SINGLESTEP),
+    ("dpmsolvermultistepinverse", INVERSE),
+    ("ddiminverse", INVERSE),
+    ("dpmsolver", "did you mean `dpm-solver++`?"),
+    ("dpmfast", SINGLESTEP),
+    ("dpmadaptive", SINGLESTEP),
+    ("dpm2", TWO),
+    ("kdpm2", TWO),
+    ("heunpp", "did you mean `heun`?"),
+    ("heunkarras", "did you mean `heun --karras`?"),
+    ("eulerkarras", "did you mean `euler --karras`?"),
+    ("eulera", "it adds noise in every step, and does not exist here; `ddpm` and `ddim --eta 1` do so too"),
+    ("ancestral", "did you mean `ddpm`?"),
+    ("lms", MULTISTEP),
+    ("plms", MULTISTEP),
+    ("pndm", MULTISTEP),
+    ("ipndm", MULTISTEP),
+    ("deis", MULTISTEP),
+    ("unipc", MULTISTEP),
+    ("lcm", DISTILLED),
+    ("tcd", DISTILLED),
+    ("turbo", DISTILLED),
+];
+const SDE: &str =
+    "it adds noise, and does not exist here; `dpm-solver++` is the same without noise, `ddim --eta 1` adds some";
+const SINGLESTEP: &str = "it does not exist here; `dpm-solver++` is the multistep solver of the same family";
+const TWO: &str = "it does not exist here; `heun` also takes two evaluations a step";
+const MULTISTEP: &str = "it does not exist here; `dpm-solver++` is the multistep solver that does";
+const DISTILLED: &str = "it is for distilled models, which are not supported";
+const INVERSE: &str = "it goes from data to noise, which is not supported";
+
+/// The sampler of a name, or what to say about it.
+fn sampler(name: &str) -> Result<SamplerName, String> {
+    let plain: String =
+        name.to_lowercase().replace("plus", "+").replace('+', "p").chars().filter(|c| c.is_alphanumeric()).collect();
+    let plain = plain.strip_prefix("sample").unwrap_or(&plain);
+    let plain = plain.strip_suffix("scheduler").unwrap_or(plain);
+    let plain = plain.strip_prefix('k').filter(|rest| rest.len() > 2 && plain != "kdpm2").unwrap_or(plain);
+    Ok(match plain {
+        "ddpm" => SamplerName::Ddpm,
+        "ddim" => SamplerName::Ddim,
+        "dpmsolverpp" | "dpmsolvermultistep" => SamplerName::DpmSolver,
+        "euler" | "eulerdiscrete" => SamplerName::Euler,
+        "heun" | "heundiscrete" => SamplerName::Heun,
+        _ => {
+            let other = OTHERS.iter().filter(|(begins, _)| plain.starts_with(begins));
+            let known = SamplerName::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+            let known: Vec<PossibleValue> = known.collect();
+            let names: Vec<&str> = known.iter().map(PossibleValue::get_name).collect();
+            let hint = match other.max_by_key(|(begins, _)| begins.len()) {
+                Some((_, hint)) => format!("; {hint}"),
+                None => nearest(name, &names).map_or_else(String::new, |name| format!("; did you mean `{name}`?")),
+            };
+            return Err(format!("no sampler is called `{name}`{hint} (expected one of {})", names.join(", ")));
+        }
+    })
+}
+
+/// Parses the name of a sampler.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Samplers;
+
+impl TypedValueParser for Samplers {
+    type Value = SamplerName;
+
+    fn parse_ref(&self, command: &Command, _: Option<&Arg>, value: &OsStr) -> Result<SamplerName, Error> {
+        sampler(&value.to_string_lossy()).map_err(|message| wrong(command, message))
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let values: Vec<PossibleValue> = EnumValueParser::<SamplerName>::new().possible_values()?.collect();
+        Some(Box::new(values.into_iter()))
+    }
+}
+
+/// Parses the name of a spacing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spacings;
+
+impl TypedValueParser for Spacings {
+    type Value = Spacing;
+
+    fn parse_ref(&self, command: &Command, _: Option<&Arg>, value: &OsStr) -> Result<Spacing, Error> {
+        let name = value.to_string_lossy();
+        name.parse().map_err(|error: sfumato_schedule::ScheduleError| {
+            let hint = match name.to_lowercase().as_str() {
+                "karras" => "; Karras levels are asked for by --karras",
+                "uniform" | "even" | "linear" => "; evenly spread steps are `linspace`",
+                _ => "",
+            };
+            wrong(command, format!("{error}{hint}"))
+        })
+    }
+}
+
+fn wrong(command: &Command, message: String) -> Error {
+    Error::raw(ErrorKind::ValueValidation, message).format(&mut command.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samplers_go_by_several_names() {
+        for (names, expected) in [
+            (&["ddpm", "DDPM", "DDPMScheduler"][..], SamplerName::Ddpm),
+            (&["ddim", "DDIM", "DDIMScheduler", "k_ddim"], SamplerName::Ddim),
+            (
+                &["dpm-solver++", "DPM-Solver++", "dpmsolver++", "dpm_solver_plus_plus", "DPMSolverMultistepScheduler"],
+                SamplerName::DpmSolver,
+            ),
+            (&["euler", "k_euler", "sample_euler", "EulerDiscreteScheduler"], SamplerName::Euler),
+            (&["Heun", "k_heun", "HeunDiscreteScheduler"], SamplerName::Heun),
+        ] {
+            for name in names {
+                assert_eq!(sampler(name), Ok(expected), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_names_get_an_answer_that_fits() {
+        for (name, hint) in [
+            ("dpm++", "did you mean `dpm-solver++`?"),
+            ("dpm", "did you mean `dpm-solver++`?"),
+            ("dpm-solver", "did you mean `dpm-solver++`?"),
+            ("dpmpp_2m", "`dpm-solver++`, whose --order is 2"),
+            ("DPM++ 2M", "`dpm-solver++`, whose --order is 2"),
+            ("DPM++ 2M Karras", "`dpm-solver++ --karras`"),
+            ("dpmpp_3m_sde", "without noise"),
+            ("dpmpp_2s_ancestral", "multistep"),
+            ("euler_a", "`ddim --eta 1`"),
+            ("EulerAncestralDiscreteScheduler", "`ddim --eta 1`"),
+            ("euler_karras", "`euler --karras`"),
+            ("KDPM2DiscreteScheduler", "`heun`"),
+            ("plms", "`dpm-solver++`"),
+            ("PNDMScheduler", "`dpm-solver++`"),
+            ("UniPCMultistepScheduler", "`dpm-solver++`"),
+            ("LCMScheduler", "distilled"),
+            ("DDIMInverseScheduler", "from data to noise"),
+            ("dimm", "did you mean `ddim`?"),
+            ("ddmp", "did you mean `ddpm`?"),
+            ("huen", "did you mean `heun`?"),
+        ] {
+            let said = sampler(name).unwrap_err();
+            assert!(
+                said.contains(hint) && said.contains("expected one of ddpm, ddim, dpm-solver++, euler, heun"),
+                "{said}"
+            );
+        }
+        let said = sampler("magic").unwrap_err();
+        assert!(!said.contains("did you mean"), "{said}");
+        sampler("").unwrap_err();
+        sampler("k").unwrap_err();
+    }
+}
