@@ -36,7 +36,7 @@ fn follows_flex(dir: &Path, backend: &str, tolerance: f64) {
         assert!((a / b - 1.0).abs() < tolerance, "{backend}: {ours:?}, flex: {reference:?}");
     }
     let model = format!("runs/{backend}/model");
-    succeed(dir, &["sample", "--model", &model, "--num", "2", "--steps", "2", "--out", "out", "--backend", backend]);
+    succeed(dir, &["sample", "--model", &model, "--num", "2", "--steps", "2", "--out", backend, "--backend", backend]);
 }
 
 /// The one sentence of a backend whose device is not there.

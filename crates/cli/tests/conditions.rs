@@ -28,9 +28,9 @@ fn classes_that_are_any_number_are_asked_for_by_number() {
     let dir = tempfile::tempdir().unwrap();
     let model = model(dir.path(), "resnets", json!({"sample_size": 8}), json!({}));
     let sample = |class: &str| {
-        let args = ["sample", "--model", &model, "--class", class, "--num", "2", "--steps", "2", "--out", "out"];
+        let args = ["sample", "--model", &model, "--class", class, "--num", "2", "--steps", "2", "--out", class];
         succeed(dir.path(), &args);
-        let (shape, values) = read_npy(&dir.path().join("out/samples.npy"));
+        let (shape, values) = read_npy(&dir.path().join(class).join("samples.npy"));
         assert_eq!(shape, [2, 4, 8, 8]);
         assert!(values.iter().all(|value| value.is_finite()));
         values

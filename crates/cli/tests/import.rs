@@ -43,7 +43,10 @@ fn a_checkpoint_becomes_a_model_that_samples() {
             (&scheduler["variance_type"], &scheduler["beta_schedule"]),
             (&"fixed_large".into(), &"linear".into())
         );
-        succeed(dir.path(), &["sample", "--model", &out, "--num", "2", "--steps", "2", "--out", "samples"]);
+        succeed(
+            dir.path(),
+            &["sample", "--model", &out, "--num", "2", "--steps", "2", "--out", "samples", "--overwrite"],
+        );
         let (shape, values) = read_npy(&dir.path().join("samples/samples.npy"));
         assert_eq!(shape, [2, 3, 16, 16]);
         assert!(values.iter().all(|value| value.is_finite()));
@@ -85,7 +88,20 @@ fn a_learned_variance_reaches_samples_and_scores() {
     fs::write(path, scheduler.to_string()).unwrap();
 
     let sample = |model: &str, sampler: &str| {
-        let args = ["sample", "--model", model, "--sampler", sampler, "--num", "1", "--steps", "3", "--out", "samples"];
+        let args = [
+            "sample",
+            "--model",
+            model,
+            "--sampler",
+            sampler,
+            "--num",
+            "1",
+            "--steps",
+            "3",
+            "--out",
+            "samples",
+            "--overwrite",
+        ];
         succeed(dir.path(), &args);
         let (shape, values) = read_npy(&dir.path().join("samples/samples.npy"));
         assert_eq!(shape, [1, 3, 32, 32]);

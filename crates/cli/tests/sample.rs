@@ -11,7 +11,7 @@ fn the_same_seed_gives_the_same_samples_for_any_batch_size_and_number_of_threads
     let model = run.join("model");
     let sample = |out: &str, args: &[&str]| {
         let model = model.to_str().unwrap();
-        let all = ["sample", "--model", model, "--num", "64", "--seed", "5", "--out", out];
+        let all = ["sample", "--model", model, "--num", "64", "--seed", "5", "--overwrite", "--out", out];
         succeed(dir.path(), &all.iter().chain(args).copied().collect::<Vec<_>>());
         let (shape, values) = read_npy(&dir.path().join(out).join("samples.npy"));
         assert_eq!(shape, [64, 1, 28, 28]);

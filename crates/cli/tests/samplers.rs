@@ -20,7 +20,7 @@ fn model(dir: &Path, changes: Value) -> String {
 }
 
 fn sample(dir: &Path, model: &str, args: &[&str]) -> (Vec<f32>, String) {
-    let all = ["sample", "--model", model, "--num", "2", "--out", "out"];
+    let all = ["sample", "--model", model, "--num", "2", "--out", "out", "--overwrite"];
     let output = succeed(dir, &all.iter().chain(args).copied().collect::<Vec<_>>());
     let (shape, values) = read_npy(&dir.join("out/samples.npy"));
     assert_eq!(shape, [2, 1, 28, 28]);
@@ -35,7 +35,7 @@ fn every_sampler_draws_with_its_options_and_the_same_seed_gives_the_same_samples
     let mut seen: Vec<Vec<f32>> = Vec::new();
     for args in [
         &["--sampler", "ddpm", "--steps", "5"][..],
-        &["--sampler", "ddpm", "--steps", "5", "--spacing", "trailing"],
+        &["--sampler", "ddpm", "--steps", "5", "--spacing", "linspace"],
         &["--sampler", "ddim", "--steps", "5"],
         &["--sampler", "ddim", "--steps", "5", "--ddim", "diffusers"],
         &["--sampler", "ddim", "--steps", "5", "--eta", "0.5"],
@@ -117,12 +117,103 @@ fn options_of_another_sampler_are_wrong_usage() {
         (&["--sampler", "heun", "--ddim", "diffusers"], "--ddim"),
         (&["--sampler", "dpm-solver++", "--order", "4"], "4"),
         (&["--sampler", "plms"], "dpm-solver++"),
+        (&["--sampler", "dpm++"], "did you mean `dpm-solver++`?"),
+        (&["--sampler", "dpmpp_2m"], "did you mean `dpm-solver++`"),
+        (&["--sampler", "euler_a"], "`ddim --eta 1`"),
+        (&["--sampler", "ddmp"], "did you mean `ddpm`?"),
         (&["--spacing", "middle"], "leading, linspace, trailing"),
+        (&["--spacing", "trailling"], "did you mean `trailing`?"),
+        (&["--spacing", "karras"], "--karras"),
+        (&["--seed", "-1"], "--seed must be at least 0 (found -1)"),
+        (&["--seed", "first"], "--seed must be a whole number"),
+        (&["--eta", "-0.5"], "--eta must be a number from 0 to 1 (found -0.5)"),
+        (&["--guidance", "-1"], "--guidance must be 0 or a number above it (found -1)"),
+        (&["--steps", "0"], "1 to 1000"),
+        (&["--steps", "2000"], "1 to 1000"),
+        (&["--steps", "-3"], "--steps"),
         (&["--sampler", "heun", "--steps", "1001"], "1 to 1000"),
     ] {
         let all = ["sample", "--model", &model, "--out", "x"];
         let said = fail(dir.path(), 2, &all.iter().chain(args).copied().collect::<Vec<_>>());
         assert!(said.contains(expected), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn samplers_and_spacings_go_by_names_in_any_case_and_by_those_of_diffusers() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = model(dir.path(), json!({}));
+    let values = |args: &[&str]| sample(dir.path(), &model, &[&["--steps", "2"], args].concat()).0;
+    for (name, other) in [
+        ("ddim", "DDIM"),
+        ("ddim", "DDIMScheduler"),
+        ("dpm-solver++", "DPMSolverMultistepScheduler"),
+        ("heun", "HeunDiscreteScheduler"),
+    ] {
+        assert_eq!(values(&["--sampler", name]), values(&["--sampler", other]), "{other}");
+    }
+    assert_eq!(values(&["--spacing", "leading"]), values(&["--spacing", "Leading"]));
+}
+
+/// `⌊T/S⌋` is 1 from 501 steps on: the chain starts at step S, in whose state much of the picture should be.
+#[test]
+fn a_start_where_much_of_the_picture_should_be_there_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = model(dir.path(), json!({"timestep_spacing": "leading"}));
+    let said = |args: &[&str]| sample(dir.path(), &model, &[&["--batch-size", "2"], args].concat()).1;
+    for sampler in [&["--steps", "600"][..], &["--steps", "501", "--sampler", "ddim"]] {
+        let warning = said(sampler);
+        let steps = sampler[1];
+        let share = if steps == "600" { "16 %" } else { "28 %" };
+        for part in [
+            &format!("{steps} steps with spacing `leading` start at step {steps} of 1000"),
+            share,
+            "--spacing trailing",
+        ] {
+            assert!(warning.contains(part), "'{part}' is not in:\n{warning}");
+        }
+        assert!(warning.contains("linspace") && warning.contains("step 1000"), "{warning}");
+    }
+    assert!(said(&["--steps", "600", "--sampler", "euler"]).contains("start at step 600 of 1000, where 16 %"));
+    assert!(said(&["--steps", "1"]).contains("1 step with spacing `leading` starts at step 1 of 1000"));
+    for quiet in [&["--steps", "500"][..], &["--steps", "600", "--spacing", "linspace"], &["--steps", "50"], &[]] {
+        let said = said(quiet);
+        assert!(!said.contains("spacing"), "{quiet:?}: {said}");
+    }
+}
+
+/// Karras levels on the cosine schedule, of which several share a step.
+#[test]
+fn karras_levels_on_the_cosine_schedule_give_finite_samples() {
+    let dir = tempfile::tempdir().unwrap();
+    for (order, solver_type) in [(2, "midpoint"), (3, "heun")] {
+        for (end, limit) in [("zero", Value::Null), ("sigma_min", json!(-5.1))] {
+            let folder = dir.path().join(format!("{order}-{end}"));
+            std::fs::create_dir(&folder).unwrap();
+            let model = model(
+                &folder,
+                json!({
+                    "_class_name": "DPMSolverMultistepScheduler", "beta_schedule": "squaredcos_cap_v2",
+                    "use_karras_sigmas": true, "solver_order": order, "solver_type": solver_type,
+                    "final_sigmas_type": end, "lower_order_final": false, "lambda_min_clipped": limit,
+                }),
+            );
+            for steps in ["1", "2", "20", "1000"] {
+                let said = sample(&folder, &model, &["--steps", steps]).1;
+                assert!(said.contains(&format!("{steps} steps of dpm-solver++")), "{said}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_animation_can_have_one_step_and_one_sample_a_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = model(dir.path(), json!({}));
+    for sampler in ["ddpm", "ddim", "dpm-solver++", "euler", "heun"] {
+        sample(dir.path(), &model, &["--sampler", sampler, "--steps", "1", "--batch-size", "1", "--gif"]);
+        let gif = std::fs::read(dir.path().join("out/denoising.gif")).unwrap();
+        assert_eq!(&gif[..4], b"GIF8", "{sampler}");
     }
 }
 
@@ -133,4 +224,25 @@ fn help_explains_every_sampler_with_an_example() {
     for sampler in ["ddpm", "ddim", "dpm-solver++", "euler", "heun"] {
         assert!(help.contains(&format!("--sampler {sampler} ")), "{sampler}");
     }
+}
+
+#[test]
+fn a_schedule_is_checked_with_the_spacing_of_its_model() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = model(dir.path(), json!({"timestep_spacing": "leading"}));
+    let check = |path: &str, args: &[&str]| {
+        common::stdout(&succeed(dir.path(), &[&["schedule", "check", path], args].concat()))
+    };
+    let said = check(&path, &[]);
+    assert!(said.contains("note: with spacing `leading`, 501 to 999 sampling steps"), "{said}");
+    assert!(!said.contains("warning"), "{said}");
+    // The default of 50 steps is more than half of 60.
+    let short = check(&path, &["--steps", "60"]);
+    assert!(short.contains("warning: 50 steps with spacing `leading` start at step 50 of 60"), "{short}");
+    fail(dir.path(), 1, &["schedule", "check", &path, "--steps", "60", "--strict"]);
+    let found: Value = serde_json::from_str(&check(&path, &["--steps", "60", "--json"])).unwrap();
+    let findings = found[0]["findings"].as_array().unwrap();
+    assert!(findings.iter().any(|finding| finding["finding"] == "late-start"), "{found}");
+    let linspace = model_again(dir.path(), json!({"timestep_spacing": "linspace"}));
+    assert!(!check(&linspace, &["--steps", "60"]).contains("spacing"));
 }

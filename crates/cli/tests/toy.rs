@@ -34,7 +34,7 @@ fn energy_distance(a: &[[f64; 2]], b: &[[f64; 2]]) -> f64 {
 
 fn samples(dir: &std::path::Path, model: &str, sampler: &[&str]) -> Vec<[f64; 2]> {
     let n = N.to_string();
-    let args = ["sample", "--model", model, "--num", &n, "--batch-size", &n, "--out", "out"];
+    let args = ["sample", "--model", model, "--num", &n, "--batch-size", &n, "--out", "out", "--overwrite"];
     succeed(dir, &args.iter().chain(sampler).copied().collect::<Vec<_>>());
     let (shape, values) = read_npy(&dir.join("out/samples.npy"));
     assert_eq!(shape, [N as u64, 2]);

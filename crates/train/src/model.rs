@@ -1,7 +1,7 @@
 //! Between a run's configuration and a model directory.
 
 use sfumato_nets::pipeline::{AnyConfig, Facts, Pipeline, PipelineSpec, SamplingDefaults, Scheduler};
-use sfumato_process::Chain;
+use sfumato_process::{Chain, ReverseVariance};
 use sfumato_schedule::{Spacing, evenly_spaced};
 
 use crate::{TrainError, config::DiffusionConfig, data::Dataset};
@@ -28,11 +28,22 @@ pub(crate) fn pipeline_spec(
         parameterization: diffusion.parameterization,
         variance: diffusion.variance,
         clip_sample: matches!(config, AnyConfig::UNet(_)),
-        // With few steps the class's `leading` starts well below T, where x_T is not yet noise.
-        sampling: SamplingDefaults { spacing: Spacing::Linspace, ..SamplingDefaults::default() },
+        sampling: SamplingDefaults { spacing: spacing(diffusion.variance), ..SamplingDefaults::default() },
         ..Scheduler::default()
     };
     PipelineSpec { config, scheduler, facts: Facts { null_class, provenance } }
+}
+
+/// How the steps of a short chain are spread, unless the caller says otherwise.
+///
+/// The class's own `leading` starts below T, where `x_T` is not yet noise. `linspace` spends its last step at `t = 1`, where nothing is
+/// left to do; `trailing` does not, and draws better pictures with few steps. But diffusers adds noise of the step's variance at the end
+/// of `trailing`: with the large variance that leaves grain.
+fn spacing(variance: ReverseVariance) -> Spacing {
+    match variance {
+        ReverseVariance::FixedSmall => Spacing::Trailing,
+        ReverseVariance::FixedLarge => Spacing::Linspace,
+    }
 }
 
 /// The reverse chain that `scheduler` describes, over `steps` steps spread evenly from 1 to T, whatever its spacing.

@@ -32,18 +32,22 @@ pub fn picture_kind(shape: &[usize]) -> Picture {
 
 /// Draws `samples`, each of `shape`: a grid of images, or a scatter plot of points in the plane over those of `data`.
 ///
+/// `columns` of the grid; 0 for a square-ish one.
+///
 /// # Errors
 /// [`OutputError`] if the file cannot be written.
 pub fn write_picture(
     path: &Path,
     shape: &[usize],
     samples: &[f32],
+    columns: usize,
     data: Option<&Dataset>,
 ) -> Result<Picture, OutputError> {
     let kind = picture_kind(shape);
     match (kind, shape) {
         (Picture::Grid, &[c, h, w]) => {
-            write_grid(path, samples, [samples.len() / (c * h * w), c, h, w], GridLayout::default())?;
+            let layout = GridLayout { columns, ..GridLayout::default() };
+            write_grid(path, samples, [samples.len() / (c * h * w), c, h, w], layout)?;
         }
         (Picture::Scatter, _) => {
             let points = |values: &[f32]| values.chunks_exact(2).map(|point| [point[0], point[1]]).collect::<Vec<_>>();

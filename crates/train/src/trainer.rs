@@ -317,7 +317,7 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
             Err(sfumato_process::sampler::SampleError::Stopped { .. }) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        let path = preview::write(&self.run.dir.samples(), self.state.step, &samples, self.run.data)?;
+        let path = preview::write(&self.run.dir.samples(), self.state.step, &samples, &plan, self.run.data)?;
         watch.samples(&path);
         Ok(())
     }

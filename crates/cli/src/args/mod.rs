@@ -4,6 +4,7 @@ mod eval;
 mod export;
 mod import;
 mod info;
+mod names;
 mod sample;
 mod schedule;
 mod train;

@@ -7,7 +7,11 @@ use sfumato_process::sampler::SamplerKind;
 use sfumato_schedule::Spacing;
 use sfumato_train::sampling::DdimConvention;
 
-use super::MachineArgs;
+use super::{
+    MachineArgs,
+    names::{Samplers, Spacings},
+    values,
+};
 
 /// Draw samples from a model
 ///
@@ -23,19 +27,19 @@ pub(crate) struct SampleArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// Number of samples
-    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = values::count::<u32>())]
     pub(crate) num: u32,
     /// Which sampler [default: the one that the model's scheduler_config.json names]
-    #[arg(long, value_enum, value_name = "NAME")]
+    #[arg(long, value_parser = Samplers, value_name = "NAME")]
     pub(crate) sampler: Option<SamplerName>,
     /// Steps of the sampler, out of the schedule's: all of those, usually 1000, are the chain as it was trained [default: 50 for ddpm and ddim, 20 for the others]
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = values::at_least::<usize>(0))]
     pub(crate) steps: Option<usize>,
     /// How the steps are spread over the schedule's [default: what scheduler_config.json says]
-    #[arg(long, value_name = "leading|linspace|trailing")]
+    #[arg(long, value_name = "leading|linspace|trailing", value_parser = Spacings)]
     pub(crate) spacing: Option<Spacing>,
     /// Noise of ddim: 0 is deterministic, 1 has the variance of ddpm
-    #[arg(long, default_value_t = 0.0, value_name = "E")]
+    #[arg(long, default_value_t = 0.0, value_name = "E", value_parser = values::real("a number from 0 to 1", |eta| (0.0..=1.0).contains(&eta)))]
     pub(crate) eta: f64,
     /// Whose ddim [default: diffusers for a model whose scheduler is a DDIMScheduler, else consistent]
     #[arg(long, value_enum, value_name = "WHOSE")]
@@ -50,16 +54,16 @@ pub(crate) struct SampleArgs {
     #[arg(long, value_name = "N|HxW")]
     pub(crate) image_size: Option<ImageSize>,
     /// Class to draw, for a class-conditional model [default: all classes in turn]
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", value_parser = values::at_least::<usize>(0))]
     pub(crate) class: Option<usize>,
     /// Weight of classifier-free guidance: 1 is none, above it samples are more typical of their class
-    #[arg(long, default_value_t = 1.0, value_name = "W")]
+    #[arg(long, default_value_t = 1.0, value_name = "W", value_parser = values::not_negative())]
     pub(crate) guidance: f64,
     /// Seed of the noise
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = values::seed())]
     pub(crate) seed: u64,
     /// Samples drawn at a time
-    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = values::count::<u32>())]
     pub(crate) batch_size: u32,
     /// Noise to use instead of random numbers: float32 [K, N, C, H, W], entry 0 is x_T, then one a stochastic step
     #[arg(long, value_name = "FILE.npy")]
@@ -67,6 +71,9 @@ pub(crate) struct SampleArgs {
     /// Also write denoising.gif, the first samples as they emerge
     #[arg(long)]
     pub(crate) gif: bool,
+    /// Replace the results of an earlier call in the directory, also those of the same call
+    #[arg(long)]
+    pub(crate) overwrite: bool,
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
 }

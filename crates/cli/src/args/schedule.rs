@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use sfumato_train::data::DatasetSpec;
 
+use super::values;
+
 /// Look at noise schedules
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ScheduleArgs {
@@ -46,13 +48,13 @@ pub(crate) struct ShowArgs {
     #[arg(default_value = "linear", value_name = "SCHEDULE")]
     pub(crate) schedule: String,
     /// Steps T [default: the schedule's own, 1000]
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", value_parser = values::count::<usize>())]
     pub(crate) steps: Option<usize>,
     /// Take the schedule from a training configuration; the same as giving the file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["schedule", "steps"])]
     pub(crate) config: Option<PathBuf>,
     /// Print every N-th step only, and the first and last [default: about 20 rows for a table, all for csv and json]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = values::count::<u32>())]
     pub(crate) every: Option<u32>,
     /// How to print
     #[arg(long, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
@@ -71,7 +73,7 @@ pub(crate) struct PlotArgs {
     #[arg(default_value = "linear", value_name = "SCHEDULE", num_args = 1..)]
     pub(crate) schedules: Vec<String>,
     /// Steps T of all of them [default: each one's own, 1000]
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", value_parser = values::count::<usize>())]
     pub(crate) steps: Option<usize>,
     /// What to draw; may be repeated [default: all]
     #[arg(long, value_enum, value_name = "QUANTITY")]
@@ -91,7 +93,7 @@ pub(crate) struct CompareArgs {
     #[arg(required = true, value_name = "SCHEDULE", num_args = 1..)]
     pub(crate) schedules: Vec<String>,
     /// Steps T of all of them [default: each one's own, 1000]
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", value_parser = values::count::<usize>())]
     pub(crate) steps: Option<usize>,
     /// Also draw them over each other into this .svg or .png
     #[arg(long, value_name = "FILE")]
@@ -116,7 +118,7 @@ pub(crate) struct CheckArgs {
     #[arg(required = true, value_name = "SCHEDULE", num_args = 1..)]
     pub(crate) schedules: Vec<String>,
     /// Steps T of all of them [default: each one's own, 1000]
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", value_parser = values::count::<usize>())]
     pub(crate) steps: Option<usize>,
     #[command(flatten)]
     pub(crate) conditions: ConditionArgs,
@@ -142,13 +144,13 @@ pub(crate) struct ConditionArgs {
     #[arg(long, value_name = "N", requires = "dataset")]
     pub(crate) image_size: Option<usize>,
     /// Mean of x_0² over the data, instead of measuring it [default: 1, the most that images in [-1, 1] can have]
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", value_parser = values::not_negative())]
     pub(crate) mean_square: Option<f64>,
     /// What the network predicts [default: what the model or configuration says, or epsilon]
     #[arg(long, value_enum, value_name = "WHAT")]
     pub(crate) prediction: Option<PredictionName>,
     /// Most information about the data that x_T may hold, in bits/dim
-    #[arg(long, default_value_t = 1e-3, value_name = "B")]
+    #[arg(long, default_value_t = 1e-3, value_name = "B", value_parser = values::not_negative())]
     pub(crate) prior_limit: f64,
 }
 

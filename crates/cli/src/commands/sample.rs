@@ -1,14 +1,17 @@
 //! `sfumato sample`
 
+mod record;
+mod results;
+mod settings;
+
 use std::{
     fs,
     ops::ControlFlow,
-    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::{Context, Result, bail};
@@ -18,13 +21,13 @@ use sfumato_nets::{
     Network,
     pipeline::{AnyConfig, Pipeline, SamplingDefaults},
 };
-use sfumato_process::{RecordedNoise, sampler::SamplerKind};
+use sfumato_process::{
+    RecordedNoise,
+    sampler::{SampleError, SamplerKind},
+};
 use sfumato_train::{
-    Picture,
-    output::{self, GridLayout},
-    picture_kind,
-    sampling::{Classes, Guidance, Noise, Progress, SamplePlan, SamplerChoice, draw},
-    write_picture,
+    output,
+    sampling::{Classes, Guidance, LateStart, Noise, Progress, SamplePlan, SamplerChoice, draw_batches},
 };
 
 use crate::{
@@ -35,11 +38,11 @@ use crate::{
     progress::SampleProgress,
     signals,
 };
+use record::Destination;
+use results::Results;
 
-/// Samples and frames of the animation.
-const GIF_SAMPLES: usize = 16;
+/// Frames of the animation.
 const GIF_FRAMES: usize = 50;
-const GIF_DELAY: Duration = Duration::from_millis(60);
 
 pub(crate) fn run(args: SampleArgs) -> Result<()> {
     let model = loaded::open_model(&args.model)?;
@@ -47,8 +50,6 @@ pub(crate) fn run(args: SampleArgs) -> Result<()> {
     check(&args, &model, &sampler)?;
     let shape = fit::example_shape(&model, args.image_size.map(|size| size.0))?;
     let noise = args.noise.as_deref().map(output::read_npy_f32).transpose()?;
-    // Before the work, so that an unwritable place costs nothing.
-    fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     let machine = args.machine.clone();
     with_backend(&machine, Sampling { args, model, sampler, shape, noise, stop: signals::stop_flag()? })
 }
@@ -129,28 +130,62 @@ impl Work for Sampling {
     type Output = ();
 
     fn run<B: Backend>(self, device: B::Device) -> Result<()> {
-        let plan = self.plan()?;
+        let (num, out) = (self.args.num as usize, &self.args.out);
+        let mut plan = self.plan()?;
+        let settings = settings::of(&self.args, &self.model, &self.sampler, &plan)?;
+        let destination = Destination::find(out, settings, num, &self.shape, self.args.overwrite)?;
+        // Before the work, so that an unwritable place costs nothing.
+        fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
+        plan.first = destination.done.len() / self.shape.iter().product::<usize>();
+        if plan.first == num {
+            eprintln!("all {num} samples are there already, nothing was drawn; --overwrite draws them again");
+        } else if plan.first > 0 {
+            eprintln!("note: {} of {num} samples are there already, the others are drawn", plan.first);
+        }
+        if plan.first < num {
+            eprintln!("drawing {} samples, {} steps of {} each", num - plan.first, plan.steps(), self.sampler.kind);
+        }
         let start = Instant::now();
-        let (samples, frames) = match &self.model.spec.config {
-            AnyConfig::UNet(_) => self.draw::<B, _, 4>(&self.model.load_unet(&device)?, &plan, &device),
-            AnyConfig::Mlp(_) => self.draw::<B, _, 2>(&self.model.load_mlp(&device)?, &plan, &device),
-        }?;
+        let drawn = match &self.model.spec.config {
+            _ if plan.first == num => Drawn { samples: destination.done.clone(), ..Drawn::default() },
+            AnyConfig::UNet(_) => {
+                self.draw::<B, _, 4>(&self.model.load_unet(&device)?, &plan, &destination.done, &device)?
+            }
+            AnyConfig::Mlp(_) => {
+                self.draw::<B, _, 2>(&self.model.load_mlp(&device)?, &plan, &destination.done, &device)?
+            }
+        };
         let seconds = start.elapsed().as_secs_f64();
+        let Drawn { samples, frames } = &drawn;
         let lost = samples.iter().filter(|value| !value.is_finite()).count();
         if lost > 0 {
             eprintln!("warning: {lost} of {} values are NaN or infinite, the network has lost its way", samples.len());
         }
-        self.write(&samples, &frames)?;
-        let rate = self.args.num as f64 / seconds;
-        eprintln!(
-            "{} samples, {} steps of {} each, in {seconds:.1} s ({rate:.2} a second)",
-            self.args.num,
-            plan.steps(),
-            self.sampler.kind
-        );
-        println!("{}", self.args.out.display());
+        let there = samples.len() / self.shape.iter().product::<usize>();
+        destination.take(there)?;
+        let results = Results { samples, shape: &self.shape, columns: plan.classes.columns(there), frames };
+        let written = results.write(out)?;
+        let new = there - plan.first;
+        if new > 0 {
+            let (steps, kind, rate) = (plan.steps(), self.sampler.kind, new as f64 / seconds);
+            eprintln!("{new} samples, {steps} steps of {kind} each, in {seconds:.1} s ({rate:.2} a second)");
+        }
+        if there < num {
+            eprintln!(
+                "stopped: {there} of {num} samples are drawn and written; the same command again draws the others"
+            );
+        }
+        written.iter().for_each(|path| println!("{path}"));
         Ok(())
     }
+}
+
+/// What was drawn, with what was there before.
+#[derive(Default)]
+struct Drawn {
+    samples: Vec<f32>,
+    /// States of the first batch on the way, if an animation is wanted.
+    frames: Vec<Vec<f32>>,
 }
 
 impl Sampling {
@@ -179,24 +214,31 @@ impl Sampling {
         };
         let guidance =
             self.model.spec.facts.null_class.map(|null_class| Guidance { weight: args.guidance, null_class });
+        let late = LateStart::find(&self.sampler, scheduler, chain.trained_schedule());
+        if let Some(late) = late.with_context(|| args.model.display().to_string())? {
+            eprintln!("warning: {late}");
+        }
         let (num, batch_size) = (args.num as usize, args.batch_size as usize);
-        let plan = SamplePlan { chain, sampler, noise, classes, guidance, num, batch_size };
+        let plan = SamplePlan { chain, sampler, noise, classes, guidance, first: 0, num, batch_size };
         // Before the first step, not where the recording ends.
         plan.check_noise(&self.shape).with_context(|| noise_file(args))?;
         Ok(plan)
     }
 
-    /// The samples, and the states of the first few on the way if an animation is wanted.
+    /// The samples in `done` and those after them; only some of these if it is asked to stop meanwhile.
     fn draw<B: Backend, N: Network<B, D>, const D: usize>(
         &self,
         net: &N,
         plan: &SamplePlan<'_>,
+        done: &[f32],
         device: &B::Device,
-    ) -> Result<(Vec<f32>, Vec<Vec<f32>>)> {
-        let batches = plan.num.div_ceil(plan.batch_size);
+    ) -> Result<Drawn> {
+        let batches = (plan.num - plan.first).div_ceil(plan.batch_size);
         let progress = SampleProgress::new((batches * plan.steps()) as u64);
         let mut frames = Vec::new();
         let every = plan.steps().div_ceil(GIF_FRAMES);
+        let stop = |now: bool| if now { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        let stopped = || self.stop.load(Ordering::SeqCst);
         let mut observe = |state: Progress<'_, B, D>| {
             progress.step(&format!(
                 "samples {}–{} of {}",
@@ -208,47 +250,27 @@ impl Sampling {
             if self.args.gif && state.first == 0 && wanted {
                 frames.push(host(state.x));
             }
-            if self.stop.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            // A batch that is finished is kept.
+            stop(stopped() && state.done < state.total)
         };
-        let samples = draw(net, plan, &self.shape, device, &mut observe);
+        let mut samples = done.to_vec();
+        let mut keep = |batch: Vec<f32>| {
+            samples.extend(batch);
+            stop(stopped())
+        };
+        let result = draw_batches(net, plan, &self.shape, device, &mut observe, &mut keep);
         progress.finish();
-        let samples = samples.context("nothing was written")?;
-        Ok((samples, frames))
-    }
-
-    fn write(&self, samples: &[f32], frames: &[Vec<f32>]) -> Result<()> {
-        let (out, shape) = (&self.args.out, &self.shape);
-        let all: Vec<usize> = std::iter::once(self.args.num as usize).chain(shape.iter().copied()).collect();
-        output::write_npy_f32(&out.join("samples.npy"), &all, samples)?;
-        let name = match picture_kind(shape) {
-            Picture::Grid => "grid.png",
-            Picture::Scatter => "scatter.png",
-            Picture::None => {
-                eprintln!("note: samples of shape {shape:?} cannot be drawn, samples.npy holds them");
-                return Ok(());
-            }
-        };
-        write_picture(&out.join(name), shape, samples, None)?;
-        let &[c, h, w] = &shape[..] else { return Ok(()) };
-        for (i, sample) in samples.chunks_exact(c * h * w).enumerate() {
-            output::write_png(&sample_path(out, i), sample, [c, h, w])?;
+        match result {
+            Err(SampleError::Stopped { .. }) if samples.len() > done.len() => {}
+            result => result.context("nothing was written")?,
         }
-        if !frames.is_empty() {
-            let n = GIF_SAMPLES.min(self.args.num as usize).min(self.args.batch_size as usize);
-            let frames: Vec<&[f32]> = frames.iter().map(|frame| &frame[..n * c * h * w]).collect();
-            output::write_gif(&out.join("denoising.gif"), &frames, [n, c, h, w], GridLayout::default(), GIF_DELAY)?;
-        }
-        Ok(())
+        Ok(Drawn { samples, frames })
     }
 }
 
 /// The file of recorded noise, for messages about it.
 fn noise_file(args: &SampleArgs) -> String {
     args.noise.as_deref().map_or_else(String::new, |path| path.display().to_string())
-}
-
-fn sample_path(out: &Path, i: usize) -> PathBuf {
-    out.join(format!("sample-{i:05}.png"))
 }
 
 fn host<B: Backend, const D: usize>(x: &Tensor<B, D>) -> Vec<f32> {

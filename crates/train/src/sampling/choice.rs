@@ -29,7 +29,7 @@ pub enum DdimConvention {
 pub struct SamplerChoice {
     /// Which sampler.
     pub kind: SamplerKind,
-    /// Steps; none for 50 with ddpm and ddim and 20 with the solvers, or all there are where these are fewer.
+    /// Steps; none for 50 with ddpm and ddim and 20 with the solvers, or as many as the scheduler's settings leave.
     pub steps: Option<usize>,
     /// How they are spread over the trained chain.
     pub spacing: Option<Spacing>,
@@ -66,8 +66,24 @@ impl SamplerChoice {
         scheduler: &Scheduler,
         schedule: &NoiseSchedule,
     ) -> Result<(Chain, Sampler), ScheduleError> {
+        if let Some(count) = self.steps {
+            return self.over(count, scheduler, schedule);
+        }
         let usual = if matches!(self.kind, SamplerKind::Ddpm | SamplerKind::Ddim) { MANY_STEPS } else { FEW_STEPS };
-        let count = self.steps.unwrap_or(usual.min(schedule.steps()));
+        let most = usual.min(schedule.steps());
+        self.over(most, scheduler, schedule).or_else(|error| {
+            // A `steps_offset` or a `lambda_min_clipped` may leave a few less; much fewer are for the caller to choose.
+            (most.div_ceil(2)..most).rev().find_map(|count| self.over(count, scheduler, schedule).ok()).ok_or(error)
+        })
+    }
+
+    /// The sampler over `count` steps.
+    fn over(
+        &self,
+        count: usize,
+        scheduler: &Scheduler,
+        schedule: &NoiseSchedule,
+    ) -> Result<(Chain, Sampler), ScheduleError> {
         let defaults = &scheduler.sampling;
         let spacing = self.spacing.unwrap_or(defaults.spacing);
         let levels =

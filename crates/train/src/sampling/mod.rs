@@ -1,8 +1,10 @@
 //! Many samples from a model, batch by batch.
 
 mod choice;
+mod start;
 
 pub use choice::{DdimConvention, SamplerChoice};
+pub use start::LateStart;
 
 use std::ops::ControlFlow;
 
@@ -15,6 +17,9 @@ use sfumato_process::{
         self, Ancestral, Ddim, DdimSteps, DpmSolver, DpmSolverOptions, Euler, Heun, Leaps, Observer, SampleError, walk,
     },
 };
+
+/// Classes that get columns of their own in a grid: more make it too wide to look at.
+const MOST_COLUMNS: usize = 32;
 
 /// How the chain is walked. [`SamplerChoice::resolve`] makes one that fits a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +46,16 @@ pub enum Sampler {
     Heun(NoiseLevels),
 }
 
+impl Sampler {
+    /// Number of steps, for the chain that goes with it.
+    pub fn steps(&self, chain: &Chain) -> usize {
+        match self {
+            Self::Ddpm | Self::Ddim { .. } => chain.steps(),
+            Self::DpmSolver { levels, .. } | Self::Euler(levels) | Self::Heun(levels) => levels.steps(),
+        }
+    }
+}
+
 /// Where the noise comes from.
 #[derive(Clone, Debug)]
 pub enum Noise<'a> {
@@ -59,6 +74,16 @@ pub enum Classes {
     Cycle(usize),
     /// All samples are of this class.
     Only(usize),
+}
+
+impl Classes {
+    /// Columns of a grid of the samples in which every class has a column of its own; 0 where the classes say nothing about it.
+    pub fn columns(self, num: usize) -> usize {
+        match self {
+            Self::Cycle(classes) if (2..=MOST_COLUMNS).contains(&classes) && num > classes => classes,
+            Self::None | Self::Cycle(_) | Self::Only(_) => 0,
+        }
+    }
 }
 
 /// Guidance towards the class.
@@ -83,7 +108,9 @@ pub struct SamplePlan<'a> {
     pub classes: Classes,
     /// Guidance, if any.
     pub guidance: Option<Guidance>,
-    /// Number of samples.
+    /// Index of the first sample that is drawn: those before it are there already.
+    pub first: usize,
+    /// Number of samples, with those that are there already.
     pub num: usize,
     /// Samples at a time; the samples do not depend on it.
     pub batch_size: usize,
@@ -92,10 +119,7 @@ pub struct SamplePlan<'a> {
 impl SamplePlan<'_> {
     /// Steps of the sampler.
     pub fn steps(&self) -> usize {
-        match &self.sampler {
-            Sampler::Ddpm | Sampler::Ddim { .. } => self.chain.steps(),
-            Sampler::DpmSolver { levels, .. } | Sampler::Euler(levels) | Sampler::Heun(levels) => levels.steps(),
-        }
+        self.sampler.steps(&self.chain)
     }
 
     /// Draws of noise that the sampler takes: `x_T`, and one for each of its steps up to the last that adds noise.
@@ -153,9 +177,29 @@ pub fn draw<B: Backend, N: Network<B, D>, const D: usize>(
     device: &B::Device,
     observe: &mut dyn FnMut(Progress<'_, B, D>) -> ControlFlow<()>,
 ) -> Result<Vec<f32>, SampleError> {
+    let mut samples = Vec::with_capacity((plan.num - plan.first) * shape.iter().product::<usize>());
+    let mut keep = |batch: Vec<f32>| {
+        samples.extend(batch);
+        ControlFlow::Continue(())
+    };
+    draw_batches(net, plan, shape, device, observe, &mut keep)?;
+    Ok(samples)
+}
+
+/// The same, batch by batch: each finished one goes to `keep`, in order, which may say that these are enough.
+///
+/// # Errors
+/// As [`draw`]; the batches before were kept.
+pub fn draw_batches<B: Backend, N: Network<B, D>, const D: usize>(
+    net: &N,
+    plan: &SamplePlan<'_>,
+    shape: &[usize],
+    device: &B::Device,
+    observe: &mut dyn FnMut(Progress<'_, B, D>) -> ControlFlow<()>,
+    keep: &mut dyn FnMut(Vec<f32>) -> ControlFlow<()>,
+) -> Result<(), SampleError> {
     let _kept = sfumato_kernels::KeptFilters::new();
-    let mut samples = Vec::with_capacity(plan.num * shape.iter().product::<usize>());
-    for first in (0..plan.num).step_by(plan.batch_size) {
+    for first in (plan.first..plan.num).step_by(plan.batch_size) {
         let mut batch_shape = [plan.batch_size.min(plan.num - first); D];
         batch_shape[1..].copy_from_slice(shape);
         let classes: Option<Vec<usize>> = match plan.classes {
@@ -179,9 +223,12 @@ pub fn draw<B: Backend, N: Network<B, D>, const D: usize>(
                 &mut observer,
             ),
         }?;
-        samples.extend(x.into_data().convert::<f32>().into_vec::<f32>().expect("the data was just converted to f32"));
+        let x = x.into_data().convert::<f32>().into_vec::<f32>().expect("the data was just converted to f32");
+        if keep(x).is_break() {
+            break;
+        }
     }
-    Ok(samples)
+    Ok(())
 }
 
 fn batch<B: Backend, const D: usize>(

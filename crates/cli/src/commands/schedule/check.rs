@@ -4,8 +4,11 @@ use std::io::Write;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-use sfumato_schedule::{CheckConditions, Finding, Prediction, Severity, check};
-use sfumato_train::data::{self, LoadOptions};
+use sfumato_schedule::{CheckConditions, Finding, NoiseSchedule, Prediction, Severity, Spacing, check};
+use sfumato_train::{
+    data::{self, LoadOptions},
+    sampling::{LateStart, SamplerChoice},
+};
 
 use super::{print, source::Source};
 use crate::{
@@ -69,6 +72,10 @@ struct Verdict {
     findings: Vec<Finding>,
     /// Why it is no schedule at all, unless a finding says it better.
     refused: Option<String>,
+    /// Where a model's own sampler starts, if that is too late.
+    late: Option<LateStart>,
+    /// What to know about a model's spacing.
+    note: Option<String>,
 }
 
 impl Verdict {
@@ -83,18 +90,26 @@ impl Verdict {
                 (findings, (!explained).then(|| error.to_string()))
             }
         };
-        Self { label: source.label.clone(), conditions, findings, refused }
+        let sampled = source.is_model.then_some(&source.scheduler).zip(source.schedule().ok());
+        let late = sampled.as_ref().and_then(|(scheduler, schedule)| {
+            let choice = SamplerChoice::new(scheduler.sampler()?);
+            LateStart::find(&choice, scheduler, schedule).ok()?
+        });
+        let note = sampled.and_then(|(scheduler, schedule)| leading(scheduler.sampling.spacing, &schedule));
+        Self { label: source.label.clone(), conditions, findings, refused, late, note }
     }
 
     fn worst(&self) -> Option<Severity> {
-        let found = self.findings.iter().map(Finding::severity).max();
+        let late = self.late.as_ref().map(|_| Severity::Warning);
+        let found = self.findings.iter().map(Finding::severity).chain(late).max();
         if self.refused.is_some() { Some(Severity::Error) } else { found }
     }
 
     /// Severity and sentence of each finding.
     fn lines(&self) -> impl Iterator<Item = (&'static str, String)> {
         let found = self.findings.iter().map(|finding| (severity(finding), finding.to_string()));
-        found.chain(self.refused.iter().map(|reason| ("error", reason.clone())))
+        let late = self.late.iter().map(|late| ("warning", late.to_string()));
+        found.chain(late).chain(self.refused.iter().map(|reason| ("error", reason.clone())))
     }
 
     fn json(&self) -> Value {
@@ -108,12 +123,17 @@ impl Verdict {
             .refused
             .iter()
             .map(|reason| json!({ "finding": "no-schedule", "severity": "error", "message": reason }));
+        let late = self
+            .late
+            .iter()
+            .map(|late| json!({ "finding": "late-start", "severity": "warning", "message": late.to_string() }));
+        let note = self.note.iter().map(|note| json!({ "finding": "spacing", "severity": "note", "message": note }));
         json!({
             "schedule": self.label,
             "mean_square": self.conditions.mean_square,
             "prediction": self.conditions.prediction,
             "prior_limit": self.conditions.prior_limit,
-            "findings": findings.chain(refused).collect::<Vec<_>>(),
+            "findings": findings.chain(late).chain(refused).chain(note).collect::<Vec<_>>(),
         })
     }
 }
@@ -142,6 +162,9 @@ pub(super) fn run(args: &CheckArgs) -> Result<()> {
             for (severity, line) in verdict.lines() {
                 writeln!(out, "  {severity}: {line}")?;
             }
+            if let Some(note) = &verdict.note {
+                writeln!(out, "  note: {note}")?;
+            }
         }
         Ok(())
     })?;
@@ -152,6 +175,18 @@ pub(super) fn run(args: &CheckArgs) -> Result<()> {
         (_, 1) => bail!("the schedule did not pass"),
         (count, all) => bail!("{count} of {all} schedules did not pass"),
     }
+}
+
+/// What to know about spacing `leading`, whose steps are `⌊T / S⌋` apart.
+fn leading(spacing: Spacing, schedule: &NoiseSchedule) -> Option<String> {
+    let steps = schedule.steps();
+    let (first, last) = (steps / 2 + 1, steps - 1);
+    (spacing == Spacing::Leading && first < last).then(|| {
+        format!(
+            "with spacing `leading`, {first} to {last} sampling steps start at the step of the same number instead of {steps}; \
+             sample such numbers with --spacing trailing"
+        )
+    })
 }
 
 /// The linter's view of betas that are no valid schedule; nothing if not even `alpha_bar` can be had.

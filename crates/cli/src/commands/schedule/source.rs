@@ -21,6 +21,8 @@ pub(super) struct Source {
     pub(super) scheduler: Scheduler,
     /// What the network predicts, where the source says so.
     pub(super) prediction: Option<Prediction>,
+    /// Whether it is a model's, which says how it is sampled from.
+    pub(super) is_model: bool,
 }
 
 impl Source {
@@ -101,11 +103,11 @@ impl Source {
         }
         let label = if file.starts_with(path) { path } else { &file };
         let prediction = Some(scheduler.parameterization.into());
-        Ok(Self { label: label.display().to_string(), scheduler, prediction })
+        Ok(Self { label: label.display().to_string(), scheduler, prediction, is_model: true })
     }
 
     fn new(label: String, schedule: ScheduleConfig, prediction: Option<Prediction>) -> Self {
-        Self { label, scheduler: Scheduler { schedule, ..Scheduler::default() }, prediction }
+        Self { label, scheduler: Scheduler { schedule, ..Scheduler::default() }, prediction, is_model: false }
     }
 }
 

@@ -1,0 +1,78 @@
+//! Everything that decides the samples of a call, but for how many there are: what [`sample.json`](super::record) holds.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use anyhow::{Context, Result};
+use serde_json::{Map, Value, json};
+use sfumato_nets::pipeline::Pipeline;
+use sfumato_process::sampler::SamplerKind;
+use sfumato_train::{
+    file_sha256,
+    sampling::{Classes, SamplePlan, Sampler, SamplerChoice},
+};
+
+use crate::args::SampleArgs;
+
+/// The settings of a call, with what was left open as the model fills it in. Batches, threads and the backend are not among them: the
+/// samples are the same but for rounding.
+pub(super) fn of(
+    args: &SampleArgs,
+    model: &Pipeline,
+    choice: &SamplerChoice,
+    plan: &SamplePlan<'_>,
+) -> Result<Map<String, Value>> {
+    let scheduler = &model.spec.scheduler;
+    let defaults = &scheduler.sampling;
+    let mut map = Map::new();
+    let mut put = |name: &str, value: Value| drop(map.insert(name.to_owned(), value));
+    put("sampler", json!(choice.kind.name()));
+    put("steps", json!(plan.steps()));
+    put("spacing", json!(choice.spacing.unwrap_or(defaults.spacing).name()));
+    if let Sampler::Ddim { options, .. } = &plan.sampler {
+        put("eta", json!(options.eta));
+        put("ddim", json!(if options.keep_epsilon { "diffusers" } else { "consistent" }));
+    }
+    if let Sampler::DpmSolver { options, .. } = &plan.sampler {
+        put("order", json!(options.order));
+    }
+    if !matches!(choice.kind, SamplerKind::Ddpm | SamplerKind::Ddim) {
+        put("karras", json!(choice.karras.unwrap_or(defaults.karras)));
+    }
+    match plan.classes {
+        Classes::None => {}
+        Classes::Cycle(classes) => put("class", json!(format!("0 to {}", classes - 1))),
+        Classes::Only(class) => put("class", json!(class)),
+    }
+    if let Some(guidance) = plan.guidance {
+        put("guidance", json!(guidance.weight));
+    }
+    put("gif", json!(args.gif));
+    match &args.noise {
+        Some(path) => put("noise_sha256", json!(sha256(path)?)),
+        None => put("seed", json!(args.seed)),
+    }
+    put("weights_sha256", weights(model.weights())?);
+    put("scheduler", Value::Object(scheduler.to_json().with_context(|| model.dir().display().to_string())?));
+    put("network", Value::Object(model.spec.config.to_json()));
+    Ok(map)
+}
+
+/// The checksum of the weights; of each file where they are spread over several.
+fn weights(path: &Path) -> Result<Value> {
+    let whole = sha256(path)?;
+    if path.extension().is_none_or(|extension| extension != "json") {
+        return Ok(json!(whole));
+    }
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let index: Value = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+    let files = index["weight_map"].as_object().into_iter().flat_map(Map::values).filter_map(Value::as_str);
+    let mut sums = vec![whole];
+    for file in files.collect::<BTreeSet<_>>() {
+        sums.push(sha256(&path.with_file_name(file))?);
+    }
+    Ok(json!(sums))
+}
+
+fn sha256(path: &Path) -> Result<String> {
+    file_sha256(path).with_context(|| format!("cannot read {}", path.display()))
+}
