@@ -182,6 +182,24 @@ fn a_start_where_much_of_the_picture_should_be_there_is_said() {
     }
 }
 
+#[test]
+fn steps_that_are_too_few_are_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = model(dir.path(), json!({}));
+    let said = |args: &[&str]| sample(dir.path(), &model, args).1;
+    for (sampler, few, enough) in [
+        ("ddpm", "9", "10"),
+        ("ddim", "19", "20"),
+        ("dpm-solver++", "9", "10"),
+        ("euler", "19", "20"),
+        ("heun", "3", "4"),
+    ] {
+        let note = said(&["--sampler", sampler, "--steps", few]);
+        assert!(note.contains(&format!("{few} steps of {sampler} draw blurred")) && note.contains(enough), "{note}");
+        assert!(!said(&["--sampler", sampler, "--steps", enough]).contains("note: "), "{sampler}");
+    }
+}
+
 /// Karras levels on the cosine schedule, of which several share a step.
 #[test]
 fn karras_levels_on_the_cosine_schedule_give_finite_samples() {

@@ -32,7 +32,7 @@ pub(crate) struct SampleArgs {
     /// Which sampler [default: the one that the model's scheduler_config.json names]
     #[arg(long, value_parser = Samplers, value_name = "NAME")]
     pub(crate) sampler: Option<SamplerName>,
-    /// Steps of the sampler, out of the schedule's: all of those, usually 1000, are the chain as it was trained [default: 50 for ddpm and ddim, 20 for the others]
+    /// Steps of the sampler, out of the schedule's, usually 1000 [default: 50 for ddpm and ddim, 20 for the others]
     #[arg(long, value_name = "S", value_parser = values::at_least::<usize>(0))]
     pub(crate) steps: Option<usize>,
     /// How the steps are spread over the schedule's [default: what scheduler_config.json says]
@@ -107,7 +107,7 @@ pub(crate) enum SamplerName {
     Ddpm,
     /// Song et al. (2021): between ddpm (--eta 1) and a deterministic map (--eta 0)
     Ddim,
-    /// Lu et al. (2022), multistep, orders 1 to 3: good pictures in 10 to 20 steps
+    /// Lu et al. (2022), multistep, orders 1 to 3: for models that need few steps
     #[value(name = "dpm-solver++")]
     DpmSolver,
     /// Euler's method on the probability-flow ODE (Karras et al. 2022)
@@ -148,26 +148,28 @@ impl From<DdimName> for DdimConvention {
 
 const EXAMPLES: &str = "Examples:
   sfumato sample --model runs/fashion-mnist-mini/model --num 64 --out samples
-  sfumato sample --model runs/fashion-mnist-mini/model --steps 1000 --out samples
-  sfumato sample --model runs/fashion-mnist-mini/model --sampler dpm-solver++ --steps 12 --out samples
+  sfumato sample --model runs/fashion-mnist-mini/model --steps 20 --out quick
+  sfumato sample --model runs/fashion-mnist-mini/model --seed 1 --gif --out others
   sfumato sample --model runs/classes/model --class 3 --guidance 2 --out coats
 
 `sfumato sample --help` says more about the samplers.";
 
 const SAMPLERS: &str = "Samplers (S steps out of the T of the training; any of them works with any model):
-  ddpm          the chain that was trained, or a shorter one; noise in every step, S evaluations
-                  --sampler ddpm --steps 1000
+  ddpm          the chain that was trained, or a shorter one; noise in every step, S evaluations. The
+                one to take for small models: its noise lets them mend their mistakes
+                  --sampler ddpm --steps 50
+                  --sampler ddpm --steps 20
   ddim          larger steps; --eta says how much of ddpm's noise each adds
+                  --sampler ddim --steps 20 --eta 0.5
                   --sampler ddim --steps 50
-                  --sampler ddim --steps 50 --eta 1
                   --sampler ddim --ddim diffusers --steps 50 --noise recorded.npy
   dpm-solver++  each step looks at the last 1, 2 or 3 predictions; deterministic, S evaluations
                   --sampler dpm-solver++ --steps 20
-                  --sampler dpm-solver++ --order 3 --steps 10 --spacing trailing
+                  --sampler dpm-solver++ --order 3 --steps 20 --karras
   euler         one slope a step; deterministic, S evaluations
                   --sampler euler --steps 30 --karras
   heun          two slopes a step; deterministic, 2S - 1 evaluations
-                  --sampler heun --steps 20 --karras
+                  --sampler heun --steps 5 --spacing trailing
 
 What is not said on the command line comes from the model's scheduler_config.json: sampler, \
 spacing, order, Karras levels, clipping, thresholding and variance. A pipeline whose scheduler is \
@@ -181,6 +183,6 @@ S entries; too few are an error before the first step.
 
 Examples:
   sfumato sample --model runs/fashion-mnist-mini/model --num 64 --out samples
-  sfumato sample --model runs/fashion-mnist-mini/model --steps 1000 --out samples
-  sfumato sample --model runs/fashion-mnist-mini/model --sampler dpm-solver++ --steps 12 --out samples
+  sfumato sample --model runs/fashion-mnist-mini/model --steps 20 --out quick
+  sfumato sample --model runs/fashion-mnist-mini/model --seed 1 --gif --out others
   sfumato sample --model runs/classes/model --class 3 --guidance 2 --out coats";

@@ -27,7 +27,7 @@ use sfumato_process::{
 };
 use sfumato_train::{
     output,
-    sampling::{Classes, Guidance, LateStart, Noise, Progress, SamplePlan, SamplerChoice, draw_batches},
+    sampling::{Classes, Guidance, LateStart, Noise, Progress, SamplePlan, SamplerChoice, draw_batches, fewest_steps},
 };
 
 use crate::{
@@ -217,6 +217,12 @@ impl Sampling {
         let late = LateStart::find(&self.sampler, scheduler, chain.trained_schedule());
         if let Some(late) = late.with_context(|| args.model.display().to_string())? {
             eprintln!("warning: {late}");
+        }
+        let (steps, kind, total) = (sampler.steps(&chain), self.sampler.kind, chain.trained_schedule().steps());
+        let fewest = fewest_steps(kind);
+        if steps < fewest.min(total) {
+            let s = if steps == 1 { "" } else { "s" };
+            eprintln!("note: {steps} step{s} of {kind} draw blurred pictures or holes; take {fewest} or more");
         }
         let (num, batch_size) = (args.num as usize, args.batch_size as usize);
         let plan = SamplePlan { chain, sampler, noise, classes, guidance, first: 0, num, batch_size };

@@ -15,6 +15,16 @@ const MANY_STEPS: usize = 50;
 /// Steps of the solvers, if nothing is said.
 const FEW_STEPS: usize = 20;
 
+/// Steps below which a sampler's pictures of the default preset's model are blurred or full of holes; `docs/guides/sample.md` has the
+/// measurement.
+pub fn fewest_steps(kind: SamplerKind) -> usize {
+    match kind {
+        SamplerKind::Ddpm | SamplerKind::DpmSolver => 10,
+        SamplerKind::Ddim | SamplerKind::Euler => 20,
+        SamplerKind::Heun => 4,
+    }
+}
+
 /// Whose DDIM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DdimConvention {

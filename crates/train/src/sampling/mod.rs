@@ -3,7 +3,7 @@
 mod choice;
 mod start;
 
-pub use choice::{DdimConvention, SamplerChoice};
+pub use choice::{DdimConvention, SamplerChoice, fewest_steps};
 pub use start::LateStart;
 
 use std::ops::ControlFlow;
