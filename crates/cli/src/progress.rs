@@ -14,25 +14,29 @@ const LINE_EVERY: Duration = Duration::from_secs(15);
 /// Weight of the past in the smoothed loss.
 const SMOOTHING: f64 = 0.98;
 
+/// Parts of the bar of a training run, which is as far as its steps or its time, whichever ends it.
+const PARTS: u64 = 10_000;
+
 /// Shows a training run.
 pub(crate) struct TrainProgress {
     steps: u64,
+    /// Seconds of training after which it ends.
+    limit: f64,
     bar: Option<ProgressBar>,
     last_line: Option<Instant>,
     loss: Smoothed,
-    began: (Instant, u64, f64),
-    rate: f64,
+    began: TrainState,
 }
 
 impl TrainProgress {
-    /// Of a run that ends at `steps`.
-    pub(crate) fn new(steps: u64) -> Self {
-        let style = "{bar:24} step {pos}/{len}  {msg}  {eta} left";
+    /// Of a run that ends at `steps`, or after `max_minutes` of training from now (0: no limit).
+    pub(crate) fn new(steps: u64, max_minutes: f64) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
-            ProgressBar::new(steps).with_style(style)
+            let style = ProgressStyle::with_template("{bar:24} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::new(PARTS).with_style(style)
         });
-        Self { steps, bar, last_line: None, loss: Smoothed::default(), began: (Instant::now(), 0, 0.0), rate: 0.0 }
+        let limit = if max_minutes > 0.0 { max_minutes * 60.0 } else { f64::INFINITY };
+        Self { steps, limit, bar, last_line: None, loss: Smoothed::default(), began: TrainState::default() }
     }
 
     /// Prints a line without disturbing the bar.
@@ -49,34 +53,46 @@ impl TrainProgress {
             bar.abandon();
         }
     }
+
+    /// Seconds of training that are left, and the fraction of this part of the run that is done.
+    fn left(&self, state: &TrainState) -> (f64, f64) {
+        let steps = (state.step - self.began.step) as f64;
+        let seconds = state.seconds - self.began.seconds;
+        let by_steps = self.steps.saturating_sub(state.step) as f64 * seconds / steps;
+        let left = by_steps.min((self.limit - seconds).max(0.0));
+        (left, if left > 0.0 { seconds / (seconds + left) } else { 1.0 })
+    }
 }
 
 impl Watch for TrainProgress {
-    fn begin(&mut self, state: &TrainState, parameters: usize) {
-        self.began = (Instant::now(), state.step, state.seconds);
-        if let Some(bar) = &self.bar {
-            bar.set_position(state.step);
-            bar.reset_eta();
+    fn begin(&mut self, state: &TrainState, _: usize) {
+        self.began = *state;
+        if state.step > 0 {
+            self.say(&format!("going on from step {}", state.step));
         }
-        let from = if state.step > 0 { format!(", from step {}", state.step) } else { String::new() };
-        self.say(&format!("training {parameters} parameters{from} to step {}", self.steps));
     }
 
     fn step(&mut self, state: &TrainState, loss: f64) {
         self.loss.add(loss);
-        let steps = (state.step - self.began.1) as f64;
-        let seconds = state.seconds - self.began.2;
-        self.rate = state.examples as f64 / state.step as f64 * steps / seconds;
-        let message = format!("loss {:.4}  {:.1} images/s", self.loss.value(), self.rate);
+        let rate = (state.examples - self.began.examples) as f64 / (state.seconds - self.began.seconds);
+        let (left, done) = self.left(state);
+        let message = || {
+            format!(
+                "step {}/{}  loss {:.4}  {rate:.1} images/s  {} left",
+                state.step,
+                self.steps,
+                self.loss.value(),
+                indicatif::HumanDuration(Duration::try_from_secs_f64(left).unwrap_or_default())
+            )
+        };
         if let Some(bar) = &self.bar {
-            bar.set_message(message);
-            bar.set_position(state.step);
+            bar.set_message(message());
+            bar.set_position((done * PARTS as f64) as u64);
             return;
         }
         let due = self.last_line.is_none_or(|last| last.elapsed() >= LINE_EVERY) || state.step == self.steps;
         if due {
-            let left = Duration::from_secs_f64((self.steps - state.step) as f64 * seconds / steps);
-            eprintln!("step {}/{}  {message}  {} left", state.step, self.steps, indicatif::HumanDuration(left));
+            eprintln!("{}", message());
             self.last_line = Some(Instant::now());
         }
     }
@@ -95,6 +111,10 @@ impl Watch for TrainProgress {
 
     fn samples(&mut self, path: &Path) {
         self.say(&format!("samples    {}", path.display()));
+    }
+
+    fn warn(&mut self, text: &str) {
+        self.say(&format!("warning: {text}"));
     }
 }
 
@@ -188,6 +208,21 @@ impl Smoothed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_ends_with_the_steps_or_with_the_time() {
+        let at = |step, seconds| TrainState { step, examples: 8 * step, seconds };
+        let mut progress = TrainProgress::new(100, 1.0);
+        // 2 seconds a step: 30 of the 80 steps fit into the minute.
+        progress.began = at(20, 500.0);
+        assert_eq!(progress.left(&at(30, 520.0)), (40.0, 20.0 / 60.0));
+        // A tenth of a second a step: the steps end first.
+        assert_eq!(progress.left(&at(60, 504.0)), (4.0, 0.5));
+        assert_eq!(progress.left(&at(100, 508.0)), (0.0, 1.0));
+        assert_eq!(progress.left(&at(50, 570.0)), (0.0, 1.0));
+        progress.limit = f64::INFINITY;
+        assert_eq!(progress.left(&at(30, 520.0)), (140.0, 0.125));
+    }
 
     #[test]
     fn the_smoothed_loss_starts_at_the_first_value_and_forgets_it_slowly() {

@@ -3,6 +3,7 @@
 //! ```text
 //! training/state.json             steps and examples done, seconds of training
 //! training/config.toml            the run's configuration
+//! training/data.json              what data it was trained on
 //! training/weights.safetensors    the raw weights
 //! training/optimizer.safetensors  exp_avg.NAME and exp_avg_sq.NAME for each parameter NAME
 //! ```
@@ -24,7 +25,8 @@ use sfumato_nets::{
 };
 
 use crate::{
-    TrainConfig, TrainError, error::IoContext, network::Blueprint, optimizer::Optimizer, run_dir::write_atomically,
+    DataRecord, TrainConfig, TrainError, error::IoContext, network::Blueprint, optimizer::Optimizer,
+    run_dir::write_atomically,
 };
 
 const DIR: &str = "training";
@@ -54,16 +56,33 @@ impl TrainState {
     }
 }
 
+/// The name of a tensor that holds a value which is not finite, among the weights, their moments and their averages.
+pub(crate) fn not_finite<B: Backend, M: burn::module::Module<B>>(
+    model: &M,
+    optimizer: &Optimizer<B>,
+) -> Option<String> {
+    let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
+    let mut parameters = named_parameters(model).into_iter().zip(optimizer.states());
+    let (found, _) = parameters.find(|(parameter, state)| {
+        let tensors = [Some(&state.m), Some(&state.v), state.ema.as_ref()];
+        !finite(&parameter.values) || tensors.into_iter().flatten().any(|tensor| !finite(&host(tensor)))
+    })?;
+    Some(found.name)
+}
+
 /// Adds `training/` to the pipeline in `dir`.
 pub(crate) fn write_training<B: Backend, M: burn::module::Module<B>>(
     dir: &Path,
     config: &TrainConfig,
+    data: &DataRecord,
     state: &TrainState,
     model: &M,
     optimizer: &Optimizer<B>,
 ) -> Result<(), TrainError> {
+    let whole = dir;
     let dir = dir.join(DIR);
     fs::create_dir(&dir).context("create", &dir)?;
+    data.write(whole)?;
     write_atomically(&dir.join("config.toml"), config.to_toml().as_bytes())?;
     write_parameters(model, &dir.join("weights.safetensors")).map_err(net)?;
     let mut moments = Vec::with_capacity(2 * optimizer.states().len());

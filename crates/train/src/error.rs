@@ -27,31 +27,64 @@ pub enum TrainError {
         message: String,
     },
     /// A value outside its range.
-    #[error("configuration: {key} = {value} is not valid: {expected}")]
+    #[error("{key} must be {expected} (found {value})")]
     ConfigValue {
         /// Dotted key, as in the file.
         key: &'static str,
         /// The value.
         value: String,
-        /// What would be valid.
+        /// What would be valid: completes the sentence "KEY must be …".
         expected: String,
     },
+    /// A key that decides what the weights mean, changed in the middle of a run.
+    #[error(
+        "{key} cannot change while a run goes on: it was {before}, it is {after} now. Put it back in config.toml, or start a \
+         new run with --config and --out"
+    )]
+    FixedKey {
+        /// Dotted key, as in the file.
+        key: String,
+        /// The value that the run was started with.
+        before: String,
+        /// The value now.
+        after: String,
+    },
+    /// Data of other classes or another shape than the run was started with.
+    #[error("{name} has {now}, the run was started with {before}. {way_out}")]
+    OtherData {
+        /// The data set.
+        name: String,
+        /// What it has now.
+        now: String,
+        /// What the run was started with.
+        before: String,
+        /// What to do.
+        way_out: &'static str,
+    },
     /// A preset that does not exist.
-    #[error("there is no preset '{name}'; presets: {known}")]
+    #[error("there is no preset '{name}'{hint} Presets: {known}")]
     UnknownPreset {
         /// The name that was asked for.
         name: String,
+        /// The name that was probably meant, as a question.
+        hint: String,
         /// The names there are.
         known: String,
     },
     /// The run directory is in use.
-    #[error("{path} already holds a run: continue it with --resume {path}, or choose another --out", path = path.display())]
+    #[error("{path} already holds a run: go on with it by --resume {path}, or choose another --out", path = path.display())]
     RunExists {
         /// The directory.
         path: PathBuf,
     },
+    /// The directory for a run holds something else.
+    #[error("{path} is not empty and holds no run: choose another --out", path = path.display())]
+    NotEmpty {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A directory without a run.
-    #[error("{path} holds no run to resume: {reason}", path = path.display())]
+    #[error("cannot go on with {path}: {reason}", path = path.display())]
     NotARun {
         /// The directory.
         path: PathBuf,
@@ -68,8 +101,8 @@ pub enum TrainError {
     },
     /// The loss or a gradient became NaN or infinite.
     #[error(
-        "training diverged at step {step}: loss {loss}, gradient norm {grad_norm}; the newest checkpoint before it is kept. \
-         Lower the learning rate ({learning_rate}), lengthen the warm-up, or look at the data for extreme values"
+        "training diverged at step {step}: loss {loss}, gradient norm {grad_norm}, learning rate {learning_rate:e}. {}",
+        way_out(run, *kept, *peak_rate)
     )]
     Diverged {
         /// The step, from 1.
@@ -80,6 +113,12 @@ pub enum TrainError {
         grad_norm: f64,
         /// Its learning rate.
         learning_rate: f64,
+        /// The run's learning rate after the warm-up.
+        peak_rate: f64,
+        /// The run's directory.
+        run: PathBuf,
+        /// Step of the newest checkpoint whose weights gave a finite loss, if there is one.
+        kept: Option<u64>,
     },
     /// The data set.
     #[error(transparent)]
@@ -105,6 +144,25 @@ pub enum TrainError {
     /// A sampler.
     #[error(transparent)]
     Sample(#[from] sfumato_process::sampler::SampleError),
+}
+
+/// A learning rate that rarely diverges, whatever the network: that of Ho et al. (2020).
+const SAFE_RATE: f64 = 2e-4;
+
+/// What to do after a divergence.
+fn way_out(run: &Path, kept: Option<u64>, peak_rate: f64) -> String {
+    let (run, rate) = (run.display(), (peak_rate / 10.0).min(SAFE_RATE));
+    let else_look = "If that diverges too, look at the data for extreme values";
+    match kept {
+        Some(step) => format!(
+            "Step {step} is kept. Go on from it with a lower learning rate: \
+             sfumato train --resume {run} --learning-rate {rate:e}. {else_look}"
+        ),
+        None => format!(
+            "No checkpoint was written before it. Start the run anew with a lower learning rate: \
+             sfumato train --resume {run} --learning-rate {rate:e}. {else_look}"
+        ),
+    }
 }
 
 /// Adds the path and the action to an I/O result.

@@ -5,8 +5,10 @@ use crate::config::{LearningRateDecay, OptimizerConfig};
 /// Learning rate of step `step` (from 1) of a run of `steps`.
 ///
 /// Rises linearly to `learning_rate` at step `warmup_steps`; then stays, or falls to 0 after the last step along half a cosine.
+/// Where the run went on with another rate at `start_step`, both are counted from there.
 pub fn learning_rate(config: &OptimizerConfig, step: u64, steps: u64) -> f64 {
     let warmup = config.warmup_steps;
+    let (step, steps) = (step.saturating_sub(config.start_step), steps.saturating_sub(config.start_step));
     if step < warmup {
         return config.learning_rate * step as f64 / warmup as f64;
     }
@@ -59,6 +61,16 @@ mod tests {
         assert_eq!(learning_rate(&short, 5, 5), 0.25);
         let none = OptimizerConfig { warmup_steps: 0, ..config(LearningRateDecay::Constant) };
         assert_eq!(learning_rate(&none, 1, 5), 0.5);
+    }
+
+    #[test]
+    fn a_rate_that_starts_later_is_the_same_curve_moved() {
+        for decay in [LearningRateDecay::Constant, LearningRateDecay::Cosine] {
+            let (first, later) = (config(decay), OptimizerConfig { start_step: 40, ..config(decay) });
+            for step in 1..=60 {
+                assert_eq!(learning_rate(&later, 40 + step, 100), learning_rate(&first, step, 60));
+            }
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! | [`config`] | everything that decides a run, as TOML, and the presets |
 //! | [`Run`] | the training loop |
 //! | [`RunDir`] | what lies where in `runs/NAME` |
+//! | [`Continuation`], [`DataRecord`] | what is compared when a run goes on: its settings, its data |
 //! | [`optimizer`] | Adam, clipping and the moving average of the weights |
 //! | [`model`] | model directories: what a trained network needs besides its weights |
 //! | [`sampling`] | many samples, batch by batch |
@@ -32,10 +33,10 @@
 //! let environment = serde_json::json!({ "program": "a doctest" });
 //! let dir = RunDir::create(&folder.path().join("roll"), &config, &environment)?;
 //! let stop = AtomicBool::new(false);
-//! let run = Run { config: &config, data: &data, dir: &dir, resume: false, environment: &environment, stop: &stop };
+//! let run = Run { config: &config, data: &data, dir: &dir, from: None, environment: &environment, stop: &stop };
 //! let outcome = run.train::<Autodiff<Flex>>(&Default::default(), &mut Silent)?;
 //! assert_eq!(outcome.ending, Ending::Complete);
-//! assert!(dir.model().join("model_index.json").is_file());
+//! assert!(outcome.checkpoint.join("model_index.json").is_file());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![forbid(unsafe_code)]
@@ -44,7 +45,9 @@ mod batch;
 mod checkpoint;
 mod checksum;
 pub mod config;
+mod continuation;
 pub mod data;
+mod data_record;
 mod error;
 pub mod evaluation;
 pub mod learning_rate;
@@ -57,14 +60,18 @@ mod picture;
 mod preview;
 mod run_dir;
 pub mod sampling;
+mod suggest;
 mod trainer;
 
 pub use checkpoint::TrainState;
 pub use checksum::file_sha256;
 pub use config::{DEFAULT_PRESET, PRESETS, Preset, TrainConfig};
+pub use continuation::{Change, Continuation};
+pub use data_record::DataRecord;
 pub use error::TrainError;
 pub use metrics::Metrics;
 pub use network::Blueprint;
 pub use picture::{Picture, picture_kind, write_picture};
-pub use run_dir::{RunDir, free_run_path};
+pub use run_dir::{FoundCheckpoint, FoundCheckpoints, IncompleteCheckpoint, NewCheckpoint, RunDir, free_run_path};
+pub use suggest::closest;
 pub use trainer::{Ending, Outcome, Run, Silent, Watch};

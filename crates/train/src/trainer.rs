@@ -15,9 +15,9 @@ use sfumato_process::loss;
 use sfumato_schedule::NoiseSchedule;
 
 use crate::{
-    Metrics, RunDir, TrainConfig, TrainError, TrainState,
+    DataRecord, FoundCheckpoint, Metrics, NewCheckpoint, RunDir, TrainConfig, TrainError, TrainState,
     batch::{Batch, Batches},
-    checkpoint::{Resumed, read_training, write_training},
+    checkpoint::{Resumed, not_finite, read_training, write_training},
     config::ModelConfig,
     data::Dataset,
     learning_rate::learning_rate,
@@ -42,6 +42,8 @@ pub trait Watch {
     fn sampling(&mut self, done: usize, total: usize);
     /// A sample grid was written.
     fn samples(&mut self, path: &Path);
+    /// Something that the user should know, in a sentence; the run goes on.
+    fn warn(&mut self, text: &str);
 }
 
 /// Looks away.
@@ -55,6 +57,7 @@ impl Watch for Silent {
     fn checkpoint(&mut self, _: &Path) {}
     fn sampling(&mut self, _: usize, _: usize) {}
     fn samples(&mut self, _: &Path) {}
+    fn warn(&mut self, _: &str) {}
 }
 
 /// Why a run ended.
@@ -90,8 +93,8 @@ pub struct Run<'a> {
     pub data: &'a Dataset,
     /// Where it is written.
     pub dir: &'a RunDir,
-    /// Goes on from the newest checkpoint instead of starting.
-    pub resume: bool,
+    /// Goes on from this checkpoint instead of starting.
+    pub from: Option<&'a FoundCheckpoint>,
     /// Facts for the checkpoints: program, revision, machine.
     pub environment: &'a serde_json::Value,
     /// Becomes true when the run should stop after the step it is in.
@@ -124,10 +127,9 @@ impl Run<'_> {
         P::Net<A::InnerBackend>: Network<A::InnerBackend, D>,
     {
         let config = self.config;
-        let (model, optimizer, state) = if self.resume {
-            let dir = self.dir.model();
-            let Resumed { model, optimizer } = read_training::<A, P, D>(&dir, config, blueprint, device)?;
-            (model, optimizer, TrainState::read(&dir)?)
+        let (model, optimizer, state) = if let Some(from) = self.from {
+            let Resumed { model, optimizer } = read_training::<A, P, D>(&from.path, config, blueprint, device)?;
+            (model, optimizer, TrainState::read(&from.path)?)
         } else {
             let model: P::Net<A> = blueprint.build(&mut RandomParams::new(config.seed), device)?;
             let optimizer = Optimizer::new(&config.optimizer, &model.valid());
@@ -149,6 +151,7 @@ impl Run<'_> {
             device,
             optimizer,
             state,
+            unlinked: false,
         };
         session.go(model, watch)
     }
@@ -180,6 +183,8 @@ struct Session<'a, A: AutodiffBackend, P> {
     device: &'a A::Device,
     optimizer: Optimizer<A::InnerBackend>,
     state: TrainState,
+    /// Whether it was said that `model` does not show the newest checkpoint.
+    unlinked: bool,
 }
 
 impl<A: AutodiffBackend, P> Session<'_, A, P> {
@@ -203,7 +208,7 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
                 break Ending::TimeLimit;
             }
             let start = Instant::now();
-            let (next, loss, grad_norm) = self.step(model)?;
+            let (next, loss, grad_norm) = self.step(model, watch)?;
             model = next;
             self.count(start.elapsed().as_secs_f64(), loss);
             watch.step(&self.state, loss);
@@ -214,8 +219,13 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
                 last_metrics = Some(metrics);
             }
             let last = step == config.training.steps;
+            if (last || step.is_multiple_of(config.training.checkpoint_every))
+                && not_finite(&model.valid(), &self.optimizer).is_some()
+            {
+                return Err(self.diverged(step, loss, grad_norm, watch)?);
+            }
             if !last && step.is_multiple_of(config.training.checkpoint_every) {
-                watch.checkpoint(&self.checkpoint(&model)?);
+                self.checkpoint(&model, watch)?;
             }
             if !last && config.samples.every > 0 && step.is_multiple_of(config.samples.every) {
                 self.preview(&model, watch)?;
@@ -225,8 +235,11 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
             // The line that a resumed run writes for its first steps then counts from here.
             self.window = Window::new();
         }
-        let checkpoint = self.checkpoint(&model)?;
-        watch.checkpoint(&checkpoint);
+        // Asked to stop before its first step, a run that goes on has its checkpoint already.
+        let checkpoint = match self.run.from {
+            Some(from) if from.step == self.state.step => from.path.clone(),
+            _ => self.checkpoint(&model, watch)?,
+        };
         if ending != Ending::Stopped {
             self.preview(&model, watch)?;
         }
@@ -234,7 +247,11 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
     }
 
     /// One step of Algorithm 1: the model after it, the loss and the gradient's norm.
-    fn step<const D: usize>(&mut self, model: P::Net<A>) -> Result<(P::Net<A>, f64, f64), TrainError>
+    fn step<const D: usize>(
+        &mut self,
+        model: P::Net<A>,
+        watch: &mut dyn Watch,
+    ) -> Result<(P::Net<A>, f64, f64), TrainError>
     where
         P: Blueprint<D>,
         P::Net<A>: AutodiffModule<A, InnerModule = P::Net<A::InnerBackend>>,
@@ -252,9 +269,41 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
         let rate = learning_rate(&config.optimizer, step, config.training.steps);
         let (model, norm) = self.optimizer.step::<A, _>(model, &mut grads, step, rate);
         if !(value.is_finite() && norm.grad_norm.is_finite()) {
-            return Err(TrainError::Diverged { step, loss: value, grad_norm: norm.grad_norm, learning_rate: rate });
+            return Err(self.diverged(step, value, norm.grad_norm, watch)?);
         }
         Ok((model, value, norm.grad_norm))
+    }
+
+    /// The error for a step without a finite result. The checkpoint whose weights gave it is set aside where an older one
+    /// is left: to go on from it would diverge again at once, whatever the learning rate.
+    fn diverged(&self, step: u64, loss: f64, grad_norm: f64, watch: &mut dyn Watch) -> Result<TrainError, TrainError> {
+        let config = self.run.config;
+        let dir = self.run.dir;
+        let mut found = dir.find_checkpoints()?.complete;
+        if let [.., before, newest] = &found[..]
+            && newest.step + 1 == step
+            && newest.path != dir.model()
+        {
+            let aside = dir.set_aside(newest, "diverged")?;
+            watch.warn(&format!(
+                "the weights of step {} give no finite loss: their checkpoint is now {}",
+                newest.step,
+                aside.display()
+            ));
+            if let Err(reason) = dir.show(before) {
+                watch.warn(&reason);
+            }
+            found.pop();
+        }
+        Ok(TrainError::Diverged {
+            step,
+            loss,
+            grad_norm,
+            learning_rate: learning_rate(&config.optimizer, step, config.training.steps),
+            peak_rate: config.optimizer.learning_rate,
+            run: dir.root().to_path_buf(),
+            kept: found.last().map(|checkpoint| checkpoint.step),
+        })
     }
 
     fn count(&mut self, seconds: f64, loss: f64) {
@@ -284,18 +333,29 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
         Ok(metrics)
     }
 
-    fn checkpoint<const D: usize>(&self, model: &P::Net<A>) -> Result<PathBuf, TrainError>
+    fn checkpoint<const D: usize>(&mut self, model: &P::Net<A>, watch: &mut dyn Watch) -> Result<PathBuf, TrainError>
     where
         P: Blueprint<D>,
         P::Net<A>: AutodiffModule<A, InnerModule = P::Net<A::InnerBackend>>,
     {
         let config = self.run.config;
         let raw = model.valid();
-        self.run.dir.add_checkpoint(self.state.step, config.training.keep_checkpoints, |dir| {
+        let keep = config.training.keep_checkpoints;
+        let NewCheckpoint { path, unlinked } = self.run.dir.add_checkpoint(self.state.step, keep, |dir| {
             let averaged = self.optimizer.averaged(raw.clone());
             self.spec.write(dir, &averaged)?;
-            write_training(dir, config, &self.state, &raw, &self.optimizer)
-        })
+            write_training(dir, config, &DataRecord::of(self.run.data), &self.state, &raw, &self.optimizer)
+        })?;
+        watch.checkpoint(&path);
+        if let Some(reason) = unlinked
+            && !std::mem::replace(&mut self.unlinked, true)
+        {
+            watch.warn(&format!(
+                "{reason}. The newest checkpoint is always the last of {}",
+                self.run.dir.checkpoints().display()
+            ));
+        }
+        Ok(path)
     }
 
     fn preview<const D: usize>(&self, model: &P::Net<A>, watch: &mut dyn Watch) -> Result<(), TrainError>

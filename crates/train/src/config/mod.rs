@@ -5,13 +5,17 @@
 
 mod model;
 mod presets;
+mod sized;
+mod syntax;
 
 pub use model::{MlpSpec, ModelConfig, UNetSpec};
 pub use presets::{DEFAULT_PRESET, PRESETS, Preset};
+pub use sized::{DEFAULT_MINUTES, Length};
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sfumato_nets::pipeline::AnyConfig;
 use sfumato_process::{Parameterization, ReverseVariance};
 use sfumato_schedule::{CheckConditions, Finding, ScheduleConfig, Severity};
 
@@ -84,6 +88,9 @@ pub struct OptimizerConfig {
     pub warmup_steps: u64,
     /// What the learning rate does after the warm-up.
     pub decay: LearningRateDecay,
+    /// Step after which warm-up and decay begin: 0, or where the run went on with another learning rate.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub start_step: u64,
     /// Decay of the first moment.
     pub beta_1: f64,
     /// Decay of the second moment.
@@ -159,6 +166,7 @@ impl Default for OptimizerConfig {
             learning_rate: 2e-4,
             warmup_steps: 5000,
             decay: LearningRateDecay::Constant,
+            start_step: 0,
             beta_1: 0.9,
             beta_2: 0.999,
             epsilon: 1e-8,
@@ -207,12 +215,30 @@ impl TrainConfig {
         if let Some(path) = file {
             let text = std::fs::read_to_string(path).context("read", path)?;
             origin = path.display().to_string();
-            if preset.is_none() {
-                // Read from the text itself, errors carry line numbers.
-                toml::from_str::<Self>(&text).map_err(|error| syntax(&origin, &error))?;
-            }
             overlay(&mut table, parse(&text, &origin)?);
+            let mut whole = table.clone();
+            complete_model(&mut whole);
+            if let Err(error) = whole.try_into::<Self>() {
+                // Read from the text itself, errors carry line numbers; they lack keys, which this one has. What is wrong with
+                // the network shows in the text only if it says its kind.
+                let key = syntax::key_of(&error);
+                return Err(match toml::from_str::<Self>(&text) {
+                    Err(placed) if !placed.message().contains("missing field") => {
+                        syntax::error(&origin, &placed, key.as_deref())
+                    }
+                    _ => syntax::error(&origin, &error, None),
+                });
+            }
         }
+        Self::over(table, &origin, overrides)
+    }
+
+    /// Single values over a table that came from `origin`.
+    fn over(
+        mut table: toml::Table,
+        origin: &str,
+        overrides: &[(Vec<String>, toml::Value)],
+    ) -> Result<Self, TrainError> {
         for (keys, value) in overrides {
             let nested = keys
                 .iter()
@@ -222,10 +248,9 @@ impl TrainConfig {
                 overlay(&mut table, nested);
             }
         }
-        if !overrides.is_empty() {
-            origin.push_str(" with --set");
-        }
-        table.try_into().map_err(|error| syntax(&origin, &error))
+        let with_set = if overrides.is_empty() { "" } else { " with --set" };
+        complete_model(&mut table);
+        table.try_into().map_err(|error| syntax::error(&format!("{origin}{with_set}"), &error, None))
     }
 
     /// Reads a complete configuration, as written by [`to_toml`](Self::to_toml).
@@ -282,9 +307,17 @@ impl TrainConfig {
     /// # Errors
     /// [`TrainError::ConfigValue`] if the network does not fit its shape or its labels.
     pub fn check_data(&self, data: &Dataset) -> Result<(), TrainError> {
+        self.network(data).map(drop)
+    }
+
+    /// The network that is trained on `data`.
+    ///
+    /// # Errors
+    /// As [`TrainConfig::check_data`].
+    pub fn network(&self, data: &Dataset) -> Result<AnyConfig, TrainError> {
         match &self.model {
-            ModelConfig::Unet(spec) => spec.resolve(data).map(drop),
-            ModelConfig::Mlp(spec) => spec.resolve(data).map(drop),
+            ModelConfig::Unet(spec) => spec.resolve(data).map(AnyConfig::UNet),
+            ModelConfig::Mlp(spec) => spec.resolve(data).map(AnyConfig::Mlp),
         }
     }
 }
@@ -318,12 +351,22 @@ pub(crate) fn check(key: &'static str, value: impl ToString, valid: bool, expect
     Err(TrainError::ConfigValue { key, value: value.to_string(), expected: expected.to_owned() })
 }
 
-fn parse(text: &str, origin: &str) -> Result<toml::Table, TrainError> {
-    text.parse().map_err(|error| syntax(origin, &error))
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
-fn syntax(origin: &str, error: &toml::de::Error) -> TrainError {
-    TrainError::ConfigSyntax { origin: origin.to_owned(), message: error.to_string().trim_end().to_owned() }
+fn parse(text: &str, origin: &str) -> Result<toml::Table, TrainError> {
+    text.parse().map_err(|error| syntax::error(origin, &error, None))
+}
+
+/// Every key has a default, the kind of the network too: an MLP where its keys are named, else a U-Net.
+fn complete_model(table: &mut toml::Table) {
+    if let Some(toml::Value::Table(model)) = table.get_mut("model")
+        && !model.contains_key("kind")
+    {
+        let mlp = model.contains_key("hidden") || model.contains_key("layers");
+        model.insert("kind".to_owned(), if mlp { "mlp" } else { "unet" }.into());
+    }
 }
 
 /// Lays `over` on `base`: tables are merged, everything else is replaced. A table that names another `kind` replaces

@@ -99,6 +99,11 @@ impl ModelConfig {
         }
     }
 
+    /// Whether the network learns classes.
+    pub fn class_conditional(&self) -> bool {
+        matches!(self, Self::Unet(spec) if spec.class_conditional)
+    }
+
     /// Checks what can be checked without the data.
     pub(crate) fn validate(&self) -> Result<(), TrainError> {
         match self {
@@ -115,7 +120,7 @@ impl UNetSpec {
     fn validate(&self) -> Result<(), TrainError> {
         let list = |values: &[usize]| format!("{values:?}");
         let channels_fit = self.groups > 0 && self.channels.iter().all(|c| *c > 0 && c % self.groups == 0);
-        check("model.channels", list(&self.channels), !self.channels.is_empty(), "at least one level")?;
+        check("model.channels", list(&self.channels), !self.channels.is_empty(), "a list of at least one level")?;
         check(
             "model.groups",
             self.groups,
@@ -128,7 +133,7 @@ impl UNetSpec {
             "model.attention",
             format!("{:?}", self.attention),
             self.attention.len() == levels,
-            &format!("{levels} values, one for each level"),
+            &format!("a list of {levels} values, one for each level of model.channels"),
         )?;
         let heads_fit = self.head_dim == 0 || self.channels.iter().all(|c| c % self.head_dim == 0);
         check("model.head_dim", self.head_dim, heads_fit, "0 (one head) or a divisor of every number in channels")?;
@@ -150,8 +155,12 @@ impl UNetSpec {
         };
         let divisor = 1 << (self.channels.len() - 1);
         let fits = height % divisor == 0 && width % divisor == 0;
+        let most = height.trailing_zeros().min(width.trailing_zeros()) + 1;
+        let next = |side: usize| side.div_ceil(divisor) * divisor;
         let expected = format!(
-            "fewer levels, or an --image-size that is a multiple of {divisor}: the images are {height}x{width}"
+            "a list of {most} levels at most for images of {height}x{width}; or bring them to a multiple of {divisor} pixels, \
+             as with --image-size {}",
+            next(height.max(width))
         );
         check("model.channels", format!("{:?}", self.channels), fits, &expected)?;
         let classes = match (self.class_conditional, data.classes()) {

@@ -1,6 +1,6 @@
 //! Configurations that come with the program.
 
-use crate::TrainError;
+use crate::{TrainError, suggest};
 
 /// A named configuration.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +48,10 @@ impl Preset {
     pub fn find(name: &str) -> Result<&'static Self, TrainError> {
         PRESETS.iter().find(|preset| preset.name == name).ok_or_else(|| TrainError::UnknownPreset {
             name: name.to_owned(),
+            hint: match suggest::question(name, PRESETS.iter().map(|preset| preset.name)) {
+                none if none.is_empty() => ".".to_owned(),
+                question => question,
+            },
             known: PRESETS.iter().map(|preset| preset.name).collect::<Vec<_>>().join(", "),
         })
     }

@@ -1,0 +1,89 @@
+//! What is said of a run: at its start, what will happen; at its end, what can be done with it.
+
+use anyhow::Result;
+use sfumato_nets::{pipeline::AnyConfig, unet::DownBlockType};
+use sfumato_train::{Ending, Outcome, RunDir, TrainConfig, data::Dataset};
+
+use super::resume::to_sample_from;
+use crate::args::MachineArgs;
+
+/// The lines at the start.
+pub(super) fn run(
+    config: &TrainConfig,
+    origin: &str,
+    data: &Dataset,
+    machine: &MachineArgs,
+    dir: &RunDir,
+) -> Result<Vec<String>> {
+    let training = &config.training;
+    let examples = training.steps.saturating_mul(training.batch_size as u64);
+    let epochs = examples as f64 / data.len() as f64;
+    let epochs = if epochs < 10.0 { format!("{epochs:.1}") } else { format!("{epochs:.0}") };
+    let limit = match training.max_minutes {
+        0.0 => "no time limit".to_owned(),
+        minutes => format!("{minutes} minutes at most (--minutes)"),
+    };
+    let threads = rayon::current_num_threads();
+    Ok(vec![
+        format!("data       {}: {} examples of {:?}", data.name(), data.len(), data.shape()),
+        format!("config     {origin}"),
+        format!("network    {}", network(&config.network(data)?)),
+        format!("classes    {}", classes(config, data)),
+        format!("length     {} steps of {} examples, {epochs} epochs; {limit}", training.steps, training.batch_size),
+        format!("machine    {}, {threads} {}", machine.backend.name(), if threads == 1 { "thread" } else { "threads" }),
+        format!("run        {}", dir.root().display()),
+    ])
+}
+
+fn network(config: &AnyConfig) -> String {
+    let parameters = config.num_params();
+    match config {
+        AnyConfig::UNet(unet) => {
+            let attention = unet.down_block_types.iter().enumerate();
+            let attention = attention.filter(|(_, kind)| matches!(kind, DownBlockType::AttnDownBlock2D)).map(
+                |(level, _)| match unet.sample_size {
+                    Some(size) => {
+                        let [height, width] = size.height_width();
+                        format!("{}x{}", height >> level, width >> level)
+                    }
+                    None => format!("level {level}"),
+                },
+            );
+            let attention = attention.collect::<Vec<_>>().join(", ");
+            let attention = if attention.is_empty() { String::new() } else { format!(" at {attention} and") };
+            format!(
+                "U-Net, channels {:?}, attention{attention} in the middle, {parameters} parameters",
+                unet.block_out_channels
+            )
+        }
+        AnyConfig::Mlp(mlp) => {
+            format!("MLP, {} layers of {}, {parameters} parameters", mlp.num_blocks, mlp.hidden_dim)
+        }
+    }
+}
+
+fn classes(config: &TrainConfig, data: &Dataset) -> String {
+    match (config.model.class_conditional(), data.classes()) {
+        (true, Some(count)) => format!("{count} are learned"),
+        (false, Some(count)) if data.shape().len() == 3 => {
+            format!("not learned; the data has {count}, which --class-conditional learns")
+        }
+        _ => "none".to_owned(),
+    }
+}
+
+/// Says how the run ended and what can be done with it now.
+pub(super) fn ending(outcome: &Outcome, config: &TrainConfig, dir: &RunDir) {
+    let root = dir.root().display();
+    let (step, steps) = (outcome.state.step, config.training.steps);
+    match outcome.ending {
+        Ending::Complete => eprintln!("done: {steps} steps in {:.0} s of training", outcome.state.seconds),
+        Ending::TimeLimit => {
+            eprintln!("time is up at step {step} of {steps}; go on with: sfumato train --resume {root}");
+        }
+        Ending::Stopped => eprintln!("stopped at step {step} of {steps}; go on with: sfumato train --resume {root}"),
+    }
+    let model = to_sample_from(dir, &outcome.checkpoint);
+    eprintln!("sample with: sfumato sample --model {} --num 64 --out samples", model.display());
+    println!("{root}");
+}

@@ -1,0 +1,206 @@
+//! `sfumato train`
+
+mod describe;
+mod new_run;
+mod resume;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use anyhow::{Context, Result};
+use burn::backend::Autodiff;
+use sfumato_kernels::Backend;
+use sfumato_train::{
+    FoundCheckpoint, Run, RunDir, TrainConfig,
+    data::{self, Dataset, DatasetSpec, LoadOptions, Split},
+};
+
+use self::{new_run::NewRun, resume::Going};
+use crate::{
+    args::{MachineArgs, TrainArgs, UsageError},
+    backend::{Work, with_backend},
+    environment, loaded,
+    progress::TrainProgress,
+    signals,
+};
+
+/// What the arguments ask for.
+enum Start {
+    New(Box<NewRun>),
+    GoOn(Box<Going>),
+}
+
+/// A run that is ready.
+struct Ready {
+    config: TrainConfig,
+    /// Where the configuration comes from, for people.
+    origin: String,
+    dir: RunDir,
+    from: Option<FoundCheckpoint>,
+}
+
+pub(crate) fn run(args: Box<TrainArgs>) -> Result<()> {
+    let machine = args.machine.clone();
+    let start = match &args.resume {
+        Some(path) => match Going::plan(&args, path)? {
+            Some(going) => Start::GoOn(Box::new(going)),
+            None => return Ok(()),
+        },
+        None => {
+            let new = NewRun::plan(args)?;
+            if let (true, Some(config)) = (new.print_only(), new.config_without_data()?) {
+                print!("{}", config.to_toml());
+                return Ok(());
+            }
+            Start::New(Box::new(new))
+        }
+    };
+    let stop = signals::stop_flag()?;
+    with_backend(&machine, Training { start, stop, machine: machine.clone() })
+}
+
+/// The work of the command, for whichever backend.
+struct Training {
+    start: Start,
+    stop: Arc<AtomicBool>,
+    machine: MachineArgs,
+}
+
+impl Work for Training {
+    type Output = ();
+
+    fn run<B: Backend>(self, device: B::Device) -> Result<()> {
+        let Self { start, stop, machine } = self;
+        let environment = environment::describe_run(machine.backend);
+        let (data, ready) = match start {
+            Start::New(new) => {
+                let data = load_data(&new.data_settings()?, "")?;
+                let (config, origin) = new.config(&data)?;
+                if new.print_only() {
+                    print!("{}", config.to_toml());
+                    return Ok(());
+                }
+                check(&config, &data)?; // before anything is written
+                let dir = RunDir::create(&new.root(&config), &config, &environment)?;
+                (data, Ready { config, origin, dir, from: None })
+            }
+            Start::GoOn(going) => {
+                let way_out = "; or name its place now with --dataset";
+                let data = load_data(&going.config, way_out)?;
+                going.compare_data(&data)?;
+                check(&going.config, &data)?;
+                (data, going.begin(&environment)?)
+            }
+        };
+        let Ready { config, origin, dir, from } = &ready;
+        for line in describe::run(config, origin, &data, &machine, dir)? {
+            eprintln!("{line}");
+        }
+        let run = Run { config, data: &data, dir, from: from.as_ref(), environment: &environment, stop: &stop };
+        let mut progress = TrainProgress::new(config.training.steps, config.training.max_minutes);
+        let outcome = run.train::<Autodiff<B>>(&device, &mut progress);
+        progress.finish();
+        describe::ending(&outcome?, config, dir);
+        Ok(())
+    }
+}
+
+/// Checks the configuration and how it fits the data; warns of what is odd about the noise schedule.
+fn check(config: &TrainConfig, data: &Dataset) -> Result<()> {
+    config.validate()?;
+    config.check_data(data)?;
+    for finding in config.check_schedule(data)? {
+        eprintln!("warning: noise schedule: {finding}");
+    }
+    Ok(())
+}
+
+/// `a.b.c=value` as a path and a TOML value; a value that is no TOML is taken as a string.
+fn parse_override(text: &str) -> Result<(Vec<String>, toml::Value)> {
+    let wrong = || UsageError(format!("--set {text}: expected KEY=VALUE, as in optimizer.learning_rate=1e-4"));
+    let (key, value) = text.split_once('=').ok_or_else(wrong)?;
+    if key.is_empty() || key.split('.').any(str::is_empty) {
+        return Err(wrong().into());
+    }
+    let parsed = format!("value = {value}").parse::<toml::Table>().ok().and_then(|mut table| table.remove("value"));
+    let value = parsed.unwrap_or_else(|| toml::Value::String(value.to_owned()));
+    Ok((key.split('.').map(str::to_owned).collect(), value))
+}
+
+fn overrides(args: &TrainArgs) -> Result<Vec<(Vec<String>, toml::Value)>> {
+    args.set.iter().map(|text| parse_override(text)).collect()
+}
+
+/// The flags that make sense for a new run and for one that goes on.
+fn apply_flags(config: &mut TrainConfig, args: &TrainArgs) {
+    let data = &mut config.data;
+    if let Some(dataset) = &args.dataset {
+        data.dataset = dataset.clone();
+    }
+    if let Some(dir) = &args.data_dir {
+        data.dir = Some(dir.clone());
+    }
+    data.strict |= args.strict;
+    data.flip |= args.flip;
+    if let Some(rate) = args.learning_rate {
+        config.optimizer.learning_rate = rate;
+    }
+    if let Some(seed) = args.seed {
+        config.seed = seed;
+    }
+    let training = &mut config.training;
+    if let Some(batch_size) = args.batch_size {
+        training.batch_size = batch_size;
+    }
+    if let Some(steps) = args.steps {
+        training.steps = steps;
+        training.max_minutes = 0.0;
+    }
+    if let Some(minutes) = args.minutes {
+        training.max_minutes = minutes;
+    }
+    if let Some(every) = args.checkpoint_every {
+        training.checkpoint_every = every;
+    }
+    if let Some(every) = args.sample_every {
+        config.samples.every = every;
+    }
+}
+
+/// Loads the data and tells how it was read. `way_out` is added to the error where a relative path is not there.
+fn load_data(config: &TrainConfig, way_out: &str) -> Result<Dataset> {
+    let options = LoadOptions {
+        split: Split::Train,
+        image_size: config.data.image_size,
+        channels: config.data.channels,
+        strict: config.data.strict,
+        data_dir: config.data.dir.clone(),
+        seed: config.seed,
+        ..LoadOptions::default()
+    };
+    let data = data::load(&config.data.dataset, &options).with_context(|| match missing(&config.data.dataset) {
+        Some((path, here)) => format!(
+            "cannot load the data: {} is not in {}, where relative paths are looked for; start the program where it is{way_out}",
+            path.display(),
+            here.display()
+        ),
+        None => "cannot load the data".to_owned(),
+    })?;
+    loaded::tell(&data);
+    if !data.skipped().is_empty() {
+        eprintln!("warning: {} unreadable files were left out; --strict makes this an error", data.skipped().len());
+    }
+    Ok(data)
+}
+
+/// The relative path of a data set that is not there, and the directory in which it was looked for.
+fn missing(dataset: &DatasetSpec) -> Option<(PathBuf, PathBuf)> {
+    let text = dataset.to_string();
+    let (_, path) = text.split_once(':')?;
+    let path = Path::new(path);
+    let names_a_file = !matches!(dataset, DatasetSpec::Toy(_));
+    (names_a_file && path.is_relative() && !path.exists())
+        .then(|| Some((path.to_path_buf(), std::env::current_dir().ok()?)))?
+}

@@ -1,0 +1,144 @@
+//! A run that starts: from a preset, a file, or the default for the pictures at hand.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use sfumato_train::{
+    DEFAULT_PRESET, TrainConfig,
+    config::{DEFAULT_MINUTES, Length},
+    data::{Dataset, DatasetSpec},
+    free_run_path,
+};
+
+use super::{apply_flags, overrides};
+use crate::args::{TrainArgs, UsageError};
+
+/// What the configuration is laid upon.
+enum Base {
+    /// A preset, a file, or a file over a preset.
+    Named { preset: Option<String> },
+    /// What suits the data, which has to be seen first.
+    Sized,
+}
+
+/// The plan of a run that starts.
+pub(super) struct NewRun {
+    args: Box<TrainArgs>,
+    base: Base,
+    overrides: Vec<(Vec<String>, toml::Value)>,
+}
+
+impl NewRun {
+    /// What the arguments come to; what can be wrong without the data is found here.
+    pub(super) fn plan(args: Box<TrainArgs>) -> Result<Self> {
+        let overrides = overrides(&args)?;
+        let set_dataset = overrides.iter().rev().find(|(key, _)| key.join(".") == "data.dataset");
+        let base = match (&args.preset, &args.config, &args.dataset) {
+            (Some(name), _, _) => Base::Named { preset: Some(name.clone()) },
+            (None, Some(_), _) => Base::Named { preset: None },
+            // A plane wants an MLP.
+            (None, None, Some(DatasetSpec::Toy(_))) => Base::Named { preset: Some("swiss-roll".to_owned()) },
+            (None, None, Some(DatasetSpec::FashionMnistMini)) => {
+                Base::Named { preset: Some(DEFAULT_PRESET.to_owned()) }
+            }
+            (None, None, Some(_)) => Base::Sized,
+            (None, None, None) => match set_dataset.and_then(|(_, value)| value.as_str()) {
+                Some(text) if text.starts_with("toy:") || text == DEFAULT_PRESET => {
+                    Base::Named { preset: Some(DEFAULT_PRESET.to_owned()) }
+                }
+                Some(_) => Base::Sized,
+                None => Base::Named { preset: Some(DEFAULT_PRESET.to_owned()) },
+            },
+        };
+        let new = Self { args, base, overrides };
+        match new.config_without_data()? {
+            Some(config) => config.validate()?,
+            None => drop(new.data_settings()?),
+        }
+        Ok(new)
+    }
+
+    /// Whether the configuration is only to be shown.
+    pub(super) fn print_only(&self) -> bool {
+        self.args.print_config
+    }
+
+    /// The configuration, where it does not depend on the data.
+    pub(super) fn config_without_data(&self) -> Result<Option<TrainConfig>> {
+        match &self.base {
+            Base::Sized => Ok(None),
+            Base::Named { preset } => {
+                let config = TrainConfig::layered(preset.as_deref(), self.args.config.as_deref(), &self.overrides)?;
+                self.with_flags(config).map(Some)
+            }
+        }
+    }
+
+    /// A configuration that is right about the data: enough to load it.
+    pub(super) fn data_settings(&self) -> Result<TrainConfig> {
+        match self.config_without_data()? {
+            Some(config) => Ok(config),
+            None => self.with_flags(TrainConfig::layered(None, None, &self.overrides)?),
+        }
+    }
+
+    /// The configuration for `data`, and where it comes from.
+    pub(super) fn config(&self, data: &Dataset) -> Result<(TrainConfig, String)> {
+        if let Some(config) = self.config_without_data()? {
+            let preset = match &self.base {
+                Base::Named { preset: Some(name) } => Some(format!("preset {name}")),
+                _ => None,
+            };
+            let file = self.args.config.as_ref().map(|path| path.display().to_string());
+            let origin = preset.into_iter().chain(file).collect::<Vec<_>>().join(" and ");
+            return Ok((config, origin));
+        }
+        let set =
+            |key: &str| self.overrides.iter().rev().find(|(path, _)| path.join(".") == key).map(|(_, value)| value);
+        let steps = set("training.steps").and_then(toml::Value::as_integer).and_then(|steps| u64::try_from(steps).ok());
+        let minutes = set("training.max_minutes")
+            .and_then(|minutes| minutes.as_float().or_else(|| minutes.as_integer().map(|minutes| minutes as f64)));
+        let length = Length { steps: self.args.steps.or(steps), minutes: self.args.minutes.or(minutes) };
+        let config = self.with_flags(TrainConfig::sized(data, length, &self.overrides)?)?;
+        let origin = match data.shape() {
+            [_, height, width] => {
+                format!("default for {height}x{width} pictures, as no --preset or --config was named")
+            }
+            _ => "preset swiss-roll, as the data are points".to_owned(),
+        };
+        if length == Length::default() && config.training.max_minutes == DEFAULT_MINUTES {
+            eprintln!(
+                "note: the run ends after {DEFAULT_MINUTES} minutes of training; --minutes M or --steps N says otherwise"
+            );
+        }
+        Ok((config, origin))
+    }
+
+    /// Where the run is written.
+    pub(super) fn root(&self, config: &TrainConfig) -> PathBuf {
+        let name = match (&self.base, &self.args.dataset) {
+            (Base::Named { preset: Some(preset) }, None) => preset.clone(),
+            _ => run_name(&config.data.dataset),
+        };
+        self.args.out.clone().unwrap_or_else(|| free_run_path(&name))
+    }
+
+    fn with_flags(&self, mut config: TrainConfig) -> Result<TrainConfig> {
+        let args = &self.args;
+        apply_flags(&mut config, args);
+        config.data.image_size = args.image_size.or(config.data.image_size);
+        config.data.channels = args.channels.or(config.data.channels);
+        if args.class_conditional && !config.model.set_class_conditional() {
+            return Err(UsageError("--class-conditional: only a U-Net learns classes".to_owned()).into());
+        }
+        Ok(config)
+    }
+}
+
+/// A directory name for a run on `dataset`: what its last part is called.
+fn run_name(dataset: &DatasetSpec) -> String {
+    let text = dataset.to_string();
+    let path = Path::new(text.split_once(':').map_or(text.as_str(), |(_, rest)| rest));
+    let name = path.file_stem().map_or("run".into(), |name| name.to_string_lossy());
+    name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect()
+}

@@ -1,0 +1,150 @@
+//! A run that goes on: from which checkpoint, with which settings, and what is said of both.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use serde_json::Value;
+use sfumato_train::{Continuation, DataRecord, FoundCheckpoint, RunDir, TrainConfig, TrainState, data::Dataset};
+
+use super::{Ready, apply_flags, overrides};
+use crate::args::{TrainArgs, UsageError};
+
+/// The plan of a run that goes on.
+pub(super) struct Going {
+    dir: RunDir,
+    from: Option<FoundCheckpoint>,
+    /// What decides the run from here on.
+    pub(super) config: TrainConfig,
+    /// What decided it so far, and what has changed; none where there is no checkpoint.
+    before: Option<(TrainConfig, Continuation)>,
+    /// Whether an older checkpoint than the newest was named.
+    rewinds: bool,
+}
+
+impl Going {
+    /// What there is to do for the run that `path` belongs to; none if all of its steps are done, which is said.
+    pub(super) fn plan(args: &TrainArgs, path: &Path) -> Result<Option<Self>> {
+        let (dir, from) = RunDir::open(path)?;
+        let mut config = dir.read_config(from.as_ref(), &overrides(args)?)?;
+        apply_flags(&mut config, args);
+        config.validate()?;
+        let Some(checkpoint) = from else {
+            return Ok(Some(Self { dir, from: None, config, before: None, rewinds: false }));
+        };
+        let step = TrainState::read(&checkpoint.path)?.step;
+        if step >= config.training.steps {
+            return finished(args, &dir, step, config.training.steps).map(|()| None);
+        }
+        let kept = checkpoint.path.join("training/config.toml");
+        let before = match kept.is_file() {
+            true => {
+                let before = TrainConfig::read(&kept)?;
+                let continuation = Continuation::new(&before, &mut config, step)?;
+                Some((before, continuation))
+            }
+            false => None,
+        };
+        let rewinds = dir.newest_checkpoint()?.is_some_and(|newest| newest.step > checkpoint.step);
+        Ok(Some(Self { dir, from: Some(checkpoint), config, before, rewinds }))
+    }
+
+    /// Compares the data with what the run was started with, and warns if its content has changed.
+    pub(super) fn compare_data(&self, data: &Dataset) -> Result<()> {
+        let Some(from) = &self.from else { return Ok(()) };
+        if let Some(warning) =
+            DataRecord::compare_with_checkpoint(&from.path, data, self.config.model.class_conditional())?
+        {
+            eprintln!("warning: {warning}");
+        }
+        Ok(())
+    }
+
+    /// Says what has changed, records it beside the run, and makes it ready.
+    pub(super) fn begin(self, environment: &Value) -> Result<Ready> {
+        let Self { dir, from, config, before, rewinds } = self;
+        match &from {
+            None => eprintln!("note: {} has no checkpoint yet: it starts at step 1", dir.root().display()),
+            Some(from) => {
+                if rewinds {
+                    for path in dir.rewind(from.step)? {
+                        eprintln!(
+                            "note: the run goes on from step {}: a later checkpoint is now {}",
+                            from.step,
+                            path.display()
+                        );
+                    }
+                }
+                if let Some((before, continuation)) = &before {
+                    tell(continuation, before, &config, from.step);
+                    if !continuation.changes.is_empty() {
+                        let kept = dir.keep_config(from.step, before)?;
+                        eprintln!("kept       {} has the settings up to step {}", kept.display(), from.step);
+                    }
+                }
+            }
+        }
+        dir.write_config(&config)?;
+        dir.write_environment(environment)?;
+        let origin = dir.config_file().display().to_string();
+        Ok(Ready { config, origin, dir, from })
+    }
+}
+
+/// A run whose steps are all done: says so, or what is wrong with what was asked.
+fn finished(args: &TrainArgs, dir: &RunDir, step: u64, steps: u64) -> Result<()> {
+    let root = dir.root().display();
+    let way_out = format!("--steps N with N above {step} goes on");
+    if let Some(asked) = args.steps.filter(|asked| *asked < step) {
+        return Err(UsageError(format!("--steps {asked}: {root} has done {step} steps already; {way_out}")).into());
+    }
+    if steps < step {
+        bail!("{root} has done {step} steps already, more than training.steps = {steps} in its config.toml; {way_out}");
+    }
+    let changes = [
+        ("--minutes", args.minutes.is_some()),
+        ("--learning-rate", args.learning_rate.is_some()),
+        ("--batch-size", args.batch_size.is_some()),
+        ("--seed", args.seed.is_some()),
+        ("--set", !args.set.is_empty()),
+        ("--flip", args.flip),
+        ("--dataset", args.dataset.is_some()),
+    ];
+    if let Some((flag, _)) = changes.into_iter().find(|(_, given)| *given) {
+        return Err(
+            UsageError(format!("{flag} has no effect: {root} has done all of its {step} steps; {way_out}")).into()
+        );
+    }
+    eprintln!("{root} has done all of its {step} steps; {way_out}");
+    println!("{root}");
+    Ok(())
+}
+
+/// Says what is different from here on.
+fn tell(continuation: &Continuation, before: &TrainConfig, config: &TrainConfig, step: u64) {
+    for change in continuation.changes.iter().filter(|change| change.key != "optimizer.start_step") {
+        eprintln!("changed    {change}");
+    }
+    if let Some([was, will_be]) = continuation.learning_rate {
+        let stretched = before.optimizer == config.optimizer;
+        let rates = format!("learning rate: {was:.1e} at step {step}, {will_be:.1e} at step {}", step + 1);
+        if stretched {
+            eprintln!(
+                "warning: {rates}. The cosine now ends at step {}, not at step {}. \
+                 With --learning-rate X the rate falls anew from X; with --set optimizer.decay=constant beside it, it stays at X",
+                config.training.steps, before.training.steps
+            );
+        } else {
+            eprintln!("note: {rates}");
+        }
+    }
+    if !continuation.exact {
+        eprintln!("note: from here on the weights are not those of a run that was never stopped");
+    }
+}
+
+/// Where a run is sampled from: `model` if it shows `checkpoint`, else the checkpoint itself.
+pub(super) fn to_sample_from(dir: &RunDir, checkpoint: &Path) -> PathBuf {
+    let same = |a: &Path, b: &Path| a.canonicalize().ok().zip(b.canonicalize().ok()).is_some_and(|(a, b)| a == b);
+    let model = dir.model();
+    if same(&model, checkpoint) { model } else { checkpoint.to_path_buf() }
+}

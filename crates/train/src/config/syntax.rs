@@ -1,0 +1,182 @@
+//! What is wrong with the text of a configuration, said for people: the key, the value, and what was probably meant.
+
+use sfumato_schedule::ScheduleConfig;
+
+use super::{MlpSpec, ModelConfig, TrainConfig};
+use crate::{TrainError, suggest};
+
+/// Keys whose numbers begin at 1; the type alone says 0.
+const FROM_ONE: [&str; 6] = [
+    "training.steps",
+    "training.batch_size",
+    "training.log_every",
+    "training.checkpoint_every",
+    "samples.num",
+    "samples.steps",
+];
+
+/// The error for what the TOML parser found, in `origin`. `key` is where, if it is known; the parser says it of tables alone.
+pub(super) fn error(origin: &str, found: &toml::de::Error, key: Option<&str>) -> TrainError {
+    let whole = found.to_string();
+    let whole = whole.trim_end();
+    let said = found.message();
+    let key = key_of(found).or(key.map(str::to_owned)).unwrap_or_default();
+    let message = match () {
+        () if said.starts_with("unknown field") => unknown_key(said, &key),
+        () if said.starts_with("unknown variant") => unknown_name(said, &key),
+        () => wrong_value(said, &key),
+    };
+    let message = match (message, whole.find(said)) {
+        // The parser's picture of the line comes first, where there is one.
+        (Some(message), Some(at)) => format!("{}{message}", &whole[..at]),
+        _ => whole.to_owned(),
+    };
+    TrainError::ConfigSyntax { origin: origin.to_owned(), message }
+}
+
+/// The key that an error stands at, which the parser names where it knows no line.
+pub(super) fn key_of(found: &toml::de::Error) -> Option<String> {
+    let whole = found.to_string();
+    let (_, place) = whole.rsplit_once("\nin `")?;
+    Some(place.trim_end().trim_end_matches('`').to_owned())
+}
+
+/// The words between backticks.
+fn quoted(said: &str) -> Vec<&str> {
+    said.split('`').skip(1).step_by(2).collect()
+}
+
+fn unknown_key(said: &str, table: &str) -> Option<String> {
+    let names = quoted(said);
+    let (key, known) = names.split_first()?;
+    let place = if table.is_empty() { "here".to_owned() } else { format!("in [{table}]") };
+    // A key of another table first: it is the right word in the wrong place.
+    let elsewhere = all_keys().into_iter().find(|known| known.rsplit('.').next() == Some(*key));
+    let near = || suggest::closest(key, known.iter().copied()).map(str::to_owned);
+    let hint = elsewhere.or_else(near).map_or_else(|| ".".to_owned(), |meant| format!(": did you mean {meant}?"));
+    Some(format!("there is no key '{key}' {place}{hint} Keys: {}", known.join(", ")))
+}
+
+fn unknown_name(said: &str, key: &str) -> Option<String> {
+    let names = quoted(said);
+    let (name, known) = names.split_first()?;
+    let hint = suggest::question(name, known.iter().copied());
+    let key = if key.is_empty() { "it" } else { key };
+    Some(format!("{key} must be one of {} (found {name}){hint}", known.join(", ")))
+}
+
+/// "invalid value: integer `-5`, expected u64" and its like.
+fn wrong_value(said: &str, key: &str) -> Option<String> {
+    let (found, expected) = said.strip_prefix("invalid ")?.split_once(", expected ")?;
+    let (_, found) = found.split_once(": ")?;
+    let value = match (quoted(found).first(), found.strip_prefix("string ")) {
+        (Some(value), _) => (*value).to_owned(),
+        (None, Some(text)) => text.to_owned(),
+        (None, None) => found.to_owned(),
+    };
+    let whole = |expected: &str| {
+        if value.starts_with('-') { expected.to_owned() } else { format!("a whole number, {expected}") }
+    };
+    let expected = match expected {
+        "u64" | "usize" | "u32" if FROM_ONE.contains(&key) => whole("at least 1"),
+        "u64" | "usize" | "u32" => whole("at least 0"),
+        "i64" | "i32" => "a whole number".to_owned(),
+        "f64" | "f32" => "a number".to_owned(),
+        "a boolean" => "true or false".to_owned(),
+        "a sequence" => "a list, as in [1, 2]".to_owned(),
+        other => other.to_owned(),
+    };
+    let key = if key.is_empty() { "the value" } else { key };
+    Some(format!("{key} must be {expected} (found {value})"))
+}
+
+/// Every key that a configuration can have, dotted, of every kind of network and schedule.
+fn all_keys() -> Vec<String> {
+    let mlp = TrainConfig { model: ModelConfig::Mlp(MlpSpec::default()), ..TrainConfig::default() };
+    let mut keys = Vec::new();
+    for config in [TrainConfig::default(), mlp] {
+        if let Ok(table) = config.to_toml().parse::<toml::Table>() {
+            collect("", &table, &mut keys);
+        }
+    }
+    if let Ok(table) = toml::to_string(&ScheduleConfig::default()).unwrap_or_default().parse::<toml::Table>() {
+        collect("diffusion.schedule", &table, &mut keys);
+    }
+    keys.extend(["data.dir", "data.image_size", "data.channels"].map(str::to_owned));
+    keys
+}
+
+fn collect(prefix: &str, table: &toml::Table, keys: &mut Vec<String>) {
+    for (key, value) in table {
+        let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        match value {
+            toml::Value::Table(table) => collect(&key, table, keys),
+            _ => keys.push(key),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &str) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.toml");
+        std::fs::write(&path, text).unwrap();
+        TrainConfig::layered(None, Some(&path), &[]).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn keys_and_names_that_do_not_exist_are_answered_with_the_likeliest() {
+        for (text, expected) in [
+            ("[optimizer]\nlearning_rat = 1e-3", "no key 'learning_rat' in [optimizer]: did you mean learning_rate?"),
+            ("[training]\nbatchsize = 4", "did you mean batch_size?"),
+            ("steps = 4", "no key 'steps' here: did you mean training.steps?"),
+            ("[training]\nlearning_rate = 4", "did you mean optimizer.learning_rate?"),
+            ("[model]\nkind = \"unet\"\nchanels = [8]", "did you mean channels?"),
+            ("[data]\nbatch_size = 4", "did you mean training.batch_size?"),
+            ("[data]\ncolour = 4", "no key 'colour' in [data]. Keys: dataset"),
+            (
+                "[optimizer]\ndecay = \"cosin\"",
+                "optimizer.decay must be one of constant, cosine (found cosin): did you mean 'cosine'?",
+            ),
+            ("[diffusion.schedule]\nkind = \"cosinus\"", "did you mean 'cosine'?"),
+            ("[model]\nkind = \"U-Net\"", "did you mean 'unet'?"),
+        ] {
+            let message = said(text);
+            assert!(message.contains(expected) && message.contains("c.toml"), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn values_of_the_wrong_kind_are_told_what_was_expected() {
+        for (text, expected) in [
+            ("[training]\nsteps = -5", "training.steps must be at least 1 (found -5)"),
+            ("[training]\nsteps = 2.5", "training.steps must be a whole number, at least 1 (found 2.5)"),
+            ("[optimizer]\nwarmup_steps = -1", "optimizer.warmup_steps must be at least 0 (found -1)"),
+            ("[optimizer]\nlearning_rate = \"fast\"", "optimizer.learning_rate must be a number (found \"fast\")"),
+            ("[data]\nflip = \"yes\"", "data.flip must be true or false (found \"yes\")"),
+        ] {
+            let message = said(text);
+            assert!(message.contains(expected) && message.contains("line 2"), "{text}: {message}");
+        }
+        let overrides = [(vec!["training".to_owned(), "steps".to_owned()], toml::Value::Integer(-5))];
+        let message = TrainConfig::layered(None, None, &overrides).unwrap_err().to_string();
+        assert!(message.contains("training.steps must be at least 1 (found -5)"), "{message}");
+    }
+
+    #[test]
+    fn a_network_without_its_kind_is_known_by_its_keys() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.toml");
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            TrainConfig::layered(None, Some(&path), &[]).map(|config| config.model)
+        };
+        assert!(matches!(read("[model]\ngroups = 4"), Ok(ModelConfig::Unet(spec)) if spec.groups == 4));
+        assert!(matches!(read("[model]\nhidden = 4"), Ok(ModelConfig::Mlp(spec)) if spec.hidden == 4));
+        let message = read("[model]\nwidth = 4").unwrap_err().to_string();
+        assert!(message.contains("no key 'width'"), "{message}");
+    }
+}

@@ -1,0 +1,224 @@
+//! A run that goes on with other settings: what may change, what that means, and the learning rate from here on.
+
+use std::{collections::BTreeMap, fmt};
+
+use crate::{
+    TrainConfig, TrainError,
+    config::{LearningRateDecay, OptimizerConfig},
+    learning_rate::learning_rate,
+};
+
+/// What the weights mean depends on these: they stay.
+const FIXED: [&str; 2] = ["model.", "diffusion."];
+/// Exceptions from [`FIXED`]: the first acts while training, the second while sampling.
+const FREE_OF_FIXED: [&str; 2] = ["model.dropout", "diffusion.variance"];
+/// What has no part in the weights.
+const WITHOUT_EFFECT: [&str; 9] = [
+    "data.dataset", // its content counts, which is compared by itself
+    "data.dir",
+    "data.strict",
+    "diffusion.variance",
+    "samples.",
+    "training.max_minutes",
+    "training.log_every",
+    "training.checkpoint_every",
+    "training.keep_checkpoints",
+];
+
+/// A key with another value than before.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// Dotted key, as in the file.
+    pub key: String,
+    /// The value so far; none where the key was not set.
+    pub before: Option<toml::Value>,
+    /// The value from here on; none where the key is not set any more.
+    pub after: Option<toml::Value>,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} so far, {} from here on", self.key, shown(&self.before), shown(&self.after))
+    }
+}
+
+/// How the configuration of a run that goes on differs from the one that its checkpoint was made with.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Continuation {
+    /// Every key that has changed.
+    pub changes: Vec<Change>,
+    /// Whether the weights will be those of a run that never stopped.
+    pub exact: bool,
+    /// The learning rate of the last step done and of the next one, where the next is not what it would have been.
+    pub learning_rate: Option<[f64; 2]>,
+}
+
+impl Continuation {
+    /// Compares `before`, under which `step` steps were done, with `after`, and lets a new learning rate begin at `step`:
+    /// warm-up and decay then count from there, and a warm-up that is over is not repeated unless `after` changes it.
+    ///
+    /// # Errors
+    /// [`TrainError::FixedKey`] for a key that cannot change.
+    pub fn new(before: &TrainConfig, after: &mut TrainConfig, step: u64) -> Result<Self, TrainError> {
+        start_rate_anew(&before.optimizer, &mut after.optimizer, step);
+        let (was, is) = (flat(before), flat(after));
+        let keys: std::collections::BTreeSet<&String> = was.keys().chain(is.keys()).collect();
+        let changes: Vec<Change> = keys
+            .into_iter()
+            .filter(|key| was.get(*key) != is.get(*key))
+            .map(|key| Change { key: key.clone(), before: was.get(key).cloned(), after: is.get(key).cloned() })
+            .collect();
+        let within = |key: &str, names: &[&str]| {
+            names.iter().any(|name| if name.ends_with('.') { key.starts_with(name) } else { key == *name })
+        };
+        if let Some(Change { key, before, after }) =
+            changes.iter().find(|change| within(&change.key, &FIXED) && !within(&change.key, &FREE_OF_FIXED))
+        {
+            return Err(TrainError::FixedKey { key: key.clone(), before: shown(before), after: shown(after) });
+        }
+        let decides = |key: &str| match key {
+            "training.steps" => after.optimizer.decay == LearningRateDecay::Cosine,
+            key => !within(key, &WITHOUT_EFFECT),
+        };
+        let exact = !changes.iter().any(|change| decides(&change.key));
+        let would_be = learning_rate(&before.optimizer, step + 1, before.training.steps);
+        let will_be = learning_rate(&after.optimizer, step + 1, after.training.steps);
+        let last = learning_rate(&before.optimizer, step, before.training.steps);
+        // More than rounding: two digits are shown.
+        let differs = (will_be - would_be).abs() > 0.01 * would_be.max(last);
+        Ok(Self { changes, exact, learning_rate: (step > 0 && differs).then_some([last, will_be]) })
+    }
+}
+
+/// See [`Continuation::new`].
+fn start_rate_anew(before: &OptimizerConfig, after: &mut OptimizerConfig, step: u64) {
+    let curve = |config: &OptimizerConfig| (config.learning_rate, config.decay, config.warmup_steps);
+    if curve(before) == curve(after) || before.start_step != after.start_step || step == 0 {
+        return;
+    }
+    after.start_step = step;
+    if after.warmup_steps == before.warmup_steps && step >= before.start_step + before.warmup_steps {
+        after.warmup_steps = 0;
+    }
+}
+
+/// Every value of the configuration by its dotted key.
+fn flat(config: &TrainConfig) -> BTreeMap<String, toml::Value> {
+    fn descend(prefix: &str, table: toml::Table, out: &mut BTreeMap<String, toml::Value>) {
+        for (key, value) in table {
+            let key = if prefix.is_empty() { key } else { format!("{prefix}.{key}") };
+            match value {
+                toml::Value::Table(table) => descend(&key, table, out),
+                value => drop(out.insert(key, value)),
+            }
+        }
+    }
+    let mut out = BTreeMap::new();
+    let table = config.to_toml().parse().expect("a configuration that was just written");
+    descend("", table, &mut out);
+    out
+}
+
+fn shown(value: &Option<toml::Value>) -> String {
+    value.as_ref().map_or_else(|| "not set".to_owned(), toml::Value::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> TrainConfig {
+        TrainConfig::layered(Some("fashion-mnist-mini"), None, &[]).unwrap()
+    }
+
+    fn changed(change: impl FnOnce(&mut TrainConfig), step: u64) -> (TrainConfig, Continuation) {
+        let mut after = config();
+        change(&mut after);
+        let continuation = Continuation::new(&config(), &mut after, step).unwrap();
+        (after, continuation)
+    }
+
+    #[test]
+    fn without_a_change_a_run_is_exact() {
+        let (after, continuation) = changed(|_| (), 500);
+        assert_eq!(after, config());
+        assert_eq!(continuation, Continuation { exact: true, ..Continuation::default() });
+    }
+
+    #[test]
+    fn what_has_no_part_in_the_weights_leaves_a_run_exact() {
+        let (_, continuation) = changed(
+            |config| {
+                config.training.max_minutes = 3.0;
+                config.training.log_every = 7;
+                config.samples.num = 3;
+                config.data.strict = true;
+            },
+            500,
+        );
+        assert!(continuation.exact && continuation.learning_rate.is_none());
+        assert_eq!(continuation.changes.len(), 4);
+    }
+
+    #[test]
+    fn a_cosine_that_is_stretched_says_both_rates() {
+        let steps = config().training.steps;
+        let (after, continuation) = changed(|config| config.training.steps *= 2, steps);
+        let [last, next] = continuation.learning_rate.unwrap();
+        assert!(last < 1e-6 && (4e-4..6e-4).contains(&next), "{last} {next}");
+        assert!(!continuation.exact && after.optimizer.start_step == 0);
+        // Constant rates go on as they were.
+        let mut before = config();
+        before.optimizer.decay = LearningRateDecay::Constant;
+        let mut after = before.clone();
+        after.training.steps *= 2;
+        let continuation = Continuation::new(&before, &mut after, steps).unwrap();
+        assert!(continuation.exact && continuation.learning_rate.is_none());
+    }
+
+    #[test]
+    fn another_rate_begins_where_the_run_goes_on() {
+        let (after, continuation) = changed(|config| config.optimizer.learning_rate = 1e-4, 800);
+        assert_eq!((after.optimizer.start_step, after.optimizer.warmup_steps), (800, 0));
+        let [last, next] = continuation.learning_rate.unwrap();
+        assert!(last > 8e-4 && (9.9e-5..1.01e-4).contains(&next), "{last} {next}");
+        // Going on once more from the same checkpoint changes nothing.
+        let mut again = after.clone();
+        Continuation::new(&config(), &mut again, 800).unwrap();
+        assert_eq!(again, after);
+        // A warm-up that was asked for, or was not over, begins anew.
+        let (after, _) = changed(|config| config.optimizer.warmup_steps = 300, 800);
+        assert_eq!((after.optimizer.start_step, after.optimizer.warmup_steps), (800, 300));
+        let (after, _) = changed(|config| config.optimizer.learning_rate = 1e-4, 50);
+        assert_eq!((after.optimizer.start_step, after.optimizer.warmup_steps), (50, 100));
+    }
+
+    #[test]
+    fn what_the_weights_mean_cannot_change() {
+        for (set, key) in [
+            ("channels = [32, 64, 128]", "model.channels"),
+            ("groups = 4", "model.groups"),
+            ("class_conditional = true", "model.class_conditional"),
+        ] {
+            let mut after = config();
+            let table = format!("kind = \"unet\"\n{set}").parse().unwrap();
+            after = TrainConfig::layered(
+                Some("fashion-mnist-mini"),
+                None,
+                &[(vec!["model".into()], toml::Value::Table(table))],
+            )
+            .unwrap_or(after);
+            let error = Continuation::new(&config(), &mut after, 10).unwrap_err().to_string();
+            assert!(error.starts_with(key) && error.contains("cannot change"), "{error}");
+        }
+        let mut after = config();
+        after.diffusion.schedule = after.diffusion.schedule.with_steps(500).unwrap();
+        let error = Continuation::new(&config(), &mut after, 10).unwrap_err().to_string();
+        assert!(
+            error.contains("diffusion.schedule.steps") && error.contains("1000") && error.contains("500"),
+            "{error}"
+        );
+        let (_, continuation) = changed(|config| config.optimizer.ema_decay = 0.99, 10);
+        assert!(!continuation.exact && continuation.changes[0].to_string().contains("optimizer.ema_decay: 0.999"));
+    }
+}

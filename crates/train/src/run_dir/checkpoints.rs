@@ -1,0 +1,150 @@
+//! The checkpoints of a run: which are there, which of them are whole, and which is the newest.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use sfumato_nets::pipeline::WEIGHTS_FILE;
+
+use super::RunDir;
+use crate::{TrainError, TrainState, error::IoContext};
+
+/// How the directory of a checkpoint begins; the number of steps follows.
+const PREFIX: &str = "step-";
+
+/// A complete checkpoint of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundCheckpoint {
+    /// Its directory.
+    pub path: PathBuf,
+    /// Steps done.
+    pub step: u64,
+}
+
+/// What stands under the name of a checkpoint but lacks a part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IncompleteCheckpoint {
+    /// Its directory.
+    pub path: PathBuf,
+    /// The first file that it lacks, relative to it.
+    pub lacks: PathBuf,
+}
+
+/// The checkpoints of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FoundCheckpoints {
+    /// Those that a run can go on from, by their number of steps.
+    pub complete: Vec<FoundCheckpoint>,
+    /// The others.
+    pub incomplete: Vec<IncompleteCheckpoint>,
+}
+
+impl FoundCheckpoints {
+    /// The one with the most steps.
+    pub fn newest(&self) -> Option<&FoundCheckpoint> {
+        self.complete.last()
+    }
+}
+
+/// The name of the checkpoint of step `step`.
+pub(super) fn name(step: u64) -> String {
+    format!("{PREFIX}{step:07}")
+}
+
+/// The steps that a directory's name stands for.
+pub(super) fn step_of(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix(PREFIX)?;
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
+/// The first file that the checkpoint in `dir` lacks: a run can go on from one that lacks none.
+///
+/// The files are looked at by name; that they are whole shows when they are read.
+pub(super) fn missing_file(dir: &Path) -> Option<PathBuf> {
+    let needed = [
+        Path::new("training/state.json").to_path_buf(),
+        Path::new("training/weights.safetensors").to_path_buf(),
+        Path::new("training/optimizer.safetensors").to_path_buf(),
+        Path::new("unet/config.json").to_path_buf(),
+        Path::new("unet").join(WEIGHTS_FILE),
+    ];
+    needed.into_iter().find(|file| !fs::metadata(dir.join(file)).is_ok_and(|meta| meta.is_file() && meta.len() > 0))
+}
+
+impl RunDir {
+    /// Every checkpoint of the run: `checkpoints/step-N`, by number, and `model` where it is a directory of its own and
+    /// has more steps, as in a run that was copied without its links or without `checkpoints/`.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`] if `checkpoints/` is there and cannot be read.
+    pub fn find_checkpoints(&self) -> Result<FoundCheckpoints, TrainError> {
+        let mut found = FoundCheckpoints::default();
+        let dir = self.checkpoints();
+        let entries = match fs::read_dir(&dir) {
+            Ok(entries) => entries.collect(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(source) => return Err(TrainError::Io { action: "read", path: dir, source }),
+        };
+        for entry in entries {
+            let path = entry.context("read", &dir)?.path();
+            let Some(step) = path.file_name().and_then(|name| step_of(name.to_str()?)) else { continue };
+            match missing_file(&path) {
+                None => found.complete.push(FoundCheckpoint { path, step }),
+                Some(lacks) => found.incomplete.push(IncompleteCheckpoint { path, lacks }),
+            }
+        }
+        found.complete.sort_by_key(|checkpoint| checkpoint.step);
+        let model = self.model();
+        if missing_file(&model).is_none()
+            && let Ok(state) = TrainState::read(&model)
+            && found.newest().is_none_or(|newest| newest.step < state.step)
+        {
+            found.complete.push(FoundCheckpoint { path: model, step: state.step });
+        }
+        Ok(found)
+    }
+
+    /// The newest checkpoint that is complete: the one to sample from and to go on from.
+    ///
+    /// # Errors
+    /// As [`RunDir::find_checkpoints`].
+    pub fn newest_checkpoint(&self) -> Result<Option<FoundCheckpoint>, TrainError> {
+        Ok(self.find_checkpoints()?.complete.pop())
+    }
+
+    /// Renames the checkpoints of steps after `step`, so that the run goes on from `step`; gives their new places.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`] if one cannot be renamed.
+    pub fn rewind(&self, step: u64) -> Result<Vec<PathBuf>, TrainError> {
+        let later = self.find_checkpoints()?.complete.into_iter().filter(|found| found.step > step);
+        later.filter(|found| found.path != self.model()).map(|found| self.set_aside(&found, "abandoned")).collect()
+    }
+
+    /// Renames `checkpoints/step-N` to `checkpoints/WHY-step-N`: it stays, but the run does not go on from it.
+    pub(crate) fn set_aside(&self, checkpoint: &FoundCheckpoint, why: &str) -> Result<PathBuf, TrainError> {
+        let dir = self.checkpoints();
+        let first = format!("{why}-{}", name(checkpoint.step));
+        let aside = std::iter::once(first.clone())
+            .chain((2..).map(|n| format!("{first}-{n}")))
+            .map(|name| dir.join(name))
+            .find(|path| !path.exists())
+            .expect("an endless iterator");
+        fs::rename(&checkpoint.path, &aside).context("rename", &checkpoint.path)?;
+        Ok(aside)
+    }
+
+    /// Removes all but the `keep` newest checkpoints (0 keeps all); what is incomplete or of another name is left alone.
+    pub(super) fn remove_old(&self, keep: usize) -> Result<(), TrainError> {
+        if keep == 0 {
+            return Ok(());
+        }
+        let complete = self.find_checkpoints()?.complete;
+        let numbered: Vec<_> = complete.into_iter().filter(|found| found.path != self.model()).collect();
+        for old in numbered.iter().rev().skip(keep) {
+            fs::remove_dir_all(&old.path).context("remove", &old.path)?;
+        }
+        Ok(())
+    }
+}
