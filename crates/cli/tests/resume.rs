@@ -368,6 +368,22 @@ fn after_a_divergence_the_run_goes_on_with_a_lower_rate() {
 }
 
 #[test]
+fn a_divergence_that_spoils_the_only_checkpoint_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let wild =
+        ["--learning-rate", "1e20", "--set", "optimizer.clip_norm=0", "--steps", "50", "--checkpoint-every", "1"];
+    let args: Vec<&str> = ["train", "--out", "runs/d"].iter().chain(TINY).chain(&wild).chain(&QUIET).copied().collect();
+    let said = fail(dir.path(), 1, &args);
+    contains_all(
+        &said,
+        &["Step 1 is kept, but its weights are what diverged", "--config runs/d/config.toml", "--out runs/d-2"],
+    );
+    let way_out =
+        ["train", "--config", "runs/d/config.toml", "--learning-rate", "2e-4", "--out", "runs/d-2", "--steps", "3"];
+    succeed(dir.path(), &way_out);
+}
+
+#[test]
 fn a_divergence_before_the_first_checkpoint_does_not_speak_of_one() {
     let dir = tempfile::tempdir().unwrap();
     let args: Vec<&str> = ["train", "--out", "runs/d", "--learning-rate", "1e30", "--steps", "50"]

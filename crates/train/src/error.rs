@@ -102,7 +102,7 @@ pub enum TrainError {
     /// The loss or a gradient became NaN or infinite.
     #[error(
         "training diverged at step {step}: loss {loss}, gradient norm {grad_norm}, learning rate {learning_rate:e}. {}",
-        way_out(run, *kept, *peak_rate)
+        kept.way_out(run, *peak_rate)
     )]
     Diverged {
         /// The step, from 1.
@@ -117,8 +117,8 @@ pub enum TrainError {
         peak_rate: f64,
         /// The run's directory.
         run: PathBuf,
-        /// Step of the newest checkpoint whose weights gave a finite loss, if there is one.
-        kept: Option<u64>,
+        /// What is left to go on from.
+        kept: Kept,
     },
     /// The data set.
     #[error(transparent)]
@@ -149,19 +149,36 @@ pub enum TrainError {
 /// A learning rate that rarely diverges, whatever the network: that of Ho et al. (2020).
 const SAFE_RATE: f64 = 2e-4;
 
-/// What to do after a divergence.
-fn way_out(run: &Path, kept: Option<u64>, peak_rate: f64) -> String {
-    let (run, rate) = (run.display(), (peak_rate / 10.0).min(SAFE_RATE));
-    let else_look = "If that diverges too, look at the data for extreme values";
-    match kept {
-        Some(step) => format!(
-            "Step {step} is kept. Go on from it with a lower learning rate: \
-             sfumato train --resume {run} --learning-rate {rate:e}. {else_look}"
-        ),
-        None => format!(
-            "No checkpoint was written before it. Start the run anew with a lower learning rate: \
-             sfumato train --resume {run} --learning-rate {rate:e}. {else_look}"
-        ),
+/// What a divergence leaves of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// A checkpoint of this step, with a sensible loss behind it.
+    Good(u64),
+    /// Only the checkpoint of this step, whose weights gave the loss that is no number.
+    Doubtful(u64),
+    /// No checkpoint.
+    Nothing,
+}
+
+impl Kept {
+    /// What to do now.
+    fn way_out(self, run: &Path, peak_rate: f64) -> String {
+        let (run, rate) = (run.display(), (peak_rate / 10.0).min(SAFE_RATE));
+        let do_this = match self {
+            Self::Good(step) => format!(
+                "Step {step} is kept. Go on from it with a lower learning rate: \
+                 sfumato train --resume {run} --learning-rate {rate:e}"
+            ),
+            Self::Doubtful(step) => format!(
+                "Step {step} is kept, but its weights are what diverged. Start a new run with a lower learning rate: \
+                 sfumato train --config {run}/config.toml --learning-rate {rate:e} --out {run}-2"
+            ),
+            Self::Nothing => format!(
+                "No checkpoint was written before it. Start the run anew with a lower learning rate: \
+                 sfumato train --resume {run} --learning-rate {rate:e}"
+            ),
+        };
+        format!("{do_this}. If that diverges too, look at the data for extreme values")
     }
 }
 

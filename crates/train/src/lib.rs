@@ -68,7 +68,7 @@ pub use checksum::file_sha256;
 pub use config::{DEFAULT_PRESET, PRESETS, Preset, TrainConfig};
 pub use continuation::{Change, Continuation};
 pub use data_record::DataRecord;
-pub use error::TrainError;
+pub use error::{Kept, TrainError};
 pub use metrics::Metrics;
 pub use network::Blueprint;
 pub use picture::{Picture, picture_kind, write_picture};

@@ -20,6 +20,7 @@ use crate::{
     checkpoint::{Resumed, not_finite, read_training, write_training},
     config::ModelConfig,
     data::Dataset,
+    error::Kept,
     learning_rate::learning_rate,
     metrics::MetricsLog,
     model::pipeline_spec,
@@ -157,6 +158,11 @@ impl Run<'_> {
     }
 }
 
+/// Whether a loss is one of weights that are worth to go on from: 1 is that of a network that says nothing.
+fn sensible(loss: f64) -> bool {
+    loss.abs() < 1e4
+}
+
 /// The loss and the time since the last line of metrics.
 struct Window {
     loss: f64,
@@ -279,22 +285,25 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
     fn diverged(&self, step: u64, loss: f64, grad_norm: f64, watch: &mut dyn Watch) -> Result<TrainError, TrainError> {
         let config = self.run.config;
         let dir = self.run.dir;
-        let mut found = dir.find_checkpoints()?.complete;
-        if let [.., before, newest] = &found[..]
-            && newest.step + 1 == step
-            && newest.path != dir.model()
-        {
-            let aside = dir.set_aside(newest, "diverged")?;
-            watch.warn(&format!(
-                "the weights of step {} give no finite loss: their checkpoint is now {}",
-                newest.step,
-                aside.display()
-            ));
-            if let Err(reason) = dir.show(before) {
-                watch.warn(&reason);
+        let found = dir.find_checkpoints()?.complete;
+        let kept = match &found[..] {
+            // The loss of this step is that of the newest checkpoint's weights.
+            [.., before, newest] if newest.step + 1 == step && !sensible(loss) && newest.path != dir.model() => {
+                let aside = dir.set_aside(newest, "diverged")?;
+                watch.warn(&format!(
+                    "the weights of step {} give the loss {loss:.3e}: their checkpoint is now {}",
+                    newest.step,
+                    aside.display()
+                ));
+                if let Err(reason) = dir.show(before) {
+                    watch.warn(&reason);
+                }
+                Kept::Good(before.step)
             }
-            found.pop();
-        }
+            [.., only] if only.step + 1 == step && !sensible(loss) => Kept::Doubtful(only.step),
+            [.., newest] => Kept::Good(newest.step),
+            [] => Kept::Nothing,
+        };
         Ok(TrainError::Diverged {
             step,
             loss,
@@ -302,7 +311,7 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
             learning_rate: learning_rate(&config.optimizer, step, config.training.steps),
             peak_rate: config.optimizer.learning_rate,
             run: dir.root().to_path_buf(),
-            kept: found.last().map(|checkpoint| checkpoint.step),
+            kept,
         })
     }
 

@@ -51,7 +51,10 @@ fn unknown_key(said: &str, table: &str) -> Option<String> {
     let (key, known) = names.split_first()?;
     let place = if table.is_empty() { "here".to_owned() } else { format!("in [{table}]") };
     // A key of another table first: it is the right word in the wrong place.
-    let elsewhere = all_keys().into_iter().find(|known| known.rsplit('.').next() == Some(*key));
+    let elsewhere = all_keys().into_iter().filter(|known| known.rsplit('.').next() == Some(*key));
+    // `steps` is one of three: the one that people set most.
+    let tables = ["training.", "optimizer.", "data.", "model."];
+    let elsewhere = elsewhere.min_by_key(|known| tables.iter().position(|table| known.starts_with(table)).unwrap_or(9));
     let near = || suggest::closest(key, known.iter().copied()).map(str::to_owned);
     let hint = elsewhere.or_else(near).map_or_else(|| ".".to_owned(), |meant| format!(": did you mean {meant}?"));
     Some(format!("there is no key '{key}' {place}{hint} Keys: {}", known.join(", ")))
