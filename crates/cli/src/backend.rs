@@ -66,6 +66,12 @@ impl BackendName {
     }
 }
 
+impl std::fmt::Display for BackendName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name())
+    }
+}
+
 /// Why a backend cannot be used.
 #[derive(Debug)]
 pub(crate) enum BackendError {

@@ -26,6 +26,7 @@ pub(crate) struct TrainProgress {
     last_line: Option<Instant>,
     loss: Smoothed,
     began: TrainState,
+    begun: bool,
 }
 
 impl TrainProgress {
@@ -36,7 +37,15 @@ impl TrainProgress {
             ProgressBar::new(PARTS).with_style(style)
         });
         let limit = if max_minutes > 0.0 { max_minutes * 60.0 } else { f64::INFINITY };
-        Self { steps, limit, bar, last_line: None, loss: Smoothed::default(), began: TrainState::default() }
+        Self {
+            steps,
+            limit,
+            bar,
+            last_line: None,
+            loss: Smoothed::default(),
+            began: TrainState::default(),
+            begun: false,
+        }
     }
 
     /// Prints a line without disturbing the bar.
@@ -54,6 +63,11 @@ impl TrainProgress {
         }
     }
 
+    /// Whether the run has begun: its network is made, or read.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun
+    }
+
     /// Seconds of training that are left, and the fraction of this part of the run that is done.
     fn left(&self, state: &TrainState) -> (f64, f64) {
         let steps = (state.step - self.began.step) as f64;
@@ -67,6 +81,7 @@ impl TrainProgress {
 impl Watch for TrainProgress {
     fn begin(&mut self, state: &TrainState, _: usize) {
         self.began = *state;
+        self.begun = true;
         if state.step > 0 {
             self.say(&format!("going on from step {}", state.step));
         }

@@ -71,3 +71,40 @@ fn a_gpu_is_not_asked_of_a_backend_that_has_none() {
     }
     assert!(!dir.path().join("runs").exists());
 }
+
+#[test]
+fn a_backend_or_a_preset_that_does_not_exist_is_answered_with_the_likeliest() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, hint) in [
+        ("cpu", "did you mean flex?"),
+        ("gpu", "did you mean cuda (NVIDIA), metal (Apple)"),
+        ("mps", "did you mean metal?"),
+        ("cuad", "did you mean cuda?"),
+        ("nd-array", "did you mean ndarray?"),
+        ("tpu", "one of flex, ndarray, cuda, wgpu, vulkan, metal, rocm (found tpu)"),
+    ] {
+        let said = fail(dir.path(), 2, &["train", "--backend", name]);
+        assert!(said.contains(hint) && said.contains("--backend must be one of"), "{said}");
+    }
+    for (name, hint) in [
+        ("fashion_mnist", "did you mean 'fashion-mnist'?"),
+        ("swissroll", "did you mean 'swiss-roll'?"),
+        ("cifar10", "did you mean 'ddpm-cifar10'?"),
+        ("imagenet", "no preset 'imagenet'. Presets: fashion-mnist-mini"),
+    ] {
+        let said = fail(dir.path(), 1, &["train", "--preset", name]);
+        assert!(said.contains(hint), "{said}");
+    }
+    for (set, hint) in [
+        ("optimizer.learning_rat=1", "did you mean optimizer.learning_rate?"),
+        ("batch_size=4", "did you mean training.batch_size?"),
+        ("training.steps=-5", "training.steps must be at least 1 (found -5)"),
+        ("training.steps=0", "training.steps must be at least 1 (found 0)"),
+        ("optimizer.learning_rate=-1.0", "optimizer.learning_rate must be a number above 0 (found -1)"),
+        ("optimizer.decay=cosin", "did you mean 'cosine'?"),
+    ] {
+        let said = fail(dir.path(), 1, &["train", "--set", set, "--out", "runs/x"]);
+        assert!(said.contains(hint), "{set}: {said}");
+    }
+    assert!(!dir.path().join("runs").exists());
+}

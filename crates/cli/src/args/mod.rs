@@ -71,12 +71,24 @@ pub(crate) enum Command {
     Info(InfoArgs),
 }
 
+/// Other words for backends.
+const BACKEND_WORDS: &[(&str, &str)] = &[
+    ("cpu", "flex"),
+    ("gpu", "cuda (NVIDIA), metal (Apple), rocm (AMD) or wgpu (any)"),
+    ("nvidia", "cuda"),
+    ("apple", "metal"),
+    ("mps", "metal"),
+    ("amd", "rocm"),
+    ("hip", "rocm"),
+    ("webgpu", "wgpu"),
+];
+
 /// Where the arithmetic happens.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Machine")]
 pub(crate) struct MachineArgs {
     /// Backend; one that is not compiled in is refused with the way to get it
-    #[arg(long, value_enum, default_value_t = BackendName::compiled_default(), value_name = "NAME")]
+    #[arg(long, default_value_t = BackendName::compiled_default(), value_name = "NAME", value_parser = values::named::<BackendName>(BACKEND_WORDS))]
     pub(crate) backend: BackendName,
     /// Which GPU, counted from 0, for a backend that uses one [default: 0]
     #[arg(long, value_name = "N", value_parser = values::at_least::<usize>(0))]

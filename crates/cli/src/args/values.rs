@@ -11,8 +11,8 @@ use std::{
 };
 
 use clap::{
-    Arg, Command,
-    builder::TypedValueParser,
+    Arg, Command, ValueEnum,
+    builder::{PossibleValue, TypedValueParser},
     error::{Error, ErrorKind},
 };
 
@@ -99,12 +99,50 @@ impl TypedValueParser for Real {
     }
 }
 
+/// One of the names of `E`, in any case; `meant` says which names stand for other words that people use.
+pub(crate) fn named<E>(meant: &'static [(&'static str, &'static str)]) -> Named<E> {
+    Named { meant, names: PhantomData }
+}
+
+/// Parses names; see [`named`].
+#[derive(Clone, Debug)]
+pub(crate) struct Named<E> {
+    meant: &'static [(&'static str, &'static str)],
+    names: PhantomData<E>,
+}
+
+impl<E: ValueEnum + Clone + Send + Sync + 'static> TypedValueParser for Named<E> {
+    type Value = E;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<E, Error> {
+        let text = value.to_string_lossy();
+        if let Ok(found) = E::from_str(&text, true) {
+            return Ok(found);
+        }
+        let values: Vec<PossibleValue> = E::value_variants().iter().filter_map(E::to_possible_value).collect();
+        let names: Vec<&str> = values.iter().map(PossibleValue::get_name).collect();
+        let meant = self.meant.iter().find(|(word, _)| word.eq_ignore_ascii_case(&text)).map(|(_, names)| *names);
+        let hint = meant.or_else(|| sfumato_train::closest(&text, names.iter().copied()));
+        let hint = hint.map_or_else(String::new, |names| format!(": did you mean {names}?"));
+        Err(wrong_with(command, arg, &format!("one of {}", names.join(", ")), value, &hint))
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(E::value_variants().iter().filter_map(E::to_possible_value)))
+    }
+}
+
 /// The usage error for `value`, with the usage of `command`.
-pub(super) fn wrong(command: &Command, arg: Option<&Arg>, expected: &str, value: &OsStr) -> Error {
+fn wrong(command: &Command, arg: Option<&Arg>, expected: &str, value: &OsStr) -> Error {
+    wrong_with(command, arg, expected, value, "")
+}
+
+/// The same with a `hint` behind it.
+fn wrong_with(command: &Command, arg: Option<&Arg>, expected: &str, value: &OsStr, hint: &str) -> Error {
     let value = value.to_string_lossy();
     let found = if value.trim().is_empty() { "nothing" } else { value.as_ref() };
     let name = arg.map_or_else(|| "the value".to_owned(), name);
-    let message = format!("{name} must be {expected} (found {found})");
+    let message = format!("{name} must be {expected} (found {found}){hint}");
     Error::raw(ErrorKind::ValueValidation, message).format(&mut command.clone())
 }
 

@@ -24,7 +24,8 @@ pub fn write_atomically(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Re
         let _ = fs::remove_file(&temporary);
         return Err(error);
     }
-    sync_directory(path)
+    sync_directory(path);
+    Ok(())
 }
 
 /// A hidden sibling of `path`, distinct for each process.
@@ -37,11 +38,11 @@ fn temporary_name(path: &Path) -> io::Result<PathBuf> {
     Ok(path.with_file_name(temporary))
 }
 
-/// Makes the rename itself durable. Only Unix can open a directory for this; elsewhere the rename is as durable as it gets.
-fn sync_directory(path: &Path) -> io::Result<()> {
+/// Makes the rename itself durable, where that can be done: only Unix opens a directory for this, and many a mounted file
+/// system refuses. The file is whole in any case.
+fn sync_directory(path: &Path) {
     if cfg!(unix) {
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(directory)?.sync_all()?;
+        let _ = File::open(directory).and_then(|directory| directory.sync_all());
     }
-    Ok(())
 }

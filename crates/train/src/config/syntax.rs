@@ -55,7 +55,10 @@ fn unknown_key(said: &str, table: &str) -> Option<String> {
     // `steps` is one of three: the one that people set most.
     let tables = ["training.", "optimizer.", "data.", "model."];
     let elsewhere = elsewhere.min_by_key(|known| tables.iter().position(|table| known.starts_with(table)).unwrap_or(9));
-    let near = || suggest::closest(key, known.iter().copied()).map(str::to_owned);
+    let near = || {
+        let near = suggest::closest(key, known.iter().copied())?;
+        Some(if table.is_empty() { near.to_owned() } else { format!("{table}.{near}") })
+    };
     let hint = elsewhere.or_else(near).map_or_else(|| ".".to_owned(), |meant| format!(": did you mean {meant}?"));
     Some(format!("there is no key '{key}' {place}{hint} Keys: {}", known.join(", ")))
 }
@@ -133,11 +136,14 @@ mod tests {
     #[test]
     fn keys_and_names_that_do_not_exist_are_answered_with_the_likeliest() {
         for (text, expected) in [
-            ("[optimizer]\nlearning_rat = 1e-3", "no key 'learning_rat' in [optimizer]: did you mean learning_rate?"),
-            ("[training]\nbatchsize = 4", "did you mean batch_size?"),
+            (
+                "[optimizer]\nlearning_rat = 1e-3",
+                "no key 'learning_rat' in [optimizer]: did you mean optimizer.learning_rate?",
+            ),
+            ("[training]\nbatchsize = 4", "did you mean training.batch_size?"),
             ("steps = 4", "no key 'steps' here: did you mean training.steps?"),
             ("[training]\nlearning_rate = 4", "did you mean optimizer.learning_rate?"),
-            ("[model]\nkind = \"unet\"\nchanels = [8]", "did you mean channels?"),
+            ("[model]\nkind = \"unet\"\nchanels = [8]", "did you mean model.channels?"),
             ("[data]\nbatch_size = 4", "did you mean training.batch_size?"),
             ("[data]\ncolour = 4", "no key 'colour' in [data]. Keys: dataset"),
             (

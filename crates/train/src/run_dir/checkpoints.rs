@@ -113,13 +113,17 @@ impl RunDir {
         Ok(self.find_checkpoints()?.complete.pop())
     }
 
-    /// Renames the checkpoints of steps after `step`, so that the run goes on from `step`; gives their new places.
+    /// Renames the checkpoints of steps after `checkpoint`, so that the run goes on from it; gives their new places.
     ///
     /// # Errors
     /// [`TrainError::Io`] if one cannot be renamed.
-    pub fn rewind(&self, step: u64) -> Result<Vec<PathBuf>, TrainError> {
-        let later = self.find_checkpoints()?.complete.into_iter().filter(|found| found.step > step);
-        later.filter(|found| found.path != self.model()).map(|found| self.set_aside(&found, "abandoned")).collect()
+    pub fn rewind(&self, checkpoint: &FoundCheckpoint) -> Result<Vec<PathBuf>, TrainError> {
+        let later = self.find_checkpoints()?.complete.into_iter();
+        let later = later.filter(|found| found.step > checkpoint.step && found.path != self.model());
+        let moved = later.map(|found| self.set_aside(&found, "abandoned")).collect::<Result<Vec<_>, _>>()?;
+        // A link that cannot be made is said with the next checkpoint.
+        let _ = self.show(checkpoint);
+        Ok(moved)
     }
 
     /// Renames `checkpoints/step-N` to `checkpoints/WHY-step-N`: it stays, but the run does not go on from it.

@@ -102,6 +102,10 @@ impl Work for Training {
         let mut progress = TrainProgress::new(config.training.steps, config.training.max_minutes);
         let outcome = run.train::<Autodiff<B>>(&device, &mut progress);
         progress.finish();
+        let outcome = match outcome {
+            Err(error) if progress.has_begun() => Err(error.into()),
+            outcome => outcome.map_err(|error| resume::damaged(error, dir, from.as_ref())),
+        };
         describe::ending(&outcome?, config, dir);
         Ok(())
     }

@@ -5,13 +5,18 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use sfumato_train::{
     DEFAULT_PRESET, TrainConfig,
-    config::{DEFAULT_MINUTES, Length},
+    config::{DEFAULT_MINUTES, Length, ModelConfig},
     data::{Dataset, DatasetSpec},
     free_run_path,
 };
 
 use super::{apply_flags, overrides};
 use crate::args::{TrainArgs, UsageError};
+
+/// Fewer pictures than this are learned by heart within minutes.
+const FEW: usize = 200;
+/// A network whose lowest level is larger sees too little of the picture at once.
+const LARGEST_BOTTOM: usize = 16;
 
 /// What the configuration is laid upon.
 enum Base {
@@ -106,6 +111,23 @@ impl NewRun {
             }
             _ => "preset swiss-roll, as the data are points".to_owned(),
         };
+        if data.len() < FEW && data.shape().len() == 3 {
+            eprintln!(
+                "note: {} pictures are few: the model will learn them by heart and draw little else; some hundreds are needed for new ones",
+                data.len()
+            );
+        }
+        if let (&[_, height, width], ModelConfig::Unet(spec)) = (data.shape(), &config.model) {
+            let lowest = height.min(width) >> (spec.channels.len() - 1);
+            if lowest > LARGEST_BOTTOM {
+                eprintln!(
+                    "note: pictures of {height}x{width} can be halved only {} times; with sides that are multiples of 8 or 16, as by \
+                     --image-size {}, the network is faster and sees more of the picture at once",
+                    spec.channels.len() - 1,
+                    (height.min(width) / 16 * 16).max(16)
+                );
+            }
+        }
         if length == Length::default() && config.training.max_minutes == DEFAULT_MINUTES {
             eprintln!(
                 "note: the run ends after {DEFAULT_MINUTES} minutes of training; --minutes M or --steps N says otherwise"

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use serde_json::Value;
-use sfumato_train::{Continuation, DataRecord, FoundCheckpoint, RunDir, TrainConfig, TrainState, data::Dataset};
+use sfumato_train::{
+    Continuation, DataRecord, FoundCheckpoint, RunDir, TrainConfig, TrainError, TrainState, data::Dataset,
+};
 
 use super::{Ready, apply_flags, overrides};
 use crate::args::{TrainArgs, UsageError};
@@ -66,7 +68,7 @@ impl Going {
             None => eprintln!("note: {} has no checkpoint yet: it starts at step 1", dir.root().display()),
             Some(from) => {
                 if rewinds {
-                    for path in dir.rewind(from.step)? {
+                    for path in dir.rewind(from)? {
                         eprintln!(
                             "note: the run goes on from step {}: a later checkpoint is now {}",
                             from.step,
@@ -139,6 +141,23 @@ fn tell(continuation: &Continuation, before: &TrainConfig, config: &TrainConfig,
     }
     if !continuation.exact {
         eprintln!("note: from here on the weights are not those of a run that was never stopped");
+    }
+}
+
+/// The error of a run that could not go on from `from`, with the checkpoint before it as the way out.
+pub(super) fn damaged(error: TrainError, dir: &RunDir, from: Option<&FoundCheckpoint>) -> anyhow::Error {
+    let older = from.and_then(|from| {
+        let found = dir.find_checkpoints().ok()?.complete;
+        found.into_iter().rev().find(|found| found.step < from.step)
+    });
+    match older {
+        Some(older) => {
+            anyhow::anyhow!(
+                "{error}. The checkpoint before it is there: sfumato train --resume {}",
+                older.path.display()
+            )
+        }
+        None => error.into(),
     }
 }
 
