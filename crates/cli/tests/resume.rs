@@ -270,6 +270,12 @@ fn more_steps_after_a_cosine_say_what_the_learning_rate_does() {
     assert!(rate[40] > 1.99e-4 && rate[40] <= 2e-4, "no warm-up again: {}", rate[40]);
     assert!(rate[40..].windows(2).all(|pair| pair[1] < pair[0]) && rate[79] < 1e-6, "it falls anew");
 
+    // Its configuration starts a new run at its first step.
+    let again = ["train", "--config", "runs/anew/config.toml", "--out", "runs/again", "--steps", "3"];
+    succeed(dir.path(), &again);
+    assert!(rates(&dir.path().join("runs/again")).iter().all(|rate| *rate > 0.0));
+    assert!(!fs::read_to_string(dir.path().join("runs/again/config.toml")).unwrap().contains("start_step"));
+
     let constant = ["--learning-rate", "2e-4", "--set", "optimizer.decay=constant"];
     succeed(dir.path(), &[&["train", "--resume", "runs/stays", "--steps", "80"][..], &constant].concat());
     assert!(rates(&stays)[40..].iter().all(|rate| *rate == 2e-4), "it stays");
@@ -339,7 +345,7 @@ fn what_the_weights_mean_stays() {
 #[test]
 fn after_a_divergence_the_run_goes_on_with_a_lower_rate() {
     let dir = tempfile::tempdir().unwrap();
-    let wild = ["--set", "optimizer.learning_rate=1000", "--set", "optimizer.clip_norm=0", "--steps", "400"];
+    let wild = ["--set", "optimizer.learning_rate=10000", "--set", "optimizer.clip_norm=0", "--steps", "400"];
     let args: Vec<&str> = ["train", "--out", "runs/d"]
         .iter()
         .chain(TINY)
@@ -363,7 +369,7 @@ fn after_a_divergence_the_run_goes_on_with_a_lower_rate() {
         stderr(&succeed(dir.path(), &["train", "--resume", "runs/d", "--learning-rate", "1e-4", "--steps", &steps]));
     contains_all(
         &said,
-        &["optimizer.learning_rate: 1000.0 so far, 0.0001 from here on", &format!("config-{step:07}.toml")],
+        &["optimizer.learning_rate: 10000.0 so far, 0.0001 from here on", &format!("config-{step:07}.toml")],
     );
 }
 

@@ -43,8 +43,10 @@ pub trait Watch {
     fn sampling(&mut self, done: usize, total: usize);
     /// A sample grid was written.
     fn samples(&mut self, path: &Path);
-    /// Something that the user should know, in a sentence; the run goes on.
-    fn warn(&mut self, text: &str);
+    /// Something that the user should know, in a sentence; the run goes on. It is logged if nobody looks.
+    fn warn(&mut self, text: &str) {
+        tracing::warn!("{text}");
+    }
 }
 
 /// Looks away.
@@ -58,7 +60,6 @@ impl Watch for Silent {
     fn checkpoint(&mut self, _: &Path) {}
     fn sampling(&mut self, _: usize, _: usize) {}
     fn samples(&mut self, _: &Path) {}
-    fn warn(&mut self, _: &str) {}
 }
 
 /// Why a run ended.

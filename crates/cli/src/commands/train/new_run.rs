@@ -148,6 +148,8 @@ impl NewRun {
     fn with_flags(&self, mut config: TrainConfig) -> Result<TrainConfig> {
         let args = &self.args;
         apply_flags(&mut config, args);
+        // The file may be that of a run which went on with another rate: a new one counts from its first step.
+        config.optimizer.start_step = 0;
         config.data.image_size = args.image_size.or(config.data.image_size);
         config.data.channels = args.channels.or(config.data.channels);
         if args.class_conditional && !config.model.set_class_conditional() {
