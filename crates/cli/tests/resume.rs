@@ -308,6 +308,7 @@ fn other_settings_make_a_section_of_the_run() {
     // Going on again without other settings is exact, and makes no new section.
     let said = stderr(&succeed(dir.path(), &["train", "--resume", "runs/x", "--steps", "9"]));
     assert!(!said.contains("not those of") && !said.contains("seed:"), "{said}");
+    assert!(!root.join("config-0000008.toml").exists(), "more steps at a constant rate are no other settings");
 
     // The same by an edited file.
     let file = by_hand.join("config.toml");

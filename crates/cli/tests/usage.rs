@@ -52,6 +52,7 @@ fn usage_errors_show_the_usage_of_the_command() {
         (&["train", "--set", "optimizer"][..], "Usage: sfumato train"),
         (&["train", "--dataset", "toy:swiss-roll", "--class-conditional"], "Usage: sfumato train"),
         (&["train", "--gpu", "1"], "Usage: sfumato train"),
+        (&["train", "--flip", "-5"], "Usage: sfumato train"),
         (&["schedule", "show", "sawtooth"], "Usage: sfumato schedule show"),
     ] {
         let said = fail(dir.path(), 2, args);

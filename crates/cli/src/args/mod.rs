@@ -126,9 +126,10 @@ pub(crate) struct Invocation {
 impl Invocation {
     /// Reads the program's arguments; help and usage errors are printed, and the exit code is given.
     pub(crate) fn from_env() -> Result<Self, ExitCode> {
-        let mut root = values::allow_minus(Cli::command());
+        let mut root = Cli::command();
         root.build();
-        let matches = root.clone().try_get_matches().map_err(|error| exit(error, &root))?;
+        let words = values::tie_negative_numbers(std::env::args_os());
+        let matches = root.clone().try_get_matches_from(words).map_err(|error| exit(error, &root))?;
         let (mut command, mut level) = (&root, &matches);
         while let Some((name, below)) = level.subcommand() {
             command = command.find_subcommand(name).unwrap_or(command);

@@ -4,8 +4,7 @@
 //! command that was called. Use it as `#[arg(value_parser = values::count::<u64>())]`.
 
 use std::{
-    any::TypeId,
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     marker::PhantomData,
     num::{ParseFloatError, ParseIntError},
 };
@@ -175,23 +174,24 @@ pub(super) fn expectation(cause: &(dyn std::error::Error + 'static), found: &str
     })
 }
 
-/// Lets a minus begin the value of every argument that is a number: `--seed -1` is a wrong number, not an unknown flag.
-pub(super) fn allow_minus(command: Command) -> Command {
-    let command = command.mut_args(|arg| {
-        let holds = arg.get_value_parser().type_id();
-        let numbers = [
-            TypeId::of::<f64>(),
-            TypeId::of::<f32>(),
-            TypeId::of::<u8>(),
-            TypeId::of::<u16>(),
-            TypeId::of::<u32>(),
-            TypeId::of::<u64>(),
-            TypeId::of::<usize>(),
-        ];
-        let takes_one = arg.get_action().takes_values() && arg.get_num_args().is_none_or(|n| n.min_values() > 0);
-        if takes_one && numbers.into_iter().any(|number| holds == number) { arg.allow_hyphen_values(true) } else { arg }
-    });
-    command.mut_subcommands(allow_minus)
+/// Ties a number that begins with a minus to the flag before it, as in `--seed=-1`: it is a wrong number, not an unknown flag.
+pub(super) fn tie_negative_numbers(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut tied: Vec<OsString> = Vec::new();
+    let is_flag = |word: &OsString| {
+        word.to_str().is_some_and(|word| word.len() > 2 && word.starts_with("--") && !word.contains('='))
+    };
+    let is_number =
+        |word: &OsString| word.to_str().is_some_and(|word| word.starts_with('-') && word.parse::<f64>().is_ok());
+    for word in words {
+        match tied.last_mut() {
+            Some(flag) if is_flag(flag) && is_number(&word) => {
+                flag.push("=");
+                flag.push(word);
+            }
+            _ => tied.push(word),
+        }
+    }
+    tied
 }
 
 #[cfg(test)]
@@ -224,6 +224,21 @@ mod tests {
         }
         assert!(said(count::<u16>(), "65536").unwrap_err().contains("a smaller number"));
         assert!(said(seed(), "-1").unwrap_err().contains("must be at least 0 (found -1)"));
+    }
+
+    #[test]
+    fn numbers_below_zero_belong_to_the_flag_before_them() {
+        let tied = |words: &str| {
+            let words = tie_negative_numbers(words.split(' ').map(OsString::from));
+            words.into_iter().map(|word| word.into_string().unwrap()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(tied("train --steps -5 --learning-rate -1e-4"), "train --steps=-5 --learning-rate=-1e-4");
+        assert_eq!(tied("sample --eta -inf --num -.5"), "sample --eta=-inf --num=-.5");
+        for same in
+            ["train --steps --out x", "train -V", "show -- -5", "train --seed=1 -5", "show -5", "train --set -a=1"]
+        {
+            assert_eq!(tied(same), same);
+        }
     }
 
     #[test]

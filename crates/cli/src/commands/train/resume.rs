@@ -78,7 +78,7 @@ impl Going {
                 }
                 if let Some((before, continuation)) = &before {
                     tell(continuation, before, &config, from.step);
-                    if !continuation.changes.is_empty() {
+                    if !continuation.exact {
                         let kept = dir.keep_config(from.step, before)?;
                         eprintln!("kept       {} has the settings up to step {}", kept.display(), from.step);
                     }
