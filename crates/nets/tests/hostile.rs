@@ -43,7 +43,11 @@ fn model(sharded: bool) -> TempDir {
     };
     let dir = tempdir().unwrap();
     let net = config.build::<Flex>(&mut RandomParams::new(1).without_zero_init(), &FlexDevice).unwrap();
-    let facts = Facts { null_class: Some(2), provenance: Map::from_iter([("seed".to_owned(), json!(7))]) };
+    let facts = Facts {
+        null_class: Some(2),
+        class_names: vec!["ant".into(), "bee".into()],
+        provenance: Map::from_iter([("seed".to_owned(), json!(7))]),
+    };
     let spec = PipelineSpec { config: AnyConfig::UNet(config), scheduler: Scheduler::default(), facts };
     spec.write(dir.path(), &net).unwrap();
     if sharded {

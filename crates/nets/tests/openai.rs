@@ -144,7 +144,7 @@ fn a_checkpoint_becomes_a_pipeline_with_the_same_weights() {
     let mut checkpoint = Checkpoint::open(&golden("zip.pt"), &case.flags).unwrap();
     let net = checkpoint.load::<Flex>(&FlexDevice).unwrap();
     let provenance = Map::from_iter([("imported_from".to_owned(), "zip.pt".into())]);
-    checkpoint.write(dir.path(), &net, Facts { null_class: None, provenance: provenance.clone() }).unwrap();
+    checkpoint.write(dir.path(), &net, Facts { provenance: provenance.clone(), ..Facts::default() }).unwrap();
     let pipeline = Pipeline::open(dir.path()).unwrap();
     assert_eq!((&pipeline.warnings[..], &pipeline.spec.facts.provenance), (&[][..], &provenance));
     let distance = case.distance(&pipeline.load_unet(&FlexDevice).unwrap(), "zip.safetensors");

@@ -38,7 +38,11 @@ fn small() -> UNet2DConfig {
 }
 
 fn spec() -> PipelineSpec {
-    let facts = Facts { null_class: Some(2), provenance: Map::from_iter([("seed".to_owned(), json!(7))]) };
+    let facts = Facts {
+        null_class: Some(2),
+        class_names: vec!["ant".into(), "bee".into()],
+        provenance: Map::from_iter([("seed".to_owned(), json!(7))]),
+    };
     PipelineSpec { config: AnyConfig::UNet(small()), scheduler: Scheduler::default(), facts }
 }
 
@@ -287,6 +291,10 @@ fn facts_are_checked() {
     for (facts, expected) in [
         (json!({"null_class": 3}), "below num_class_embeds = 3"),
         (json!({"null_class": "none"}), "integer `null_class`"),
+        (json!({"class_names": ["a", 1, "b"]}), "a list of strings"),
+        (json!({"class_names": ["a", "b"]}), "2 class_names, expected 3"),
+        (json!({"class_names": ["a", "b", "c"], "null_class": 2}), "3 class_names, expected 2"),
+        (json!({"class_names": ["a", "b", "a"]}), "the class name `a` twice"),
         (json!({"provenance": 1}), "`provenance` is an object"),
         (json!(1), "`_sfumato` is 1"),
     ] {

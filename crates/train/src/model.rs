@@ -8,7 +8,8 @@ use crate::{TrainError, config::DiffusionConfig, data::Dataset};
 
 /// Everything about a model but its weights: what a checkpoint of a run on `data` says.
 ///
-/// `environment` is recorded as the model's provenance, with the data set's name and checksum. Predictions of images are
+/// `environment` is recorded as the model's provenance, with the data set's name and checksum. A class-conditional model keeps
+/// the names of its classes. Predictions of images are
 /// clipped to [-1, 1] while sampling, those of points are not.
 pub(crate) fn pipeline_spec(
     config: AnyConfig,
@@ -31,7 +32,8 @@ pub(crate) fn pipeline_spec(
         sampling: SamplingDefaults { spacing: spacing(diffusion.variance), ..SamplingDefaults::default() },
         ..Scheduler::default()
     };
-    PipelineSpec { config, scheduler, facts: Facts { null_class, provenance } }
+    let class_names = if null_class.is_some() { data.class_names().to_vec() } else { Vec::new() };
+    PipelineSpec { config, scheduler, facts: Facts { null_class, class_names, provenance } }
 }
 
 /// How the steps of a short chain are spread, unless the caller says otherwise.

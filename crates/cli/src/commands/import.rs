@@ -57,7 +57,7 @@ impl Work for Importing {
         let project = args.project.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
         let provenance = [("imported_from", file), ("project", project), ("flags", args.flags.clone())];
         let provenance = provenance.map(|(key, value)| (key.to_owned(), value.into()));
-        checkpoint.write(&args.out, &net, Facts { null_class: None, provenance: Map::from_iter(provenance) })?;
+        checkpoint.write(&args.out, &net, Facts { provenance: Map::from_iter(provenance), ..Facts::default() })?;
         println!("{}", args.out.display());
         Ok(())
     }

@@ -43,6 +43,7 @@ impl Pipeline {
         let (config, unknown) = AnyConfig::from_json(&value).map_err(config_error)?;
         let facts = Facts::from_config(&value).map_err(config_error)?;
         check_null_class(&config, &facts).map_err(config_error)?;
+        facts.check_names(&config).map_err(config_error)?;
         warnings.extend(unknown.into_iter().map(|key| Warning::UnknownKey { path: path.clone(), key }));
 
         let scheduler = match &scheduler {
