@@ -22,10 +22,16 @@ pub trait Examples {
 
     /// Writes example `i` to `out`, in row-major order.
     fn write(&self, i: usize, out: &mut [f32]);
+
+    /// The number by which example `i` is known elsewhere: it addresses the noise and the choice of steps, and is what `predict`
+    /// and errors are told. An example of a part of a data set then gives the same terms as in the whole.
+    fn id(&self, i: usize) -> usize {
+        i
+    }
 }
 
 /// A denoiser that may look up more about an example than its noisy values, such as a class label: from `x_t` and `t` as in
-/// [`Denoiser::predict`], and the indices of the batch's examples, the raw prediction.
+/// [`Denoiser::predict`], and the [`id`](Examples::id)s of the batch's examples, the raw prediction.
 pub type Predict<'a, B, const D: usize> = dyn Fn(Tensor<B, D>, &[usize], &[usize]) -> Tensor<B, D> + 'a;
 
 /// What an observer sees after each batch.
@@ -46,9 +52,12 @@ pub struct Progress {
 /// `batch_size` evaluations at a time go through the network, whichever examples and steps they belong to; the result depends on
 /// it only by the network's rounding. Memory depends on the batch and on the number of steps, not on the number of examples.
 ///
+/// Where `observe` breaks off, the result is that of the examples which are complete by then, the first
+/// [`Bound::examples`](super::Bound::examples).
+///
 /// # Errors
 /// [`BoundError`]: nothing to average, noise that a recording lacks, data that does not suit the decoder, a prediction that is not
-/// finite, or [`BoundError::Stopped`] if `observe` says so.
+/// finite, or [`BoundError::Stopped`] if `observe` breaks off before an example is complete.
 ///
 /// # Panics
 /// If `plan.strata` is for another number of steps than the chain's, or the rank `D` is not one more than the examples'.
@@ -74,23 +83,23 @@ pub fn estimate<B: Backend, const D: usize>(
     let mut shape = [0; D];
     shape[1..].copy_from_slice(examples.shape());
     let mut x_0 = vec![0.0; size];
-    for example in 0..examples.len() {
+    'examples: for example in 0..examples.len() {
         examples.write(example, &mut x_0);
         let last = plan.points_per_example() - 1;
-        for (i, point) in plan.points(example).enumerate() {
+        for (i, point) in plan.points(examples.id(example)).enumerate() {
             run.rows.push(point, i == last, &x_0, plan)?;
             let end = example + 1 == examples.len() && i == last;
             if run.rows.points.len() == batch_size.max(1) || end {
                 progress.evaluations += run.rows.points.len() as u64;
                 progress.examples += run.flush(shape)?;
                 if observe(progress).is_break() && !end {
-                    return Err(BoundError::Stopped { done: progress.examples, total: examples.len() });
+                    break 'examples;
                 }
             }
         }
     }
     let bound = run.gather.bound(size, plan.decoder, |i| chain.original_step(i));
-    Ok(bound.expect("there is at least one example"))
+    bound.ok_or(BoundError::Stopped { done: progress.examples, total: examples.len() })
 }
 
 struct Run<'a, B: Backend, const D: usize> {

@@ -12,7 +12,7 @@ pub struct Bound {
     pub dimensions: usize,
     /// Examples that were scored; each counts once.
     pub examples: u64,
-    /// Evaluations of the network.
+    /// Evaluations of the network for them.
     pub evaluations: u64,
     /// What `L_0` is.
     pub decoder_kind: Decoder,
@@ -61,12 +61,12 @@ impl Gather {
 
     /// One term of the current example.
     pub(super) fn term(&mut self, point: Point, nats: f64) {
-        self.evaluations += 1;
         self.current.push((point, nats));
     }
 
     /// Closes the current example, whose `L_T` is `prior`.
     pub(super) fn finish(&mut self, prior: f64) {
+        self.evaluations += self.current.len() as u64;
         let weighted = |first: bool| {
             let terms = self.current.iter().filter(|(point, _)| (point.step == 1) == first);
             terms.map(|(point, nats)| point.weight * nats).sum::<f64>()

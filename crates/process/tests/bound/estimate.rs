@@ -285,6 +285,15 @@ fn the_observer_sees_the_work_advance_and_can_stop_it() {
     estimate::<Flex, 2>(&chain, &|x, t, _| oracle.predict(x, t), &plan, &list, 8, &DEVICE, &mut observe).unwrap();
     assert_eq!(seen.into_inner(), [(1, 8, 20), (3, 16, 20), (4, 20, 20)]);
     let mut stop = |_: Progress| ControlFlow::Break(());
-    let stopped = estimate::<Flex, 2>(&chain, &|x, t, _| oracle.predict(x, t), &plan, &list, 8, &DEVICE, &mut stop);
-    assert_eq!(stopped.unwrap_err(), BoundError::Stopped { done: 1, total: 4 });
+    let mut stopped =
+        |batch| estimate::<Flex, 2>(&chain, &|x, t, _| oracle.predict(x, t), &plan, &list, batch, &DEVICE, &mut stop);
+    assert_eq!(stopped(2).unwrap_err(), BoundError::Stopped { done: 0, total: 4 });
+    // What is complete is a result: the first example's, though a part of the second was evaluated too.
+    let part = stopped(8).unwrap();
+    assert_eq!((part.examples, part.evaluations), (1, 5));
+    let one = List { values: list.values[..data().dimensions()].to_vec(), shape: list.shape.clone() };
+    let all = estimate::<Flex, 2>(&chain, &|x, t, _| oracle.predict(x, t), &plan, &one, 8, &DEVICE, &mut |_| {
+        ControlFlow::Continue(())
+    });
+    assert_eq!((part.total, part.steps), (all.as_ref().unwrap().total, all.unwrap().steps));
 }
