@@ -1,4 +1,4 @@
-//! NumPy's `.npy` files: reading bytes and `f32`, writing `f32`.
+//! NumPy's `.npy` files: reading numbers of any type, writing `f32`.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -7,37 +7,127 @@ use std::path::{Path, PathBuf};
 use super::npy_header::{Header, MAX_HEADER};
 use super::{NpyError, OutputError, write_atomically};
 
-/// An element type that can be read.
+/// An element type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NpyType {
+    /// `bool`, a byte that is 0 or 1.
+    Bool,
     /// `uint8`.
     U8,
-    /// `float32`, little-endian.
-    F32,
+    /// Another integer type, of so many bytes.
+    Int {
+        /// 1, 2, 4 or 8.
+        bytes: usize,
+        /// Whether it has a sign.
+        signed: bool,
+    },
+    /// `float16`, `float32` or `float64`, of so many bytes.
+    Float {
+        /// 2, 4 or 8.
+        bytes: usize,
+    },
 }
 
-/// A `.npy` file whose header has been read and whose length agrees with it, so that reading the data allocates no more
-/// than the file holds.
-#[derive(Debug)]
-pub struct NpyReader {
-    file: File,
+impl NpyType {
+    /// The type, and whether its bytes are in big-endian order, of NumPy's notation.
+    fn parse(dtype: &str) -> Option<(NpyType, bool)> {
+        let big = dtype.starts_with('>');
+        let kind = match dtype.trim_start_matches(['<', '>', '|', '=']) {
+            "b1" | "?" => NpyType::Bool,
+            "u1" => NpyType::U8,
+            "i1" => NpyType::Int { bytes: 1, signed: true },
+            "u2" => NpyType::Int { bytes: 2, signed: false },
+            "i2" => NpyType::Int { bytes: 2, signed: true },
+            "u4" => NpyType::Int { bytes: 4, signed: false },
+            "i4" => NpyType::Int { bytes: 4, signed: true },
+            "u8" => NpyType::Int { bytes: 8, signed: false },
+            "i8" => NpyType::Int { bytes: 8, signed: true },
+            "f2" => NpyType::Float { bytes: 2 },
+            "f4" => NpyType::Float { bytes: 4 },
+            "f8" => NpyType::Float { bytes: 8 },
+            _ => return None,
+        };
+        Some((kind, big))
+    }
+
+    /// Bytes of one element.
+    pub fn size(self) -> usize {
+        match self {
+            NpyType::Bool | NpyType::U8 => 1,
+            NpyType::Int { bytes, .. } | NpyType::Float { bytes } => bytes,
+        }
+    }
+
+    /// The number that the bytes of one element stand for.
+    fn number(self, bytes: &[u8], big: bool) -> f32 {
+        let word = |from: &mut dyn Iterator<Item = &u8>| from.fold(0u64, |word, byte| word << 8 | u64::from(*byte));
+        let word = if big { word(&mut bytes.iter()) } else { word(&mut bytes.iter().rev()) };
+        match self {
+            NpyType::Bool | NpyType::U8 | NpyType::Int { signed: false, .. } => word as f32,
+            NpyType::Int { bytes, signed: true } => {
+                let unused = 64 - 8 * bytes as u32;
+                ((word << unused) as i64 >> unused) as f32
+            }
+            NpyType::Float { bytes: 2 } => half(word as u16),
+            NpyType::Float { bytes: 4 } => f32::from_bits(word as u32),
+            NpyType::Float { .. } => f64::from_bits(word) as f32,
+        }
+    }
+}
+
+/// IEEE 754 binary16 as `f32`, exactly.
+fn half(bits: u16) -> f32 {
+    let (sign, exponent, fraction) = (bits >> 15, bits >> 10 & 31, f32::from(bits & 1023));
+    let size = match exponent {
+        0 => fraction * 2f32.powi(-24),
+        31 if fraction == 0.0 => f32::INFINITY,
+        31 => f32::NAN,
+        _ => (1.0 + fraction / 1024.0) * 2f32.powi(i32::from(exponent) - 15),
+    };
+    if sign == 1 { -size } else { size }
+}
+
+/// A `.npy` array whose header has been read and whose length agrees with it, so that reading the data allocates no more
+/// than there is.
+pub struct NpyReader<'a> {
+    input: Box<dyn Read + 'a>,
     path: PathBuf,
     header: Header,
     /// Length of the data in bytes.
     bytes: u64,
 }
 
-impl NpyReader {
+impl std::fmt::Debug for NpyReader<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NpyReader").field("path", &self.path).field("header", &self.header).finish_non_exhaustive()
+    }
+}
+
+impl<'a> NpyReader<'a> {
     /// Opens a file and reads its header.
     ///
     /// # Errors
-    /// [`NpyError`] if it cannot be read, is no `.npy` file (versions 1 to 3), is in Fortran order, or is shorter or
+    /// [`NpyError`] if it cannot be read, is no file (a pipe or a device), is no `.npy` file (versions 1 to 3), or is shorter or
     /// longer than its header says.
-    pub fn open(path: &Path) -> Result<NpyReader, NpyError> {
+    pub fn open(path: &Path) -> Result<NpyReader<'static>, NpyError> {
+        let failed = |source| NpyError::Io { path: path.to_owned(), source };
+        // A pipe would be waited for, and a device never ends.
+        if !std::fs::metadata(path).map_err(failed)?.is_file() {
+            return Err(NpyError::NotNpy { path: path.to_owned(), reason: "it is no file" });
+        }
+        let file = File::open(path).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
+        NpyReader::new(Box::new(io::BufReader::with_capacity(1 << 16, file)), length, path)
+    }
+
+    /// Reads the header of an array of `length` bytes, header included; `path` is what messages call it.
+    ///
+    /// # Errors
+    /// As [`open`](NpyReader::open).
+    pub fn new(mut input: Box<dyn Read + 'a>, length: u64, path: &Path) -> Result<NpyReader<'a>, NpyError> {
         let failed = |source| NpyError::Io { path: path.to_owned(), source };
         let not_npy = |reason| NpyError::NotNpy { path: path.to_owned(), reason };
-        let mut file = File::open(path).map_err(failed)?;
-        let mut read_exactly = |bytes: &mut [u8]| match file.read_exact(bytes) {
+        let mut read_exactly = |bytes: &mut [u8]| match input.read_exact(bytes) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(not_npy("it ends within its header")),
             result => result.map_err(failed),
         };
@@ -46,7 +136,7 @@ impl NpyReader {
         if start[..6] != *b"\x93NUMPY" {
             return Err(not_npy("it does not start with \\x93NUMPY"));
         }
-        let (length, offset) = match start[6] {
+        let (header_length, offset) = match start[6] {
             1 => {
                 let mut length = [0; 2];
                 read_exactly(&mut length)?;
@@ -59,25 +149,18 @@ impl NpyReader {
             }
             _ => return Err(not_npy("its version is not 1, 2 or 3")),
         };
-        if length > MAX_HEADER {
+        if header_length > MAX_HEADER {
             return Err(not_npy("its header is longer than 64 KiB"));
         }
-        let mut text = vec![0; length];
+        let mut text = vec![0; header_length];
         read_exactly(&mut text)?;
         let text = String::from_utf8(text).map_err(|_| not_npy("its header is not text"))?;
         let header = Header::parse(&text).map_err(not_npy)?;
-        if header.fortran_order {
-            return Err(NpyError::FortranOrder { path: path.to_owned() });
-        }
-        let found = file.metadata().map_err(failed)?.len().saturating_sub(offset + length as u64);
-        let reader = NpyReader { file, path: path.to_owned(), header, bytes: found };
+        let found = length.saturating_sub(offset + header_length as u64);
+        let reader = NpyReader { input, path: path.to_owned(), header, bytes: found };
         if let Some(npy_type) = reader.npy_type() {
-            let size = match npy_type {
-                NpyType::U8 => 1u128,
-                NpyType::F32 => 4,
-            };
             let shape = &reader.header.shape;
-            let product = shape.iter().try_fold(size, |product, &n| product.checked_mul(n.into()));
+            let product = shape.iter().try_fold(npy_type.size() as u128, |product, &n| product.checked_mul(n.into()));
             let expected = product.unwrap_or(u128::MAX);
             if expected != found.into() {
                 return Err(NpyError::Length { path: path.to_owned(), shape: shape.clone(), expected, found });
@@ -101,50 +184,95 @@ impl NpyReader {
         &self.header.descr
     }
 
-    /// The element type, if it is one that can be read.
+    /// The element type, if it is one of numbers.
     pub fn npy_type(&self) -> Option<NpyType> {
-        match self.dtype() {
-            "|u1" | "<u1" | "u1" => Some(NpyType::U8),
-            "<f4" => Some(NpyType::F32),
-            _ => None,
+        NpyType::parse(self.dtype()).map(|(npy_type, _)| npy_type)
+    }
+
+    /// Reads all values of a `uint8` or `bool` array as they are, in C order whatever the file's.
+    ///
+    /// # Errors
+    /// [`NpyError::Type`] for another type, [`NpyError::Io`], [`NpyError::OutOfMemory`].
+    pub fn read_bytes(mut self) -> Result<Vec<u8>, NpyError> {
+        if !matches!(self.npy_type(), Some(NpyType::U8 | NpyType::Bool)) {
+            return Err(self.wrong_type("uint8"));
         }
-    }
-
-    /// Reads all values of a `uint8` array, in C order.
-    ///
-    /// # Errors
-    /// [`NpyError::Type`] for another type, [`NpyError::Io`].
-    pub fn read_u8(mut self) -> Result<Vec<u8>, NpyError> {
-        self.expect(NpyType::U8, "uint8")?;
         let mut values = self.reserve(self.bytes)?;
-        let n = Read::by_ref(&mut self.file).take(self.bytes).read_to_end(&mut values).map_err(|e| self.failed(e))?;
+        let n = Read::by_ref(&mut self.input).take(self.bytes).read_to_end(&mut values).map_err(|e| self.failed(e))?;
         // The file shrank since it was opened.
-        if (n as u64) < self.bytes { Err(self.failed(io::ErrorKind::UnexpectedEof.into())) } else { Ok(values) }
+        if (n as u64) < self.bytes {
+            return Err(self.failed(io::ErrorKind::UnexpectedEof.into()));
+        }
+        self.in_c_order(values)
     }
 
-    /// Reads all values of a `float32` array, in C order.
+    /// Reads all values of a `float32` array, which has to be in C order.
     ///
     /// # Errors
-    /// [`NpyError::Type`] for another type, [`NpyError::Io`].
-    pub fn read_f32(mut self) -> Result<Vec<f32>, NpyError> {
-        self.expect(NpyType::F32, "float32 (<f4)")?;
-        let mut values = self.reserve(self.bytes / 4)?;
+    /// [`NpyError::Type`] for another type, [`NpyError::FortranOrder`], [`NpyError::Io`], [`NpyError::OutOfMemory`].
+    pub fn read_f32(self) -> Result<Vec<f32>, NpyError> {
+        if self.dtype() != "<f4" {
+            return Err(self.wrong_type("float32 (<f4)"));
+        }
+        if self.header.fortran_order {
+            return Err(NpyError::FortranOrder { path: self.path });
+        }
+        self.read_numbers()
+    }
+
+    /// Reads all values of an array of numbers, each as the nearest `f32`, in C order whatever the file's.
+    ///
+    /// # Errors
+    /// [`NpyError::Type`] for what are no numbers, [`NpyError::Io`], [`NpyError::OutOfMemory`].
+    pub fn read_numbers(mut self) -> Result<Vec<f32>, NpyError> {
+        let Some((npy_type, big)) = NpyType::parse(self.dtype()) else {
+            return Err(self.wrong_type("numbers"));
+        };
+        let size = npy_type.size();
+        let mut values = self.reserve(self.bytes / size as u64)?;
         let mut buffer = vec![0; 1 << 16];
         let mut rest = self.bytes as usize;
         while rest > 0 {
             let chunk = &mut buffer[..rest.min(1 << 16)];
-            self.file.read_exact(chunk).map_err(|error| NpyError::Io { path: self.path.clone(), source: error })?;
-            values.extend(chunk.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().expect("four bytes"))));
+            self.input.read_exact(chunk).map_err(|source| NpyError::Io { path: self.path.clone(), source })?;
+            values.extend(chunk.chunks_exact(size).map(|bytes| npy_type.number(bytes, big)));
             rest -= chunk.len();
         }
-        Ok(values)
+        self.in_c_order(values)
     }
 
-    fn expect(&self, npy_type: NpyType, expected: &'static str) -> Result<(), NpyError> {
-        if self.npy_type() == Some(npy_type) {
-            return Ok(());
+    /// Turns an array whose first axis moves fastest into one whose last does.
+    fn in_c_order<T: Copy>(&self, values: Vec<T>) -> Result<Vec<T>, NpyError> {
+        let shape = &self.header.shape;
+        if !self.header.fortran_order || shape.len() < 2 || values.is_empty() {
+            return Ok(values);
         }
-        Err(NpyError::Type { path: self.path.clone(), dtype: self.dtype().to_owned(), expected })
+        // The length agrees with the shape, so that no size is too large for memory.
+        let shape: Vec<usize> = shape.iter().map(|&n| n as usize).collect();
+        let mut strides = vec![1; shape.len()];
+        for axis in 1..shape.len() {
+            strides[axis] = strides[axis - 1] * shape[axis - 1];
+        }
+        let mut turned = self.reserve(values.len() as u64)?;
+        let mut index = vec![0; shape.len()];
+        let mut from = 0;
+        for _ in 0..values.len() {
+            turned.push(values[from]);
+            for axis in (0..shape.len()).rev() {
+                index[axis] += 1;
+                from += strides[axis];
+                if index[axis] < shape[axis] {
+                    break;
+                }
+                from -= strides[axis] * shape[axis];
+                index[axis] = 0;
+            }
+        }
+        Ok(turned)
+    }
+
+    fn wrong_type(&self, expected: &'static str) -> NpyError {
+        NpyError::Type { path: self.path.clone(), dtype: self.dtype().to_owned(), expected }
     }
 
     fn reserve<T>(&self, values: u64) -> Result<Vec<T>, NpyError> {
@@ -262,9 +390,66 @@ mod tests {
     fn fortran_order_and_other_types_are_refused_with_the_remedy() {
         assert!(error(&[encode("<f4", true, &[2, 3]), vec![0; 24]].concat()).contains("ascontiguousarray"));
         for descr in ["<f8", ">f4", "|u1", "<i8", "|O", "<U3"] {
-            let bytes = [encode(descr, false, &[1]), vec![0; 1]].concat();
+            let size = NpyType::parse(descr).map_or(1, |(npy_type, _)| npy_type.size());
+            let bytes = [encode(descr, false, &[1]), vec![0; size]].concat();
             let message = error(&bytes);
             assert!(message.contains(descr) && message.contains("float32"), "{message}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_every_type_and_either_order_are_read() {
+        let values = [0.0f32, 1.0, -2.5, 100.0, 65_504.0, 6.103_515_6e-5];
+        let read = |descr: &str, fortran, shape: &[u64], data: Vec<u8>| {
+            let (_dir, path) = file(&[encode(descr, fortran, shape), data].concat());
+            NpyReader::open(&path).unwrap().read_numbers().unwrap()
+        };
+        // Made with np.array(values, np.float16).tobytes().
+        let halves: [u16; 6] = [0, 0x3c00, 0xc100, 0x5640, 0x7bff, 0x0400];
+        let bytes = |big: bool, each: &dyn Fn(f32) -> Vec<u8>| -> Vec<u8> {
+            values
+                .iter()
+                .flat_map(|x| {
+                    let mut b = each(*x);
+                    if big {
+                        b.reverse()
+                    };
+                    b
+                })
+                .collect()
+        };
+        for big in [false, true] {
+            let name = |text: &str| format!("{}{text}", if big { '>' } else { '<' });
+            assert_eq!(read(&name("f4"), false, &[6], bytes(big, &|x| x.to_le_bytes().to_vec())), values);
+            assert_eq!(read(&name("f8"), false, &[6], bytes(big, &|x| f64::from(x).to_le_bytes().to_vec())), values);
+            let halves = halves.iter().flat_map(|h| if big { h.to_be_bytes() } else { h.to_le_bytes() }).collect();
+            assert_eq!(read(&name("f2"), false, &[6], halves), values);
+            let ints = [-1i64, 0, 7].iter().flat_map(|i| if big { i.to_be_bytes() } else { i.to_le_bytes() }).collect();
+            assert_eq!(read(&name("i8"), false, &[3], ints), [-1.0, 0.0, 7.0]);
+            let words = [0u16, 300, 65_535].iter().flat_map(|i| if big { i.to_be_bytes() } else { i.to_le_bytes() });
+            assert_eq!(read(&name("u2"), false, &[3], words.collect()), [0.0, 300.0, 65_535.0]);
+        }
+        assert_eq!(read("|i1", false, &[2], vec![255, 127]), [-1.0, 127.0]);
+        assert_eq!(read("|b1", false, &[2], vec![0, 1]), [0.0, 1.0]);
+        // a[i, j, k] = 100 i + 10 j + k, column by column.
+        let data = (0..4).flat_map(|k| (0..3).flat_map(move |j| (0..2).map(move |i| 100 * i + 10 * j + k))).collect();
+        let expected: Vec<f32> =
+            (0..2).flat_map(|i| (0..3).flat_map(move |j| (0..4).map(move |k| (100 * i + 10 * j + k) as f32))).collect();
+        assert_eq!(read("|u1", true, &[2, 3, 4], data), expected);
+        for (bits, value) in
+            [(0x7c00u16, f32::INFINITY), (0xfc00, f32::NEG_INFINITY), (1, 2f32.powi(-24)), (0x8000, 0.0)]
+        {
+            assert_eq!(half(bits), value);
+        }
+        assert!(half(0x7e00).is_nan());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_refused_and_not_waited_for() {
+        for path in ["/dev/zero", "/tmp"] {
+            let message = read_npy_f32(Path::new(path)).unwrap_err().to_string();
+            assert!(message.contains("no file"), "{message}");
         }
     }
 
@@ -278,7 +463,7 @@ mod tests {
             bytes.extend(text.bytes());
             bytes.extend([7, 8, 9]);
             let (_dir, path) = file(&bytes);
-            assert_eq!(NpyReader::open(&path).unwrap().read_u8().unwrap(), [7, 8, 9]);
+            assert_eq!(NpyReader::open(&path).unwrap().read_bytes().unwrap(), [7, 8, 9]);
         }
     }
 
