@@ -32,16 +32,24 @@ pub(crate) fn notes(model: &Pipeline) -> Vec<String> {
     notes
 }
 
-/// Says on stderr how the data was read and what was left out.
+/// Says on stderr how the data was read and what was left out, each once.
 pub(crate) fn tell(data: &Dataset) {
     for note in data.notes() {
         eprintln!("note: {note}");
     }
+    for warning in data.warnings() {
+        eprintln!("warning: {warning}");
+    }
     let skipped = data.skipped();
+    if skipped.is_empty() {
+        return;
+    }
+    let files = if skipped.len() == 1 { "file was" } else { "files were" };
+    eprintln!("warning: {} unreadable {files} left out; --strict makes this an error", skipped.len());
     for file in skipped.iter().take(NAMED) {
-        eprintln!("warning: left out {}: {}", file.path.display(), file.reason);
+        eprintln!("  {}: {}", file.path.display(), file.reason);
     }
     if skipped.len() > NAMED {
-        eprintln!("warning: … and {} more", skipped.len() - NAMED);
+        eprintln!("  … and {} more", skipped.len() - NAMED);
     }
 }

@@ -10,7 +10,7 @@ use sfumato_process::{
     bound::{self, Bound, BoundError, Examples, Plan, Progress},
 };
 
-use crate::data::Dataset;
+use crate::data::{Dataset, Subset};
 
 /// Which class a class-conditional model is told about an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,18 @@ pub enum Condition {
     Null(usize),
 }
 
+/// Which examples are scored, where it is not all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// A random part that depends on the seed alone: an unbiased sample of the whole, wherever the work stops.
+    Random {
+        /// The seed.
+        seed: u64,
+    },
+    /// The first in the data set's own order.
+    First,
+}
+
 /// What to score, and how.
 #[derive(Clone, Debug)]
 pub struct EvalPlan<'a> {
@@ -32,15 +44,17 @@ pub struct EvalPlan<'a> {
     pub bound: Plan<'a>,
     /// What a class-conditional model is told.
     pub condition: Condition,
-    /// Number of examples, from the first on; not more than the data set has.
+    /// Number of examples, not more than the data set has.
     pub num: usize,
+    /// Which they are.
+    pub order: Order,
     /// Evaluations of the network at a time; the result depends on it only by the network's rounding.
     pub batch_size: usize,
 }
 
-/// The bound of the model `net` over the first examples of `data`.
+/// The bound of the model `net` over examples of `data`; over those that are complete where `observe` breaks off.
 ///
-/// Memory beyond the data set itself does not grow with the number of examples.
+/// An example's noise depends on its place in the data set, whichever others are scored. Memory beyond the data set itself does not grow with the number of examples.
 ///
 /// # Errors
 /// [`BoundError`]: as [`estimate`](fn@bound::estimate).
@@ -55,7 +69,11 @@ pub fn evaluate<B: Backend, N: Network<B, D>, const D: usize>(
     observe: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Bound, BoundError> {
     let _kept = KeptFilters::new();
-    let examples = First { data, num: plan.num.min(data.len()) };
+    let subset = match plan.order {
+        Order::Random { seed } => Some(Subset::new(seed, data.len())),
+        Order::First => None,
+    };
+    let examples = Part { data, subset, num: plan.num.min(data.len()) };
     let label = |&i: &usize| data.label(i).expect("the plan asks for labels only where there are some");
     let predict = |x_t: Tensor<B, D>, t: &[usize], examples: &[usize]| {
         let classes: Option<Vec<usize>> = match plan.condition {
@@ -68,13 +86,14 @@ pub fn evaluate<B: Backend, N: Network<B, D>, const D: usize>(
     bound::estimate::<B, D>(&plan.chain, &predict, &plan.bound, &examples, plan.batch_size, device, observe)
 }
 
-/// The first examples of a data set, as they are: nothing is mirrored.
-struct First<'a> {
+/// Examples of a data set, as they are: nothing is mirrored.
+struct Part<'a> {
     data: &'a Dataset,
+    subset: Option<Subset>,
     num: usize,
 }
 
-impl Examples for First<'_> {
+impl Examples for Part<'_> {
     fn len(&self) -> usize {
         self.num
     }
@@ -84,6 +103,10 @@ impl Examples for First<'_> {
     }
 
     fn write(&self, i: usize, out: &mut [f32]) {
-        self.data.write_example(i, false, out);
+        self.data.write_example(self.id(i), false, out);
+    }
+
+    fn id(&self, i: usize) -> usize {
+        self.subset.map_or(i, |subset| subset.index(i))
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use sfumato_train::data::DatasetSpec;
+use sfumato_train::data::{DatasetSpec, ImageSize};
 
 use super::values;
 
@@ -140,9 +140,9 @@ pub(crate) struct ConditionArgs {
     /// Directory with the files of a named data set
     #[arg(long, value_name = "DIR", requires = "dataset")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Side in pixels to which a folder's images are resized and cropped
-    #[arg(long, value_name = "N", requires = "dataset")]
-    pub(crate) image_size: Option<usize>,
+    /// Size in pixels to which images are resized and cropped: 64, or 64x128 for height and width
+    #[arg(long, value_name = "N|HxW", requires = "dataset")]
+    pub(crate) image_size: Option<ImageSize>,
     /// Mean of x_0² over the data, instead of measuring it [default: 1, the most that images in [-1, 1] can have]
     #[arg(long, value_name = "X", value_parser = values::not_negative())]
     pub(crate) mean_square: Option<f64>,

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use sfumato_train::{PRESETS, data::DatasetSpec};
+use sfumato_train::{
+    PRESETS,
+    data::{Background, DatasetSpec, ImageSize, LabelsFrom, ValueRange},
+};
 
 use super::{MachineArgs, values};
 
@@ -31,21 +34,36 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true)]
     pub(crate) set: Vec<String>,
 
-    /// fashion-mnist-mini, fashion-mnist, mnist, cifar10, folder:PATH, npy:FILE.npy, toy:swiss-roll, …
+    /// fashion-mnist-mini, fashion-mnist, mnist, cifar10, folder:PATH, zip:FILE, npy:FILE, toy:swiss-roll, …
     #[arg(long, value_name = "SPEC", help_heading = "Data")]
     pub(crate) dataset: Option<DatasetSpec>,
     /// Directory with the files of a named data set
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Side in pixels to which a folder's images are resized and cropped
-    #[arg(long, value_name = "N", conflicts_with = "resume", help_heading = "Data", value_parser = values::count::<usize>())]
-    pub(crate) image_size: Option<usize>,
+    /// Size in pixels to which images are resized and cropped: 64, or 64x128 for height and width [default: the size that all images share, else 64]
+    #[arg(long, value_name = "N|HxW", conflicts_with = "resume", help_heading = "Data")]
+    pub(crate) image_size: Option<ImageSize>,
     /// 1 for grey, 3 for RGB [default: what the images are]
     #[arg(long, value_name = "N", conflicts_with = "resume", help_heading = "Data", value_parser = values::count::<usize>())]
     pub(crate) channels: Option<usize>,
     /// Mirror images left to right at random, for pictures that are as likely either way
     #[arg(long, help_heading = "Data")]
     pub(crate) flip: bool,
+    /// What transparent images are laid on: white, black, grey or #rrggbb [default: white]
+    #[arg(long, value_name = "COLOUR", conflicts_with = "resume", help_heading = "Data")]
+    pub(crate) background: Option<Background>,
+    /// Where the classes come from: auto (a file of labels, else sub-folders), folders, file-names (cat_001.png), none [default: auto]
+    #[arg(long, value_name = "FROM", conflicts_with = "resume", help_heading = "Data")]
+    pub(crate) labels: Option<LabelsFrom>,
+    /// Numbers of an array that are black and white, as in 0..1 or 0..255 [default: 0..255 for integers, -1..1 for floats]
+    #[arg(
+        long,
+        value_name = "BLACK..WHITE",
+        allow_hyphen_values = true,
+        conflicts_with = "resume",
+        help_heading = "Data"
+    )]
+    pub(crate) range: Option<ValueRange>,
     /// Fail at an unreadable image instead of leaving it out
     #[arg(long, help_heading = "Data")]
     pub(crate) strict: bool,

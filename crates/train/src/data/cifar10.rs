@@ -50,9 +50,11 @@ pub(super) fn load(options: &LoadOptions) -> Result<Dataset, DataError> {
         bytes.chunks_exact(RECORD).for_each(|record| values.extend_from_slice(&record[1..]));
     }
     let name = DatasetSpec::Cifar10.to_string();
-    let Pictures { values, shape } = fit(Pictures { values, shape: [3, 32, 32] }, &name, options, Enlarge::Resize)?;
+    let pictures = Pictures { values, shape: [3, 32, 32] };
+    let (Pictures { values, shape }, resizing) = fit(pictures, &name, options, Enlarge::Resize)?;
     let class_names = CLASSES.map(str::to_owned).to_vec();
-    Ok(Dataset::new(name, options.split, shape.to_vec(), Values::U8(values.into()), Some(labels), class_names))
+    let values = Values::U8(values.into());
+    Ok(Dataset::new(name, options.split, shape.to_vec(), values, Some(labels), class_names).resized(resizing))
 }
 
 type Batches = Vec<(PathBuf, Vec<u8>)>;

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use sha2::{Digest, Sha256};
 
-use super::Split;
+use super::{DataError, Resizing, Split};
 
 /// `k/127.5 - 1` for every byte, computed in `f64` and rounded once.
 static BYTE_TO_UNIT: LazyLock<[f32; 256]> = LazyLock::new(|| std::array::from_fn(|k| (k as f64 / 127.5 - 1.0) as f32));
@@ -54,6 +54,8 @@ pub struct Dataset {
     pub(super) class_names: Vec<String>,
     pub(super) skipped: Vec<Skipped>,
     pub(super) notes: Vec<String>,
+    pub(super) warnings: Vec<String>,
+    pub(super) resizing: Option<Resizing>,
     pub(super) sha256: String,
 }
 
@@ -70,7 +72,8 @@ impl Dataset {
         debug_assert_eq!(values.len() % shape.iter().product::<usize>(), 0);
         let labels: Option<Arc<[u32]>> = labels.map(Into::into);
         let sha256 = content_sha256(&shape, &values, labels.as_deref());
-        Dataset { name, split, shape, values, labels, class_names, skipped: Vec::new(), notes: Vec::new(), sha256 }
+        let (skipped, notes, warnings) = (Vec::new(), Vec::new(), Vec::new());
+        Dataset { name, split, shape, values, labels, class_names, skipped, notes, warnings, resizing: None, sha256 }
     }
 
     /// The [`DatasetSpec`](super::DatasetSpec) it was loaded from, as a string.
@@ -159,6 +162,49 @@ impl Dataset {
         &self.notes
     }
 
+    /// What has probably gone wrong while the data was read. One sentence each.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// How the pictures were brought to their size, if they had another.
+    pub fn resizing(&self) -> Option<&Resizing> {
+        self.resizing.as_ref()
+    }
+
+    /// The same examples with their classes numbered as in `names`: what a model calls them decides, not their rank here.
+    ///
+    /// The checksum stays that of the data as it was loaded.
+    ///
+    /// # Errors
+    /// [`DataError::UnknownClasses`] if there are classes that `names` lacks.
+    pub fn with_class_names(mut self, names: &[String]) -> Result<Dataset, DataError> {
+        let index: Vec<Option<u32>> = self
+            .class_names
+            .iter()
+            .map(|name| names.iter().zip(0..).find(|(known, _)| *known == name))
+            .map(|found| found.map(|(_, i)| i))
+            .collect();
+        let unknown: Vec<&str> = self
+            .class_names
+            .iter()
+            .zip(&index)
+            .filter(|(_, index)| index.is_none())
+            .map(|(name, _)| name.as_str())
+            .collect();
+        if !unknown.is_empty() {
+            return Err(DataError::UnknownClasses {
+                dataset: self.name,
+                unknown: unknown.join(", "),
+                found: self.class_names.join(", "),
+                known: names.join(", "),
+            });
+        }
+        self.labels = self.labels.map(|labels| labels.iter().filter_map(|&label| index[label as usize]).collect());
+        self.class_names = names.to_vec();
+        Ok(self)
+    }
+
     /// SHA-256 of the content as it is used, in hexadecimal, for the provenance of a model: of the line
     /// `sfumato data set, TYPE, [SHAPE], labels: yes|no` and a newline, then the values (`f32` in little-endian order),
     /// then the labels as little-endian `u32`.
@@ -189,6 +235,11 @@ impl Dataset {
         if let (true, [_, _, width]) = (flip, &self.shape[..]) {
             out.chunks_exact_mut(*width).for_each(<[f32]>::reverse);
         }
+    }
+
+    pub(super) fn resized(mut self, resizing: Option<Resizing>) -> Dataset {
+        self.resizing = resizing;
+        self
     }
 
     pub(super) fn note(mut self, note: Option<String>) -> Dataset {
@@ -268,6 +319,22 @@ mod tests {
         points.write_example(1, true, &mut out);
         assert_eq!(out, [3.0, 4.0]);
         assert_eq!((points.len(), points.is_discrete()), (2, false));
+    }
+
+    #[test]
+    fn classes_are_renumbered_by_name_and_unknown_ones_refused() {
+        let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+        let data = |classes: &[&str]| {
+            let values = Values::U8(vec![1, 2, 3].into());
+            Dataset::new("x".into(), Split::Test, vec![1, 1, 1], values, Some(vec![0, 1, 0]), names(classes))
+        };
+        let model = names(&["ant", "bee", "cat"]);
+        let renumbered = data(&["bee", "cat"]).with_class_names(&model).unwrap();
+        assert_eq!(renumbered.labels(), Some(&[1, 2, 1][..]));
+        assert_eq!((renumbered.classes(), renumbered.sha256()), (Some(3), data(&["bee", "cat"]).sha256()));
+        let message = data(&["bee", "dog"]).with_class_names(&model).unwrap_err().to_string();
+        assert!(message.contains("dog") && message.contains("ant, bee, cat"), "{message}");
+        assert!(data(&["bee", "ant"]).with_class_names(&[]).is_err());
     }
 
     #[test]

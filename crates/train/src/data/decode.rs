@@ -1,68 +1,136 @@
-//! One PNG or JPEG file to the pixels of a square picture.
+//! The bytes of one file to the pixels of a picture of a given size.
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Cursor, Seek};
-use std::path::Path;
+use std::io::{BufRead, Cursor, Seek};
+use std::sync::{Mutex, PoisonError};
 
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, RgbImage};
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, RgbImage, RgbaImage};
 
-use super::fit::{square, write_chw};
+use super::fit::{crop, resize, write_chw};
+use super::guard::guarded;
+use super::kind::{HEAD, Kind};
+use super::{Background, ImageSize, jpeg};
 
 /// Limits against decompression bombs: a few kilobytes of PNG can announce terabytes of pixels.
 const MAX_SIDE: u32 = 1 << 16;
 const MAX_BYTES: u64 = 1 << 29;
+/// Pictures of more bytes than this are decoded one at a time, so that many threads do not need many times the memory.
+const LARGE: u64 = 1 << 26;
+
+/// What pictures are made into.
+pub(super) struct Target {
+    pub(super) size: ImageSize,
+    pub(super) background: Background,
+    /// Held while a large picture is decoded.
+    large: Mutex<()>,
+}
+
+impl Target {
+    pub(super) fn new(size: ImageSize, background: Background) -> Target {
+        Target { size, background, large: Mutex::new(()) }
+    }
+}
 
 /// What is known of a decoded picture.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Decoded {
     /// Whether red, green and blue are equal in every pixel.
     pub(super) grey: bool,
+    /// Height and width, upright.
+    pub(super) from: ImageSize,
+    /// Whether a pixel lets the background through.
+    pub(super) transparent: bool,
+    /// Whether nothing but one colour is left on the background, of a picture that had more.
+    pub(super) lost: bool,
 }
 
-/// Width and height that the file's header states.
-pub(super) fn dimensions(path: &Path) -> Result<(u32, u32), String> {
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    let (reader, _) = reader(BufReader::new(file))?;
-    reader.into_dimensions().map_err(|error| error.to_string())
+/// Height and width that a file states, as the picture stands upright.
+pub(super) fn dimensions(data: impl BufRead + Seek) -> Result<ImageSize, String> {
+    guarded(|| {
+        let (reader, _) = reader(data)?;
+        let mut decoder = reader.into_decoder().map_err(reason)?;
+        let (width, height) = decoder.dimensions();
+        let (width, height) = match decoder.orientation() {
+            Ok(turned) if swaps_sides(turned) => (height, width),
+            _ => (width, height),
+        };
+        Ok(ImageSize { height: height as usize, width: width as usize })
+    })
 }
 
-/// Decodes a picture, turns it upright by its Exif orientation, lays it on white where it is transparent, and writes its
-/// largest centred square, resized to `size`, to `out` as 3×size×size RGB.
-pub(super) fn picture(path: &Path, size: usize, out: &mut [u8]) -> Result<Decoded, String> {
-    let bytes = fs::read(path).map_err(|error| error.to_string())?;
-    let (reader, format) = reader(Cursor::new(&bytes))?;
-    if format == ImageFormat::Jpeg && !jpeg_is_whole(&bytes) {
-        return Err("the JPEG is truncated".to_owned());
-    }
-    let mut decoder = reader.into_decoder().map_err(|error| error.to_string())?;
+/// Decodes a picture, turns it upright by its Exif orientation, lays it on the background where it is transparent, and writes
+/// the largest centred part of the target's shape, resized to it, to `out` as 3×height×width RGB.
+pub(super) fn picture(bytes: &[u8], target: &Target, out: &mut [u8]) -> Result<Decoded, String> {
+    guarded(|| decode(bytes, target, out))
+}
+
+fn decode(bytes: &[u8], target: &Target, out: &mut [u8]) -> Result<Decoded, String> {
+    let (reader, format) = reader(Cursor::new(bytes))?;
+    let mut decoder = match reader.into_decoder() {
+        Ok(decoder) => decoder,
+        // The structure says it better than a decoder that has given up.
+        Err(error) if format == ImageFormat::Jpeg => {
+            return Err(jpeg::check(bytes).err().map_or_else(|| reason(error), |fault| fault.to_string()));
+        }
+        Err(error) => return Err(reason(error)),
+    };
     // `into_decoder` holds the decoder to the limits, but not the buffer for its result.
-    if decoder.total_bytes() > MAX_BYTES {
+    let needed = decoder.total_bytes();
+    if needed > MAX_BYTES {
         let (w, h) = decoder.dimensions();
         return Err(format!("{w}×{h} pixels exceed the limit of {} MiB", MAX_BYTES >> 20));
     }
+    // As RGB a grey picture needs three times its bytes. One after the other; a thread that died holding the lock has left
+    // nothing undone.
+    let (width, height) = decoder.dimensions();
+    let as_rgb = 3 * u64::from(width) * u64::from(height);
+    let _turn = (needed.max(as_rgb) > LARGE).then(|| target.large.lock().unwrap_or_else(PoisonError::into_inner));
+    if format == ImageFormat::Jpeg {
+        jpeg::check(bytes).map_err(|fault| fault.to_string())?;
+    }
     // Damaged metadata is no reason to lose the picture.
     let orientation = decoder.orientation().ok();
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(reason)?;
     if picture.width() == 0 || picture.height() == 0 {
         return Err("it has no pixels".to_owned());
     }
     if let Some(orientation) = orientation {
         picture.apply_orientation(orientation);
     }
-    write_chw(&square(DynamicImage::ImageRgb8(on_white(picture)), size), out);
-    let (red, rest) = out.split_at(size * size);
-    let (green, blue) = rest.split_at(size * size);
-    Ok(Decoded { grey: red == green && green == blue })
+    let from = ImageSize { height: picture.height() as usize, width: picture.width() as usize };
+    let (picture, transparent, lost) = opaque(picture, target.background);
+    write_chw(&resize(crop(DynamicImage::ImageRgb8(picture), target.size), target.size), out);
+    let (red, rest) = out.split_at(target.size.height * target.size.width);
+    let (green, blue) = rest.split_at(red.len());
+    Ok(Decoded { grey: red == green && green == blue, from, transparent, lost })
 }
 
-fn reader<R: BufRead + Seek>(data: R) -> Result<(ImageReader<R>, ImageFormat), String> {
+fn reason(error: image::ImageError) -> String {
+    match error {
+        image::ImageError::Limits(_) => {
+            format!("it exceeds the limit of {MAX_SIDE} pixels a side or of {} MiB", MAX_BYTES >> 20)
+        }
+        other => other.to_string(),
+    }
+}
+
+fn swaps_sides(orientation: Orientation) -> bool {
+    use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+    matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
+}
+
+fn reader<R: BufRead + Seek>(mut data: R) -> Result<(ImageReader<R>, ImageFormat), String> {
     // The content decides, not the extension: downloads often have the wrong one.
-    let mut reader = ImageReader::new(data).with_guessed_format().map_err(|error| error.to_string())?;
-    let format = match reader.format() {
-        Some(format @ (ImageFormat::Png | ImageFormat::Jpeg)) => format,
-        Some(other) => return Err(format!("it is {other:?}, expected PNG or JPEG")),
-        None => return Err("it is neither PNG nor JPEG".to_owned()),
+    let mut head = Vec::with_capacity(HEAD);
+    let read = std::io::Read::take(&mut data, HEAD as u64);
+    std::io::Read::read_to_end(&mut { read }, &mut head).map_err(|error| error.to_string())?;
+    data.rewind().map_err(|error| error.to_string())?;
+    let format = match Kind::of(&head) {
+        Kind::Picture(format) => format,
+        Kind::Foreign(name) => return Err(format!("it is {name}, which is not supported; convert it to PNG or JPEG")),
+        Kind::Other(what) => return Err(format!("it is no picture but {what}")),
     };
+    let mut reader = ImageReader::with_format(data, format);
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
@@ -71,21 +139,33 @@ fn reader<R: BufRead + Seek>(data: R) -> Result<(ImageReader<R>, ImageFormat), S
     Ok((reader, format))
 }
 
-/// Whether an end marker follows the last scan. The decoder is lenient and paints what is missing grey, which a model
-/// would learn. The two markers cannot occur within a scan, where 0xff is followed by 0 or by a restart marker.
-fn jpeg_is_whole(bytes: &[u8]) -> bool {
-    let last = |marker: u8| bytes.windows(2).rposition(|pair| pair == [0xff, marker]);
-    last(0xd9) > last(0xda)
-}
-
-/// 8-bit RGB, with transparency blended over white (in the stored, gamma-encoded values, as image viewers do).
-fn on_white(picture: DynamicImage) -> RgbImage {
+/// 8-bit RGB, with transparency blended over the background (in the stored, gamma-encoded values, as image viewers do);
+/// whether there was any, and whether the picture was lost against it.
+fn opaque(picture: DynamicImage, background: Background) -> (RgbImage, bool, bool) {
     if !picture.color().has_alpha() {
-        return picture.into_rgb8();
+        return (picture.into_rgb8(), false, false);
     }
     let picture = picture.into_rgba8();
-    RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
+    let transparent = picture.pixels().any(|pixel| pixel[3] < 255);
+    let under = background.rgb().map(u32::from);
+    let blended = RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
         let [r, g, b, a] = picture.get_pixel(x, y).0.map(u32::from);
-        Rgb([r, g, b].map(|channel| ((channel * a + 255 * (255 - a) + 127) / 255) as u8))
-    })
+        let mut channels = [r, g, b];
+        for (channel, under) in channels.iter_mut().zip(under) {
+            *channel = (*channel * a + under * (255 - a) + 127) / 255;
+        }
+        Rgb(channels.map(|channel| channel as u8))
+    });
+    let lost = transparent && one_colour(&blended) && !one_colour_before(&picture);
+    (blended, transparent, lost)
+}
+
+fn one_colour(picture: &RgbImage) -> bool {
+    let first = picture.get_pixel(0, 0);
+    picture.pixels().all(|pixel| pixel == first)
+}
+
+fn one_colour_before(picture: &RgbaImage) -> bool {
+    let first = picture.get_pixel(0, 0);
+    picture.pixels().all(|pixel| pixel == first)
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::ImageSize;
 use super::spec::DATASET_FORMS;
 use crate::output::NpyError;
 
@@ -16,7 +17,7 @@ pub enum DataError {
         /// What was given.
         spec: String,
         /// A guess at what was meant, or empty.
-        hint: &'static str,
+        hint: String,
     },
     /// The file system refused.
     #[error("cannot {action} {}: {source}", path.display())]
@@ -29,13 +30,19 @@ pub enum DataError {
         source: io::Error,
     },
     /// `folder:` was given something that is not a folder.
-    #[error("{} is a file, expected a folder of PNG or JPEG files (an array is read with npy:{})", path.display(), path.display())]
+    #[error("{} is a file, expected a folder of pictures (npy:{} reads an array, zip:{} an archive)", path.display(), path.display(), path.display())]
     NotAFolder {
         /// The path given.
         path: PathBuf,
     },
+    /// A file was expected where there is something else.
+    #[error("{} is no file but a folder, a pipe or a device", path.display())]
+    NotAFile {
+        /// The path given.
+        path: PathBuf,
+    },
     /// A folder holds no pictures.
-    #[error("no PNG or JPEG file in {}{ignored}; expected *.png, *.jpg or *.jpeg there or in its sub-folders", path.display())]
+    #[error("there is no picture in {}{ignored}; expected PNG, JPEG, WebP, BMP, TIFF or GIF files there or in its sub-folders", path.display())]
     EmptyFolder {
         /// The folder.
         path: PathBuf,
@@ -53,12 +60,128 @@ pub enum DataError {
         first: String,
     },
     /// A picture cannot be decoded, and the options are strict.
-    #[error("cannot decode {}: {reason} (without --strict it would be skipped with a warning)", path.display())]
+    #[error("cannot read {}: {reason} (without --strict it would be left out with a warning)", path.display())]
     BadPicture {
         /// The picture.
         path: PathBuf,
         /// The decoder's reason.
         reason: String,
+    },
+    /// A folder holds pictures that are held out, and none to train on.
+    #[error(
+        "{} holds no training pictures, only {held}; name that folder itself to train on it, or put the others into a folder train",
+        path.display()
+    )]
+    NoTrainSplit {
+        /// The folder.
+        path: PathBuf,
+        /// The folders that are held out.
+        held: String,
+    },
+    /// A folder holds training pictures, and none that are held out.
+    #[error(
+        "{} has no test split, only {train}: there is no folder test or val; --split train scores the training pictures",
+        path.display()
+    )]
+    NoTestSplit {
+        /// The folder or file.
+        path: PathBuf,
+        /// What is trained on.
+        train: String,
+    },
+    /// Several folders are the same split.
+    #[error("{} holds several folders that are the same split: {names}; name the one that is meant", path.display())]
+    SeveralSplits {
+        /// The folder.
+        path: PathBuf,
+        /// The folders.
+        names: String,
+    },
+    /// An archive that is none, or a damaged one.
+    #[error("cannot read the zip archive {}: {reason}", path.display())]
+    Zip {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file of labels that cannot be understood.
+    #[error("cannot read the labels in {}: {reason}; --labels folders or --labels none does without", path.display())]
+    LabelFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file of labels that lacks some pictures.
+    #[error(
+        "{} has no label for {count} of {of} pictures, the first of which is {}; add them, or do without the file by \
+         --labels folders or --labels none", path.display(), picture.display()
+    )]
+    NoLabel {
+        /// The file.
+        path: PathBuf,
+        /// Pictures without a label.
+        count: usize,
+        /// All pictures.
+        of: usize,
+        /// The first without one.
+        picture: PathBuf,
+    },
+    /// `--labels file-names`, and a name without a class.
+    #[error("the name of {} has no class: --labels file-names expects CLASS_ANYTHING, as in cat_001.png", path.display())]
+    NoPrefix {
+        /// The picture.
+        path: PathBuf,
+    },
+    /// Classes that a model does not know.
+    #[error(
+        "{dataset} has classes that the model does not know: {unknown} (the data has {found}; the model knows {known}); \
+         rename the classes, or do without them by --ignore-labels"
+    )]
+    UnknownClasses {
+        /// The data set.
+        dataset: String,
+        /// The classes that are not known.
+        unknown: String,
+        /// All classes of the data.
+        found: String,
+        /// All classes of the model.
+        known: String,
+    },
+    /// An option that means nothing for the data set.
+    #[error("{option} does nothing for {dataset}: {reason}")]
+    Option {
+        /// The option of the command line.
+        option: &'static str,
+        /// The data set.
+        dataset: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A text that is no size of pictures.
+    #[error("`{value}` is no image size; expected a number of pixels as in 64, or HEIGHTxWIDTH as in 64x128")]
+    ImageSizeText {
+        /// What was given.
+        value: String,
+    },
+    /// A text that is no colour.
+    #[error("`{value}` is no background; expected white, black, grey or a colour #rrggbb")]
+    Background {
+        /// What was given.
+        value: String,
+    },
+    /// A text that is no source of labels.
+    #[error("`{value}` is no source of labels; expected auto, folders, file-names or none")]
+    LabelsFrom {
+        /// What was given.
+        value: String,
+    },
+    /// A text that is no range of values.
+    #[error("`{value}` is no range; expected BLACK..WHITE with the smaller number first, as in 0..1, 0..255 or -1..1")]
+    Range {
+        /// What was given.
+        value: String,
     },
     /// A picture size that cannot be made.
     #[error("image size {size} is not possible for {dataset}: {reason}")]
@@ -66,7 +189,7 @@ pub enum DataError {
         /// The data set.
         dataset: String,
         /// The size asked for, in pixels.
-        size: usize,
+        size: ImageSize,
         /// Why not, and what is.
         reason: &'static str,
     },
@@ -212,8 +335,8 @@ pub enum DataError {
     Npy(#[from] NpyError),
     /// A `.npy` file has a type or shape that is no data set.
     #[error(
-        "{} holds {dtype} values of shape {shape:?}: {reason}; expected uint8 N×H×W×C or N×C×H×W with 1 or 3 channels, \
-         float32 N×C×H×W in [-1, 1], or float32 N×D", path.display()
+        "{} holds {dtype} values of shape {shape:?}: {reason}; expected pictures N×H×W, N×H×W×C or N×C×H×W of integers or floats \
+         with 1 or 3 channels, or points N×D of floats", path.display()
     )]
     NpyLayout {
         /// The file.
@@ -226,7 +349,7 @@ pub enum DataError {
         reason: &'static str,
     },
     /// A value of an array is not a number, or is out of range.
-    #[error("value {value} at {index:?} in {} is not {expected}; rescale or clean the array first", path.display())]
+    #[error("value {value} at {index:?} in {} is not {expected}{hint}", path.display())]
     BadValue {
         /// The file.
         path: PathBuf,
@@ -235,7 +358,19 @@ pub enum DataError {
         /// The value.
         value: f32,
         /// What was expected.
-        expected: &'static str,
+        expected: String,
+        /// The way out.
+        hint: &'static str,
+    },
+    /// An archive of arrays in which it cannot be told which one is meant.
+    #[error("{}: {reason}; it holds {arrays}; npy:{}#NAME reads the one of that name", path.display(), path.display())]
+    NpzChoice {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+        /// Names and shapes of its arrays.
+        arrays: String,
     },
     /// A toy with no points.
     #[error("a toy data set needs at least 1 point, toy_size is 0")]

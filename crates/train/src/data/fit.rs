@@ -4,7 +4,12 @@ use image::imageops::{self, FilterType};
 use image::{DynamicImage, GrayImage, RgbImage};
 use rayon::prelude::*;
 
-use super::{DataError, LoadOptions};
+use super::{DataError, ImageSize, LoadOptions, Resizing};
+
+/// How pictures are resized, in words.
+pub(super) const FILTER: &str = "Lanczos filter of 3 lobes";
+/// The longest side that is made.
+const MAX_SIDE: usize = 4096;
 
 /// Pictures as they come from a file: `u8`, N×C×H×W with C 1 or 3.
 pub(super) struct Pictures {
@@ -24,7 +29,7 @@ pub(super) enum Enlarge {
 
 /// Brings pictures to the size and channels that the options ask for.
 ///
-/// - Smaller, or larger with [`Enlarge::Resize`]: the largest centred square is resized with a Lanczos filter (windowed
+/// - Smaller, or larger with [`Enlarge::Resize`]: the largest centred part of the wanted shape is resized with a Lanczos filter (windowed
 ///   over 3 lobes and widened with the scale, so that shrinking does not alias).
 /// - Larger with [`Enlarge::Pad`]: black around the centred picture (28 to 32 adds 2 pixels on each side).
 /// - Grey to RGB repeats the channel; RGB to grey takes the luma of BT.709, `0.2126 R + 0.7152 G + 0.0722 B`.
@@ -33,34 +38,37 @@ pub(super) fn fit(
     dataset: &str,
     options: &LoadOptions,
     enlarge: Enlarge,
-) -> Result<Pictures, DataError> {
+) -> Result<(Pictures, Option<Resizing>), DataError> {
     let [c, h, w] = pictures.shape;
-    let size = options.image_size.unwrap_or(h);
+    let own = ImageSize { height: h, width: w };
+    let size = options.image_size.unwrap_or(own);
     let channels = checked_channels(options.channels, dataset)?.unwrap_or(c);
     checked_size(options.image_size, dataset)?;
-    let target = if options.image_size.is_some() { [channels, size, size] } else { [channels, h, w] };
+    let target = [channels, size.height, size.width];
     if target == pictures.shape {
-        return Ok(pictures);
+        return Ok((pictures, None));
     }
     let (old, new) = (c * h * w, target.iter().product::<usize>());
     let mut values = Vec::new();
     let count = pictures.values.len() / old;
     values.try_reserve_exact(count * new).map_err(|_| DataError::BadSize {
         path: dataset.into(),
-        shape: [count, channels, size, size].map(|n| n as u64).to_vec(),
+        shape: [count, channels, size.height, size.width].map(|n| n as u64).to_vec(),
     })?;
+    let padded = enlarge == Enlarge::Pad && size.height >= h && size.width >= w;
     values.resize(count * new, 0);
     values.par_chunks_mut(new).zip(pictures.values.par_chunks(old)).for_each(|(out, picture)| {
         let picture = to_channels(picture, h * w, channels);
-        if target[1..] == [h, w] {
+        if size == own {
             out.copy_from_slice(&picture);
-        } else if enlarge == Enlarge::Pad && size >= h && size >= w {
+        } else if padded {
             pad(&picture, [channels, h, w], size, out);
         } else {
-            write_chw(&square(from_chw(&picture, [channels, h, w]), size), out);
+            write_chw(&resize(crop(from_chw(&picture, [channels, h, w]), size), size), out);
         }
     });
-    Ok(Pictures { values, shape: target })
+    let resizing = Resizing::of(&vec![own; count], size, if padded { "black border" } else { FILTER });
+    Ok((Pictures { values, shape: target }, resizing))
 }
 
 /// The option `channels`, if it is 1 or 3.
@@ -76,34 +84,66 @@ pub(super) fn checked_channels(channels: Option<usize>, dataset: &str) -> Result
 }
 
 /// The option `image_size`, if it is a sensible number of pixels.
-pub(super) fn checked_size(size: Option<usize>, dataset: &str) -> Result<Option<usize>, DataError> {
+pub(super) fn checked_size(size: Option<ImageSize>, dataset: &str) -> Result<Option<ImageSize>, DataError> {
     match size {
-        None | Some(1..=4096) => Ok(size),
-        Some(size) => {
-            Err(DataError::ImageSize { dataset: dataset.to_owned(), size, reason: "expected 1 to 4096 pixels" })
+        Some(size) if !sensible(size) => {
+            Err(DataError::ImageSize { dataset: dataset.to_owned(), size, reason: "expected 1 to 4096 pixels a side" })
+        }
+        _ => Ok(size),
+    }
+}
+
+/// Whether pictures of a size can be made.
+pub(super) fn sensible(size: ImageSize) -> bool {
+    let fits = |side| (1..=MAX_SIDE).contains(&side);
+    fits(size.height) && fits(size.width)
+}
+
+/// Height and width of the largest part of a picture that has the shape of `to`.
+pub(super) fn largest_part(from: ImageSize, to: ImageSize) -> ImageSize {
+    let (wide, high) = ((from.width * to.height) as u64, (from.height * to.width) as u64);
+    // Rounded to the nearest pixel, and at least one of them.
+    let scaled = |side: usize, part: usize, whole: usize| ((side * part + whole / 2) / whole).clamp(1, usize::MAX);
+    match wide.cmp(&high) {
+        std::cmp::Ordering::Equal => from,
+        std::cmp::Ordering::Greater => {
+            ImageSize { height: from.height, width: scaled(from.height, to.width, to.height).min(from.width) }
+        }
+        std::cmp::Ordering::Less => {
+            ImageSize { height: scaled(from.width, to.height, to.width).min(from.height), width: from.width }
         }
     }
 }
 
-/// The largest centred square of a picture, resized to `size`×`size` pixels.
+/// The largest centred part of a picture that has the shape of `to`.
 ///
-/// Equal to resizing the shorter side and cropping the longer one, save for the last few pixels of the filter at the
-/// cut; but a panorama a million pixels long never becomes a million pixels long.
-pub(super) fn square(picture: DynamicImage, size: usize) -> DynamicImage {
+/// Cropping and then resizing equals resizing and then cropping, save for the last few pixels of the filter at the cut; but a
+/// panorama a million pixels long never becomes a million pixels long.
+pub(super) fn crop(picture: DynamicImage, to: ImageSize) -> DynamicImage {
     let (w, h) = (picture.width(), picture.height());
-    let side = w.min(h);
-    let picture = if w == h { picture } else { picture.crop_imm((w - side) / 2, (h - side) / 2, side, side) };
-    let size = u32::try_from(size).expect("sizes are at most 4096");
-    if side == size {
+    let part = largest_part(ImageSize { height: h as usize, width: w as usize }, to);
+    let (width, height) = (part.width as u32, part.height as u32);
+    if (width, height) == (w, h) {
+        return picture;
+    }
+    picture.crop_imm((w - width) / 2, (h - height) / 2, width, height)
+}
+
+/// A picture of another size.
+pub(super) fn resize(picture: DynamicImage, to: ImageSize) -> DynamicImage {
+    // Sizes are at most 4096 pixels a side.
+    let (width, height) = (to.width as u32, to.height as u32);
+    if (picture.width(), picture.height()) == (width, height) {
         return picture;
     }
     match picture {
         DynamicImage::ImageLuma8(image) => {
-            DynamicImage::ImageLuma8(imageops::resize(&image, size, size, FilterType::Lanczos3))
+            DynamicImage::ImageLuma8(imageops::resize(&image, width, height, FilterType::Lanczos3))
         }
         image => {
-            let image = reduce(image.into_rgb8(), side / (3 * size));
-            DynamicImage::ImageRgb8(imageops::resize(&image, size, size, FilterType::Lanczos3))
+            let factor = (image.width() / (3 * width)).min(image.height() / (3 * height));
+            let image = reduce(image.into_rgb8(), factor);
+            DynamicImage::ImageRgb8(imageops::resize(&image, width, height, FilterType::Lanczos3))
         }
     }
 }
@@ -181,12 +221,12 @@ fn from_chw(picture: &[u8], [channels, h, w]: [usize; 3]) -> DynamicImage {
     DynamicImage::ImageRgb8(RgbImage::from_raw(width, height, interleaved).expect(reason))
 }
 
-fn pad(picture: &[u8], [channels, h, w]: [usize; 3], size: usize, out: &mut [u8]) {
-    let (top, left) = ((size - h) / 2, (size - w) / 2);
+fn pad(picture: &[u8], [channels, h, w]: [usize; 3], size: ImageSize, out: &mut [u8]) {
+    let (top, left) = ((size.height - h) / 2, (size.width - w) / 2);
     for channel in 0..channels {
         for y in 0..h {
             let from = (channel * h + y) * w;
-            let to = (channel * size + top + y) * size + left;
+            let to = (channel * size.height + top + y) * size.width + left;
             out[to..to + w].copy_from_slice(&picture[from..from + w]);
         }
     }
@@ -203,8 +243,8 @@ mod tests {
         channels: Option<usize>,
         enlarge: Enlarge,
     ) -> Pictures {
-        let options = LoadOptions { image_size: size, channels, ..LoadOptions::default() };
-        fit(Pictures { values, shape }, "test", &options, enlarge).unwrap()
+        let options = LoadOptions { image_size: size.map(ImageSize::square), channels, ..LoadOptions::default() };
+        fit(Pictures { values, shape }, "test", &options, enlarge).unwrap().0
     }
 
     #[test]
@@ -260,19 +300,51 @@ mod tests {
         for (side, tolerance) in [(1000, 2), (1003, 6)] {
             let image =
                 RgbImage::from_fn(side, side, |x, y| image::Rgb([wave(x, 400.0), wave(y, 250.0), wave(x + y, 300.0)]));
-            let fast = square(DynamicImage::ImageRgb8(image.clone()), 60).into_rgb8();
+            let fast = resize(DynamicImage::ImageRgb8(image.clone()), ImageSize::square(60)).into_rgb8();
             let exact = imageops::resize(&image, 60, 60, FilterType::Lanczos3);
             let worst = fast.iter().zip(exact.iter()).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
             assert!(worst <= tolerance, "{side}: {worst}");
         }
         let flat = RgbImage::from_pixel(1003, 1003, image::Rgb([1, 128, 255]));
-        assert!(square(DynamicImage::ImageRgb8(flat), 60).into_rgb8().pixels().all(|pixel| pixel.0 == [1, 128, 255]));
+        assert!(
+            resize(DynamicImage::ImageRgb8(flat), ImageSize::square(60))
+                .into_rgb8()
+                .pixels()
+                .all(|pixel| pixel.0 == [1, 128, 255])
+        );
+    }
+
+    #[test]
+    fn rectangles_are_cut_to_their_shape_and_the_rest_is_told() {
+        let size = |height, width| ImageSize { height, width };
+        for (from, to, part) in [
+            ((32, 64), (16, 32), (32, 64)),
+            ((32, 64), (16, 16), (32, 32)),
+            ((64, 32), (16, 32), (16, 32)),
+            ((1, 500), (16, 16), (1, 1)),
+            ((500, 1), (1, 4096), (1, 1)),
+            ((10, 15), (64, 64), (10, 10)),
+            ((100, 100), (3, 4), (75, 100)),
+            ((65_536, 65_536), (4096, 1), (65_536, 16)),
+        ] {
+            let (from, to) = (size(from.0, from.1), size(to.0, to.1));
+            assert_eq!(largest_part(from, to), size(part.0, part.1), "{from} to {to}");
+        }
+        // Rows of 10, then of 20, then of 30: a wide picture keeps the middle.
+        let values = [vec![10u8; 8 * 4], vec![20; 8 * 8], vec![30; 8 * 4]].concat();
+        let options = LoadOptions { image_size: Some(size(4, 8)), ..LoadOptions::default() };
+        let pictures = Pictures { values: values.repeat(2), shape: [1, 16, 8] };
+        let (fitted, resizing) = fit(pictures, "test", &options, Enlarge::Resize).unwrap();
+        assert_eq!((fitted.shape, fitted.values), ([1, 4, 8], vec![20; 2 * 32]));
+        let resizing = resizing.unwrap();
+        assert_eq!((resizing.pictures, resizing.of, resizing.largest_cut), (2, 2, 0.75));
+        assert!(resizing.to_string().contains("2 of 2 pictures resized from 16x8 to 4x8"), "{resizing}");
     }
 
     #[test]
     fn impossible_options_are_refused() {
         for (size, channels) in [(Some(0), None), (Some(5000), None), (None, Some(2)), (None, Some(4))] {
-            let options = LoadOptions { image_size: size, channels, ..LoadOptions::default() };
+            let options = LoadOptions { image_size: size.map(ImageSize::square), channels, ..LoadOptions::default() };
             let pictures = Pictures { values: vec![0; 4], shape: [1, 2, 2] };
             let error = fit(pictures, "cifar10", &options, Enlarge::Resize).err().unwrap();
             assert!(error.to_string().contains("cifar10"), "{error}");

@@ -1,14 +1,18 @@
-//! `folder:PATH`: every PNG and JPEG below a folder as pictures of one size.
+//! `folder:PATH` and `zip:FILE`: every picture below a folder or in an archive, as pictures of one size.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rayon::prelude::*;
 
+use super::classes::{Classes, classes, sorted_names};
 use super::dataset::{Dataset, Skipped, Values};
-use super::decode::{self, Decoded};
-use super::fit::{checked_channels, checked_size, luma};
-use super::scan::{Listing, scan};
-use super::{DataError, DatasetSpec, LoadOptions, Split};
+use super::decode::{self, Decoded, Target};
+use super::fit::{FILTER, checked_channels, checked_size, luma, sensible};
+use super::listing::{Item, Listing};
+use super::scan::scan;
+use super::split::{Chosen, choose};
+use super::store::Store;
+use super::{DataError, DatasetSpec, ImageSize, LoadOptions, Resizing};
 
 /// Pictures of different sizes become squares of this many pixels unless the options say otherwise.
 const DEFAULT_SIZE: usize = 64;
@@ -16,77 +20,129 @@ const DEFAULT_SIZE: usize = 64;
 /// Reads a folder: in the order of the relative paths, decoded in parallel.
 pub(super) fn load(path: &Path, options: &LoadOptions) -> Result<Dataset, DataError> {
     let name = DatasetSpec::Folder(path.to_owned()).to_string();
-    checked_size(options.image_size, &name)?;
-    let channels = checked_channels(options.channels, &name)?;
-    let (root, split_note) = choose_split(path, options.split);
-    let listing = scan(&root)?;
-    let files: Vec<PathBuf> = listing.files.iter().map(|relative| root.join(relative)).collect();
-    let (size, size_note) = match options.image_size {
-        Some(size) => (size, None),
-        None => common_size(&files),
+    check(&name, options)?;
+    let listing = scan(path)?;
+    assemble(name, Store::Folder(path.to_owned()), listing, path, options)
+}
+
+/// Reads a zip archive of pictures, as a folder of the same content is read.
+pub(super) fn load_zip(path: &Path, options: &LoadOptions) -> Result<Dataset, DataError> {
+    let name = DatasetSpec::Zip(path.to_owned()).to_string();
+    check(&name, options)?;
+    let (store, listing) = Store::zip(path)?;
+    assemble(name, store, listing, path, options)
+}
+
+fn check(name: &str, options: &LoadOptions) -> Result<(), DataError> {
+    checked_size(options.image_size, name)?;
+    checked_channels(options.channels, name).map(drop)
+}
+
+fn assemble(
+    name: String,
+    store: Store,
+    listing: Listing,
+    root: &Path,
+    options: &LoadOptions,
+) -> Result<Dataset, DataError> {
+    let Chosen { listing, place, mut notes } = choose(listing, root, options.split)?;
+    let Classes { of: class_of, notes: class_notes } = classes(&listing, &store, &place, options.labels)?;
+    notes.extend(class_notes);
+    let size = match options.image_size {
+        Some(size) => size,
+        None => common_size(&store, &listing.items, &mut notes),
     };
-    let mut pictures = decode_all(&root, &files, size)?;
-    let skipped = pictures.skipped(&files);
+    let target = Target::new(size, options.background);
+    let mut pictures = decode_all(root, &store, &listing.items, &target)?;
+    let mut skipped = pictures.skipped(&store, &listing.items);
+    skipped.extend(listing.skipped.iter().cloned());
     if let (true, Some(first)) = (options.strict, skipped.first()) {
         return Err(DataError::BadPicture { path: first.path.clone(), reason: first.reason.clone() });
     }
-    if skipped.len() == files.len() {
-        let first = format!("{}: {}", skipped[0].path.display(), skipped[0].reason);
-        return Err(DataError::NothingReadable { path: root, count: files.len(), first });
+    if pictures.results.iter().all(Result::is_err) {
+        let first = skipped.first().map(|first| format!("{}: {}", first.path.display(), first.reason));
+        let path = store.shown(&place);
+        return Err(DataError::NothingReadable { path, count: skipped.len(), first: first.unwrap_or_default() });
     }
-    // The caller has them all in the data set, and may not want a thousand lines.
-    for Skipped { path, reason } in &skipped {
-        tracing::debug!("skipped {}: {reason}", path.display());
-    }
+    let read: Vec<Decoded> = pictures.results.iter().flatten().copied().collect();
+    let (labels, class_names) = label(class_of, &pictures.results, &mut notes);
     pictures.drop_skipped();
-    let channels = channels.unwrap_or(if pictures.all_grey() { 1 } else { 3 });
+    let channels = options.channels.unwrap_or(if read.iter().all(|decoded| decoded.grey) { 1 } else { 3 });
     if channels == 1 {
         pictures.make_grey();
     }
-    let (class_names, labels) = classes(&listing, &pictures.results).unzip();
+    let sizes: Vec<ImageSize> = read.iter().map(|decoded| decoded.from).collect();
+    let resizing = Resizing::of(&sizes, size, FILTER);
+    notes.extend(resizing.as_ref().and_then(Resizing::cut_note));
+    notes.extend(listing.notes());
     let values = Values::U8(pictures.values.into());
-    let shape = vec![channels, size, size];
-    let data = Dataset::new(name, options.split, shape, values, labels, class_names.unwrap_or_default());
-    let mut data = data.note(split_note).note(size_note).note(listing.ignored_note());
-    if !skipped.is_empty() {
-        data.notes.push(format!("{} of {} pictures skipped, they cannot be decoded", skipped.len(), files.len()));
-    }
+    let shape = vec![channels, size.height, size.width];
+    let mut data = Dataset::new(name, options.split, shape, values, labels, class_names);
+    data.notes = notes;
+    data.resizing = resizing;
     data.skipped = skipped;
+    transparency(&mut data, &read, options);
     Ok(data)
 }
 
-/// `PATH/train` or `PATH/test` if both are there, else `PATH` for either split.
-fn choose_split(path: &Path, split: Split) -> (PathBuf, Option<String>) {
-    let [train, test] = ["train", "test"].map(|name| path.join(name));
-    match (train.is_dir() && test.is_dir(), split) {
-        (true, Split::Train) => (train, None),
-        (true, Split::Test) => (test, None),
-        (false, Split::Train) => (path.to_owned(), None),
-        (false, Split::Test) => {
-            let note = format!(
-                "{} has no sub-folders train and test: its pictures are used as the test split",
-                path.display()
-            );
-            (path.to_owned(), Some(note))
-        }
+/// Says how transparent pictures were read, and warns of those that are gone.
+fn transparency(data: &mut Dataset, read: &[Decoded], options: &LoadOptions) {
+    let transparent = read.iter().filter(|decoded| decoded.transparent).count();
+    let lost = read.iter().filter(|decoded| decoded.lost).count();
+    let background = options.background;
+    if transparent > 0 {
+        let (pictures, are) = if transparent == 1 { ("picture", "is") } else { ("pictures", "are") };
+        data.notes.push(format!(
+            "{transparent} {pictures} {are} transparent in places and laid on {background}; --background black, white or \
+             #rrggbb chooses the colour"
+        ));
+    }
+    if lost > 0 {
+        let (pictures, are) = if lost == 1 { ("picture", "is") } else { ("pictures", "are") };
+        data.warnings.push(format!(
+            "{lost} transparent {pictures} {are} nothing but {background} on this background; choose another with --background"
+        ));
     }
 }
 
-/// The size that all pictures share, if they are squares of one size; else [`DEFAULT_SIZE`] and a note. Reads only the
-/// headers; what cannot be read is found out when it is decoded.
-fn common_size(files: &[PathBuf]) -> (usize, Option<String>) {
-    let sizes: Vec<(u32, u32)> = files.par_iter().filter_map(|path| decode::dimensions(path).ok()).collect();
-    let Some(&(w, h)) = sizes.first() else { return (DEFAULT_SIZE, None) };
-    if w == h && w <= 4096 && sizes.iter().all(|size| *size == (w, h)) {
-        return (w as usize, None);
+/// Labels by the names' order, of the pictures that were read.
+fn label(
+    class_of: Option<Vec<String>>,
+    results: &[Result<Decoded, String>],
+    notes: &mut Vec<String>,
+) -> (Option<Vec<u32>>, Vec<String>) {
+    let Some(class_of) = class_of else { return (None, Vec::new()) };
+    let kept: Vec<&String> =
+        class_of.iter().zip(results).filter(|(_, result)| result.is_ok()).map(|(name, _)| name).collect();
+    let names = sorted_names(kept.iter().copied());
+    let all = sorted_names(class_of.iter());
+    let gone: Vec<String> = all.into_iter().filter(|name| !names.contains(name)).collect();
+    if !gone.is_empty() {
+        notes.push(format!("without a picture that can be read, and so no class: {}", gone.join(", ")));
     }
-    let widest = sizes.iter().map(|size| size.0).max().unwrap_or(w);
-    let highest = sizes.iter().map(|size| size.1).max().unwrap_or(h);
-    let note = format!(
-        "pictures of up to {widest}×{highest} pixels are resized and cropped to {DEFAULT_SIZE}×{DEFAULT_SIZE}; \
-         set the image size for another"
-    );
-    (DEFAULT_SIZE, Some(note))
+    let index: std::collections::HashMap<&str, u32> = names.iter().map(String::as_str).zip(0..).collect();
+    let labels = kept.iter().map(|name| index[name.as_str()]).collect();
+    (Some(labels), names)
+}
+
+/// The size that all pictures share, whatever its shape; else [`DEFAULT_SIZE`] and a note. Reads only the headers; what cannot
+/// be read is found out when it is decoded.
+fn common_size(store: &Store, items: &[Item], notes: &mut Vec<String>) -> ImageSize {
+    let default = ImageSize::square(DEFAULT_SIZE);
+    let size = |item: &Item| store.open(item).and_then(decode::dimensions).ok();
+    let sizes: Vec<ImageSize> = items.par_iter().filter_map(size).collect();
+    let Some(&first) = sizes.first() else { return default };
+    let one = sizes.iter().all(|size| *size == first);
+    if one && sensible(first) {
+        return first;
+    }
+    let height = sizes.iter().map(|size| size.height).max().unwrap_or(first.height);
+    let width = sizes.iter().map(|size| size.width).max().unwrap_or(first.width);
+    let which = if one { "pictures of" } else { "pictures of different sizes, up to" };
+    notes.push(format!(
+        "{which} {height}x{width} pixels (height x width), are resized and cropped to {default}; --image-size gives another size"
+    ));
+    default
 }
 
 /// RGB pictures in C×H×W order, one after the other, with what became of each.
@@ -96,29 +152,29 @@ struct Pictures {
     plane: usize,
 }
 
-fn decode_all(root: &Path, files: &[PathBuf], size: usize) -> Result<Pictures, DataError> {
-    let plane = size * size;
-    let too_large =
-        || DataError::BadSize { path: root.to_owned(), shape: [files.len(), 3, size, size].map(|n| n as u64).to_vec() };
-    let total = files.len().checked_mul(3 * plane).ok_or_else(too_large)?;
+fn decode_all(root: &Path, store: &Store, items: &[Item], target: &Target) -> Result<Pictures, DataError> {
+    let ImageSize { height, width } = target.size;
+    let plane = height * width;
+    let too_large = || DataError::BadSize {
+        path: root.to_owned(),
+        shape: [items.len(), 3, height, width].map(|n| n as u64).to_vec(),
+    };
+    let total = items.len().checked_mul(3 * plane).ok_or_else(too_large)?;
     let mut values = Vec::new();
     values.try_reserve_exact(total).map_err(|_| too_large())?;
     values.resize(total, 0);
-    let results =
-        values.par_chunks_mut(3 * plane).zip(files).map(|(out, path)| decode::picture(path, size, out)).collect();
+    let decode =
+        |(out, item): (&mut [u8], &Item)| store.bytes(item).and_then(|bytes| decode::picture(&bytes, target, out));
+    let results = values.par_chunks_mut(3 * plane).zip(items).map(decode).collect();
     Ok(Pictures { values, results, plane })
 }
 
 impl Pictures {
-    fn skipped(&self, files: &[PathBuf]) -> Vec<Skipped> {
-        let failed = |(result, path): (&Result<Decoded, String>, &PathBuf)| {
-            result.as_ref().err().map(|reason| Skipped { path: path.clone(), reason: reason.clone() })
+    fn skipped(&self, store: &Store, items: &[Item]) -> Vec<Skipped> {
+        let failed = |(result, item): (&Result<Decoded, String>, &Item)| {
+            result.as_ref().err().map(|reason| Skipped { path: store.shown(&item.full), reason: reason.clone() })
         };
-        self.results.iter().zip(files).filter_map(failed).collect()
-    }
-
-    fn all_grey(&self) -> bool {
-        self.results.iter().flatten().all(|decoded| decoded.grey)
+        self.results.iter().zip(items).filter_map(failed).collect()
     }
 
     /// Moves the pictures together that were decoded.
@@ -147,23 +203,4 @@ impl Pictures {
         self.values.truncate(self.values.len() / 3);
         self.values.shrink_to_fit();
     }
-}
-
-/// Sub-folders as classes, if every picture lies in exactly one level of at least two of them.
-fn classes(listing: &Listing, results: &[Result<Decoded, String>]) -> Option<(Vec<String>, Vec<u32>)> {
-    let class_of = |relative: &PathBuf| {
-        let mut parts = relative.components();
-        match (parts.next(), parts.next(), parts.next()) {
-            (Some(folder), Some(_), None) => Some(folder.as_os_str().to_string_lossy().into_owned()),
-            _ => None,
-        }
-    };
-    let folders: Vec<String> = listing.files.iter().map(class_of).collect::<Option<_>>()?;
-    let mut names = folders.clone();
-    names.sort();
-    names.dedup();
-    let label = |folder: &String| names.binary_search(folder).expect("every folder is among the names") as u32;
-    let kept = folders.iter().zip(results).filter(|(_, result)| result.is_ok());
-    let labels = kept.map(|(folder, _)| label(folder)).collect();
-    (names.len() >= 2).then_some((names, labels))
 }

@@ -123,9 +123,10 @@ fn assemble(
         .transpose()?;
     let name = spec.to_string();
     let pictures = Pictures { values: images.values, shape: [1, height, width] };
-    let Pictures { values, shape } = fit(pictures, &name, options, Enlarge::Pad)?;
+    let (Pictures { values, shape }, resizing) = fit(pictures, &name, options, Enlarge::Pad)?;
     let class_names = if labels.is_some() { class_names } else { Vec::new() };
-    Ok(Dataset::new(name, options.split, shape.to_vec(), Values::U8(values.into()), labels, class_names))
+    let values = Values::U8(values.into());
+    Ok(Dataset::new(name, options.split, shape.to_vec(), values, labels, class_names).resized(resizing))
 }
 
 /// Labels as `u32`, each below `classes`.
@@ -164,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_mini_set_padded_to_32_keeps_its_pixels_and_its_test_split_is_refused() {
-        let options = LoadOptions { image_size: Some(32), ..LoadOptions::default() };
+        let options = LoadOptions { image_size: Some(crate::data::ImageSize::square(32)), ..LoadOptions::default() };
         let (padded, plain) = (load_mini(&options).unwrap(), load_mini(&LoadOptions::default()).unwrap());
         assert_eq!(padded.shape(), [1, 32, 32]);
         let (mut a, mut b) = (vec![0.0; 32 * 32], vec![0.0; 28 * 28]);

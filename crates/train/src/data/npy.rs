@@ -1,138 +1,293 @@
-//! `npy:FILE`: one NumPy array of pictures or of points.
+//! `npy:FILE`: a NumPy array of pictures or of points.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::classes::sorted_names;
 use super::dataset::{Dataset, Values};
 use super::fit::{Enlarge, Pictures, fit};
-use super::{DataError, DatasetSpec, LoadOptions, Split};
+use super::npz::{self, is_zip};
+use super::{DataError, DatasetSpec, ImageSize, LabelsFrom, LoadOptions, Resizing, Split, ValueRange};
 use crate::output::{NpyReader, NpyType};
 
-/// Reads an array: uint8 N×H×W, N×H×W×C or N×C×H×W; float32 N×C×H×W in [-1, 1]; float32 N×D.
+/// Reads an array, or an archive of arrays: pictures of integers or floats in any usual order of axes, or points of floats.
 pub(super) fn load(path: &Path, options: &LoadOptions) -> Result<Dataset, DataError> {
-    let spec = DatasetSpec::Npy(path.to_owned());
-    let reader = NpyReader::open(path)?;
-    let dtype = reader.dtype().to_string();
-    let shape = reader.shape().to_vec();
-    let layout =
-        |reason| DataError::NpyLayout { path: path.to_owned(), dtype: dtype.clone(), shape: shape.clone(), reason };
-    if shape.contains(&0) || shape.is_empty() {
-        return Err(DataError::BadSize { path: path.to_owned(), shape: shape.clone() });
+    let (file, name) = split_name(path);
+    if is_zip(&file)? {
+        return npz::load(&file, name.as_deref(), path, options);
     }
-    let dimensions: Vec<usize> = shape.iter().map(|&n| n as usize).collect();
-    let (example, values) = match (reader.npy_type(), &dimensions[..]) {
-        (Some(NpyType::U8), [_, h, w]) => load_u8(reader, [1, *h, *w], false, &spec, options)?,
-        (Some(NpyType::U8), [_, a, b, c]) => {
-            let (picture, interleaved) = match channel_axis(*a, *c) {
-                Some(Axis::First) => ([*a, *b, *c], false),
-                Some(Axis::Last) => ([*c, *a, *b], true),
-                None => {
-                    return Err(layout(
-                        "it cannot be told which axis is the channels (neither or both of the second and the last have length 1 or 3)",
-                    ));
-                }
-            };
-            load_u8(reader, picture, interleaved, &spec, options)?
-        }
-        (Some(NpyType::F32), [_, _]) => load_points(reader, &spec, options)?,
-        (Some(NpyType::F32), [_, a, _, c]) => {
-            if matches!(channel_axis(*a, *c), Some(Axis::Last)) && ![2, 4].contains(a) {
-                return Err(layout(
-                    "the channels are the last axis; make them the second with x.transpose(0, 3, 1, 2).copy()",
-                ));
-            }
-            load_f32(reader, &spec, options)?
-        }
-        (Some(_), _) => return Err(layout("there is no reading of so many axes")),
-        (None, _) => {
-            return Err(layout("the element type is not read; convert with .astype(np.uint8) or .astype(np.float32)"));
-        }
-    };
+    if let Some(name) = name {
+        let reason = format!("it is a single array, and none of an archive called {name}");
+        return Err(DataError::NpzChoice { path: file, reason, arrays: "one array".to_owned() });
+    }
     let note = (options.split == Split::Test)
         .then(|| format!("{} is one array: all of it is used as the test split", path.display()));
-    Ok(Dataset::new(spec.to_string(), options.split, example, values, None, Vec::new()).note(note))
+    Ok(assemble(NpyReader::open(&file)?, None, path, options)?.note(note))
 }
 
-enum Axis {
-    First,
-    Last,
-}
-
-/// Which of the outer axes of a picture is its channels.
-fn channel_axis(first: usize, last: usize) -> Option<Axis> {
-    match ([1, 3].contains(&first), [1, 3].contains(&last)) {
-        (true, false) => Some(Axis::First),
-        (false, true) => Some(Axis::Last),
-        _ => None,
+/// `FILE#NAME` as the two, unless there is a file of that very name.
+fn split_name(path: &Path) -> (PathBuf, Option<String>) {
+    let text = path.to_string_lossy();
+    match text.rsplit_once('#') {
+        Some((file, name)) if !path.exists() => (file.into(), Some(name.to_owned())),
+        _ => (path.to_owned(), None),
     }
 }
 
-fn load_u8(
-    reader: NpyReader,
-    shape: [usize; 3],
-    interleaved: bool,
-    spec: &DatasetSpec,
+/// A data set from an array and the names of its examples' classes.
+pub(super) fn assemble(
+    reader: NpyReader<'_>,
+    class_of: Option<Vec<String>>,
+    spec: &Path,
     options: &LoadOptions,
-) -> Result<(Vec<usize>, Values), DataError> {
-    let [c, h, w] = shape;
-    let mut values = reader.read_u8()?;
-    if interleaved && c > 1 {
-        let mut planar = vec![0; c * h * w];
-        for picture in values.chunks_exact_mut(c * h * w) {
-            for (i, pixel) in picture.chunks_exact(c).enumerate() {
-                for channel in 0..c {
-                    planar[channel * h * w + i] = pixel[channel];
-                }
+) -> Result<Dataset, DataError> {
+    let name = DatasetSpec::Npy(spec.to_owned()).to_string();
+    let Array { shape, values, notes, resizing } = read(reader, &name, options)?;
+    let class_of = class_of.filter(|_| options.labels != LabelsFrom::None);
+    let class_names = class_of.as_ref().map(|names| sorted_names(names.iter())).unwrap_or_default();
+    let index: std::collections::HashMap<&str, u32> = class_names.iter().map(String::as_str).zip(0..).collect();
+    let labels = class_of.as_ref().map(|names| names.iter().map(|name| index[name.as_str()]).collect());
+    let mut data = Dataset::new(name, options.split, shape, values, labels, class_names.clone()).resized(resizing);
+    data.notes = notes;
+    Ok(data)
+}
+
+/// What is made of an array.
+struct Array {
+    shape: Vec<usize>,
+    values: Values,
+    notes: Vec<String>,
+    resizing: Option<Resizing>,
+}
+
+/// How an array's axes are read.
+enum Layout {
+    /// N×D.
+    Points,
+    /// `[channels, height, width]`, and whether the channels come last.
+    Pictures([usize; 3], bool),
+}
+
+fn read(reader: NpyReader<'_>, name: &str, options: &LoadOptions) -> Result<Array, DataError> {
+    let path = reader.path().to_owned();
+    let (dtype, shape) = (reader.dtype().to_owned(), reader.shape().to_vec());
+    let layout_error =
+        |reason| DataError::NpyLayout { path: path.clone(), dtype: dtype.clone(), shape: shape.clone(), reason };
+    let Some(npy_type) = reader.npy_type() else {
+        return Err(layout_error(
+            "its elements are no numbers that are read; convert it with .astype(np.uint8) or .astype(np.float32)",
+        ));
+    };
+    if shape.contains(&0) || shape.is_empty() {
+        return Err(DataError::BadSize { path: path.clone(), shape: shape.clone() });
+    }
+    let dimensions: Vec<usize> = shape.iter().map(|&n| n as usize).collect();
+    let float = matches!(npy_type, NpyType::Float { .. });
+    let picture = match layout(&dimensions, float).map_err(layout_error)? {
+        Layout::Points => return points(reader, name, options),
+        Layout::Pictures(shape, last) => (shape, last),
+    };
+    let mut levels = match npy_type {
+        NpyType::U8 | NpyType::Bool => bytes(reader, npy_type, options)?,
+        NpyType::Int { bytes, signed } => integers(reader, bytes, signed, options)?,
+        NpyType::Float { .. } => floats(reader, options)?,
+    };
+    let ([c, h, w], last) = picture;
+    levels.values = match (levels.values, last && c > 1) {
+        (values, false) => values,
+        (Values::U8(values), true) => Values::U8(planar(values.to_vec(), [c, h, w]).into()),
+        (Values::F32(values), true) => Values::F32(planar(values.to_vec(), [c, h, w]).into()),
+    };
+    match levels.values {
+        Values::U8(values) => {
+            let pictures = Pictures { values: values.to_vec(), shape: [c, h, w] };
+            let (fitted, resizing) = fit(pictures, name, options, Enlarge::Resize)?;
+            let mut notes = levels.notes;
+            notes.extend(resizing.as_ref().and_then(Resizing::cut_note));
+            Ok(Array { shape: fitted.shape.to_vec(), values: Values::U8(fitted.values.into()), notes, resizing })
+        }
+        Values::F32(values) => {
+            let reason = "pictures of floats are used as they are; convert the array, or store it as uint8";
+            if let Some(size) = options.image_size.filter(|&size| size != ImageSize { height: h, width: w }) {
+                return Err(DataError::ImageSize { dataset: name.to_owned(), size, reason });
             }
-            picture.copy_from_slice(&planar);
+            if let Some(channels) = options.channels.filter(|&channels| channels != c) {
+                return Err(DataError::Channels { dataset: name.to_owned(), channels, reason });
+            }
+            Ok(Array { shape: vec![c, h, w], values: Values::F32(values), notes: levels.notes, resizing: None })
         }
     }
-    let fitted = fit(Pictures { values, shape }, &spec.to_string(), options, Enlarge::Resize)?;
-    Ok((fitted.shape.to_vec(), Values::U8(fitted.values.into())))
 }
 
-fn load_f32(reader: NpyReader, spec: &DatasetSpec, options: &LoadOptions) -> Result<(Vec<usize>, Values), DataError> {
-    let path = reader.path().to_owned();
-    let example: Vec<usize> = reader.shape()[1..].iter().map(|&n| n as usize).collect();
-    let reason = "float32 pictures are used as they are; convert the array, or store it as uint8";
-    if let Some(size) = options.image_size.filter(|&size| example[1..] != [size, size]) {
-        return Err(DataError::ImageSize { dataset: spec.to_string(), size, reason });
+/// What the axes are; integers have to be pictures of 1 or 3 channels.
+fn layout(shape: &[usize], float: bool) -> Result<Layout, &'static str> {
+    let (few, some) = (|n: usize| [1, 3].contains(&n), |n: usize| (1..=4).contains(&n));
+    match *shape {
+        [_, _] if float => Ok(Layout::Points),
+        [_, h, w] => Ok(Layout::Pictures([1, h, w], false)),
+        [_, a, b, c] if few(a) && few(c) && (a, b, c) != (1, 1, 1) => {
+            Err("it cannot be told which axis is the channels: the second and the last both have length 1 or 3")
+        }
+        [_, a, b, c] if few(a) => Ok(Layout::Pictures([a, b, c], false)),
+        [_, a, b, c] if few(c) && !(float && some(a)) => Ok(Layout::Pictures([c, a, b], true)),
+        [_, a, b, c] if float && some(c) && !some(a) => Ok(Layout::Pictures([c, a, b], true)),
+        [_, a, b, c] if float => Ok(Layout::Pictures([a, b, c], false)),
+        [_, a, _, c] if some(a) || some(c) => {
+            Err("pictures have 1 channel (grey) or 3 (RGB); leave out the others, as in x[..., :3]")
+        }
+        [_, _, _, _] => {
+            Err("it cannot be told which axis is the channels: neither the second nor the last has length 1 or 3")
+        }
+        _ => Err("there is no reading of so many axes"),
     }
-    if let Some(channels) = options.channels.filter(|&channels| channels != example[0]) {
-        return Err(DataError::Channels { dataset: spec.to_string(), channels, reason });
-    }
-    let values = reader.read_f32()?;
-    check(&values, &example, &path, "a number in [-1, 1]", |x| (-1.0..=1.0).contains(&x))?;
-    Ok((example, Values::F32(values.into())))
 }
 
-fn load_points(
-    reader: NpyReader,
-    spec: &DatasetSpec,
-    options: &LoadOptions,
-) -> Result<(Vec<usize>, Values), DataError> {
-    let path = reader.path().to_owned();
-    let example = vec![reader.shape()[1] as usize];
-    let reason = "an N×D array holds points, not pictures";
+/// Pixels with their channels side by side, as planes.
+fn planar<T: Copy>(mut values: Vec<T>, [c, h, w]: [usize; 3]) -> Vec<T> {
+    let mut planes = values[..c * h * w].to_vec();
+    for picture in values.chunks_exact_mut(c * h * w) {
+        for (i, pixel) in picture.chunks_exact(c).enumerate() {
+            for channel in 0..c {
+                planes[channel * h * w + i] = pixel[channel];
+            }
+        }
+        picture.copy_from_slice(&planes);
+    }
+    values
+}
+
+/// Values, and what is to be said about them.
+struct Levels {
+    values: Values,
+    notes: Vec<String>,
+}
+
+/// `uint8` and `bool`.
+fn bytes(reader: NpyReader<'_>, npy_type: NpyType, options: &LoadOptions) -> Result<Levels, DataError> {
+    let (path, example) = (reader.path().to_owned(), example(&reader));
+    let mut values = reader.read_bytes()?;
+    let own = if npy_type == NpyType::Bool { Some(ValueRange { low: 0.0, high: 1.0 }) } else { None };
+    let mut notes = Vec::new();
+    match options.range.or(own) {
+        Some(range) => {
+            let inside = |level: u8| (range.low..=range.high).contains(&f64::from(level));
+            if let Some(i) = values.iter().position(|&level| !inside(level)) {
+                return Err(bad_value(f32::from(values[i]), i, &example, &path, range));
+            }
+            let table: Vec<u8> = (0..=255).map(|level| level_of(f64::from(level), range)).collect();
+            values.iter_mut().for_each(|level| *level = table[usize::from(*level)]);
+        }
+        None if values.iter().all(|&level| level <= 1) && values.contains(&1) => notes.push(format!(
+            "no value of {} is above 1, so that its pictures are all but black; if 1 is white, add --range 0..1",
+            path.display()
+        )),
+        None => {}
+    }
+    Ok(Levels { values: Values::U8(values.into()), notes })
+}
+
+/// Integers of more than a byte, and signed ones.
+fn integers(reader: NpyReader<'_>, bytes: usize, signed: bool, options: &LoadOptions) -> Result<Levels, DataError> {
+    let (path, example) = (reader.path().to_owned(), example(&reader));
+    let values = reader.read_numbers()?;
+    let largest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let wide = (bytes, signed) == (2, false) && largest > 255.0;
+    let own = ValueRange { low: 0.0, high: if wide { 65_535.0 } else { 255.0 } };
+    let range = options.range.unwrap_or(own);
+    let inside = |x: f32| (range.low..=range.high).contains(&f64::from(x));
+    if let Some(i) = values.iter().position(|&x| !inside(x)) {
+        return Err(bad_value(values[i], i, &example, &path, range));
+    }
+    let note = options.range.is_none().then(|| {
+        format!(
+            "the integers of {} are read in the range {range}, the largest is {largest}; --range gives another",
+            path.display()
+        )
+    });
+    let levels: Vec<u8> = values.iter().map(|&x| level_of(f64::from(x), range)).collect();
+    Ok(Levels { values: Values::U8(levels.into()), notes: note.into_iter().collect() })
+}
+
+/// Floats: as they are in [-1, 1], or in another range that was asked for.
+fn floats(reader: NpyReader<'_>, options: &LoadOptions) -> Result<Levels, DataError> {
+    let (path, example) = (reader.path().to_owned(), example(&reader));
+    let mut values = reader.read_numbers()?;
+    let range = options.range.unwrap_or(ValueRange::UNIT);
+    let inside = |x: f32| (range.low..=range.high).contains(&f64::from(x));
+    if let Some(i) = values.iter().position(|&x| !inside(x)) {
+        return Err(bad_value(values[i], i, &example, &path, range));
+    }
+    let mut notes = Vec::new();
+    if options.range.is_none() {
+        let smallest = values.iter().copied().fold(f32::INFINITY, f32::min);
+        let largest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        if smallest >= 0.0 && smallest < largest {
+            notes.push(format!(
+                "the values of {} lie in [{smallest}, {largest}], and they are taken as numbers in [-1, 1], so that 0 is grey; if 0 \
+                 is black, add --range 0..1",
+                path.display()
+            ));
+        }
+    }
+    if range == ValueRange::UNIT {
+        return Ok(Levels { values: Values::F32(values.into()), notes });
+    }
+    let scaled = |x: f32| 255.0 * (f64::from(x) - range.low) / (range.high - range.low);
+    // What was bytes before someone divided by 255 is bytes again, and has bits/dim.
+    if values.iter().all(|&x| (scaled(x) - scaled(x).round()).abs() < 1e-3) {
+        notes.push(format!(
+            "the values of {} are 256 levels of the range {range}, and are kept as bytes",
+            path.display()
+        ));
+        let levels: Vec<u8> = values.iter().map(|&x| scaled(x).round() as u8).collect();
+        return Ok(Levels { values: Values::U8(levels.into()), notes });
+    }
+    values.iter_mut().for_each(|x| *x = (scaled(*x) / 127.5 - 1.0).clamp(-1.0, 1.0) as f32);
+    Ok(Levels { values: Values::F32(values.into()), notes })
+}
+
+/// The nearest of 256 levels to a number of a range.
+fn level_of(x: f64, range: ValueRange) -> u8 {
+    (255.0 * (x - range.low) / (range.high - range.low)).round() as u8
+}
+
+fn example(reader: &NpyReader<'_>) -> Vec<usize> {
+    reader.shape()[1..].iter().map(|&n| n as usize).collect()
+}
+
+fn points(reader: NpyReader<'_>, name: &str, options: &LoadOptions) -> Result<Array, DataError> {
+    let (path, example) = (reader.path().to_owned(), example(&reader));
+    let (dataset, reason) = (name.to_owned(), "an N×D array holds points, not pictures");
     if let Some(size) = options.image_size {
-        return Err(DataError::ImageSize { dataset: spec.to_string(), size, reason });
+        return Err(DataError::ImageSize { dataset, size, reason });
     }
     if let Some(channels) = options.channels {
-        return Err(DataError::Channels { dataset: spec.to_string(), channels, reason });
+        return Err(DataError::Channels { dataset, channels, reason });
     }
-    let values = reader.read_f32()?;
-    check(&values, &example, &path, "a finite number", f32::is_finite)?;
-    Ok((example, Values::F32(values.into())))
+    if options.range.is_some() {
+        return Err(DataError::Option { option: "--range", dataset, reason });
+    }
+    let values = reader.read_numbers()?;
+    if let Some(i) = values.iter().position(|x| !x.is_finite()) {
+        let hint = "; clean the array first";
+        let (value, index, expected) = (values[i], index_of(i, &example), "a finite number".to_owned());
+        return Err(DataError::BadValue { path, index, value, expected, hint });
+    }
+    Ok(Array { shape: example, values: Values::F32(values.into()), notes: Vec::new(), resizing: None })
 }
 
-/// The first value that is not `ok` is an error with its index along every axis.
-fn check(
-    values: &[f32],
-    example: &[usize],
-    path: &Path,
-    expected: &'static str,
-    ok: impl Fn(f32) -> bool,
-) -> Result<(), DataError> {
-    let Some(position) = values.iter().position(|&x| !ok(x)) else { return Ok(()) };
+/// The error of a value outside of the range.
+fn bad_value(value: f32, position: usize, example: &[usize], path: &Path, range: ValueRange) -> DataError {
+    let hint = if value.is_finite() {
+        "; --range BLACK..WHITE says which numbers are black and white, as in 0..1 or 0..255"
+    } else {
+        "; clean the array first"
+    };
+    let expected = format!("a number in [{}, {}]", range.low, range.high);
+    DataError::BadValue { path: path.to_owned(), index: index_of(position, example), value, expected, hint }
+}
+
+/// The index along every axis of the value at a position, in C order.
+fn index_of(position: usize, example: &[usize]) -> Vec<usize> {
     let mut rest = position;
     let mut index: Vec<usize> = example
         .iter()
@@ -145,148 +300,5 @@ fn check(
         .collect();
     index.push(rest);
     index.reverse();
-    Err(DataError::BadValue { path: path.to_owned(), index, value: values[position], expected })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::path::PathBuf;
-
-    use npyz::WriterBuilder;
-
-    use super::*;
-
-    struct Dir(tempfile::TempDir);
-
-    impl Dir {
-        /// A file written by another implementation of the format.
-        fn write<T: npyz::AutoSerialize + Copy>(&self, shape: &[u64], values: &[T]) -> PathBuf {
-            let path = self.0.path().join("data.npy");
-            let file = fs::File::create(&path).unwrap();
-            let mut writer = npyz::WriteOptions::new().default_dtype().shape(shape).writer(file).begin_nd().unwrap();
-            writer.extend(values.iter().copied()).unwrap();
-            writer.finish().unwrap();
-            path
-        }
-
-        fn load<T: npyz::AutoSerialize + Copy>(&self, shape: &[u64], values: &[T]) -> Result<Dataset, DataError> {
-            load(&self.write(shape, values), &LoadOptions::default())
-        }
-    }
-
-    fn dir() -> Dir {
-        Dir(tempfile::tempdir().unwrap())
-    }
-
-    fn u8s(data: &Dataset) -> Vec<u8> {
-        match data.values() {
-            Values::U8(values) => values.to_vec(),
-            Values::F32(_) => panic!("expected bytes"),
-        }
-    }
-
-    #[test]
-    fn bytes_are_read_in_either_order_of_axes() {
-        let dir = dir();
-        let counted: Vec<u8> = (0..2 * 2 * 4 * 3).collect();
-        let data = dir.load(&[2, 2, 4, 3], &counted).unwrap();
-        assert_eq!((data.len(), data.shape()), (2, &[3usize, 2, 4][..]));
-        let values = u8s(&data);
-        for n in 0..2 {
-            for (c, y, x) in (0..24).map(|i| (i / 8, i / 4 % 2, i % 4)) {
-                assert_eq!(values[n * 24 + c * 8 + y * 4 + x], counted[n * 24 + (y * 4 + x) * 3 + c]);
-            }
-        }
-        let data = dir.load(&[2, 3, 2, 4], &counted).unwrap();
-        assert_eq!((data.shape(), u8s(&data)), (&[3usize, 2, 4][..], counted.clone()));
-        let data = dir.load(&[3, 4, 4, 1], &counted).unwrap();
-        assert_eq!((data.shape(), u8s(&data)), (&[1usize, 4, 4][..], counted.clone()));
-        let data = dir.load(&[6, 2, 4], &counted).unwrap();
-        assert_eq!((data.len(), data.shape(), u8s(&data)), (6, &[1usize, 2, 4][..], counted));
-    }
-
-    #[test]
-    fn bytes_can_be_fitted_and_the_test_split_is_noted() {
-        let dir = dir();
-        let path = dir.write(&[1, 4, 6, 3], &[7u8; 72]);
-        let options =
-            LoadOptions { image_size: Some(8), channels: Some(1), split: Split::Test, ..LoadOptions::default() };
-        let data = load(&path, &options).unwrap();
-        assert_eq!((data.shape(), u8s(&data)), (&[1usize, 8, 8][..], vec![7; 64]));
-        assert!(data.notes()[0].contains("one array"));
-    }
-
-    #[test]
-    fn floats_in_range_and_points_are_read_as_they_are() {
-        let dir = dir();
-        let values: Vec<f32> = (0..24).map(|k| k as f32 / 11.5 - 1.0).collect();
-        let data = dir.load(&[2, 3, 2, 2], &values).unwrap();
-        let mut out = [0.0; 12];
-        data.write_example(1, false, &mut out);
-        assert_eq!((data.shape(), &out[..]), (&[3usize, 2, 2][..], &values[12..]));
-        let data = dir.load(&[8, 3], &values.iter().map(|x| 100.0 * x).collect::<Vec<f32>>()).unwrap();
-        assert_eq!((data.len(), data.shape()), (8, &[3usize][..]));
-    }
-
-    #[test]
-    fn a_bad_value_is_named_with_its_index() {
-        let dir = dir();
-        for (bad, shown) in [(f32::NAN, "NaN"), (1.5, "1.5"), (f32::NEG_INFINITY, "-inf"), (255.0, "255")] {
-            let mut values = vec![0.0f32; 2 * 3 * 2 * 2];
-            values[12 + 2 * 4 + 3] = bad;
-            let message = dir.load(&[2, 3, 2, 2], &values).unwrap_err().to_string();
-            assert!(
-                message.contains(&format!("value {shown} at [1, 2, 1, 1]")) && message.contains("[-1, 1]"),
-                "{message}"
-            );
-        }
-        let mut values = vec![3.0f32; 8];
-        values[5] = f32::INFINITY;
-        let message = dir.load(&[4, 2], &values).unwrap_err().to_string();
-        assert!(message.contains("inf at [2, 1]") && message.contains("finite"), "{message}");
-    }
-
-    #[test]
-    fn other_types_and_shapes_are_refused_with_the_accepted_ones() {
-        let dir = dir();
-        let messages = [
-            dir.load(&[4, 2], &[0i64; 8]),
-            dir.load(&[1, 1, 2, 2], &[0f64; 4]),
-            dir.load(&[4], &[0f32; 4]),
-            dir.load(&[1, 1, 1, 2, 2], &[0f32; 4]),
-            dir.load(&[4, 2], &[0u8; 8]),
-            dir.load(&[1, 3, 5, 3], &[0u8; 45]),
-            dir.load(&[1, 5, 5, 2], &[0u8; 50]),
-            dir.load(&[1, 8, 8, 3], &[0f32; 192]),
-        ]
-        .map(|result| result.unwrap_err().to_string());
-        for (message, reason) in messages.iter().zip([
-            "astype",
-            "astype",
-            "so many axes",
-            "so many axes",
-            "so many axes",
-            "cannot be told",
-            "cannot be told",
-            "transpose",
-        ]) {
-            assert!(
-                message.contains(reason) && message.contains("float32 N×D") && message.contains("data.npy"),
-                "{message}"
-            );
-        }
-        assert!(messages[0].contains("<i8") && messages[0].contains("[4, 2]"), "{}", messages[0]);
-        assert!(matches!(dir.load::<f32>(&[0, 2], &[]), Err(DataError::BadSize { .. })));
-    }
-
-    #[test]
-    fn float_pictures_cannot_be_resized() {
-        let dir = dir();
-        let path = dir.write(&[1, 1, 4, 4], &[0f32; 16]);
-        let at = |image_size, channels| load(&path, &LoadOptions { image_size, channels, ..LoadOptions::default() });
-        assert!(at(Some(4), Some(1)).is_ok());
-        assert!(matches!(at(Some(8), None), Err(DataError::ImageSize { size: 8, .. })));
-        assert!(matches!(at(None, Some(3)), Err(DataError::Channels { channels: 3, .. })));
-    }
+    index
 }

@@ -5,10 +5,13 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::{Background, ImageSize, LabelsFrom, ValueRange};
+
 /// Which part of a data set.
 ///
-/// `folder:` has the two parts where the folder holds sub-folders `train` and `test`; otherwise `folder:` and `npy:`
-/// are one part that is loaded for either split, with a note. Toys generate different points for each.
+/// `folder:` and `zip:` have two parts where there are folders called `train` and `test` (or `val`, `validation`, `dev`, …),
+/// `npy:` has them where an archive's arrays are called so; otherwise all of it is one part that is loaded for either split,
+/// with a note. Toys generate different points for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Split {
@@ -32,20 +35,27 @@ impl fmt::Display for Split {
 ///
 /// # Examples
 /// ```
-/// use sfumato_train::data::{LoadOptions, Split};
+/// use sfumato_train::data::{ImageSize, LoadOptions, Split};
 ///
-/// let options = LoadOptions { split: Split::Test, image_size: Some(32), ..LoadOptions::default() };
+/// let options = LoadOptions { split: Split::Test, image_size: Some(ImageSize::square(32)), ..LoadOptions::default() };
 /// assert!(options.download && !options.strict);
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LoadOptions {
     /// The part to load.
     pub split: Split,
     /// Height and width of the pictures, in pixels; `None` keeps the data set's own. [`load`](super::load) says how a
     /// picture is brought to a size, and what `folder:` does with `None`.
-    pub image_size: Option<usize>,
+    pub image_size: Option<ImageSize>,
     /// 1 (grey) or 3 (RGB); `None` keeps the data set's own, and for `folder:` is grey if every picture is grey.
     pub channels: Option<usize>,
+    /// What transparent pictures of a folder or an archive are laid on.
+    pub background: Background,
+    /// Where the classes of a folder's or an archive's pictures come from.
+    pub labels: LabelsFrom,
+    /// Which numbers of an array are black and white. `None`: 0 and 255 of integers, -1 and 1 of floats, 0 and 65535 of `uint16`
+    /// that passes 255.
+    pub range: Option<ValueRange>,
     /// Whether a picture that cannot be decoded is an error instead of being skipped and counted.
     pub strict: bool,
     /// Where the files of `fashion-mnist`, `mnist` or `cifar10` lie. `None` looks in the cache and in the place where
@@ -71,6 +81,9 @@ impl Default for LoadOptions {
             split: Split::Train,
             image_size: None,
             channels: None,
+            background: Background::default(),
+            labels: LabelsFrom::default(),
+            range: None,
             strict: false,
             data_dir: None,
             cache_dir: None,

@@ -46,34 +46,71 @@ impl EpochSampler {
 
     /// The example of draw number `draw` (from 0): entry `draw % len` of the permutation of epoch `draw / len`.
     pub fn index(&self, draw: u64) -> usize {
-        let key = self.key(b"order", self.epoch(draw));
-        let mut x = draw % self.len;
-        for round in 0..ROUNDS {
-            // One round pairs every x with pivot - x and swaps the pair or not, by one pseudo-random bit of the pair.
-            let pivot = mix(key ^ mix(2 * round)) % self.len;
-            let partner = (pivot + self.len - x) % self.len;
-            let pair = x.max(partner);
-            if mix(mix(key ^ mix(2 * round + 1)) ^ pair) & 1 == 1 {
-                x = partner;
-            }
-        }
-        x as usize
+        shuffled(key(self.seed, b"order", self.epoch(draw)), self.len, draw % self.len)
     }
 
     /// Whether draw number `draw` is mirrored, with probability 1/2 and independently of the order.
     pub fn flip(&self, draw: u64) -> bool {
-        mix(self.key(b"flips", 0) ^ mix(draw)) & 1 == 1
+        mix(key(self.seed, b"flips", 0) ^ mix(draw)) & 1 == 1
+    }
+}
+
+/// A fixed order of a data set, of which every beginning is an unbiased sample of the whole: what a score of a part of the data
+/// is made on. Training's order of the same seed is another.
+///
+/// # Examples
+/// ```
+/// use sfumato_train::data::Subset;
+///
+/// let subset = Subset::new(3, 10);
+/// let mut all: Vec<usize> = (0..10).map(|place| subset.index(place)).collect();
+/// all.sort();
+/// assert_eq!(all, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subset {
+    key: u64,
+    len: u64,
+}
+
+impl Subset {
+    /// The order of `len` examples that belongs to a seed.
+    pub fn new(seed: u64, len: usize) -> Subset {
+        Subset { key: key(seed, b"parts", 0), len: len as u64 }
     }
 
-    /// A pseudo-random 64-bit key for one purpose and epoch.
-    fn key(&self, purpose: &[u8; 5], epoch: u64) -> u64 {
-        let mut seed = [0; 32];
-        seed[..8].copy_from_slice(&self.seed.to_le_bytes());
-        seed[8..13].copy_from_slice(purpose);
-        let mut rng = ChaCha20Rng::from_seed(seed);
-        rng.set_stream(epoch);
-        rng.next_u64()
+    /// The example at a place of the order.
+    ///
+    /// # Panics
+    /// If `place` is not below the number of examples.
+    pub fn index(&self, place: usize) -> usize {
+        assert!((place as u64) < self.len, "place {place} of {} examples", self.len);
+        shuffled(self.key, self.len, place as u64)
     }
+}
+
+/// Where the shuffle of `key` puts place `x` of `len`.
+fn shuffled(key: u64, len: u64, mut x: u64) -> usize {
+    for round in 0..ROUNDS {
+        // One round pairs every x with pivot - x and swaps the pair or not, by one pseudo-random bit of the pair.
+        let pivot = mix(key ^ mix(2 * round)) % len;
+        let partner = (pivot + len - x) % len;
+        let pair = x.max(partner);
+        if mix(mix(key ^ mix(2 * round + 1)) ^ pair) & 1 == 1 {
+            x = partner;
+        }
+    }
+    x as usize
+}
+
+/// A pseudo-random 64-bit key for one purpose and epoch.
+fn key(seed: u64, purpose: &[u8; 5], epoch: u64) -> u64 {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    bytes[8..13].copy_from_slice(purpose);
+    let mut rng = ChaCha20Rng::from_seed(bytes);
+    rng.set_stream(epoch);
+    rng.next_u64()
 }
 
 /// The output function of SplitMix64: Steele, Lea & Flood (2014), "Fast splittable pseudorandom number generators".

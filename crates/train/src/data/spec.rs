@@ -1,7 +1,7 @@
 //! How a data set is named on the command line and in a configuration file.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 use super::DataError;
 
 /// The forms that [`DatasetSpec`] understands, as shown in its parse errors and in `--help`.
-pub const DATASET_FORMS: &str = "fashion-mnist-mini, fashion-mnist, mnist, cifar10, folder:PATH, npy:FILE.npy, \
-     toy:swiss-roll, toy:two-moons, toy:eight-gaussians, toy:checkerboard";
+pub const DATASET_FORMS: &str = "fashion-mnist-mini, fashion-mnist, mnist, cifar10, folder:PATH, zip:FILE.zip, npy:FILE.npy, \
+     npy:FILE.npz, toy:swiss-roll, toy:two-moons, toy:eight-gaussians, toy:checkerboard";
 
 /// The name of a data set: what stands behind `--dataset` and in the key `dataset` of a configuration.
 ///
-/// `FromStr`, `Display` and serde use the same strings, so a spec survives a round trip through a configuration file.
+/// `FromStr`, `Display` and serde use the same strings, so a spec survives a round trip through a configuration file. The path of
+/// something that exists will do by itself: `./pictures`, `scans.zip`. A tilde at the start of a path is the home directory.
 ///
 /// # Examples
 /// ```
@@ -37,9 +38,11 @@ pub enum DatasetSpec {
     Mnist,
     /// `cifar10`: Krizhevsky (2009); 50,000 + 10,000 RGB 32×32 images in 10 classes.
     Cifar10,
-    /// `folder:PATH`: every PNG and JPEG below a folder.
+    /// `folder:PATH`: every picture below a folder.
     Folder(PathBuf),
-    /// `npy:FILE.npy`: one array of images or of points.
+    /// `zip:FILE.zip`: every picture in an archive.
+    Zip(PathBuf),
+    /// `npy:FILE.npy`: one array of images or of points; `npy:FILE.npz` an archive of arrays, `npy:FILE.npz#NAME` one of them.
     Npy(PathBuf),
     /// `toy:NAME`: two-dimensional points, generated.
     Toy(Toy),
@@ -81,6 +84,7 @@ impl fmt::Display for DatasetSpec {
             DatasetSpec::Mnist => f.write_str("mnist"),
             DatasetSpec::Cifar10 => f.write_str("cifar10"),
             DatasetSpec::Folder(path) => write!(f, "folder:{}", path.display()),
+            DatasetSpec::Zip(path) => write!(f, "zip:{}", path.display()),
             DatasetSpec::Npy(path) => write!(f, "npy:{}", path.display()),
             DatasetSpec::Toy(toy) => write!(f, "toy:{}", toy.name()),
         }
@@ -91,7 +95,7 @@ impl FromStr for DatasetSpec {
     type Err = DataError;
 
     fn from_str(text: &str) -> Result<Self, DataError> {
-        let unknown = |hint| DataError::UnknownSpec { spec: text.to_owned(), hint };
+        let unknown = |hint: String| DataError::UnknownSpec { spec: text.to_owned(), hint };
         match text {
             "fashion-mnist-mini" => return Ok(DatasetSpec::FashionMnistMini),
             "fashion-mnist" => return Ok(DatasetSpec::FashionMnist),
@@ -99,24 +103,83 @@ impl FromStr for DatasetSpec {
             "cifar10" => return Ok(DatasetSpec::Cifar10),
             _ => {}
         }
+        let path = |kind: &str, path: &str| match clean(path) {
+            path if path.as_os_str().is_empty() => Err(unknown(format!(
+                ", `{kind}:` needs the path of a {} behind the colon",
+                if kind == "folder" { kind } else { "file" }
+            ))),
+            path => Ok(path),
+        };
         match text.split_once(':') {
-            Some(("folder", "")) => Err(unknown(", `folder:` needs a path behind the colon")),
-            Some(("npy", "")) => Err(unknown(", `npy:` needs a file behind the colon")),
-            Some(("folder", path)) => Ok(DatasetSpec::Folder(path.into())),
-            Some(("npy", path)) => Ok(DatasetSpec::Npy(path.into())),
+            Some(("folder", rest)) => path("folder", rest).map(|path| match path.extension() {
+                // What is no folder but an archive of one is read as such.
+                Some(extension) if extension.eq_ignore_ascii_case("zip") && path.is_file() => DatasetSpec::Zip(path),
+                _ => DatasetSpec::Folder(path),
+            }),
+            Some(("zip", rest)) => path("zip", rest).map(DatasetSpec::Zip),
+            Some(("npy" | "npz", rest)) => path("npy", rest).map(DatasetSpec::Npy),
             Some(("toy", name)) => Toy::ALL
                 .into_iter()
                 .find(|toy| toy.name() == name)
                 .map(DatasetSpec::Toy)
-                .ok_or_else(|| unknown(", there is no toy of that name")),
-            // A path alone is the likeliest slip: say how to spell it.
-            _ if text.contains(['/', '\\']) && text.ends_with(".npy") => {
-                Err(unknown(", to read an array write `npy:` in front of its path"))
-            }
-            _ if text.contains(['/', '\\']) => Err(unknown(", to read pictures write `folder:` in front of the path")),
-            _ => Err(unknown("")),
+                .ok_or_else(|| unknown(", there is no toy of that name".to_owned())),
+            _ => bare(text).ok_or_else(|| unknown(hint(text))),
         }
     }
+}
+
+/// A path as people write it: a tilde is the home directory, quotes around it are the shell's, a slash at the end says nothing.
+fn clean(text: &str) -> PathBuf {
+    let mut text = text.trim();
+    for quote in ['"', '\''] {
+        if let Some(inner) = text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote))
+            && !Path::new(text).exists()
+        {
+            text = inner;
+        }
+    }
+    let home = || std::env::var_os(if cfg!(windows) { "USERPROFILE" } else { "HOME" }).filter(|home| !home.is_empty());
+    let path = match (text.strip_prefix('~'), home()) {
+        (Some(""), Some(home)) => home.into(),
+        (Some(rest), Some(home)) if rest.starts_with(['/', '\\']) => Path::new(&home).join(&rest[1..]),
+        _ => PathBuf::from(text),
+    };
+    // Joined from its components, a path has no slash at its end.
+    path.components().collect()
+}
+
+/// What the path of something that is there stands for.
+fn bare(text: &str) -> Option<DatasetSpec> {
+    let path = clean(text);
+    if path.is_dir() {
+        return Some(DatasetSpec::Folder(path));
+    }
+    let extension = path.extension()?.to_string_lossy().to_lowercase();
+    match extension.as_str() {
+        _ if !path.is_file() => None,
+        "zip" => Some(DatasetSpec::Zip(path)),
+        "npy" | "npz" => Some(DatasetSpec::Npy(path)),
+        _ => None,
+    }
+}
+
+/// What was probably meant by a text that is no data set.
+fn hint(text: &str) -> String {
+    let path = clean(text);
+    let lower = text.to_lowercase();
+    if path.is_file() {
+        return format!(", and the file {} is no folder, no .zip, no .npy and no .npz", path.display());
+    }
+    let names = ["fashion-mnist-mini", "fashion-mnist", "mnist", "cifar10"];
+    let same = lower.replace(['_', ' '], "-").replace("cifar-10", "cifar10");
+    let near = names.iter().find(|name| **name == same || name.replace('-', "") == same.replace('-', ""));
+    if let Some(name) = near.or_else(|| (lower == "cifar").then_some(&"cifar10")) {
+        return format!(", did you mean {name}?");
+    }
+    if text.contains(['/', '\\', '~']) || [".npy", ".npz", ".zip"].iter().any(|end| lower.ends_with(end)) {
+        return format!(", and there is no file or folder {}", path.display());
+    }
+    String::new()
 }
 
 impl TryFrom<String> for DatasetSpec {
@@ -147,6 +210,8 @@ mod tests {
             "folder:a/b c/ö",
             "folder:C:\\pictures",
             "npy:x/y.npy",
+            "npy:x/y.npz#arr_0",
+            "zip:x/y.zip",
             "toy:swiss-roll",
             "toy:two-moons",
             "toy:eight-gaussians",
@@ -162,16 +227,56 @@ mod tests {
     }
 
     #[test]
+    fn paths_are_taken_as_people_write_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::create_dir(at("my pictures")).unwrap();
+        for name in ["x.npy", "X.NPZ", "a.zip", "notes.txt"] {
+            std::fs::write(at(name), b"").unwrap();
+        }
+        let text = |name: &str| at(name).display().to_string();
+        for (spec, expected) in [
+            (text("my pictures"), DatasetSpec::Folder(at("my pictures"))),
+            (text("my pictures") + "/", DatasetSpec::Folder(at("my pictures"))),
+            (text("x.npy"), DatasetSpec::Npy(at("x.npy"))),
+            (text("X.NPZ"), DatasetSpec::Npy(at("X.NPZ"))),
+            (text("a.zip"), DatasetSpec::Zip(at("a.zip"))),
+            (format!("folder:{}", text("a.zip")), DatasetSpec::Zip(at("a.zip"))),
+            (format!("folder:'{}'", text("my pictures")), DatasetSpec::Folder(at("my pictures"))),
+            (format!("npy:\"{}\"", text("x.npy")), DatasetSpec::Npy(at("x.npy"))),
+        ] {
+            assert_eq!(spec.parse::<DatasetSpec>().unwrap(), expected, "{spec}");
+        }
+        let message = text("notes.txt").parse::<DatasetSpec>().unwrap_err().to_string();
+        assert!(message.contains("notes.txt is no folder"), "{message}");
+        let home = PathBuf::from(std::env::var_os("HOME").unwrap());
+        for (spec, path) in
+            [("folder:~/a/b", "a/b"), ("zip:~/a.zip", "a.zip"), ("npy:~/x.npy", "x.npy"), ("folder:~", "")]
+        {
+            let spec = spec.parse::<DatasetSpec>().unwrap();
+            let (DatasetSpec::Folder(found) | DatasetSpec::Zip(found) | DatasetSpec::Npy(found)) = spec else {
+                panic!()
+            };
+            assert_eq!(found, home.join(path).components().collect::<PathBuf>());
+        }
+        assert_eq!("folder:~x".parse::<DatasetSpec>().unwrap(), DatasetSpec::Folder("~x".into()));
+    }
+
+    #[test]
     fn a_bad_spec_is_answered_with_the_list_of_forms_and_a_hint() {
         for (text, expected) in [
             ("cifar", "`cifar`"),
             ("", "``"),
             ("toy:spiral", "no toy of that name"),
-            ("folder:", "needs a path"),
-            ("npy:", "needs a file"),
-            ("./pictures", "`folder:` in front"),
-            ("data/x.npy", "`npy:` in front"),
-            ("MNIST", "`MNIST`"),
+            ("folder:", "needs the path of a folder"),
+            ("npy:", "needs the path of a file"),
+            ("zip:", "needs the path of a file"),
+            ("./pictures", "no file or folder ./pictures"),
+            ("data/x.npy", "no file or folder data/x.npy"),
+            ("x.zip", "no file or folder x.zip"),
+            ("MNIST", "did you mean mnist?"),
+            ("Fashion_MNIST", "did you mean fashion-mnist?"),
+            ("cifar-10", "did you mean cifar10?"),
         ] {
             let message = text.parse::<DatasetSpec>().unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");

@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn options_for_pictures_are_refused() {
-        let options = LoadOptions { image_size: Some(32), ..LoadOptions::default() };
+        let options = LoadOptions { image_size: Some(crate::data::ImageSize::square(32)), ..LoadOptions::default() };
         assert!(load(Toy::TwoMoons, &options).unwrap_err().to_string().contains("points, not pictures"));
         let options = LoadOptions { channels: Some(3), ..LoadOptions::default() };
         assert!(matches!(load(Toy::TwoMoons, &options), Err(DataError::Channels { channels: 3, .. })));

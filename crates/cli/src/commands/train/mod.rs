@@ -14,7 +14,7 @@ use burn::backend::Autodiff;
 use sfumato_kernels::Backend;
 use sfumato_train::{
     FoundCheckpoint, Run, RunDir, TrainConfig,
-    data::{self, Dataset, DatasetSpec, LoadOptions, Split},
+    data::{self, Dataset, DatasetSpec},
 };
 
 use self::{new_run::NewRun, resume::Going};
@@ -175,16 +175,7 @@ fn apply_flags(config: &mut TrainConfig, args: &TrainArgs) {
 
 /// Loads the data and tells how it was read. `way_out` is added to the error where a relative path is not there.
 fn load_data(config: &TrainConfig, way_out: &str) -> Result<Dataset> {
-    let options = LoadOptions {
-        split: Split::Train,
-        image_size: config.data.image_size,
-        channels: config.data.channels,
-        strict: config.data.strict,
-        data_dir: config.data.dir.clone(),
-        seed: config.seed,
-        ..LoadOptions::default()
-    };
-    let data = data::load(&config.data.dataset, &options).with_context(|| match missing(&config.data.dataset) {
+    let data = data::load(&config.data.dataset, &config.data.load_options(config.seed)).with_context(|| match missing(&config.data.dataset) {
         Some((path, here)) => format!(
             "cannot load the data: {} is not in {}, where relative paths are looked for; start the program where it is{way_out}",
             path.display(),
@@ -193,9 +184,6 @@ fn load_data(config: &TrainConfig, way_out: &str) -> Result<Dataset> {
         None => "cannot load the data".to_owned(),
     })?;
     loaded::tell(&data);
-    if !data.skipped().is_empty() {
-        eprintln!("warning: {} unreadable files were left out; --strict makes this an error", data.skipped().len());
-    }
     Ok(data)
 }
 

@@ -152,6 +152,9 @@ impl NewRun {
         config.optimizer.start_step = 0;
         config.data.image_size = args.image_size.or(config.data.image_size);
         config.data.channels = args.channels.or(config.data.channels);
+        config.data.background = args.background.or(config.data.background);
+        config.data.labels = args.labels.or(config.data.labels);
+        config.data.range = args.range.or(config.data.range);
         if args.class_conditional && !config.model.set_class_conditional() {
             return Err(UsageError("--class-conditional: only a U-Net learns classes".to_owned()).into());
         }
