@@ -6,6 +6,7 @@ mod allocator;
 mod args;
 mod backend;
 mod chart;
+mod class;
 mod commands;
 mod environment;
 mod fit;

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use sfumato_process::ReverseVariance;
 use sfumato_schedule::probability::LikelihoodCdf;
-use sfumato_train::data::{DatasetSpec, Split};
+use sfumato_train::data::{Background, DatasetSpec, LabelsFrom, Split, ValueRange};
 
 use super::MachineArgs;
 
 /// Score a model on data: the variational bound in bits per dimension
 ///
-/// An upper bound on the model's code length for the data, L_T + sum of L_(t-1) + L_0 (Ho et al. 2020, Eq. 5), over the whole split.
+/// An upper bound on the model's code length for the data, L_T + sum of L_(t-1) + L_0 (Ho et al. 2020, Eq. 5), over the whole split. Ctrl-C ends
+/// the work early and reports the examples that are done.
 /// 8-bit images get the discretised decoder; points and float images a density, which is not comparable with it. Noise is
 /// a function of (seed, example, step, draw): the result does not depend on the batch size or the number of threads.
 ///
@@ -21,24 +22,39 @@ use super::MachineArgs;
   sfumato eval --model runs/fashion-mnist-mini/model --dataset fashion-mnist
   sfumato eval --model runs/fashion-mnist-mini/model --dataset fashion-mnist --limit 100 --stride 1 --json bound.json
   sfumato eval --model runs/roll/model --dataset toy:swiss-roll --curve terms.svg
-  sfumato eval --model ddpm-cifar10-32 --dataset cifar10 --variance fixed-large --cdf tanh --noise noise.npy")]
+  sfumato eval --model ddpm-cifar10-32 --dataset cifar10 --variance fixed-large --cdf tanh --noise noise.npy
+  sfumato eval --model runs/pets/model --dataset folder:pets --limit 1000
+
+Exit codes: 0 done (also: stopped on request with what was done reported), 1 failed, 2 wrong usage.")]
 pub(crate) struct EvalArgs {
     /// Model directory: a diffusers pipeline, such as runs/NAME/model
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
 
-    /// fashion-mnist, mnist, cifar10, folder:PATH, npy:FILE.npy, toy:swiss-roll, …
+    /// fashion-mnist, mnist, cifar10, folder:PATH, zip:FILE, npy:FILE, toy:swiss-roll, …
     #[arg(long, value_name = "SPEC", help_heading = "Data")]
     pub(crate) dataset: DatasetSpec,
-    /// Which part of the data set
+    /// Which part of the data set; of a folder, test is its folder test, or else val
     #[arg(long, value_enum, default_value_t = SplitName::Test, value_name = "NAME", help_heading = "Data")]
     pub(crate) split: SplitName,
-    /// Score only the first N examples
+    /// Score only N examples: a random part that depends on --seed
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Data")]
     pub(crate) limit: Option<u32>,
+    /// Score the examples in the order of the data set, so that --limit N takes the first N; --noise does so too
+    #[arg(long, help_heading = "Data")]
+    pub(crate) in_order: bool,
     /// Directory with the files of a named data set
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// What transparent images are laid on: white, black, grey or #rrggbb [default: white]
+    #[arg(long, value_name = "COLOUR", help_heading = "Data")]
+    pub(crate) background: Option<Background>,
+    /// Where the classes come from: auto (a file of labels, else sub-folders), folders, file-names (cat_001.png), none [default: auto]
+    #[arg(long, value_name = "FROM", help_heading = "Data")]
+    pub(crate) labels: Option<LabelsFrom>,
+    /// Numbers of an array that are black and white, as in 0..1 or 0..255 [default: 0..255 for integers, -1..1 for floats]
+    #[arg(long, value_name = "BLACK..WHITE", allow_hyphen_values = true, help_heading = "Data")]
+    pub(crate) range: Option<ValueRange>,
     /// Fail at an unreadable image instead of leaving it out
     #[arg(long, help_heading = "Data")]
     pub(crate) strict: bool,
@@ -52,7 +68,7 @@ pub(crate) struct EvalArgs {
     /// Noise draws for each example and stratum
     #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Estimate")]
     pub(crate) draws: u16,
-    /// Seed of the noise and of the choice of steps
+    /// Seed of the noise, of the choice of steps and of the part that --limit takes
     #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Estimate")]
     pub(crate) seed: u64,
     /// Noise to use instead of random numbers: float32 [K, N, C, H, W], entry t - 1 is the noise of step t

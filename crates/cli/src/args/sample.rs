@@ -53,8 +53,11 @@ pub(crate) struct SampleArgs {
     /// Size of the images in pixels: a side, or height x width [default: the model's sample_size]
     #[arg(long, value_name = "N|HxW")]
     pub(crate) image_size: Option<ImageSize>,
-    /// Class to draw, for a class-conditional model [default: all classes in turn]
-    #[arg(long, value_name = "K", value_parser = values::at_least::<usize>(0))]
+    /// Class to draw, by its number from 0 or by its name (name:TEXT for a name that is a number), for a class-conditional model; `sfumato info` lists them [default: all classes in turn]
+    #[arg(long = "class", value_name = "K|NAME", allow_hyphen_values = true)]
+    pub(crate) class_name: Option<String>,
+    /// The number of that class.
+    #[arg(skip)]
     pub(crate) class: Option<usize>,
     /// Weight of classifier-free guidance: 1 is none, above it samples are more typical of their class
     #[arg(long, default_value_t = 1.0, value_name = "W", value_parser = values::not_negative())]

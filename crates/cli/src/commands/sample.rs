@@ -33,6 +33,7 @@ use sfumato_train::{
 use crate::{
     args::{SampleArgs, UsageError},
     backend::{Work, with_backend},
+    class,
     fit::{self, Labels},
     loaded,
     progress::SampleProgress,
@@ -44,8 +45,9 @@ use results::Results;
 /// Frames of the animation.
 const GIF_FRAMES: usize = 50;
 
-pub(crate) fn run(args: SampleArgs) -> Result<()> {
+pub(crate) fn run(mut args: SampleArgs) -> Result<()> {
     let model = loaded::open_model(&args.model)?;
+    args.class = args.class_name.as_deref().map(|text| class::resolve(text, &model)).transpose()?;
     let sampler = sampler(&args, &model)?;
     check(&args, &model, &sampler)?;
     let shape = fit::example_shape(&model, args.image_size.map(|size| size.0))?;

@@ -21,7 +21,7 @@ use sfumato_nets::{
 use sfumato_process::bound::{Bound, Progress};
 use sfumato_train::{
     data::Dataset,
-    evaluation::{EvalPlan, evaluate},
+    evaluation::{EvalPlan, Order, evaluate},
     file_sha256, output,
 };
 
@@ -89,6 +89,17 @@ impl Scoring {
             plan: &plan,
             bound: &bound,
         };
+        if bound.examples < plan.num as u64 {
+            eprintln!(
+                "stopped after {} of {} examples, which are reported; they are {}",
+                bound.examples,
+                plan.num,
+                match plan.order {
+                    Order::Random { .. } => "a random part of the data",
+                    Order::First => "the first of the data, which need not stand for the rest",
+                }
+            );
+        }
         report.print(start.elapsed())?;
         if let Some(path) = &self.args.json {
             let json = format!("{:#}\n", report.json(start.elapsed()));

@@ -7,8 +7,8 @@ use sfumato_process::{
     bound::{BoundNoise, Decoder, Plan, Strata},
 };
 use sfumato_train::{
-    data::{self, DataError, Dataset, LoadOptions},
-    evaluation::{Condition, EvalPlan},
+    data::{self, DataError, Dataset, ImageSize, LoadOptions},
+    evaluation::{Condition, EvalPlan, Order},
     model::reverse_chain,
 };
 
@@ -58,11 +58,14 @@ pub(super) fn load_data(args: &EvalArgs, model: &Pipeline) -> Result<Dataset> {
         split: args.split.into(),
         strict: args.strict,
         data_dir: args.data_dir.clone(),
+        background: args.background.unwrap_or_default(),
+        labels: args.labels.unwrap_or_default(),
+        range: args.range,
         ..LoadOptions::default()
     };
     if let &[channels, height, width] = &shape[..] {
         options.channels = Some(channels);
-        options.image_size = (height == width).then_some(height);
+        options.image_size = Some(ImageSize { height, width });
     }
     let data = data::load(&args.dataset, &options).map_err(|error| match error {
         // The size is the model's; nobody has asked for it.
@@ -82,6 +85,33 @@ pub(super) fn load_data(args: &EvalArgs, model: &Pipeline) -> Result<Dataset> {
             data.shape()
         );
     }
+    match_classes(args, model, data)
+}
+
+/// The data with its classes numbered as the model's: by their names, or by their rank where the model knows no names.
+fn match_classes(args: &EvalArgs, model: &Pipeline, data: Dataset) -> Result<Dataset> {
+    let (Labels::Below(classes), Some(found)) = (fit::labels(model)?, data.classes()) else { return Ok(data) };
+    if args.ignore_labels {
+        return Ok(data);
+    }
+    let names = &model.spec.facts.class_names;
+    if !names.is_empty() {
+        return Ok(data.with_class_names(names)?);
+    }
+    let (own, dir) = (data.class_names().join(", "), args.model.display());
+    if found != classes {
+        let way = if model.spec.facts.null_class.is_some() {
+            "--ignore-labels scores without classes"
+        } else {
+            "give data with all of its classes"
+        };
+        bail!(
+            "{} has {found} classes ({own}), but the model in {dir} has {classes} and does not know their names, so that they \
+             cannot be matched; {way}",
+            args.dataset
+        );
+    }
+    eprintln!("note: {dir} does not know the names of its classes; those of the data are matched by their rank: {own}");
     Ok(data)
 }
 
@@ -142,6 +172,7 @@ pub(super) fn plan<'a>(
         },
         condition: condition(args, model, data)?,
         num,
+        order: if args.in_order || args.noise.is_some() { Order::First } else { Order::Random { seed: args.seed } },
         batch_size: args.batch_size as usize,
     })
 }
@@ -160,20 +191,12 @@ fn decoder(args: &EvalArgs, data: &Dataset) -> Result<Decoder> {
 }
 
 fn condition(args: &EvalArgs, model: &Pipeline, data: &Dataset) -> Result<Condition> {
-    let classes = match fit::labels(model)? {
-        Labels::None => return Ok(Condition::None),
-        Labels::Below(classes) => classes,
-        Labels::Any => usize::MAX,
-    };
-    let null = model.spec.facts.null_class;
-    match (data.classes(), null) {
+    if fit::labels(model)? == Labels::None {
+        return Ok(Condition::None);
+    }
+    match (data.classes(), model.spec.facts.null_class) {
         (_, Some(null)) if args.ignore_labels => Ok(Condition::Null(null)),
-        (Some(found), _) if found <= classes => Ok(Condition::Labels),
-        (Some(found), _) => bail!(
-            "{} has {found} classes, but the model in {} knows {classes}; --ignore-labels scores without them",
-            args.dataset,
-            args.model.display()
-        ),
+        (Some(_), _) => Ok(Condition::Labels),
         (None, Some(null)) => {
             eprintln!("note: {} has no labels; the model is told nothing about the class", args.dataset);
             Ok(Condition::Null(null))

@@ -15,8 +15,8 @@ use sfumato_process::{
 };
 use sfumato_schedule::probability::LikelihoodCdf;
 use sfumato_train::{
-    data::Dataset,
-    evaluation::{Condition, EvalPlan},
+    data::{Dataset, ImageSize, Resizing},
+    evaluation::{Condition, EvalPlan, Order},
 };
 
 use crate::{
@@ -61,13 +61,19 @@ impl Report<'_> {
                     data.shape()
                 ),
             ),
+        ];
+        lines.extend(self.part().map(|part| row("examples", part)));
+        lines.extend(data.resizing().map(|resizing| row("resized", resizing.to_string())));
+        lines.extend([
             row("chain", self.chain()),
             row("estimate", self.estimate()),
             row("decoder", decoder_name(plan.bound.decoder).to_owned()),
-        ];
+        ]);
         match plan.condition {
             Condition::None => {}
-            Condition::Labels => lines.push(row("condition", "the examples' labels".to_owned())),
+            Condition::Labels => {
+                lines.push(row("condition", format!("the examples' labels, matched by {}", self.matched())));
+            }
             Condition::Null(_) => lines.push(row("condition", "none (the class that stands for any)".to_owned())),
         }
         lines.push(String::new());
@@ -91,6 +97,30 @@ impl Report<'_> {
             elapsed.as_secs_f64()
         ));
         lines.join("\n") + "\n"
+    }
+
+    /// How the data's classes became the model's.
+    fn matched(&self) -> &'static str {
+        if self.model.spec.facts.class_names.is_empty() { "rank" } else { "name" }
+    }
+
+    /// Whether the work was stopped before all examples were done.
+    fn stopped(&self) -> bool {
+        self.bound.examples < self.plan.num as u64
+    }
+
+    /// Which examples were scored, if not all.
+    fn part(&self) -> Option<String> {
+        let (done, all) = (self.bound.examples, self.data.len());
+        let which = match self.plan.order {
+            Order::Random { seed } => format!("a random part of the split, drawn with seed {seed}"),
+            Order::First => format!("the first {done} in the order of the data"),
+        };
+        match (self.stopped(), done < all as u64) {
+            (true, _) => Some(format!("stopped after {done} of {}; {which}", self.plan.num)),
+            (false, true) => Some(which),
+            (false, false) => None,
+        }
     }
 
     /// Evaluations if every step were visited.
@@ -176,6 +206,18 @@ impl Report<'_> {
             "examples_in_split": data.len(),
             "left_out": data.skipped().len(),
             "limit": args.limit,
+            "examples_planned": plan.num,
+            "stopped": self.stopped(),
+            "order": match plan.order {
+                Order::Random { seed } => json!({ "random": seed }),
+                Order::First => "first".into(),
+            },
+            "resized": data.resizing().map_or(Value::Null, resized),
+            "background": args.background,
+            "labels": args.labels,
+            "range": args.range,
+            "notes": data.notes(),
+            "classes_matched_by": matches!(plan.condition, Condition::Labels).then(|| self.matched()),
             "discrete": plan.bound.decoder.is_discrete(),
             "decoder": decoder,
             "condition": condition,
@@ -248,6 +290,21 @@ impl Report<'_> {
         };
         chart::write(path, &figure)
     }
+}
+
+/// How pictures were brought to the model's size.
+fn resized(resizing: &Resizing) -> Value {
+    let size = |size: ImageSize| json!([size.height, size.width]);
+    json!({
+        "resized_pictures": resizing.pictures,
+        "of": resizing.of,
+        "smallest": size(resizing.smallest),
+        "largest": size(resizing.largest),
+        "to": size(resizing.to),
+        "method": resizing.method,
+        "cut_pictures": resizing.cut,
+        "largest_cut": resizing.largest_cut,
+    })
 }
 
 fn row(name: &str, value: String) -> String {

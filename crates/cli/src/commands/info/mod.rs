@@ -21,7 +21,7 @@ use self::{
 use crate::{
     args::{InfoArgs, MachineArgs},
     backend::with_backend,
-    loaded,
+    class, loaded,
 };
 
 /// Facts about the machine that a model was made on, which `--json` has.
@@ -66,6 +66,7 @@ fn as_json(pipeline: &Pipeline, weights: &Weights, training: Option<&Training>, 
         "clipping": spec.scheduler.clipping(),
         "sampler": process::sampler_json(&spec.scheduler),
         "classes": named_classes(pipeline),
+        "class_names": spec.facts.class_names,
         "training": training.map(|training| training.state),
         "provenance": spec.facts.provenance,
         "notes": loaded::notes(pipeline),
@@ -106,6 +107,9 @@ fn print(pipeline: &Pipeline, weights: &Weights, training: Option<&Training>, od
         (Some(classes), Some(null)) => row("classes", format!("0 to {}, and {null} for any (guidance)", classes - 1)),
         (Some(classes), None) => row("classes", format!("0 to {}", classes - 1)),
         _ => {}
+    }
+    if let Some(names) = class::list(&spec.facts.class_names) {
+        row("class names", names);
     }
     if let Some(Training { state, ema_decay, .. }) = training {
         let minutes = state.seconds / 60.0;
