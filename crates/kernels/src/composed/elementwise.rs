@@ -85,9 +85,14 @@ fn adam_step<B: Backend>(grad: FloatTensor<B>, old: AdamPrimitives<B>, by: &Adam
     let corrected_lr = by.lr / (1.0 - by.beta_1.powf(by.step as f64));
     let root = (1.0 - by.beta_2.powf(by.step as f64)).sqrt();
     let update = m.clone() * corrected_lr / (v.clone().sqrt() / root + by.epsilon);
-    let param = param * (1.0 - by.lr * by.weight_decay) - update;
+    // What is taken off is summed first: beside 1 it would be lost, as `1 - 1e-8` is 1 in f32.
+    let param = param.clone() - (param * (by.lr * by.weight_decay) + update);
     let ema = match (old.ema, by.ema_decay) {
-        (Some(ema), Some(decay)) => Some(primitive(tensor::<B, 1>(ema) * decay + param.clone() * (1.0 - decay))),
+        (Some(ema), Some(decay)) => {
+            // In this form the shares of both add up to exactly 1, whatever `1 - decay` is rounded to.
+            let ema: Tensor<B, 1> = tensor(ema);
+            Some(primitive(ema.clone() + (param.clone() - ema) * (1.0 - decay)))
+        }
         (ema, _) => ema,
     };
     AdamPrimitives { param: primitive(param), m: primitive(m), v: primitive(v), ema }

@@ -24,12 +24,10 @@ pub struct AdamConstants {
     pub root: f32,
     /// Added to the denominator.
     pub epsilon: f32,
-    /// What the parameter is multiplied by first: `1 - lr · weight_decay`.
-    pub keep: f32,
-    /// Decay of the moving average.
-    pub ema: f32,
-    /// `1 - ema`, rounded once.
-    pub one_minus_ema: f32,
+    /// The part of the parameter that is taken off with every update: `lr · weight_decay`.
+    pub shrink: f32,
+    /// The part of its distance to the parameter that the moving average goes: one minus its decay, rounded once.
+    pub follow: f32,
 }
 
 /// A parameter, its gradient and what Adam remembers of it: slices of one length.
@@ -77,9 +75,8 @@ unsafe fn update<S: Simd>(t: &Task<'_>) {
         let by = t.by;
         let (b1, c1) = (S::splat(by.beta_1), S::splat(by.one_minus_beta_1));
         let (b2, c2) = (S::splat(by.beta_2), S::splat(by.one_minus_beta_2));
-        let (scale, keep, step) = (S::splat(by.grad_scale), S::splat(by.keep), S::splat(by.step_size));
-        let (root, eps) = (S::splat(by.root), S::splat(by.epsilon));
-        let (ema, one_minus_ema) = (S::splat(by.ema), S::splat(by.one_minus_ema));
+        let (scale, shrink, step) = (S::splat(by.grad_scale), S::splat(by.shrink), S::splat(by.step_size));
+        let (root, eps, follow) = (S::splat(by.root), S::splat(by.epsilon), S::splat(by.follow));
         let mut i = 0;
         macro_rules! lanes {
             // `n` where there are fewer than a vector holds
@@ -89,13 +86,16 @@ unsafe fn update<S: Simd>(t: &Task<'_>) {
                 let v = S::fma(S::$load(t.v.add(i) $(, $n)?), b2, S::mul(S::mul(g, g), c2));
                 let denominator = S::fma(S::sqrt(v), root, eps);
                 let update = S::div(S::mul(m, step), denominator);
-                let p = S::sub(S::mul(S::$load(t.param.add(i) $(, $n)?), keep), update);
+                // What is taken off is summed first: beside 1 it would be lost, as `1 - 1e-8` is 1.
+                let old = S::$load(t.param.add(i) $(, $n)?);
+                let p = S::sub(old, S::fma(old, shrink, update));
                 S::$store(t.m.add(i) $(, $n)?, m);
                 S::$store(t.v.add(i) $(, $n)?, v);
                 S::$store(t.param.add(i) $(, $n)?, p);
                 if !t.ema.is_null() {
-                    let average = S::fma(S::$load(t.ema.add(i) $(, $n)?), ema, S::mul(p, one_minus_ema));
-                    S::$store(t.ema.add(i) $(, $n)?, average);
+                    // In this form the shares of both add up to exactly 1, whatever `follow` was rounded to.
+                    let average = S::$load(t.ema.add(i) $(, $n)?);
+                    S::$store(t.ema.add(i) $(, $n)?, S::fma(S::sub(p, average), follow, average));
                 }
             }};
         }

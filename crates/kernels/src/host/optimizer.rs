@@ -46,7 +46,6 @@ fn write<T: HostTensor>(x: &mut T) -> &mut [f32] {
 /// Computed in f64 and rounded once, as PyTorch's scalars are.
 fn constants(by: &AdamStep) -> AdamConstants {
     let correction = |beta: f64| 1.0 - beta.powf(by.step as f64);
-    let ema = by.ema_decay.unwrap_or(0.0);
     AdamConstants {
         grad_scale: by.grad_scale as f32,
         beta_1: by.beta_1 as f32,
@@ -56,8 +55,7 @@ fn constants(by: &AdamStep) -> AdamConstants {
         step_size: (by.lr / correction(by.beta_1)) as f32,
         root: (1.0 / correction(by.beta_2).sqrt()) as f32,
         epsilon: by.epsilon as f32,
-        keep: (1.0 - by.lr * by.weight_decay) as f32,
-        ema: ema as f32,
-        one_minus_ema: (1.0 - ema) as f32,
+        shrink: (by.lr * by.weight_decay) as f32,
+        follow: by.ema_decay.map_or(0.0, |decay| 1.0 - decay) as f32,
     }
 }

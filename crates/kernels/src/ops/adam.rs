@@ -57,7 +57,11 @@ pub struct AdamOperands<B: Backend> {
 /// # Formula
 /// `g = grad · grad_scale`, `m = β₁ m + (1 - β₁) g`, `v = β₂ v + (1 - β₂) g²`,
 /// `param = param · (1 - lr · weight_decay) - lr · (m / (1 - β₁^step)) / (sqrt(v / (1 - β₂^step)) + epsilon)`,
-/// `ema = d · ema + (1 - d) · param` with `d = ema_decay`.
+/// `ema = ema + (1 - d) · (param - ema)` with `d = ema_decay`.
+///
+/// The average of weights that stay the same is these weights, to the bit. A step towards them is lost where it is less than the
+/// rounding of the average itself: in f32 and with a decay of 0.9999, an average stops up to 6e-4 of its size short of weights that
+/// have come to rest after it.
 ///
 /// # Panics
 /// If the lengths of a parameter's tensors differ, or `step` is 0.

@@ -42,9 +42,8 @@ pub(crate) const ADAM: AdamConstants = AdamConstants {
     step_size: 0.02,
     root: 3.0,
     epsilon: 1e-3,
-    keep: 0.98,
-    ema: 0.95,
-    one_minus_ema: 0.05,
+    shrink: 0.02,
+    follow: 0.05,
 };
 
 /// Panics unless sums over many terms are within [`TOLERANCE`] of the norm of these, as a sum may be next to nothing beside them.
