@@ -18,7 +18,7 @@ pub(crate) fn pipeline_spec(
     environment: &serde_json::Value,
 ) -> PipelineSpec {
     let null_class = match &config {
-        AnyConfig::UNet(config) => config.num_classes().map(|classes| classes - 1),
+        AnyConfig::UNet(config) => config.num_classes().map(|classes| classes.saturating_sub(1)),
         AnyConfig::Mlp(_) => None,
     };
     let mut provenance = environment.as_object().cloned().unwrap_or_default();
@@ -63,5 +63,6 @@ pub fn reverse_chain(scheduler: &Scheduler, steps: usize) -> Result<Chain, Train
 /// Classes that can be asked for by name: all but the one that stands for "any".
 pub fn named_classes(pipeline: &Pipeline) -> Option<usize> {
     let AnyConfig::UNet(config) = &pipeline.spec.config else { return None };
-    config.num_classes().map(|classes| if pipeline.spec.facts.null_class.is_some() { classes - 1 } else { classes })
+    let unnamed = usize::from(pipeline.spec.facts.null_class.is_some());
+    config.num_classes().map(|classes| classes.saturating_sub(unnamed))
 }

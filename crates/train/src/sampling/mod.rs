@@ -70,7 +70,7 @@ pub enum Noise<'a> {
 pub enum Classes {
     /// The model knows none.
     None,
-    /// Sample `n` is of class `n mod classes`.
+    /// Sample `n` is of class `n mod classes`; of class 0 where there are no classes to choose among.
     Cycle(usize),
     /// All samples are of this class.
     Only(usize),
@@ -204,7 +204,7 @@ pub fn draw_batches<B: Backend, N: Network<B, D>, const D: usize>(
         batch_shape[1..].copy_from_slice(shape);
         let classes: Option<Vec<usize>> = match plan.classes {
             Classes::None => None,
-            Classes::Cycle(classes) => Some((first..first + batch_shape[0]).map(|n| n % classes).collect()),
+            Classes::Cycle(classes) => Some((first..first + batch_shape[0]).map(|n| n % classes.max(1)).collect()),
             Classes::Only(class) => Some(vec![class; batch_shape[0]]),
         };
         let mut observer = |state: sampler::State<'_, B, D>| {
