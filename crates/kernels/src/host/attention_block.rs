@@ -1,7 +1,7 @@
 //! The attention block.
 
 use super::bridge::HostTensor;
-use crate::cpu::{self, Affine, AttentionBlock, AttentionSaved, AttentionWeights, filled};
+use crate::cpu::{Affine, AttentionBlock, AttentionWeights, fresh};
 use crate::ops::AttentionBlockSpec;
 use crate::{AttentionBlockGradients, AttentionBlockOperands, AttentionBlockOutput};
 use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
@@ -57,8 +57,7 @@ pub(super) fn attention_block<T: HostTensor, B: Backend<FloatTensorPrimitive = T
 ) -> Option<T> {
     let s = sizes(x, with, spec).filter(AttentionBlock::forward_pays)?;
     let (values, operands) = (x.read()?, Operands::read(with)?);
-    let y = filled(s.len(), |y| cpu::attention_block(&s, &values, &operands.slices(), None, y));
-    Some(T::build(y, x.shape()))
+    Some(T::build(fresh::attention_block(&s, &values, &operands.slices()), x.shape()))
 }
 
 /// `None` also where the gradients of the parts are faster one by one.
@@ -69,18 +68,8 @@ pub(super) fn attention_block_saving<T: HostTensor, B: Backend<FloatTensorPrimit
 ) -> Option<AttentionBlockOutput<B>> {
     let s = sizes(x, with, spec).filter(AttentionBlock::backward_pays)?;
     let (values, operands) = (x.read()?, Operands::read(with)?);
-    let [mut qkv, mut attended, mut softmax] = [const { Vec::new() }; 3];
-    let y = filled(s.len(), |y| {
-        qkv = filled(s.qkv_len(), |qkv| {
-            attended = filled(s.attended_len(), |attended| {
-                softmax = filled(s.softmax_len(), |softmax| {
-                    let saved = AttentionSaved { qkv, attended, softmax };
-                    cpu::attention_block(&s, &values, &operands.slices(), Some(saved), y);
-                });
-            });
-        });
-    });
-    let saved = [qkv, attended, softmax].map(|values| {
+    let fresh::AttentionBlockSaved { y, saved } = fresh::attention_block_saving(&s, &values, &operands.slices());
+    let saved = saved.map(|values| {
         let len = values.len();
         T::build(values, Shape::new([len]))
     });
@@ -99,19 +88,8 @@ pub(super) fn attention_block_backward<T: HostTensor, B: Backend<FloatTensorPrim
     let [qkv, attended, softmax] = saved;
     let (qkv, attended, softmax) = (qkv.read()?, attended.read()?, softmax.read()?);
     let w = operands.slices();
-    let zeros = |len: usize| vec![0.0; len];
-    let norm_len = if w.norm.is_some() { s.c } else { 0 };
-    let [mut gamma, mut beta] = [zeros(norm_len), zeros(norm_len)];
-    let [mut weight, mut bias] = [w.weight, w.bias].map(|all| all.map(|values| zeros(values.len())));
-    let dx = filled(s.len(), |x| {
-        let d = cpu::AttentionBlockGradients {
-            x,
-            norm: [&mut gamma, &mut beta],
-            weight: weight.each_mut().map(|d| &mut d[..]),
-            bias: bias.each_mut().map(|d| &mut d[..]),
-        };
-        cpu::attention_block_backward(&s, &values, &w, [&qkv, &attended, &softmax], &dy, d);
-    });
+    let fresh::AttentionBlockResults { x: dx, norm: [gamma, beta], weight, bias } =
+        fresh::attention_block_backward(&s, &values, &w, [&qkv, &attended, &softmax], &dy);
     let build = |values: Vec<f32>, like: &T| T::build(values, like.shape());
     let mut like = with.weight.iter();
     let weight = weight.map(|d| build(d, like.next().expect("four weights")));

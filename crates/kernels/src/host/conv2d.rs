@@ -2,7 +2,7 @@
 
 use super::bridge::{HostTensor, read_option};
 use super::filters;
-use crate::cpu::{self, Conv2d, filled, winograd::conv3x3_filtered};
+use crate::cpu::{self, Conv2d, fresh};
 use crate::ops::Conv2dGeometry;
 use crate::{AffineGradients, WantedGradients};
 use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
@@ -38,10 +38,10 @@ pub(super) fn conv2d<T: HostTensor + Clone + Send + 'static>(
         Cow::Borrowed(values) => filters::kept(&s, weight, values),
         Cow::Owned(_) => None,
     };
-    let y = filled(s.output_len(), |y| match &kept {
-        Some((s, filters)) => conv3x3_filtered(s, &x, filters, bias, residual, y),
-        None => cpu::conv2d(&s, &x, &values, bias, residual, y),
-    });
+    let y = match &kept {
+        Some((s, filters)) => fresh::conv3x3_filtered(s, &x, filters, bias, residual),
+        None => fresh::conv2d(&s, &x, &values, bias, residual),
+    };
     let (h, w) = s.output_size();
     Some(T::build(y, Shape::new([s.n, s.k, h, w])))
 }
@@ -59,27 +59,17 @@ pub(super) fn conv2d_backward<T: HostTensor, B: Backend<FloatTensorPrimitive = T
     let add = read_option(accumulate)?;
     if wanted.x && wanted.weight {
         let mut bias = wanted.bias.then(|| vec![0.0; s.k]);
-        let mut dw = Vec::new();
-        let dx = filled(s.input_len(), |dx| {
-            dw = filled(s.weight_len(), |dw| {
-                cpu::conv2d_backward(&s, &values, &dy, &w, add.as_deref(), dx, dw, bias.as_deref_mut());
-            });
-        });
+        let [dx, dw] = fresh::conv2d_backward(&s, &values, &dy, &w, add.as_deref(), bias.as_deref_mut());
         return Some(AffineGradients {
             x: Some(T::build(dx, x.shape())),
             weight: Some(T::build(dw, weight.shape())),
             bias: bias.map(|bias| T::build(bias, Shape::new([s.k]))),
         });
     }
-    let dx = wanted.x.then(|| {
-        let dx = filled(s.input_len(), |dx| cpu::conv2d_backward_input(&s, &dy, &w, add.as_deref(), dx));
-        T::build(dx, x.shape())
-    });
+    let dx = wanted.x.then(|| T::build(fresh::conv2d_backward_input(&s, &dy, &w, add.as_deref()), x.shape()));
     let mut db = wanted.bias.then(|| vec![0.0; s.k]);
     let dw = if wanted.weight {
-        let db = db.as_deref_mut();
-        let dw = filled(s.weight_len(), |dw| cpu::conv2d_backward_weight(&s, &values, &dy, Some(dw), db));
-        Some(T::build(dw, weight.shape()))
+        Some(T::build(fresh::conv2d_backward_weight(&s, &values, &dy, db.as_deref_mut()), weight.shape()))
     } else {
         cpu::conv2d_backward_weight(&s, &values, &dy, None, db.as_deref_mut());
         None

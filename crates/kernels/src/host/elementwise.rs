@@ -1,19 +1,17 @@
 //! Operations that touch every value once.
 
 use super::bridge::HostTensor;
-use crate::cpu::{self, filled};
+use crate::cpu::{self, fresh};
 use burn::tensor::Shape;
 
 pub(super) fn silu<T: HostTensor>(x: &T) -> Option<T> {
     let v = x.read()?;
-    let y = filled(v.len(), |y| cpu::silu(&v, y));
-    Some(T::build(y, x.shape()))
+    Some(T::build(fresh::silu(&v), x.shape()))
 }
 
 pub(super) fn silu_backward<T: HostTensor>(x: &T, grad: &T) -> Option<T> {
     let (v, dy) = (x.read()?, grad.read()?);
-    let dx = filled(v.len(), |dx| cpu::silu_backward(&v, &dy, dx));
-    Some(T::build(dx, x.shape()))
+    Some(T::build(fresh::silu_backward(&v, &dy), x.shape()))
 }
 
 /// In the memory of `a`, where nobody else holds it; gives both back unless they are f32 of one shape.
@@ -29,33 +27,32 @@ pub(super) fn add<T: HostTensor>(mut a: T, b: T) -> Result<T, [T; 2]> {
 
 pub(super) fn add_channel_bias<T: HostTensor>(x: &T, bias: &T) -> Option<T> {
     let (v, b) = (x.read()?, bias.read()?);
-    let y = filled(v.len(), |y| cpu::add_channel_bias(&v, &b, y));
-    Some(T::build(y, x.shape()))
+    Some(T::build(fresh::add_channel_bias(&v, &b), x.shape()))
 }
 
 pub(super) fn sum_pixels<T: HostTensor>(x: &T) -> Option<T> {
     let (v, shape) = (x.read()?, x.shape());
-    let sums = filled(shape[0] * shape[1], |sums| cpu::sum_pixels(&v, sums));
+    let sums = fresh::sum_pixels(&v, shape[0] * shape[1]);
     Some(T::build(sums, Shape::new([shape[0], shape[1]])))
 }
 
 pub(super) fn upsample_nearest_2x<T: HostTensor>(x: &T) -> Option<T> {
     let (v, shape) = (x.read()?, x.shape());
     let (h, w) = (shape[2], shape[3]);
-    let y = filled(4 * v.len(), |y| cpu::upsample_nearest_2x(h, w, &v, y));
+    let y = fresh::upsample_nearest_2x(h, w, &v);
     Some(T::build(y, Shape::new([shape[0], shape[1], 2 * h, 2 * w])))
 }
 
 pub(super) fn upsample_nearest_2x_backward<T: HostTensor>(grad: &T) -> Option<T> {
     let (dy, shape) = (grad.read()?, grad.shape());
     let (h, w) = (shape[2] / 2, shape[3] / 2);
-    let dx = filled(dy.len() / 4, |dx| cpu::upsample_nearest_2x_backward(h, w, &dy, dx));
+    let dx = fresh::upsample_nearest_2x_backward(h, w, &dy);
     Some(T::build(dx, Shape::new([shape[0], shape[1], h, w])))
 }
 
 pub(super) fn concat_channels<T: HostTensor>(a: &T, b: &T) -> Option<T> {
     let (x, y, shape) = (a.read()?, b.read()?, a.shape());
-    let all = filled(x.len() + y.len(), |all| cpu::concat(shape[0], &x, &y, all));
+    let all = fresh::concat(shape[0], &x, &y);
     let channels = shape[1] + b.shape()[1];
     Some(T::build(all, Shape::new([shape[0], channels, shape[2], shape[3]])))
 }
@@ -64,7 +61,7 @@ pub(super) fn split_channels<T: HostTensor>(x: &T, channels: usize) -> Option<[T
     let (v, shape) = (x.read()?, x.shape());
     let pixels = shape[2] * shape[3];
     let part = |from: usize, channels: usize| {
-        let values = filled(shape[0] * channels * pixels, |part| cpu::part(shape[0], &v, from * pixels, part));
+        let values = fresh::part(shape[0], &v, from * pixels, channels * pixels);
         T::build(values, Shape::new([shape[0], channels, shape[2], shape[3]]))
     };
     Some([part(0, channels), part(channels, shape[1] - channels)])

@@ -1,7 +1,7 @@
 //! Group normalisation.
 
 use super::bridge::{HostTensor, read_option};
-use crate::cpu::{self, Affine, GroupNorm, NormGradients, NormInput, Statistics, filled};
+use crate::cpu::{Affine, GroupNorm, NormInput, Statistics, fresh};
 use crate::ops::{GroupNormSpec, NormActivation};
 use crate::{GroupNormExtra, GroupNormGradients, GroupNormOperands, GroupNormOutput};
 use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
@@ -85,10 +85,7 @@ pub(super) fn group_norm<T: HostTensor, B: Backend<FloatTensorPrimitive = T>>(
 ) -> Option<GroupNormOutput<B>> {
     let s = sizes(x, &with.extra, spec);
     let operands = Operands::read(x, with)?;
-    let (mut mean, mut rstd) = (vec![0.0; s.n * s.groups], vec![0.0; s.n * s.groups]);
-    let y = filled(s.n * s.c * s.hw, |y| {
-        cpu::group_norm(&s, operands.input(), operands.affine(), y, &mut mean, &mut rstd);
-    });
+    let [y, mean, rstd] = fresh::group_norm(&s, operands.input(), operands.affine());
     let (shape, statistics) = (x.shape(), Shape::new([s.n, s.groups]));
     Some(GroupNormOutput {
         y: T::build(y, Shape::new([s.n, s.c, shape[2], shape[3]])),
@@ -110,33 +107,9 @@ pub(super) fn group_norm_backward<T: HostTensor, B: Backend<FloatTensorPrimitive
     let (mean, rstd) = (mean.read()?, rstd.read()?);
     let add = [read_option(accumulate[0].as_ref())?, read_option(accumulate[1].as_ref())?];
     let statistics = Statistics { mean: &mean, rstd: &rstd };
-    let (mut d_scale, mut d_offset) = (vec![0.0; s.n * s.c], vec![0.0; s.n * s.c]);
-    let mut d_bias = vec![0.0; operands.bias.len()];
-    let mut d_skip = Vec::new();
-    let dx = filled(operands.x.len(), |dx| {
-        d_skip = filled(operands.skip.len(), |d_skip| {
-            let add = [add[0].as_deref(), add[1].as_deref()];
-            let (bias, scale, offset) = (&mut d_bias[..], &mut d_scale[..], &mut d_offset[..]);
-            let d = NormGradients { x: dx, skip: d_skip, bias, scale, offset, y: &mut [] };
-            cpu::group_norm_backward(&s, operands.input(), statistics, operands.affine(), &dy, add, d);
-        });
-    });
-    Some(gradients(
-        &s,
-        x,
-        with,
-        &operands,
-        Results { x: dx, skip: d_skip, bias: d_bias, scale: d_scale, offset: d_offset },
-    ))
-}
-
-/// What the kernel computes.
-pub(super) struct Results {
-    pub(super) x: Vec<f32>,
-    pub(super) skip: Vec<f32>,
-    pub(super) bias: Vec<f32>,
-    pub(super) scale: Vec<f32>,
-    pub(super) offset: Vec<f32>,
+    let add = [add[0].as_deref(), add[1].as_deref()];
+    let d = fresh::group_norm_backward(&s, operands.input(), statistics, operands.affine(), &dy, add);
+    Some(gradients(&s, x, with, &operands, d))
 }
 
 /// Of the operands, from those of the effective scale and offset: the chain rule on `[n, c]` values.
@@ -145,9 +118,9 @@ pub(super) fn gradients<T: HostTensor, B: Backend<FloatTensorPrimitive = T>>(
     x: &FloatTensor<B>,
     with: &GroupNormOperands<B>,
     operands: &Operands,
-    d: Results,
+    d: fresh::NormResults,
 ) -> GroupNormGradients<B> {
-    let Results { x: dx, skip: d_skip, bias: d_bias, scale: d_scale, offset: d_offset } = d;
+    let fresh::NormResults { x: dx, skip: d_skip, bias: d_bias, scale: d_scale, offset: d_offset } = d;
     let scale = operands.scale.as_deref();
     let per_channel = |d: &[f32]| T::build(sum_images(d, s.c, scale), Shape::new([s.c]));
     let (gamma, beta) = (per_channel(&d_scale), per_channel(&d_offset));

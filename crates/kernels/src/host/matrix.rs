@@ -1,7 +1,7 @@
 //! Affine maps and attention.
 
 use super::bridge::{HostTensor, read_option};
-use crate::cpu::{self, Attention, SelfAttention, filled};
+use crate::cpu::{Attention, SelfAttention, fresh};
 use crate::{AffineGradients, WantedGradients};
 use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
 
@@ -14,8 +14,7 @@ fn sizes<T: HostTensor>(x: &T, weight: &T) -> [usize; 3] {
 pub(super) fn linear<T: HostTensor>(x: &T, weight: &T, bias: Option<&T>) -> Option<T> {
     let s @ [rows, _, d_out] = sizes(x, weight);
     let (x, weight, bias) = (x.read()?, weight.read()?, read_option(bias)?);
-    let y = filled(rows * d_out, |y| cpu::linear(s, &x, &weight, bias.as_deref(), y));
-    Some(T::build(y, Shape::new([rows, d_out])))
+    Some(T::build(fresh::linear(s, &x, &weight, bias.as_deref()), Shape::new([rows, d_out])))
 }
 
 pub(super) fn linear_backward<T: HostTensor, B: Backend<FloatTensorPrimitive = T>>(
@@ -26,9 +25,9 @@ pub(super) fn linear_backward<T: HostTensor, B: Backend<FloatTensorPrimitive = T
 ) -> Option<AffineGradients<B>> {
     let s @ [_, _, d_out] = sizes(x, weight);
     let (values, w, dy) = (x.read()?, weight.read()?, grad.read()?);
-    let dx = || T::build(filled(values.len(), |dx| cpu::linear_backward_input(s, &dy, &w, dx)), x.shape());
-    let dw = || T::build(filled(w.len(), |dw| cpu::linear_backward_weight(s, &values, &dy, dw)), weight.shape());
-    let db = || T::build(filled(d_out, |db| cpu::sum_rows(&dy, d_out, db)), Shape::new([d_out]));
+    let dx = || T::build(fresh::linear_backward_input(s, &dy, &w), x.shape());
+    let dw = || T::build(fresh::linear_backward_weight(s, &values, &dy), weight.shape());
+    let db = || T::build(fresh::sum_rows(&dy, d_out), Shape::new([d_out]));
     Some(AffineGradients { x: wanted.x.then(dx), weight: wanted.weight.then(dw), bias: wanted.bias.then(db) })
 }
 
@@ -41,7 +40,7 @@ fn attention_sizes<T: HostTensor>(q: &T, k: &T, v: &T) -> Option<Attention> {
 pub(super) fn attention<T: HostTensor>(q: &T, k: &T, v: &T) -> Option<T> {
     let s = attention_sizes(q, k, v)?;
     let (qs, ks, vs) = (q.read()?, k.read()?, v.read()?);
-    let y = filled(s.heads * s.n * s.d_v, |y| cpu::attention(&s, [&qs, &ks, &vs], y));
+    let y = fresh::attention(&s, [&qs, &ks, &vs]);
     let shape = q.shape();
     Some(T::build(y, Shape::new([shape[0], shape[1], s.n, s.d_v])))
 }
@@ -49,12 +48,7 @@ pub(super) fn attention<T: HostTensor>(q: &T, k: &T, v: &T) -> Option<T> {
 pub(super) fn attention_backward<T: HostTensor>(q: &T, k: &T, v: &T, grad: &T) -> Option<[T; 3]> {
     let s = attention_sizes(q, k, v)?;
     let (qs, ks, vs, dy) = (q.read()?, k.read()?, v.read()?, grad.read()?);
-    let (mut dk, mut dv) = (Vec::new(), Vec::new());
-    let dq = filled(qs.len(), |dq| {
-        dk = filled(ks.len(), |dk| {
-            dv = filled(vs.len(), |dv| cpu::attention_backward(&s, [&qs, &ks, &vs], &dy, [dq, dk, dv]));
-        });
-    });
+    let [dq, dk, dv] = fresh::attention_backward(&s, [&qs, &ks, &vs], &dy);
     Some([T::build(dq, q.shape()), T::build(dk, k.shape()), T::build(dv, v.shape())])
 }
 
@@ -67,13 +61,13 @@ fn self_attention_sizes<T: HostTensor>(qkv: &T, heads: usize) -> Option<SelfAtte
 pub(super) fn self_attention<T: HostTensor>(qkv: &T, heads: usize) -> Option<T> {
     let s = self_attention_sizes(qkv, heads)?;
     let (values, shape) = (qkv.read()?, qkv.shape());
-    let y = filled(values.len() / 3, |y| cpu::self_attention(&s, &values, y));
+    let y = fresh::self_attention(&s, &values);
     Some(T::build(y, Shape::new([shape[0], shape[1] / 3, shape[2], shape[3]])))
 }
 
 pub(super) fn self_attention_backward<T: HostTensor>(qkv: &T, grad: &T, heads: usize) -> Option<T> {
     let s = self_attention_sizes(qkv, heads)?;
     let (values, dy) = (qkv.read()?, grad.read()?);
-    let dqkv = filled(values.len(), |dqkv| cpu::self_attention_backward(&s, &values, &dy, dqkv));
+    let dqkv = fresh::self_attention_backward(&s, &values, &dy);
     Some(T::build(dqkv, qkv.shape()))
 }

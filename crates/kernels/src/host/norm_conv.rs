@@ -2,8 +2,8 @@
 
 use super::bridge::{HostTensor, read_option};
 use super::filters;
-use super::group_norm::{Operands, Results, gradients, sizes};
-use crate::cpu::{self, Conv2d, NormConv, NormGradients, Statistics, filled, winograd::Filters};
+use super::group_norm::{Operands, gradients, sizes};
+use crate::cpu::{self, Conv2d, NormConv, Statistics, fresh, winograd::Filters};
 use crate::ops::{Conv2dGeometry, GroupNormSpec};
 use crate::{GroupNormOutput, NormConvGradients, NormConvOperands};
 use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
@@ -43,17 +43,13 @@ pub(super) fn norm_conv2d<T: HostTensor + Clone + Send + 'static, B: Backend<Flo
         Cow::Borrowed(values) => filters::kept(&convolution(&s), &with.weight, values).map(|(_, filters)| filters),
         Cow::Owned(_) => None,
     };
-    let (mut mean, mut rstd) = (vec![0.0; s.norm.n * s.norm.groups], vec![0.0; s.norm.n * s.norm.groups]);
-    let y = filled(s.output_len(), |y| {
-        let (input, affine, statistics) = (operands.input(), operands.affine(), [&mut mean[..], &mut rstd[..]]);
-        let compute = |filters: &Filters| {
-            cpu::norm_conv(&s, input, affine, filters, Some(&bias), residual.as_deref(), y, statistics);
-        };
-        match &kept {
-            Some(filters) => compute(filters),
-            None => Filters::with(s.tile(), s.k, s.norm.c, &weight, compute),
-        }
-    });
+    let compute = |filters: &Filters| {
+        fresh::norm_conv(&s, operands.input(), operands.affine(), filters, Some(&bias), residual.as_deref())
+    };
+    let [y, mean, rstd] = match &kept {
+        Some(filters) => compute(filters),
+        None => Filters::with(s.tile(), s.k, s.norm.c, &weight, compute),
+    };
     let statistics = Shape::new([s.norm.n, s.norm.groups]);
     Some(GroupNormOutput {
         y: T::build(y, Shape::new([s.norm.n, s.k, s.h, s.w])),
@@ -76,23 +72,11 @@ pub(super) fn norm_conv2d_backward<T: HostTensor, B: Backend<FloatTensorPrimitiv
     let add = [read_option(accumulate[0].as_ref())?, read_option(accumulate[1].as_ref())?];
     let add = [add[0].as_deref(), add[1].as_deref()];
     let statistics = Statistics { mean: &mean, rstd: &rstd };
-    let input = operands.input();
-    let channels = s.norm.n * s.norm.c;
-    let (mut scale, mut offset, mut bias) = (vec![0.0; channels], vec![0.0; channels], vec![0.0; input.bias.len()]);
-    let (mut skip, mut d_weight, mut d_bias) = (Vec::new(), Vec::new(), vec![0.0; s.k]);
-    let dx = filled(input.x.len(), |dx| {
-        skip = filled(input.skip.len(), |skip| {
-            d_weight = filled(weight.len(), |weight_gradient| {
-                let (bias, scale, offset) = (&mut bias[..], &mut scale[..], &mut offset[..]);
-                let norm = NormGradients { x: dx, skip, bias, scale, offset, y: &mut [] };
-                let d = cpu::NormConvGradients { norm, weight: weight_gradient, bias: &mut d_bias };
-                cpu::norm_conv_backward(&s, input, statistics, operands.affine(), &weight, &dy, add, d);
-            });
-        });
-    });
+    let (norm, dw, db) =
+        fresh::norm_conv_backward(&s, operands.input(), statistics, operands.affine(), &weight, &dy, add);
     Some(NormConvGradients {
-        norm: gradients(&s.norm, x, &with.norm, &operands, Results { x: dx, skip, bias, scale, offset }),
-        weight: T::build(d_weight, with.weight.shape()),
-        bias: T::build(d_bias, Shape::new([s.k])),
+        norm: gradients(&s.norm, x, &with.norm, &operands, norm),
+        weight: T::build(dw, with.weight.shape()),
+        bias: T::build(db, Shape::new([s.k])),
     })
 }

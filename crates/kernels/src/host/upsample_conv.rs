@@ -1,10 +1,7 @@
 //! Upsampling and the convolution behind it.
 
 use super::bridge::{HostTensor, read_option};
-use crate::cpu::{
-    self, filled,
-    winograd::{UpsampleConv3x3, upsample_conv3x3, upsample_conv3x3_backward},
-};
+use crate::cpu::{self, fresh, winograd::UpsampleConv3x3};
 use crate::{AffineGradients, WantedGradients};
 use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
 
@@ -19,7 +16,7 @@ fn together<T: HostTensor>(x: &T, weight: &T) -> Option<UpsampleConv3x3> {
 pub(super) fn upsample_conv2d<T: HostTensor>(x: &T, weight: &T, bias: Option<&T>) -> Option<T> {
     let s = together(x, weight)?;
     let (x, weight, bias) = (x.read()?, weight.read()?, read_option(bias)?);
-    let y = filled(s.output_len(), |y| upsample_conv3x3(&s, &x, &weight, bias.as_deref(), y));
+    let y = fresh::upsample_conv3x3(&s, &x, &weight, bias.as_deref());
     Some(T::build(y, Shape::new([s.n, s.k, 2 * s.h, 2 * s.w])))
 }
 
@@ -33,12 +30,7 @@ pub(super) fn upsample_conv2d_backward<T: HostTensor, B: Backend<FloatTensorPrim
 ) -> Option<AffineGradients<B>> {
     let s = together(x, weight).filter(|_| wanted.x || wanted.weight)?;
     let (values, w, dy, add) = (x.read()?, weight.read()?, grad.read()?, read_option(accumulate)?);
-    let (mut dw, mut db) = (Vec::new(), vec![0.0; s.k]);
-    let dx = filled(s.input_len(), |dx| {
-        dw = filled(s.weight_len(), |dw| {
-            upsample_conv3x3_backward(&s, &values, &dy, &w, add.as_deref(), dx, dw, &mut db);
-        });
-    });
+    let [dx, dw, db] = fresh::upsample_conv3x3_backward(&s, &values, &dy, &w, add.as_deref());
     Some(AffineGradients {
         x: wanted.x.then(|| T::build(dx, x.shape())),
         weight: wanted.weight.then(|| T::build(dw, weight.shape())),

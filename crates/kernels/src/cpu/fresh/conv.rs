@@ -1,0 +1,60 @@
+//! Convolutions.
+
+use super::filled;
+use crate::cpu::winograd::{self, Conv3x3, Filters};
+use crate::cpu::{self, Conv2d};
+
+/// [`cpu::conv2d`].
+pub(crate) fn conv2d(
+    s: &Conv2d,
+    x: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    residual: Option<&[f32]>,
+) -> Vec<f32> {
+    // SAFETY: the kernel overwrites its output.
+    unsafe { filled(s.output_len(), |y| cpu::conv2d(s, x, weight, bias, residual, y)) }
+}
+
+/// [`winograd::conv3x3_filtered`].
+pub(crate) fn conv3x3_filtered(
+    s: &Conv3x3,
+    x: &[f32],
+    filters: &Filters,
+    bias: Option<&[f32]>,
+    residual: Option<&[f32]>,
+) -> Vec<f32> {
+    // SAFETY: the kernel overwrites its output.
+    unsafe { filled(s.output_len(), |y| winograd::conv3x3_filtered(s, x, filters, bias, residual, y)) }
+}
+
+/// [`cpu::conv2d_backward`]: the gradients of input and weight.
+pub(crate) fn conv2d_backward(
+    s: &Conv2d,
+    x: &[f32],
+    dy: &[f32],
+    weight: &[f32],
+    add: Option<&[f32]>,
+    mut db: Option<&mut [f32]>,
+) -> [Vec<f32>; 2] {
+    let mut dw = Vec::new();
+    // SAFETY: the kernel overwrites its outputs.
+    let dx = unsafe {
+        filled(s.input_len(), |dx| {
+            dw = filled(s.weight_len(), |dw| cpu::conv2d_backward(s, x, dy, weight, add, dx, dw, db.as_deref_mut()));
+        })
+    };
+    [dx, dw]
+}
+
+/// [`cpu::conv2d_backward_input`].
+pub(crate) fn conv2d_backward_input(s: &Conv2d, dy: &[f32], weight: &[f32], add: Option<&[f32]>) -> Vec<f32> {
+    // SAFETY: the kernel overwrites its output.
+    unsafe { filled(s.input_len(), |dx| cpu::conv2d_backward_input(s, dy, weight, add, dx)) }
+}
+
+/// [`cpu::conv2d_backward_weight`].
+pub(crate) fn conv2d_backward_weight(s: &Conv2d, x: &[f32], dy: &[f32], db: Option<&mut [f32]>) -> Vec<f32> {
+    // SAFETY: the kernel overwrites its output.
+    unsafe { filled(s.weight_len(), |dw| cpu::conv2d_backward_weight(s, x, dy, Some(dw), db)) }
+}

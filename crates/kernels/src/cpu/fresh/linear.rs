@@ -1,0 +1,28 @@
+//! Affine maps.
+
+use super::filled;
+use crate::cpu;
+
+/// [`cpu::linear`].
+pub(crate) fn linear(s @ [rows, _, d_out]: [usize; 3], x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+    // SAFETY: the kernel overwrites its output.
+    unsafe { filled(rows * d_out, |y| cpu::linear(s, x, weight, bias, y)) }
+}
+
+/// [`cpu::linear_backward_input`].
+pub(crate) fn linear_backward_input(s @ [rows, d_in, _]: [usize; 3], dy: &[f32], weight: &[f32]) -> Vec<f32> {
+    // SAFETY: the kernel overwrites its output.
+    unsafe { filled(rows * d_in, |dx| cpu::linear_backward_input(s, dy, weight, dx)) }
+}
+
+/// [`cpu::linear_backward_weight`].
+pub(crate) fn linear_backward_weight(s @ [_, d_in, d_out]: [usize; 3], x: &[f32], dy: &[f32]) -> Vec<f32> {
+    // SAFETY: the kernel overwrites its output.
+    unsafe { filled(d_out * d_in, |dw| cpu::linear_backward_weight(s, x, dy, dw)) }
+}
+
+/// [`cpu::sum_rows`].
+pub(crate) fn sum_rows(dy: &[f32], d_out: usize) -> Vec<f32> {
+    // SAFETY: the kernel overwrites its output.
+    unsafe { filled(d_out, |db| cpu::sum_rows(dy, d_out, db)) }
+}
