@@ -3,6 +3,7 @@
 use super::elementwise::TASK;
 use super::isa::{Isa, isa_entry};
 use super::simd::{L, Simd};
+use super::sizes::{check_len, check_option};
 use rayon::prelude::*;
 
 /// The constants of an update, ready for use.
@@ -120,8 +121,10 @@ isa_entry!(
 pub fn adam(by: &AdamConstants, params: Vec<AdamSlices<'_>>) {
     for AdamSlices { grad, param, m, v, ema } in &params {
         let len = param.len();
-        assert!(grad.len() == len && m.len() == len && v.len() == len);
-        assert!(ema.as_ref().is_none_or(|ema| ema.len() == len));
+        check_len("adam", "the gradient", grad.len(), len);
+        check_len("adam", "the first moment", m.len(), len);
+        check_len("adam", "the second moment", v.len(), len);
+        check_option("adam", "the average", ema.as_deref(), len);
     }
     let isa = Isa::current();
     let blocks: Vec<AdamSlices<'_>> = params.into_iter().flat_map(AdamSlices::into_blocks).collect();

@@ -3,6 +3,7 @@
 use super::isa::{Isa, isa_entry};
 use super::scratch::Shared;
 use super::simd::{L, Simd};
+use super::sizes::{check_len, check_option, values};
 use rayon::prelude::*;
 
 /// Floats of a parallel task: a few microseconds of work.
@@ -50,7 +51,8 @@ isa_entry!(
 );
 
 fn run(x: &[f32], dy: Option<&[f32]>, y: &mut [f32]) {
-    assert!(x.len() == y.len() && dy.is_none_or(|dy| dy.len() == y.len()));
+    check_len("silu", "the result", y.len(), x.len());
+    check_option("silu", "dy", dy, x.len());
     let (isa, len) = (Isa::current(), y.len());
     let (x, dy, y) = (Shared::read(x), dy.map(Shared::read), Shared::new(y));
     (0..len.div_ceil(TASK)).into_par_iter().for_each(|i| {
@@ -87,7 +89,7 @@ pub fn silu_backward(x: &[f32], dy: &[f32], dx: &mut [f32]) {
 /// # Panics
 /// If the lengths differ.
 pub fn add(sum: &mut [f32], x: &[f32]) {
-    assert!(sum.len() == x.len());
+    check_len("add", "x", x.len(), sum.len());
     sum.par_chunks_mut(TASK).zip(x.par_chunks(TASK)).with_max_len(1).for_each(|(sum, x)| {
         for (sum, x) in sum.iter_mut().zip(x) {
             *sum += x;
@@ -131,7 +133,7 @@ isa_entry!(
 /// If `x` is not a whole number of values for every sum.
 pub fn sum_pixels(x: &[f32], out: &mut [f32]) {
     let pixels = x.len() / out.len().max(1);
-    assert!(x.len() == pixels * out.len());
+    assert!(x.len() == pixels * out.len(), "sum_pixels: {} values are not {} planes", x.len(), out.len());
     let isa = Isa::current();
     let x = Shared::read(x);
     out.par_iter_mut().with_min_len(TASK.div_ceil(pixels.max(1))).enumerate().for_each(|(i, out)| {
@@ -145,8 +147,13 @@ pub fn sum_pixels(x: &[f32], out: &mut [f32]) {
 /// # Panics
 /// If the lengths do not fit.
 pub fn sum_images(x: &[f32], n: usize, c: usize, out: &mut [f32]) {
-    assert!(out.len() == c);
-    let mut sums = vec![0.0; n * c];
+    check_len("sum_images", "the result", out.len(), c);
+    let planes = values("sum_images", [n, c]);
+    if x.is_empty() {
+        return out.fill(0.0);
+    }
+    assert!(planes > 0 && x.len().is_multiple_of(planes), "sum_images: {} values are not {planes} planes", x.len());
+    let mut sums = vec![0.0; planes];
     sum_pixels(x, &mut sums);
     for (i, out) in out.iter_mut().enumerate() {
         *out = (0..n).map(|image| sums[image * c + i]).sum();

@@ -1,7 +1,16 @@
 //! Affine maps `y = x wᵀ + b`.
 
 use super::gemm::{Matrix, gemm};
+use super::sizes::{check_len, values};
 use rayon::prelude::*;
+
+/// Panics unless both matrices have their sizes.
+#[track_caller]
+fn check(what: &str, matrices: [(&[f32], &str, [usize; 2]); 2]) {
+    for (matrix, name, sizes) in matrices {
+        check_len(what, name, matrix.len(), values(what, sizes));
+    }
+}
 
 /// `y = x wᵀ + bias`.
 ///
@@ -11,7 +20,7 @@ use rayon::prelude::*;
 /// # Panics
 /// If a length does not fit.
 pub fn linear([rows, d_in, d_out]: [usize; 3], x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
-    assert!(x.len() == rows * d_in && weight.len() == d_out * d_in);
+    check("linear", [(x, "x", [rows, d_in]), (weight, "the weight", [d_out, d_in])]);
     let weight = Matrix::rows(weight, d_in).transposed();
     gemm([rows, d_out, d_in], Matrix::rows(x, d_in), weight, bias, y);
 }
@@ -21,7 +30,7 @@ pub fn linear([rows, d_in, d_out]: [usize; 3], x: &[f32], weight: &[f32], bias: 
 /// # Panics
 /// If a length does not fit.
 pub fn linear_backward_input([rows, d_in, d_out]: [usize; 3], dy: &[f32], weight: &[f32], dx: &mut [f32]) {
-    assert!(dy.len() == rows * d_out && weight.len() == d_out * d_in);
+    check("linear_backward_input", [(dy, "dy", [rows, d_out]), (weight, "the weight", [d_out, d_in])]);
     gemm([rows, d_in, d_out], Matrix::rows(dy, d_out), Matrix::rows(weight, d_in), None, dx);
 }
 
@@ -30,7 +39,7 @@ pub fn linear_backward_input([rows, d_in, d_out]: [usize; 3], dy: &[f32], weight
 /// # Panics
 /// If a length does not fit.
 pub fn linear_backward_weight([rows, d_in, d_out]: [usize; 3], x: &[f32], dy: &[f32], dw: &mut [f32]) {
-    assert!(x.len() == rows * d_in && dy.len() == rows * d_out);
+    check("linear_backward_weight", [(x, "x", [rows, d_in]), (dy, "dy", [rows, d_out])]);
     gemm([d_out, d_in, rows], Matrix::rows(dy, d_out).transposed(), Matrix::rows(x, d_in), None, dw);
 }
 
@@ -42,7 +51,8 @@ const SUM_ROWS: usize = 256;
 /// # Panics
 /// If a length does not fit.
 pub fn sum_rows(dy: &[f32], d_out: usize, out: &mut [f32]) {
-    assert!(out.len() == d_out && (d_out == 0 || dy.len().is_multiple_of(d_out)));
+    check_len("sum_rows", "the result", out.len(), d_out);
+    assert!(d_out == 0 || dy.len().is_multiple_of(d_out), "sum_rows: {} values are no rows of {d_out}", dy.len());
     out.fill(0.0);
     if d_out == 0 {
         return;

@@ -1,7 +1,8 @@
 //! Slice kernels, usable without Burn: contiguous f32 slices in, contiguous f32 slices out.
 //!
-//! All are parallel over the current Rayon pool, choose their instruction set at run time ([`Isa`]), check lengths
-//! before they touch memory, and overwrite the whole output whatever it held. Results do not depend on the number of
+//! All are parallel over the current Rayon pool, choose their instruction set at run time ([`Isa`]), check sizes and lengths
+//! before they touch memory, and overwrite the whole output whatever it held. Sizes whose product is more than any memory holds
+//! are refused by a panic, as lengths are that do not fit. Results do not depend on the number of
 //! threads; they differ between instruction sets by rounding.
 //!
 //! Kernels are fastest when called from inside the pool (`rayon::scope`, `ThreadPool::install`): from outside, every
@@ -29,6 +30,7 @@ mod portable;
 mod resample;
 mod scratch;
 mod simd;
+mod sizes;
 mod softmax;
 mod sum_of_squares;
 pub mod winograd;

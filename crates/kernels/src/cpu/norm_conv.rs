@@ -8,10 +8,13 @@
 use super::images::{ImagesMut, images};
 use super::norm::{Affine, GroupNorm, NormGradients, NormInput, Statistics, group_norm, group_norm_backward};
 use super::scratch::with;
+use super::sizes::{check_len, check_option, values};
 use super::winograd::{Conv3x3, Filters, TileSize, conv3x3_backward_chunks, conv3x3_filtered};
 use rayon::prelude::*;
 use std::ops::Range;
 
+/// In messages.
+const NAME: &str = "norm_conv";
 /// Normalised values of a chunk in bytes (measured).
 const CHUNK_BYTES: usize = 256 << 10;
 /// Tiles of a chunk, at least: transformed filters are read once for each.
@@ -42,6 +45,13 @@ pub struct NormConvGradients<'a> {
 }
 
 impl NormConv {
+    /// Panics unless the sizes fit together and what both passes read is as long as they say: chunks are cut of whole batches.
+    #[track_caller]
+    fn check(&self, x: &NormInput, affine: &Affine) {
+        check_len(NAME, "an image", self.norm.hw, values(NAME, [self.h, self.w]));
+        self.norm.check_input(x, affine);
+    }
+
     fn conv(&self, n: usize) -> Conv3x3 {
         Conv3x3 { n, c: self.norm.c, k: self.k, h: self.h, w: self.w }
     }
@@ -83,8 +93,13 @@ pub fn norm_conv(
     [mean, rstd]: [&mut [f32]; 2],
 ) {
     let GroupNorm { n, c, hw, groups, .. } = s.norm;
-    assert!(hw == s.h * s.w && y.len() == s.output_len());
-    assert!(mean.len() == n * groups && rstd.len() == mean.len() && residual.is_none_or(|r| r.len() == y.len()));
+    s.check(&x, &affine);
+    filters.check(s.k, c);
+    check_len(NAME, "y", y.len(), s.output_len());
+    check_len(NAME, "the mean", mean.len(), n * groups);
+    check_len(NAME, "rstd", rstd.len(), n * groups);
+    check_option(NAME, "the bias", bias, s.k);
+    check_option(NAME, "the residual", residual, y.len());
     if n == 0 {
         return;
     }
@@ -122,8 +137,22 @@ pub fn norm_conv_backward(
     add: [Option<&[f32]>; 2],
     d: NormConvGradients,
 ) {
-    let GroupNorm { n, c, hw, .. } = s.norm;
-    assert!(hw == s.h * s.w && dy.len() == s.output_len());
+    let GroupNorm { n, c, hw, groups, .. } = s.norm;
+    s.check(&x, &affine);
+    check_len(NAME, "dy", dy.len(), s.output_len());
+    check_len(NAME, "the weight", weight.len(), s.conv(n).weight_len());
+    check_len(NAME, "the gradient of the weight", d.weight.len(), weight.len());
+    check_len(NAME, "the gradient of the convolution's bias", d.bias.len(), s.k);
+    check_len(NAME, "the mean", statistics.mean.len(), n * groups);
+    check_len(NAME, "rstd", statistics.rstd.len(), n * groups);
+    for (name, gradient, of) in [("x", &d.norm.x, x.x), ("skip", &d.norm.skip, x.skip), ("bias", &d.norm.bias, x.bias)]
+    {
+        check_len(NAME, name, gradient.len(), of.len());
+    }
+    check_len(NAME, "the gradient of the scale", d.norm.scale.len(), n * c);
+    check_len(NAME, "the gradient of the offset", d.norm.offset.len(), n * c);
+    check_option(NAME, "what is added to the gradient of x", add[0], x.x.len());
+    check_option(NAME, "what is added to the gradient of skip", add[1], x.skip.len());
     if n == 0 {
         d.weight.fill(0.0);
         d.bias.fill(0.0);

@@ -1,5 +1,6 @@
 //! Operations that move data: upsampling, joining and parting channels, adding a value to every pixel.
 
+use super::sizes::{check_len, values};
 use rayon::prelude::*;
 
 /// Floats that a parallel task should move at least.
@@ -10,12 +11,21 @@ fn planes_per_task(plane: usize) -> usize {
     TASK.div_ceil(plane.max(1))
 }
 
+/// Panics unless so many values are planes of `sizes`, and four times as many are planes of twice these.
+#[track_caller]
+fn check_planes(what: &str, sizes: [usize; 2], small: usize, large: usize) {
+    let plane = values(what, sizes);
+    let whole = if plane == 0 { small == 0 } else { small.is_multiple_of(plane) };
+    assert!(whole, "{what}: {small} values are no planes of {sizes:?}");
+    check_len(what, "the larger", large, 4 * small);
+}
+
 /// Every pixel of `x: [planes, h, w]` becomes a 2×2 block of `y: [planes, 2h, 2w]`.
 ///
 /// # Panics
 /// If the lengths do not fit.
 pub fn upsample_nearest_2x(h: usize, w: usize, x: &[f32], y: &mut [f32]) {
-    assert!(y.len() == 4 * x.len() && (h * w == 0 || x.len().is_multiple_of(h * w)));
+    check_planes("upsample_nearest_2x", [h, w], x.len(), y.len());
     if x.is_empty() {
         return;
     }
@@ -36,7 +46,7 @@ pub fn upsample_nearest_2x(h: usize, w: usize, x: &[f32], y: &mut [f32]) {
 /// # Panics
 /// If the lengths do not fit.
 pub fn upsample_nearest_2x_backward(h: usize, w: usize, dy: &[f32], dx: &mut [f32]) {
-    assert!(dy.len() == 4 * dx.len() && (h * w == 0 || dx.len().is_multiple_of(h * w)));
+    check_planes("upsample_nearest_2x_backward", [h, w], dx.len(), dy.len());
     if dx.is_empty() {
         return;
     }
@@ -57,12 +67,13 @@ pub fn upsample_nearest_2x_backward(h: usize, w: usize, dy: &[f32], dx: &mut [f3
 /// # Panics
 /// If the lengths do not fit.
 pub fn concat(n: usize, a: &[f32], b: &[f32], y: &mut [f32]) {
-    assert!(y.len() == a.len() + b.len());
+    check_len("concat", "the result", y.len(), a.len() + b.len());
     if y.is_empty() {
         return;
     }
+    let whole = n > 0 && a.len().is_multiple_of(n) && b.len().is_multiple_of(n);
+    assert!(whole, "concat: {} and {} values are not {n} images", a.len(), b.len());
     let (a_len, b_len) = (a.len() / n, b.len() / n);
-    assert!(a.len() == n * a_len && b.len() == n * b_len);
     y.par_chunks_exact_mut(a_len + b_len).enumerate().for_each(|(i, y)| {
         let (left, right) = y.split_at_mut(a_len);
         left.copy_from_slice(&a[i * a_len..][..a_len]);
@@ -78,8 +89,11 @@ pub fn part(n: usize, x: &[f32], from: usize, part: &mut [f32]) {
     if part.is_empty() {
         return;
     }
+    let whole = n > 0 && x.len().is_multiple_of(n) && part.len().is_multiple_of(n);
+    assert!(whole, "part: {} and {} values are not {n} images", x.len(), part.len());
     let (len, part_len) = (x.len() / n, part.len() / n);
-    assert!(x.len() == n * len && part.len() == n * part_len && from + part_len <= len);
+    let inside = from.checked_add(part_len).is_some_and(|to| to <= len);
+    assert!(inside, "part: {part_len} values from {from} on are not within the {len} of an image");
     part.par_chunks_exact_mut(part_len).enumerate().for_each(|(i, part)| {
         part.copy_from_slice(&x[i * len + from..][..part_len]);
     });
@@ -90,12 +104,13 @@ pub fn part(n: usize, x: &[f32], from: usize, part: &mut [f32]) {
 /// # Panics
 /// If the lengths do not fit.
 pub fn add_channel_bias(x: &[f32], bias: &[f32], y: &mut [f32]) {
-    assert!(x.len() == y.len());
+    check_len("add_channel_bias", "the result", y.len(), x.len());
     if x.is_empty() {
         return;
     }
+    let whole = !bias.is_empty() && x.len().is_multiple_of(bias.len());
+    assert!(whole, "add_channel_bias: {} values are not {} planes", x.len(), bias.len());
     let pixels = x.len() / bias.len();
-    assert!(x.len() == bias.len() * pixels);
     let planes = y.par_chunks_exact_mut(pixels).zip(x.par_chunks_exact(pixels)).zip(bias);
     planes.with_min_len(planes_per_task(pixels)).for_each(|((y, x), bias)| {
         for (y, x) in y.iter_mut().zip(x) {

@@ -44,12 +44,22 @@ unsafe impl Send for Buffer {}
 unsafe impl Sync for Buffer {}
 
 impl Buffer {
+    /// Memory and alignment of a buffer of at least `floats`, in bytes.
+    fn size_align(floats: usize) -> (usize, usize) {
+        let bytes = floats.checked_mul(size_of::<f32>()).expect("a kernel's scratch is far below isize::MAX").max(LINE);
+        let align = if bytes >= HUGE { HUGE } else { LINE };
+        (bytes.next_multiple_of(align), align)
+    }
+
+    /// Bytes of a buffer for so many floats.
+    pub(super) fn bytes_for(floats: usize) -> usize {
+        Self::size_align(floats).0
+    }
+
     /// Room for at least `floats`.
     pub(super) fn new(floats: usize) -> Self {
-        let bytes = (floats * size_of::<f32>()).max(LINE);
-        let align = if bytes >= HUGE { HUGE } else { LINE };
-        let layout = Layout::from_size_align(bytes.next_multiple_of(align), align)
-            .expect("a kernel's scratch is far below isize::MAX");
+        let (bytes, align) = Self::size_align(floats);
+        let layout = Layout::from_size_align(bytes, align).expect("a kernel's scratch is far below isize::MAX");
         // SAFETY: the size is not zero.
         let at = unsafe { alloc_zeroed(layout) };
         let Some(at) = NonNull::new(at.cast::<f32>()) else {

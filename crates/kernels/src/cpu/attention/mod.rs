@@ -13,6 +13,7 @@ use super::gemm::PANEL;
 use super::isa::Isa;
 use super::scratch::{Shared, with};
 use super::simd::L;
+use super::sizes::{check_len, values};
 use super::softmax::{Columns, softmax};
 use packed::{Strided, cut, fetch, pack_right, product, product_to};
 use rayon::prelude::*;
@@ -101,8 +102,11 @@ impl Sizes {
 impl Attention {
     fn check(&self, [q, k, v]: [usize; 3], y: usize) -> Sizes {
         let Self { heads, n, m, d, d_v } = *self;
-        assert!(q == heads * n * d && k == heads * m * d);
-        assert!(v == heads * m * d_v && y == heads * n * d_v);
+        for (name, len, sizes) in
+            [("q", q, [heads, n, d]), ("k", k, [heads, m, d]), ("v", v, [heads, m, d_v]), ("y", y, [heads, n, d_v])]
+        {
+            check_len("attention", name, len, values("attention", sizes));
+        }
         assert!(m > 0 && d > 0, "attention: there must be keys, and they must have a size");
         Sizes { images: heads, heads: 1, n, m, d, d_v }
     }
@@ -115,7 +119,9 @@ impl Attention {
 impl SelfAttention {
     fn check(&self, qkv: usize, y: usize) -> Sizes {
         let Self { images, heads, tokens, d } = *self;
-        assert!(y == images * heads * d * tokens && qkv == 3 * y);
+        let what = "self_attention";
+        check_len(what, "y", y, values(what, [images, heads, d, tokens]));
+        check_len(what, "qkv", qkv, 3 * y);
         assert!(tokens > 0 && d > 0, "attention: there must be keys, and they must have a size");
         Sizes { images, heads, n: tokens, m: tokens, d, d_v: d }
     }

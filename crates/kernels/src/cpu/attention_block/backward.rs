@@ -10,6 +10,7 @@ use super::{AttentionBlock, AttentionBlockGradients, AttentionWeights};
 use crate::cpu::elementwise::add_parts;
 use crate::cpu::isa::Isa;
 use crate::cpu::scratch::{Shared, with};
+use crate::cpu::sizes::check_len;
 pub(super) use image::Image;
 use rayon::prelude::*;
 
@@ -61,12 +62,14 @@ pub fn attention_block_backward(
     d: AttentionBlockGradients,
 ) {
     s.check(x, w);
-    assert!(dy.len() == x.len() && d.x.len() == x.len());
-    assert!(saved.map(<[f32]>::len) == s.saved_lens());
+    let check = |name: &str, len: usize, expected: usize| check_len("attention_block_backward", name, len, expected);
+    check("dy", dy.len(), x.len());
+    check("dx", d.x.len(), x.len());
+    saved.iter().zip(s.saved_lens()).for_each(|(saved, len)| check("what was saved", saved.len(), len));
     let norm_len = if w.norm.is_some() { s.c } else { 0 };
-    assert!(d.norm.iter().all(|d| d.len() == norm_len));
-    assert!(d.weight.iter().zip(w.weight).all(|(d, w)| d.len() == w.len()));
-    assert!(d.bias.iter().zip(w.bias).all(|(d, b)| d.len() == b.len()));
+    d.norm.iter().for_each(|d| check("a gradient of the norm", d.len(), norm_len));
+    d.weight.iter().zip(w.weight).for_each(|(d, w)| check("the gradient of a weight", d.len(), w.len()));
+    d.bias.iter().zip(w.bias).for_each(|(d, b)| check("the gradient of a bias", d.len(), b.len()));
     let (isa, parts) = (Isa::current(), Parts::new(s));
     let partial = parts.at[5];
     // As many images for each task as possible.

@@ -9,6 +9,7 @@ use crate::cpu::gemm::{Left, PANEL, Product};
 use crate::cpu::isa::Isa;
 use crate::cpu::norm::{Affine, group_norm_image};
 use crate::cpu::scratch::{Shared, with};
+use crate::cpu::sizes::check_len;
 use crate::cpu::softmax::{Columns, softmax};
 use rayon::prelude::*;
 
@@ -72,10 +73,12 @@ pub fn attention_block(
     y: &mut [f32],
 ) {
     s.check(x, w);
-    assert!(y.len() == s.len());
+    check_len("attention_block", "y", y.len(), s.len());
     let saved = saved.map(|saved| {
         let all = [saved.qkv, saved.attended, saved.softmax];
-        assert!(all.each_ref().map(|saved| saved.len()) == s.saved_lens());
+        all.iter()
+            .zip(s.saved_lens())
+            .for_each(|(saved, len)| check_len("attention_block", "what is saved", saved.len(), len));
         all.map(Shared::new)
     });
     let isa = Isa::current();

@@ -18,6 +18,7 @@ use super::attention::{factor, vectors};
 use super::gemm::{PANEL, PackB, Product, multiply, pack_b};
 use super::isa::Isa;
 use super::norm::{Affine, GroupNorm};
+use super::sizes::{check_len, values};
 
 /// Sizes of an attention block.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,6 +74,8 @@ pub struct AttentionBlockGradients<'a> {
     pub bias: [&'a mut [f32]; 4],
 }
 
+/// In messages.
+const NAME: &str = "attention_block";
 /// Fewest pixels of an image: products of fewer columns are slow, and every image reads all weights.
 const PIXELS: usize = 33;
 /// The same of the gradient, which also adds to a partial sum of all weights' gradients for every image.
@@ -106,14 +109,14 @@ impl AttentionBlock {
 
     /// Whether the probabilities are kept, or else maximum of the scores and reciprocal sum of every query.
     fn keeps_probabilities(&self) -> bool {
-        self.pixels <= KEPT_PIXELS * self.head()
+        self.pixels.div_ceil(KEPT_PIXELS) <= self.head()
     }
 }
 
 impl AttentionBlock {
     /// Values of the input and of the output.
     pub fn len(&self) -> usize {
-        self.n * self.image()
+        values(NAME, [self.n, self.c, self.pixels])
     }
 
     /// Whether there is nothing.
@@ -129,32 +132,41 @@ impl AttentionBlock {
     /// Values of queries, keys and values, `[n, 3, heads d, pixels]`; of merged maps only queries, panels of 32 channels,
     /// `[n, c / 32, pixels, 32]`.
     pub fn qkv_len(&self) -> usize {
-        if self.is_merged() { self.attended_len() } else { 3 * self.n * self.inner() * self.pixels }
+        self.check_sizes();
+        if self.is_merged() { self.attended_len() } else { values(NAME, [3, self.n, self.heads, self.d, self.pixels]) }
     }
 
     /// Values of the attended images: panels of 32 pixels, `[n, panels, heads d, 32]`, of merged maps of 32 channels,
     /// `[n, c / 32, pixels, 32]`.
     pub fn attended_len(&self) -> usize {
+        self.check_sizes();
         if self.is_merged() {
-            return self.n * self.pixels * self.wide_channels();
+            return values(NAME, [self.n, self.pixels, self.wide_channels()]);
         }
-        self.n * self.panels() * self.inner() * PANEL
+        values(NAME, [self.n, self.panels(), self.heads, self.d, PANEL])
     }
 
     /// Values of the probabilities, `[n, heads, panels of queries, keys, 32]`, or of their statistics,
     /// `[n, heads, panels of queries, 2, 32]`. Of merged maps, with pixels rounded up to whole vectors, exponentials,
     /// `[n, queries, keys]`, or their largest scores, `[n, queries]`, and then reciprocal sums, `[n, queries]`.
     pub fn softmax_len(&self) -> usize {
+        self.check_sizes();
         if self.is_merged() {
             let statistics = if self.keeps_probabilities() { 1 } else { 2 };
-            return self.n * (self.kept_exponentials() + statistics * self.wide_pixels());
+            // No overflow in the sum: either term is within what `values` allows.
+            return values(NAME, [self.n, self.kept_exponentials() + statistics * self.wide_pixels()]);
         }
-        self.n * self.heads * self.panels() * self.softmax_panel()
+        values(NAME, [self.n, self.heads, self.panels(), self.softmax_panel()])
+    }
+
+    /// Panics where channels and pixels cannot be rounded up.
+    fn check_sizes(&self) {
+        self.len();
     }
 
     /// Values of the exponentials that are kept of an image with merged maps.
     fn kept_exponentials(&self) -> usize {
-        if self.keeps_probabilities() { self.pixels * self.wide_pixels() } else { 0 }
+        if self.keeps_probabilities() { values(NAME, [self.pixels, self.wide_pixels()]) } else { 0 }
     }
 
     /// Where largest scores, if they are kept, and reciprocal sums lie in what is kept of an image's softmax with merged maps.
@@ -210,18 +222,24 @@ impl AttentionBlock {
     }
 
     fn check(&self, x: &[f32], w: &AttentionWeights) {
-        let (c, inner) = (self.c, self.heads * self.d);
+        let (c, inner) = (self.c, values(NAME, [self.heads, self.d]));
         assert!(c > 0 && inner > 0 && self.pixels > 0, "attention_block: there must be channels and pixels");
-        assert!(x.len() == self.len());
-        assert!(w.weight.iter().all(|weight| weight.len() == c * inner));
-        assert!(w.bias.iter().zip([inner, inner, inner, c]).all(|(bias, len)| bias.len() == len));
+        check_len(NAME, "x", x.len(), self.len());
+        let weight_len = values(NAME, [c, self.heads, self.d]);
+        w.weight.iter().for_each(|weight| check_len(NAME, "a weight", weight.len(), weight_len));
+        w.bias.iter().zip([inner, inner, inner, c]).for_each(|(bias, len)| check_len(NAME, "a bias", bias.len(), len));
+        // What is kept for the gradient is computed in scratch where it is not kept.
+        self.saved_lens();
         if let Some(Affine { scale, offset }) = w.norm {
-            assert!(scale.len() == c && offset.len() == c);
+            check_len(NAME, "the norm's scale", scale.len(), c);
+            check_len(NAME, "the norm's offset", offset.len(), c);
             assert!(
                 self.groups > 0 && c.is_multiple_of(self.groups),
                 "attention_block: {} groups do not divide {c} channels",
                 self.groups
             );
+        } else {
+            assert!(self.groups <= c, "attention_block: {} groups of {c} channels", self.groups);
         }
     }
 }

@@ -7,6 +7,10 @@ use super::{pointwise, weight};
 use crate::cpu::elementwise::sum_images;
 use crate::cpu::gemm::Matrix;
 use crate::cpu::scratch::with;
+use crate::cpu::sizes::{check_len, check_option, values};
+
+/// In messages.
+const NAME: &str = "conv1x1_joined";
 
 /// Sizes of a 1×1 convolution of channels in two tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,27 +28,36 @@ pub struct JoinedConv1x1 {
 impl JoinedConv1x1 {
     /// Values of input `i`.
     pub fn input_len(&self, i: usize) -> usize {
-        self.n * self.c[i] * self.pixels
+        values(NAME, [self.n, self.c[i], self.pixels])
     }
 
     /// Values of the output.
     pub fn output_len(&self) -> usize {
-        self.n * self.k * self.pixels
+        values(NAME, [self.n, self.k, self.pixels])
     }
 
     /// Values of the weight.
     pub fn weight_len(&self) -> usize {
-        self.k * self.columns()
+        values(NAME, [self.k, self.columns()])
     }
 
     /// Columns of the weight.
     fn columns(&self) -> usize {
-        self.c[0] + self.c[1]
+        // Too many are refused with the weight's length.
+        self.c[0].saturating_add(self.c[1])
     }
 
     /// The first column of input `i`.
     fn column(&self, i: usize) -> usize {
         [0, self.c[0]][i]
+    }
+
+    /// Panics unless inputs, output and weight are so long.
+    #[track_caller]
+    fn check(&self, inputs: [usize; 2], output: usize, weight: usize) {
+        check_len(NAME, "the weight", weight, self.weight_len());
+        check_len(NAME, "the output", output, self.output_len());
+        inputs.iter().enumerate().for_each(|(i, &input)| check_len(NAME, "an input", input, self.input_len(i)));
     }
 
     fn table(&self) -> Table {
@@ -66,7 +79,11 @@ impl JoinedConv1x1 {
 /// # Panics
 /// If a length does not fit.
 pub fn conv1x1_joined(s: &JoinedConv1x1, x: [&[f32]; 2], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
-    assert!(weight.len() == s.weight_len());
+    s.check(x.map(<[f32]>::len), y.len(), weight.len());
+    check_option(NAME, "the bias", bias, s.k);
+    if y.is_empty() {
+        return;
+    }
     let images = [0, 1].map(|i| s.images(x[i], s.c[i]));
     let matrix = Matrix::rows(weight, s.columns());
     convolve(&Lowered { images, table: &s.table(), m: s.k, matrix, bias, add: None }, y);
@@ -83,7 +100,11 @@ pub fn conv1x1_joined_backward_input(
     add: [Option<&[f32]>; 2],
     dx: [&mut [f32]; 2],
 ) {
-    assert!(weight.len() == s.weight_len());
+    s.check(dx.each_ref().map(|dx| dx.len()), dy.len(), weight.len());
+    dx.iter().zip(add).for_each(|(dx, add)| check_option(NAME, "what is added", add, dx.len()));
+    if dx.iter().all(|dx| dx.is_empty()) {
+        return;
+    }
     let table = s.table();
     let images = [s.images(dy, s.k), Images::NONE];
     for (i, dx) in dx.into_iter().enumerate() {
@@ -108,6 +129,11 @@ pub fn conv1x1_joined_backward(
     dw: &mut [f32],
     mut db: Option<&mut [f32]>,
 ) {
+    s.check(x.map(<[f32]>::len), dy.len(), weight.len());
+    dx.iter().zip(x).for_each(|(dx, x)| check_len(NAME, "dx", dx.len(), x.len()));
+    dx.iter().zip(add).for_each(|(dx, add)| check_option(NAME, "what is added", add, dx.len()));
+    check_len(NAME, "dw", dw.len(), weight.len());
+    check_option(NAME, "db", db.as_deref(), s.k);
     let [dx0, dx1] = dx;
     let known = Gradients { n: s.n, pixels: s.pixels, c: s.c, k: s.k, x, dy, weight, add };
     if gradients(&known, [&mut *dx0, &mut *dx1], dw, db.as_deref_mut()) {
@@ -128,9 +154,13 @@ pub fn conv1x1_joined_backward_weight(
     dw: Option<&mut [f32]>,
     mut db: Option<&mut [f32]>,
 ) {
+    s.check(x.map(<[f32]>::len), dy.len(), dw.as_ref().map_or_else(|| s.weight_len(), |dw| dw.len()));
+    check_option(NAME, "db", db.as_deref(), s.k);
     if let Some(dw) = dw {
-        assert!(dw.len() == s.weight_len());
-        for i in [0, 1] {
+        if dy.is_empty() {
+            dw.fill(0.0);
+        }
+        for i in if dy.is_empty() { 0..0 } else { 0..2 } {
             let sizes = [s.n, s.pixels, s.k, s.c[i]];
             let columns = (s.column(i), s.columns());
             if pointwise::backward_weight(x[i], dy, sizes, dw, columns, db.as_deref_mut()) {
@@ -146,7 +176,6 @@ pub fn conv1x1_joined_backward_weight(
         }
     }
     if let Some(db) = db {
-        assert!(dy.len() == s.output_len());
         sum_images(dy, s.n, s.k, db);
     }
 }

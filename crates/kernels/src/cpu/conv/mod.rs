@@ -21,12 +21,26 @@ pub use joined::{
 use super::elementwise::sum_images;
 use super::gemm::Matrix;
 use super::images::{ImagesMut, images};
+use super::sizes::{check_len, check_option, values};
 use super::winograd::{
     Conv3x3, TileSize, conv3x3, conv3x3_backward_chunks, conv3x3_backward_input, conv3x3_backward_weight,
 };
 use gradients::{Gradients, gradients};
 use product::{Images, Lowered, convolve};
 use taps::{Grid, Table, Tap};
+
+/// In messages.
+const NAME: &str = "conv2d";
+/// The input gradient has a part of its own for every pixel of a square of this side.
+const MAX_STRIDE: usize = 256;
+
+/// A side with zeros around it.
+#[track_caller]
+fn padded(side: usize, zeros: [usize; 2]) -> usize {
+    // As one number of rows, which is bounded, each of its terms is.
+    let all = zeros.iter().fold(side, |sum, &zeros| sum.saturating_add(zeros));
+    values(NAME, [all])
+}
 
 /// Sizes of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,10 +67,10 @@ impl Conv2d {
     /// Height and width of the output.
     ///
     /// # Panics
-    /// If the stride is 0 or the padded input smaller than the kernel.
+    /// If the stride is 0 or the padded input smaller than the kernel, or larger than any memory holds.
     pub fn output_size(&self) -> (usize, usize) {
         let [top, left, bottom, right] = self.padding;
-        let (h, w) = (self.h + top + bottom, self.w + left + right);
+        let (h, w) = (padded(self.h, [top, bottom]), padded(self.w, [left, right]));
         assert!(
             self.stride > 0 && self.side > 0 && h >= self.side && w >= self.side,
             "conv2d: no kernel of side {} with stride {} fits a padded input of {h}×{w}",
@@ -68,18 +82,27 @@ impl Conv2d {
 
     /// Values of the input.
     pub fn input_len(&self) -> usize {
-        self.n * self.c * self.h * self.w
+        values(NAME, [self.n, self.c, self.h, self.w])
     }
 
     /// Values of the output.
     pub fn output_len(&self) -> usize {
         let (h, w) = self.output_size();
-        self.n * self.k * h * w
+        values(NAME, [self.n, self.k, h, w])
     }
 
     /// Values of the weight.
     pub fn weight_len(&self) -> usize {
-        self.k * self.c * self.side * self.side
+        values(NAME, [self.k, self.c, self.side, self.side])
+    }
+
+    /// Panics unless input, output and weight are so long, and the stride is one that kernels are made for.
+    #[track_caller]
+    fn check(&self, input: usize, output: usize, weight: usize) {
+        check_len(NAME, "the input", input, self.input_len());
+        check_len(NAME, "the output", output, self.output_len());
+        check_len(NAME, "the weight", weight, self.weight_len());
+        assert!(self.stride <= MAX_STRIDE, "conv2d: the stride is {}, expected at most {MAX_STRIDE}", self.stride);
     }
 
     /// The convolution as Winograd's algorithm takes it, if it does.
@@ -162,13 +185,18 @@ pub(crate) fn kept_tile(s: &Conv2d) -> Option<(Conv3x3, TileSize)> {
 /// # Panics
 /// If a length does not fit.
 pub fn conv2d(s: &Conv2d, x: &[f32], weight: &[f32], bias: Option<&[f32]>, residual: Option<&[f32]>, y: &mut [f32]) {
+    s.check(x.len(), y.len(), weight.len());
+    check_option(NAME, "the bias", bias, s.k);
+    check_option(NAME, "the residual", residual, y.len());
+    if y.is_empty() {
+        return;
+    }
     if let Some((s, tile)) = winograd(s, Pass::Forward) {
         return conv3x3(&s, tile, x, weight, bias, residual, y);
     }
     if few::forward(s, x, weight, bias, residual, y) || strided::forward(s, x, weight, bias, residual, y) {
         return;
     }
-    assert!(x.len() == s.input_len() && weight.len() == s.weight_len());
     let matrix = Matrix::rows(weight, s.c * s.side * s.side);
     let images = [s.images(x), Images::NONE];
     convolve(&Lowered { images, table: &s.table(), m: s.k, matrix, bias, add: residual }, y);
@@ -179,6 +207,14 @@ pub fn conv2d(s: &Conv2d, x: &[f32], weight: &[f32], bias: Option<&[f32]>, resid
 /// # Panics
 /// If a length does not fit.
 pub fn conv2d_backward_input(s: &Conv2d, dy: &[f32], weight: &[f32], add: Option<&[f32]>, dx: &mut [f32]) {
+    s.check(dx.len(), dy.len(), weight.len());
+    check_option(NAME, "what is added", add, dx.len());
+    if dx.is_empty() || dy.is_empty() {
+        return match add {
+            Some(add) => dx.copy_from_slice(add),
+            None => dx.fill(0.0),
+        };
+    }
     if let Some((s, tile)) = winograd(s, Pass::BackwardInput) {
         return conv3x3_backward_input(&s, tile, dy, weight, add, dx);
     }
@@ -204,6 +240,11 @@ pub fn conv2d_backward(
     dw: &mut [f32],
     mut db: Option<&mut [f32]>,
 ) {
+    s.check(x.len(), dy.len(), weight.len());
+    check_len(NAME, "dx", dx.len(), x.len());
+    check_len(NAME, "dw", dw.len(), weight.len());
+    check_option(NAME, "what is added", add, x.len());
+    check_option(NAME, "db", db.as_deref(), s.k);
     if s.is_pointwise() {
         let (x, add) = ([x, &[]], [add, None]);
         let known = Gradients { n: s.n, pixels: s.h * s.w, c: [s.c, 0], k: s.k, x, dy, weight, add };
@@ -214,7 +255,6 @@ pub fn conv2d_backward(
     let pays = s.n > 0 && winograd(s, Pass::BackwardWeight).is_some();
     let by_tiles = winograd(s, Pass::BackwardInput).filter(|_| pays);
     if let Some((sizes, tile)) = by_tiles {
-        assert!(x.len() == s.input_len() && dx.len() == x.len() && add.is_none_or(|add| add.len() == x.len()));
         let mut unwanted = vec![0.0; if db.is_none() { s.k } else { 0 }];
         let gradients = ImagesMut::new(dx, s.n);
         return conv3x3_backward_chunks(&sizes, tile, dy, weight, dw, db.unwrap_or(&mut unwanted), |range, chunk| {
@@ -232,7 +272,17 @@ pub fn conv2d_backward(
 /// # Panics
 /// If a length does not fit.
 pub fn conv2d_backward_weight(s: &Conv2d, x: &[f32], dy: &[f32], dw: Option<&mut [f32]>, mut db: Option<&mut [f32]>) {
-    assert!(x.len() == s.input_len() && dy.len() == s.output_len());
+    s.check(x.len(), dy.len(), dw.as_ref().map_or_else(|| s.weight_len(), |dw| dw.len()));
+    check_option(NAME, "db", db.as_deref(), s.k);
+    if x.is_empty() || dy.is_empty() {
+        if let Some(dw) = dw {
+            dw.fill(0.0);
+        }
+        if let Some(db) = db {
+            sum_images(dy, s.n, s.k, db);
+        }
+        return;
+    }
     match (dw, winograd(s, Pass::BackwardWeight)) {
         (Some(dw), Some((s, tile))) => {
             let mut unwanted = vec![0.0; if db.is_none() { s.k } else { 0 }];
@@ -240,7 +290,6 @@ pub fn conv2d_backward_weight(s: &Conv2d, x: &[f32], dy: &[f32], dw: Option<&mut
         }
         (dw, _) => {
             if let Some(dw) = dw {
-                assert!(dw.len() == s.weight_len());
                 let sizes = [s.n, s.h * s.w, s.k, s.c];
                 if s.is_pointwise() && pointwise::backward_weight(x, dy, sizes, dw, (0, s.c), db.as_deref_mut()) {
                     return;
@@ -250,7 +299,6 @@ pub fn conv2d_backward_weight(s: &Conv2d, x: &[f32], dy: &[f32], dw: Option<&mut
                 }
             }
             if let Some(db) = db {
-                assert!(db.len() == s.k);
                 sum_images(dy, s.n, s.k, db);
             }
         }

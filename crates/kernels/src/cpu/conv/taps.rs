@@ -62,7 +62,7 @@ impl Table {
         for p0 in (0..pixels).step_by(L) {
             for tap in taps {
                 table.add(grid, tap, p0, (p0 + L).min(pixels));
-                table.starts.push(table.runs.len() as u32);
+                table.starts.push(u32::try_from(table.runs.len()).expect("a channel has less than 2^31 pixels"));
             }
         }
         table

@@ -3,6 +3,7 @@
 use super::{Left, PANEL, PackA, PackB, Product, group_count, multiply, pack_a, pack_b, packed_a_len};
 use crate::cpu::isa::Isa;
 use crate::cpu::scratch::{Shared, with};
+use crate::cpu::sizes::{check_len, check_option, values};
 use rayon::prelude::*;
 
 /// Depth that is packed at a time: a panel of `B` is then 64 KiB.
@@ -35,7 +36,12 @@ impl<'a> Matrix<'a> {
     }
 
     pub(in crate::cpu) fn holds(&self, m: usize, n: usize) -> bool {
-        m == 0 || n == 0 || (m - 1) * self.rs + (n - 1) * self.cs < self.values.len()
+        if m == 0 || n == 0 {
+            return true;
+        }
+        let last = |count: usize, stride: usize| (count - 1).checked_mul(stride);
+        let last = last(m, self.rs).zip(last(n, self.cs)).and_then(|(row, column)| row.checked_add(column));
+        last.is_some_and(|last| last < self.values.len())
     }
 }
 
@@ -45,7 +51,23 @@ impl<'a> Matrix<'a> {
 /// # Panics
 /// If a slice is too short, or `c` or `bias` not exactly as long as it must be.
 pub fn gemm([m, n, k]: [usize; 3], a: Matrix, b: Matrix, bias: Option<&[f32]>, c: &mut [f32]) {
-    assert!(a.holds(m, k) && b.holds(k, n) && c.len() == m * n && bias.is_none_or(|bias| bias.len() == n));
+    assert!(
+        a.holds(m, k),
+        "gemm: {} values with strides {} and {} are no {m} × {k} matrix",
+        a.values.len(),
+        a.rs,
+        a.cs
+    );
+    assert!(
+        b.holds(k, n),
+        "gemm: {} values with strides {} and {} are no {k} × {n} matrix",
+        b.values.len(),
+        b.rs,
+        b.cs
+    );
+    check_len("gemm", "the result", c.len(), values("gemm", [m, n]));
+    check_option("gemm", "the bias", bias, n);
+    values("gemm", [k]);
     if m == 0 || n == 0 {
         return;
     }

@@ -4,6 +4,7 @@ use super::passes::{Backward, backward_group_isa};
 use super::{Affine, GroupNorm, NormInput, Statistics};
 use crate::cpu::isa::Isa;
 use crate::cpu::scratch::Shared;
+use crate::cpu::sizes::{check_len, check_option};
 use rayon::prelude::*;
 
 /// Where the gradients of [`super::group_norm`] go.
@@ -43,12 +44,23 @@ pub fn group_norm_backward(
     let layout = x.layout(s);
     let (isa, channels) = (Isa::current(), s.channels());
     let (mean, rstd) = (statistics.mean, statistics.rstd);
-    assert!(dy.len() == s.len() && d.x.len() == x.x.len() && d.skip.len() == x.skip.len());
-    assert!(add[0].is_none_or(|add| add.len() == x.x.len()) && add[1].is_none_or(|add| add.len() == x.skip.len()));
-    assert!(mean.len() == s.n * s.groups && rstd.len() == mean.len());
-    assert!(d.scale.len() == s.n * s.c && d.offset.len() == d.scale.len());
-    assert!(d.bias.is_empty() || d.bias.len() == d.scale.len());
-    assert!(d.y.is_empty() || d.y.len() == s.len());
+    let check = |name: &str, len: usize, expected: usize| check_len("group_norm_backward", name, len, expected);
+    check("dy", dy.len(), s.len());
+    check("dx", d.x.len(), x.x.len());
+    check("the gradient of the skip", d.skip.len(), x.skip.len());
+    for (add, x) in add.iter().zip([x.x, x.skip]) {
+        check_option("group_norm_backward", "what is added", *add, x.len());
+    }
+    check("the mean", mean.len(), s.n * s.groups);
+    check("rstd", rstd.len(), s.n * s.groups);
+    check("the gradient of the scale", d.scale.len(), s.n * s.c);
+    check("the gradient of the offset", d.offset.len(), s.n * s.c);
+    if !d.bias.is_empty() {
+        check("the gradient of the bias", d.bias.len(), s.n * s.c);
+    }
+    if !d.y.is_empty() {
+        check("y", d.y.len(), s.len());
+    }
     let y = (!d.y.is_empty()).then(|| Shared::new(d.y));
     let bias = (!x.bias.is_empty()).then(|| Shared::read(x.bias));
     let d_bias = (!d.bias.is_empty()).then(|| Shared::new(d.bias));

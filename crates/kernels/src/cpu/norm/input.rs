@@ -3,6 +3,7 @@
 use super::GroupNorm;
 use crate::cpu::images::images;
 use crate::cpu::scratch::Shared;
+use crate::cpu::sizes::check_len;
 use std::ops::Range;
 
 /// The input of a group normalisation. Nothing but `x` need be there.
@@ -33,6 +34,7 @@ impl<'a> NormInput<'a> {
 impl NormInput<'_> {
     /// Where the groups lie; panics if a length does not fit.
     pub(super) fn layout(&self, s: &GroupNorm) -> Layout {
+        // The product of all sizes was checked with the groups.
         let pixels = s.n * s.hw;
         let skip = self.skip.len().checked_div(pixels).unwrap_or(0);
         assert!(
@@ -42,7 +44,9 @@ impl NormInput<'_> {
             self.skip.len(),
             s.c
         );
-        assert!(self.bias.is_empty() || self.bias.len() == s.n * s.c);
+        if !self.bias.is_empty() {
+            check_len("group_norm", "the bias", self.bias.len(), s.n * s.c);
+        }
         Layout { hw: s.hw, c: s.c, first: s.c - skip, groups: s.groups }
     }
 }

@@ -16,6 +16,7 @@ pub use input::NormInput;
 use crate::cpu::images::images;
 use crate::cpu::isa::Isa;
 use crate::cpu::scratch::Shared;
+use crate::cpu::sizes::{check_len, values};
 use forward::{Forward, forward_group_isa};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -67,11 +68,17 @@ impl<'a> Affine<'a> {
 
 impl GroupNorm {
     fn len(&self) -> usize {
-        self.n * self.c * self.hw
+        values("group_norm", [self.n, self.c, self.hw])
     }
 
     fn channels(&self) -> usize {
         self.c / self.groups
+    }
+
+    /// Panics unless the groups divide the channels and a length fits.
+    pub(super) fn check_input(&self, x: &NormInput, affine: &Affine) {
+        self.check(affine);
+        x.layout(self);
     }
 
     /// Floats from one image's scales to the next's.
@@ -82,8 +89,17 @@ impl GroupNorm {
             self.groups,
             self.c
         );
+        // The lengths of everything that the groups are cut of are products of some of these.
+        values("group_norm", [self.n, self.groups]);
+        self.len();
         let len = affine.scale.len();
-        assert!(len == affine.offset.len() && (len == self.c || len == self.n * self.c));
+        check_len("group_norm", "the offset", affine.offset.len(), len);
+        assert!(
+            len == self.c || len == self.n * self.c,
+            "group_norm: the scale has {len} values, expected one for each of {} channels of all or of each of {} images",
+            self.c,
+            self.n
+        );
         if len == self.c { 0 } else { self.c }
     }
 }
@@ -99,8 +115,9 @@ pub fn group_norm(s: &GroupNorm, x: NormInput, affine: Affine, y: &mut [f32], me
     let stride = s.check(&affine);
     let layout = x.layout(s);
     let (isa, channels) = (Isa::current(), s.channels());
-    assert!(y.len() == s.len());
-    assert!(mean.len() == s.n * s.groups && rstd.len() == mean.len());
+    check_len("group_norm", "y", y.len(), s.len());
+    check_len("group_norm", "the mean", mean.len(), s.n * s.groups);
+    check_len("group_norm", "rstd", rstd.len(), s.n * s.groups);
     let bias = (!x.bias.is_empty()).then(|| Shared::read(x.bias));
     let x = [Some(Shared::read(x.x)), Some(Shared::read(x.skip))];
     let (y, mean, rstd) = (Shared::new(y), Shared::new(mean), Shared::new(rstd));

@@ -1,11 +1,12 @@
 //! Filters to the Winograd domain: `U = G g Gᵀ`.
 
 use super::TileSize;
-use super::geometry::plane_stride;
+use super::geometry::{NAME, plane_stride};
 use super::tile::{F2, F4, Taps};
 use crate::cpu::isa::{Isa, isa_entry};
 use crate::cpu::scratch::{Buffer, Shared, with};
 use crate::cpu::simd::{L, Simd};
+use crate::cpu::sizes::{check_len, values};
 use rayon::prelude::*;
 
 /// A `[k][c][3][3]` filter, for the forward pass or (rotated, k and c exchanged) the input gradient.
@@ -21,10 +22,16 @@ pub(super) struct Weight {
 impl Weight {
     /// The filter `w: [k, c, 3, 3]`.
     pub(super) fn new(w: &[f32], [k, c]: [usize; 2], rotate: bool) -> Self {
-        assert!(w.len() == k * c * 9);
+        check_weight(w, [k, c]);
         let (so, si) = if rotate { (9, c * 9) } else { (c * 9, 9) };
         Self { w: Shared::read(w), so, si, rotate }
     }
+}
+
+/// Panics unless `w` is `[k, c, 3, 3]`.
+#[track_caller]
+fn check_weight(w: &[f32], [k, c]: [usize; 2]) {
+    check_len(NAME, "the weight", w.len(), values(NAME, [k, c, 9]));
 }
 
 /// U of a `[k][c][3][3]` filter, for the forward pass or (rotated, k and c exchanged) the input gradient.
@@ -129,7 +136,11 @@ isa_entry!(
 /// gradient: rotated by half a turn, inputs and outputs exchanged.
 pub(super) fn filter_transform<W: Taps>(w: &[f32], k: usize, c: usize, rotate: bool, u: &mut [f32]) {
     let (out, inp) = if rotate { (c, k) } else { (k, c) };
+    check_weight(w, [k, c]);
     assert!(u.len() >= u_len(W::X, out, inp));
+    if w.is_empty() {
+        return;
+    }
     let chunk = inp.div_ceil(2).next_multiple_of(L).min(64);
     let (blocks, chunks) = (out.div_ceil(2 * L), inp.div_ceil(chunk));
     let isa = Isa::current();
@@ -169,6 +180,7 @@ impl Filters<'static> {
     /// # Panics
     /// If the length of `w` does not fit.
     pub fn new(tile: TileSize, k: usize, c: usize, w: &[f32]) -> Self {
+        check_weight(w, [k, c]);
         let mut u = Buffer::new(Filters::len(tile, [k, c]));
         transform(tile, [k, c], w, u.values_mut());
         Self { tile, k, c, u: Values::Kept(u) }
@@ -181,6 +193,7 @@ impl Filters<'_> {
     /// # Panics
     /// If the length of `w` does not fit.
     pub fn with<R>(tile: TileSize, k: usize, c: usize, w: &[f32], f: impl FnOnce(&Filters<'_>) -> R) -> R {
+        check_weight(w, [k, c]);
         with(Self::len(tile, [k, c]), |u| {
             transform(tile, [k, c], w, u);
             f(&Filters { tile, k, c, u: Values::Scratch(u) })
@@ -193,6 +206,18 @@ impl Filters<'_> {
             TileSize::Four => F4::X,
         };
         u_len(points, k, c)
+    }
+
+    /// Panics if they are for other channels.
+    #[track_caller]
+    pub(in crate::cpu) fn check(&self, k: usize, c: usize) {
+        let own = [self.k, self.c];
+        assert!(own == [k, c], "conv3x3: filters of {own:?} channels, expected [{k}, {c}]");
+    }
+
+    /// Memory that [`Filters::new`] takes.
+    pub(crate) fn bytes_for(tile: TileSize, k: usize, c: usize) -> usize {
+        Buffer::bytes_for(Self::len(tile, [k, c]))
     }
 
     /// Memory they take.

@@ -2,7 +2,7 @@
 
 use super::domain::{Domain, Source};
 use super::filter::{FilterArgs, Weight, filter_block, filter_transform, u_block, u_len, u_vecs};
-use super::geometry::{Conv3x3, Geometry, Segment, plane_stride};
+use super::geometry::{Conv3x3, Geometry, NAME, Segment, plane_stride};
 use super::micro;
 use super::tile::{Tile, output_tile};
 use super::transform::{Transform, transform_isa, transform_rows};
@@ -10,6 +10,7 @@ use crate::cpu::isa::{Isa, isa_entry};
 use crate::cpu::pixels::store_pixels;
 use crate::cpu::scratch::{Shared, with};
 use crate::cpu::simd::{L, Simd};
+use crate::cpu::sizes::{check_len, check_option};
 use rayon::prelude::*;
 
 /// Bytes of the transformed input of a block: what stays in the L2 cache beside the filters of one pass (measured).
@@ -172,7 +173,11 @@ pub(super) fn convolve<W: Tile>(
     how: How,
     y: &mut [f32],
 ) {
-    assert!(w.len() == s.weight_len());
+    check_len(NAME, "the weight", w.len(), s.weight_len());
+    check(s, x, add, y);
+    if y.is_empty() {
+        return;
+    }
     let (k, c) = if rotate { (s.c, s.k) } else { (s.k, s.c) };
     let (len, geo) = (u_len(W::X, s.k, s.c), Geometry::new::<W>(s));
     if len * size_of::<f32>() >= OWN_BYTES.max(geo.rows * geo.tw * OWN_BYTES_PER_TILE) {
@@ -184,8 +189,18 @@ pub(super) fn convolve<W: Tile>(
     })
 }
 
+/// Panics unless the lengths fit.
+fn check(s: &Conv3x3, x: &[f32], add: Epilogue, y: &[f32]) {
+    check_len(NAME, "the input", x.len(), s.input_len());
+    check_len(NAME, "the output", y.len(), s.output_len());
+    check_option(NAME, "the bias", add.bias, s.k);
+    check_option(NAME, "what is added", add.residual, y.len());
+    assert!(s.c > 0 || y.is_empty(), "conv3x3: there must be channels to compute an output from");
+}
+
 /// [`convolve`] with filters that are transformed already.
 pub(super) fn convolve_transformed<W: Tile>(s: &Conv3x3, x: &[f32], u: &[f32], add: Epilogue, how: How, y: &mut [f32]) {
+    check(s, x, add, y);
     assert!(u.len() >= u_len(W::X, s.k, s.c));
     convolve_blocks::<W>(s, x, Filters::Transformed(Shared::read(u)), add, how, y);
 }
@@ -211,9 +226,7 @@ fn convolve_blocks<W: Tile>(
     how: How,
     y: &mut [f32],
 ) {
-    assert!(x.len() == s.input_len() && y.len() == s.output_len());
-    assert!(add.bias.is_none_or(|b| b.len() == s.k));
-    assert!(add.residual.is_none_or(|r| r.len() == y.len()));
+    check(s, x, add, y);
     if y.is_empty() {
         return;
     }

@@ -2,9 +2,13 @@
 
 use super::tile::Patch;
 use crate::cpu::simd::L;
+use crate::cpu::sizes::values;
 
 /// Bytes of the pixels of a strip of tiles: they stay in the L1 cache beside what is read and written (measured).
 const STRIP_BYTES: usize = 12 * 1024;
+
+/// In messages.
+pub(super) const NAME: &str = "conv3x3";
 
 /// Sizes of a 3×3 convolution with stride 1 and padding 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,17 +28,17 @@ pub struct Conv3x3 {
 impl Conv3x3 {
     /// Values of the input.
     pub fn input_len(&self) -> usize {
-        self.n * self.c * self.h * self.w
+        values(NAME, [self.n, self.c, self.h, self.w])
     }
 
     /// Values of the output.
     pub fn output_len(&self) -> usize {
-        self.n * self.k * self.h * self.w
+        values(NAME, [self.n, self.k, self.h, self.w])
     }
 
     /// Values of the weight.
     pub fn weight_len(&self) -> usize {
-        self.k * self.c * 9
+        values(NAME, [self.k, self.c, 9])
     }
 
     /// The convolution that its input gradient is.

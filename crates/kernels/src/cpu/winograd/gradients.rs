@@ -3,10 +3,11 @@
 use super::domain::Domain;
 use super::filter::{filter_transform, u_len};
 use super::forward::{Epilogue, How, convolve, convolve_transformed};
-use super::geometry::{Conv3x3, Geometry};
+use super::geometry::{Conv3x3, Geometry, NAME};
 use super::tile::Tile;
 use super::weight::{Operands, Sums, is_local, parts, sum_all, sum_locally, sum_together, sum_up};
 use crate::cpu::scratch::with;
+use crate::cpu::sizes::check_len;
 use rayon::prelude::*;
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -134,7 +135,10 @@ pub(super) fn backward_chunks<W: Tile>(
     db: &mut [f32],
     each: impl Fn(Range<usize>, &mut dyn ChunkGradients) + Sync,
 ) {
-    assert!(dy.len() == s.output_len() && w.len() == s.weight_len() && dw.len() == w.len() && db.len() == s.k);
+    check_len(NAME, "dy", dy.len(), s.output_len());
+    check_len(NAME, "the weight", w.len(), s.weight_len());
+    check_len(NAME, "dw", dw.len(), s.weight_len());
+    check_len(NAME, "db", db.len(), s.k);
     if s.input_len() == 0 || s.output_len() == 0 {
         dw.fill(0.0);
         db.fill(0.0);

@@ -85,7 +85,7 @@ pub fn conv3x3_filtered(
     residual: Option<&[f32]>,
     y: &mut [f32],
 ) {
-    assert!(s.k == filters.k && s.c == filters.c);
+    filters.check(s.k, s.c);
     let add = Epilogue { bias, residual };
     match filters.tile {
         TileSize::Two => convolve_transformed::<F2>(s, x, filters.u(), add, How::default(), y),

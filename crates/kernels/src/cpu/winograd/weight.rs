@@ -12,12 +12,14 @@ mod together;
 
 use super::domain::{Domain, Source};
 use super::finish::{FinishTask, finish_isa};
-use super::geometry::{Conv3x3, Geometry, plane_stride};
+use super::geometry::{Conv3x3, Geometry, NAME, plane_stride};
 use super::tile::{FromProducts, Taps, Tile};
+use crate::cpu::elementwise::sum_images;
 use crate::cpu::gemm::{Reduce, reduce};
 use crate::cpu::isa::{Isa, isa_entry};
 use crate::cpu::scratch::{Shared, with};
 use crate::cpu::simd::{L, Simd};
+use crate::cpu::sizes::check_len;
 pub(super) use local::sum_locally;
 use rayon::prelude::*;
 pub(super) use together::sum_together;
@@ -127,7 +129,8 @@ impl Layout {
 impl<W: Tile> Operands<W> {
     /// Those of the images of `s`; `v` is `dy`, if it is transformed already.
     pub(super) fn new(s: &Conv3x3, x: &[f32], dy: &[f32], v: Option<Domain>) -> Self {
-        assert!(x.len() == s.input_len() && dy.len() == s.output_len());
+        check_len(NAME, "the input", x.len(), s.input_len());
+        check_len(NAME, "dy", dy.len(), s.output_len());
         let geo = Geometry::new::<W>(s);
         let [x, dy] = [x, dy].map(Shared::read);
         Self { isa: Isa::current(), s: *s, geo, x, dy, v, tile: std::marker::PhantomData }
@@ -167,7 +170,14 @@ impl<W: Tile> Operands<W> {
 
 /// `dw = Σ x dy` over images and pixels, `db = Σ dy`.
 pub(super) fn backward_weight<W: Tile>(s: &Conv3x3, x: &[f32], dy: &[f32], dw: &mut [f32], db: &mut [f32]) {
-    sum_all(&Operands::<W>::new(s, x, dy, None), dw, db);
+    let operands = Operands::<W>::new(s, x, dy, None);
+    check_len(NAME, "dw", dw.len(), s.weight_len());
+    check_len(NAME, "db", db.len(), s.k);
+    if x.is_empty() || dy.is_empty() {
+        dw.fill(0.0);
+        return sum_images(dy, s.n, s.k, db);
+    }
+    sum_all(&operands, dw, db);
 }
 
 /// [`backward_weight`] of the operands.
@@ -198,7 +208,8 @@ pub(super) fn sum_up<W: FromProducts>(
     db: &mut [f32],
     sum: impl FnOnce(&Sums),
 ) {
-    assert!(dw.len() == s.weight_len() && db.len() == s.k);
+    check_len(NAME, "dw", dw.len(), s.weight_len());
+    check_len(NAME, "db", db.len(), s.k);
     if s.input_len() == 0 || s.output_len() == 0 {
         dw.fill(0.0);
         db.fill(0.0);

@@ -4,12 +4,13 @@
 //! alone, so that it does not depend on the number of threads.
 
 use super::UpsampleConv3x3;
-use super::forward::{Tiles, tiles_of_block};
+use super::forward::{NAME, Tiles, tiles_of_block};
 use super::phases::N;
 use super::tile::{GradientTaps, Input, InputGradient, Output, point};
 use crate::cpu::isa::Isa;
 use crate::cpu::scratch::{Shared, with};
 use crate::cpu::simd::L;
+use crate::cpu::sizes::{check_len, check_option};
 use crate::cpu::winograd::domain::{Domain, Source};
 use crate::cpu::winograd::filter::{filter_transform, u_len};
 use crate::cpu::winograd::geometry::Geometry;
@@ -35,8 +36,16 @@ pub(in crate::cpu::winograd) fn backward(
     dx: &mut [f32],
     [dw, db]: [&mut [f32]; 2],
 ) {
-    assert!(x.len() == s.input_len() && dx.len() == x.len() && add.is_none_or(|add| add.len() == x.len()));
-    assert!(dy.len() == s.output_len() && w.len() == s.weight_len() && dw.len() == w.len() && db.len() == s.k);
+    let lens = [
+        ("x", x.len(), s.input_len()),
+        ("dx", dx.len(), s.input_len()),
+        ("dy", dy.len(), s.output_len()),
+        ("the weight", w.len(), s.weight_len()),
+        ("dw", dw.len(), s.weight_len()),
+        ("db", db.len(), s.k),
+    ];
+    lens.iter().for_each(|&(name, len, expected)| check_len(NAME, name, len, expected));
+    check_option(NAME, "what is added", add, x.len());
     if x.is_empty() || dy.is_empty() {
         match add {
             Some(add) => dx.copy_from_slice(add),

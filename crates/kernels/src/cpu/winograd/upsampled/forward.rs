@@ -7,12 +7,15 @@ use super::tile::{Forward, ForwardTaps, Output, Pass};
 use crate::cpu::isa::Isa;
 use crate::cpu::scratch::{Shared, with};
 use crate::cpu::simd::L;
+use crate::cpu::sizes::{check_len, check_option};
 use crate::cpu::winograd::domain::{Domain, Source};
 use crate::cpu::winograd::filter::{filter_transform, u_len};
 use crate::cpu::winograd::geometry::Geometry;
 use crate::cpu::winograd::tile::F2;
 use rayon::prelude::*;
 
+/// In messages.
+pub(super) const NAME: &str = "upsample_conv3x3";
 /// Bytes of the transformed input of a block: what stays in the L2 cache beside the filters of one pass. 300 to 800 KiB make
 /// no difference (measured).
 const BLOCK_BYTES: usize = 440 * 1024;
@@ -26,11 +29,16 @@ pub(in crate::cpu::winograd) fn convolve(
     bias: Option<&[f32]>,
     y: &mut [f32],
 ) {
-    assert!(x.len() == s.input_len() && y.len() == s.output_len() && w.len() == s.weight_len());
-    assert!(bias.is_none_or(|bias| bias.len() == s.k));
+    for (name, len, expected) in
+        [("x", x.len(), s.input_len()), ("y", y.len(), s.output_len()), ("the weight", w.len(), s.weight_len())]
+    {
+        check_len(NAME, name, len, expected);
+    }
+    check_option(NAME, "the bias", bias, s.k);
     if y.is_empty() {
         return;
     }
+    assert!(s.c > 0, "upsample_conv3x3: there must be channels to compute an output from");
     let x = Source { at: Shared::read(x), first: 0 };
     let (bias, y) = (Shared::read_option(bias), Shared::new(y));
     with(u_len(N * N, s.k, s.c), |u| {

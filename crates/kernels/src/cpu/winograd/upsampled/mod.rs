@@ -37,6 +37,7 @@ impl UpsampleConv3x3 {
 
     /// Values of the output.
     pub fn output_len(&self) -> usize {
+        // No overflow: the product of the four is far below the largest number.
         4 * self.low().output_len()
     }
 
