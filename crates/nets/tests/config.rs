@@ -148,6 +148,12 @@ fn values_that_make_no_network_are_refused_with_key_and_value() {
         ("attention_head_dim", json!(0), "a positive integer or null"),
         ("attention_head_dim", json!(17), "at most 16"),
         ("norm_eps", json!(0.0), "a positive number"),
+        ("norm_eps", json!(-1e-5), "a positive number"),
+        // Zero and infinity, once they are f32.
+        ("norm_eps", json!(1e-60), "`norm_eps` is 0.000000"),
+        ("norm_eps", json!(1e60), "a positive number from 1e-30 to 1e30"),
+        ("mid_block_scale_factor", json!(1e-60), "a positive number"),
+        ("mid_block_scale_factor", json!(1e60), "a positive number"),
         ("mid_block_scale_factor", json!(0.0), "a positive number"),
         ("downsample_padding", json!(2), "0 or 1"),
         ("dropout", json!(1.0), "a probability in [0, 1)"),
@@ -158,6 +164,8 @@ fn values_that_make_no_network_are_refused_with_key_and_value() {
         ("sample_size", json!(1e12), "1 to 65536 pixels"),
         ("sample_size", json!("32"), "an integer, [height, width] or null"),
         ("norm_num_groups", json!("4"), "a non-negative integer"),
+        ("sample_size", json!(1u64 << 40), "1 to 65536 pixels"),
+        ("sample_size", json!([8, 1u64 << 62]), "1 to 65536 pixels"),
         ("sample_size", json!([8, 8, 8]), "an integer, [height, width] or null"),
         ("num_class_embeds", json!(0), "1 to 16777216 classes"),
         ("time_embedding_dim", json!(1_000_000), "at most 65536"),
@@ -220,6 +228,7 @@ fn an_mlp_is_checked_alike() {
         (json!({"hidden_dim": 1_000_000}), "`hidden_dim` is 1000000"),
         (json!({"num_blocks": -1}), "`num_blocks` is -1"),
         (json!({"time_features": 1}), "`time_features` is 1"),
+        (json!({"hidden_dim": 65_536, "num_blocks": 256}), "at most 8589934592 parameters"),
         (json!(null), "expected an object"),
     ] {
         let message = read(json).unwrap_err().to_string();

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::ConfigError;
+use crate::{ConfigError, unet::MAX_PARAMETERS};
 
 /// Largest of any size here; far above use, low enough that products cannot overflow.
 const MAX_SIZE: usize = 1 << 16;
@@ -37,7 +37,8 @@ impl MlpConfig {
     /// Checks all sizes.
     ///
     /// # Errors
-    /// [`ConfigError::Value`] with the first key that is out of range.
+    /// [`ConfigError::Value`] with the first key that is out of range, or with `hidden_dim` if there are more parameters than any model
+    /// has.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let Self { data_dim, hidden_dim, num_blocks, time_features } = *self;
         for (key, value, range) in [
@@ -50,6 +51,11 @@ impl MlpConfig {
                 let expected = format!("{} to {}", range.start(), range.end());
                 return Err(ConfigError::Value { key, value: value.to_string(), expected });
             }
+        }
+        let parameters = self.num_params();
+        if parameters > MAX_PARAMETERS {
+            let expected = format!("a network of at most {MAX_PARAMETERS} parameters, not {parameters}");
+            return Err(ConfigError::Value { key: "hidden_dim", value: hidden_dim.to_string(), expected });
         }
         Ok(())
     }

@@ -41,3 +41,4 @@ pub use resample::Resampler;
 pub use resnet::ResnetBlock;
 pub use summary::{BlockSummary, Summary};
 pub use time::{TimeEmbedding, TimeProjection, sinusoidal};
+pub(crate) use validate::MAX_PARAMETERS;

@@ -12,7 +12,7 @@ const MAX_CHANNELS: usize = 1 << 16;
 /// Bound on `layers_per_block`.
 const MAX_LAYERS: usize = 256;
 /// 32 GiB of `f32`: beyond this a typing mistake is likelier than a model.
-const MAX_PARAMETERS: u64 = 1 << 33;
+pub(crate) const MAX_PARAMETERS: u64 = 1 << 33;
 
 impl UNet2DConfig {
     /// Checks that the keys describe a network that can be built here.
@@ -28,7 +28,7 @@ impl UNet2DConfig {
         self.check_classes()?;
         check("dropout", self.dropout, (0.0..1.0).contains(&self.dropout), "a probability in [0, 1)")?;
         let scale = self.mid_block_scale_factor;
-        check("mid_block_scale_factor", scale, scale.is_finite() && scale > 0.0, "a positive number")?;
+        check("mid_block_scale_factor", scale, is_positive(scale), POSITIVE)?;
         check("downsample_padding", self.downsample_padding, self.downsample_padding <= 1, "0 or 1")?;
         if let Some(size) = self.sample_size {
             // For information: whether it is a size that the network takes is for those to ask who draw images of it.
@@ -80,7 +80,7 @@ impl UNet2DConfig {
             check("norm_num_groups", groups, channels % groups == 0, expected)?;
         }
         let epsilon = self.norm_eps;
-        check("norm_eps", epsilon, epsilon.is_finite() && epsilon > 0.0, "a positive number")?;
+        check("norm_eps", epsilon, is_positive(epsilon), POSITIVE)?;
         if let Some(groups) = self.attn_norm_num_groups {
             let channels = self.block_out_channels[self.block_out_channels.len() - 1];
             let expected = format!("a divisor of the mid block's {channels} channels");
@@ -149,6 +149,14 @@ impl UNet2DConfig {
     pub(super) fn has_class_features(&self) -> bool {
         self.class_embed_type == Some(ClassEmbedType::Timestep)
     }
+}
+
+/// What [`is_positive`] accepts.
+const POSITIVE: &str = "a positive number from 1e-30 to 1e30";
+
+/// Whether a number is positive in `f32` too, in which networks compute, and so are its square root and its reciprocal.
+fn is_positive(number: f64) -> bool {
+    (1e-30..=1e30).contains(&number)
 }
 
 fn check(key: &'static str, value: impl ToString, fits: bool, expected: impl Into<String>) -> Result<(), ConfigError> {

@@ -116,11 +116,16 @@ impl ModelConfig {
     }
 }
 
+/// Levels that a network may have, as [`UNet2DConfig::validate`] says.
+const MAX_LEVELS: usize = 16;
+
 impl UNetSpec {
     fn validate(&self) -> Result<(), TrainError> {
         let list = |values: &[usize]| format!("{values:?}");
         let channels_fit = self.groups > 0 && self.channels.iter().all(|c| *c > 0 && c % self.groups == 0);
-        check("model.channels", list(&self.channels), !self.channels.is_empty(), "a list of at least one level")?;
+        let levels = self.channels.len();
+        let expected = format!("a list of at least one level and at most {MAX_LEVELS}");
+        check("model.channels", list(&self.channels), (1..=MAX_LEVELS).contains(&levels), &expected)?;
         check(
             "model.groups",
             self.groups,
@@ -128,7 +133,6 @@ impl UNetSpec {
             &format!("a divisor of every number in channels = {:?}", self.channels),
         )?;
         check("model.blocks_per_level", self.blocks_per_level, self.blocks_per_level > 0, "at least 1")?;
-        let levels = self.channels.len();
         check(
             "model.attention",
             format!("{:?}", self.attention),
