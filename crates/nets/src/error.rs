@@ -79,6 +79,16 @@ pub enum InputError {
         /// `2^(levels - 1)`.
         divisor: usize,
     },
+    /// More pixels than the kernels can count.
+    #[error("images of {height}x{width} pixels are too large: a network takes at most {most} pixels")]
+    Pixels {
+        /// Pixels down.
+        height: usize,
+        /// Pixels across.
+        width: usize,
+        /// The most of an image.
+        most: usize,
+    },
     /// Not one timestep an example.
     #[error("{found} timesteps were given for a batch of {batch}, expected one for each example")]
     Timesteps {

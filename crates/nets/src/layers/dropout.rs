@@ -64,8 +64,8 @@ impl Dropout {
             Some(key) if self.probability > 0.0 => {
                 let shape = x.dims();
                 let mask = self.mask(key, shape[0], shape[1..].iter().product());
-                let device = x.device();
-                x * Tensor::from_data(TensorData::new(mask, shape), &device)
+                let (device, dtype) = (x.device(), x.dtype());
+                x * Tensor::from_data(TensorData::new(mask, shape), (&device, dtype))
             }
             _ => x,
         }

@@ -6,6 +6,7 @@
 mod activation;
 mod conv;
 mod dropout;
+mod dtype;
 mod embedding;
 mod group_norm;
 mod linear;
@@ -13,6 +14,7 @@ mod linear;
 pub use activation::Activation;
 pub use conv::{Conv2d, ConvKind};
 pub use dropout::{Dropout, DropoutKey};
+pub(crate) use dtype::in_type_of;
 pub use embedding::Embedding;
 pub(crate) use embedding::look_up;
 pub use group_norm::GroupNorm;

@@ -9,7 +9,7 @@ use sfumato_kernels::Backend;
 use super::{ClassEmbedType, UNet2DConfig, time::TimeProjection};
 use crate::{
     InputError,
-    layers::{Activation, Linear, look_up},
+    layers::{Activation, Linear, in_type_of, look_up},
     params::{Builder, Init},
 };
 
@@ -110,7 +110,7 @@ impl<B: Backend> ClassEmbedding<B> {
                 (Some(table), _, _) => Some(look_up(table.val(), labels)),
                 (None, Some(linear_1), Some(linear_2)) => {
                     let labels: Vec<f32> = labels.iter().map(|&label| label as f32).collect();
-                    let features = time_proj.forward(&labels, device);
+                    let features = in_type_of(time_proj.forward(&labels, device), &linear_1.weight.val());
                     Some(linear_2.forward(Activation::Silu.forward(linear_1.forward(features))))
                 }
                 _ => None,

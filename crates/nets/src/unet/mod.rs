@@ -24,6 +24,8 @@ mod parts;
 mod plan;
 mod resample;
 mod resnet;
+#[cfg(test)]
+mod shapes;
 mod summary;
 mod time;
 mod validate;

@@ -9,7 +9,7 @@ use sfumato_kernels::Backend;
 use super::{
     ClassEmbedding, Condition, TimeEmbeddingType, UNet2DConfig,
     blocks::{DownBlock, MidBlock, UpBlock},
-    parts::{PartSize, parts},
+    parts::{PartSize, part_len},
     plan::Plan,
     time::{TimeEmbedding, TimeProjection},
 };
@@ -18,6 +18,9 @@ use crate::{
     layers::{Activation, Conv2d, ConvKind, DropoutKey, GroupNorm},
     params::{Builder, ParamSource},
 };
+
+/// Most pixels of an image: kernels keep places within a channel as `i32`.
+const MAX_PIXELS: usize = i32::MAX as usize;
 
 /// A `UNet2DModel`. Built by [`UNet2DConfig::build`].
 ///
@@ -128,6 +131,9 @@ impl<B: Backend> UNet2D<B> {
         if height == 0 || width == 0 || !height.is_multiple_of(divisor) || !width.is_multiple_of(divisor) {
             return Err(InputError::Size { height, width, divisor });
         }
+        if height.checked_mul(width).is_none_or(|pixels| pixels > MAX_PIXELS) {
+            return Err(InputError::Pixels { height, width, most: MAX_PIXELS });
+        }
         if timesteps != batch {
             return Err(InputError::Timesteps { batch, found: timesteps });
         }
@@ -147,6 +153,8 @@ impl<B: Backend> UNet2D<B> {
     /// - output: `[batch, out_channels, height, width]`
     ///
     /// `dropout` is the address of the dropout masks while training; none otherwise.
+    ///
+    /// It computes in the type of its parameters, in which `x` must be.
     ///
     /// Without dropout, on a backend that says what its caches hold ([`Backend::cache_bytes`]), a large batch goes through the
     /// network in parts; no example depends on another.
@@ -184,22 +192,32 @@ impl<B: Backend> UNet2D<B> {
         let time = self.embed(timesteps_0, condition, &device);
 
         let [batch, _, height, width] = x.dims();
-        let parts = match (B::cache_bytes(), dropout) {
-            (Some(bytes), None) => parts(batch, self.settings.part.examples(height * width, bytes)),
-            _ => 1,
+        let part = match (B::cache_bytes(), dropout) {
+            (Some(bytes), None) => part_len(batch, self.settings.part.examples(height * width, bytes)),
+            _ => batch,
         };
-        let x = if parts == 1 {
+        let x = if part == batch {
             self.denoise(x, &time, dropout)
         } else {
-            let outputs = x.chunk(parts, 0).into_iter().zip(time.chunk(parts, 0));
-            Tensor::cat(outputs.map(|(x, time)| self.denoise(x, &time, None)).collect(), 0)
+            let outputs = (0..batch).step_by(part).map(|first| {
+                let len = part.min(batch - first);
+                self.denoise(x.clone().narrow(0, first, len), &time.clone().narrow(0, first, len), None)
+            });
+            Tensor::cat(outputs.collect(), 0)
         };
 
         if !self.settings.divide_by_time {
             return Ok(x);
         }
         let timesteps = TensorData::new(timesteps_0.to_vec(), [timesteps_0.len(), 1, 1, 1]);
-        Ok(x / Tensor::from_data(timesteps, &device))
+        let dtype = x.dtype();
+        Ok(x / Tensor::from_data(timesteps, (&device, dtype)))
+    }
+
+    /// Cuts batches into other parts than the network's own size asks for.
+    #[cfg(test)]
+    pub(super) fn cut_by(&mut self, part: PartSize) {
+        self.settings.part = part;
     }
 
     /// From the first convolution to the last.

@@ -26,17 +26,24 @@ impl PartSize {
         Self { channels: 2 * first + below, weights: config.num_params() as usize * size_of::<f32>() }
     }
 
+    /// Of these numbers, whatever network they are of.
+    #[cfg(test)]
+    pub(super) fn of(channels: usize, weights: usize) -> Self {
+        Self { channels, weights }
+    }
+
     /// Examples of `pixels` pixels that are best computed together where the caches hold `cache` bytes.
     pub(super) fn examples(&self, pixels: usize, cache: usize) -> usize {
-        let example = (self.channels * pixels * size_of::<f32>()).max(1);
+        let example = self.channels.saturating_mul(pixels).saturating_mul(size_of::<f32>()).max(1);
         (cache / example).max(self.weights / WEIGHTS_PER_ACTIVATION / example).max(1)
     }
 }
 
-/// The number of parts of a batch, of about `examples` examples each.
-pub(super) fn parts(batch: usize, examples: usize) -> usize {
-    // No part is less than half as large as that.
-    (batch as f64 / examples as f64).round().max(1.0) as usize
+/// Examples of each part of a batch, of about `examples` each; the last part may have fewer.
+pub(super) fn part_len(batch: usize, examples: usize) -> usize {
+    // No part but the last is less than half as large as that.
+    let parts = (batch as f64 / examples as f64).round().max(1.0) as usize;
+    batch.div_ceil(parts)
 }
 
 #[cfg(test)]
@@ -45,8 +52,28 @@ mod tests {
 
     #[test]
     fn parts_are_close_to_the_size_asked_for() {
-        assert_eq!([1, 16, 23, 24, 64, 100].map(|batch| parts(batch, 16)), [1, 1, 1, 2, 4, 6]);
-        assert_eq!([1, 2, 5].map(|batch| parts(batch, 1)), [1, 2, 5]);
+        assert_eq!([1, 16, 23, 24, 64, 100].map(|batch| part_len(batch, 16)), [1, 16, 23, 12, 16, 17]);
+        assert_eq!([1, 2, 5].map(|batch| part_len(batch, 1)), [1, 1, 1]);
+    }
+
+    #[test]
+    fn parts_of_any_size_cover_every_batch() {
+        for batch in 1..200 {
+            for examples in (1..=batch + 1).chain([1 << 20, usize::MAX]) {
+                let part = part_len(batch, examples);
+                assert!((1..=batch).contains(&part), "{batch} images, about {examples} at a time: {part}");
+                assert!(part <= examples.saturating_mul(2), "{batch} images, about {examples} at a time: {part}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_cache_and_an_endless_one_give_parts_too() {
+        let sizes = PartSize { channels: 384, weights: 6_400_000 };
+        assert!(sizes.examples(1, 0) >= 1);
+        assert_eq!(sizes.examples(1 << 30, 0), 1);
+        assert_eq!(sizes.examples(usize::MAX, usize::MAX), 1);
+        assert!(sizes.examples(1, usize::MAX) > 1 << 40);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use sfumato_kernels::Backend;
 
 use super::{TimeEmbeddingType, UNet2DConfig};
 use crate::{
-    layers::{Activation, Linear},
+    layers::{Activation, Linear, in_type_of},
     params::{Builder, Init},
 };
 
@@ -93,7 +93,8 @@ impl<B: Backend> TimeProjection<B> {
             Some(weight) => {
                 let logs: Vec<f32> = timesteps.iter().map(|&t| f64::from(t).ln() as f32).collect();
                 let logs = Tensor::<B, 2>::from_data(TensorData::new(logs, [timesteps.len(), 1]), device);
-                let angles = logs * weight.val().unsqueeze::<2>() * TAU;
+                let weight = weight.val();
+                let angles = in_type_of(logs, &weight) * weight.unsqueeze::<2>() * TAU;
                 Tensor::cat(vec![angles.clone().sin(), angles.cos()], 1)
             }
         }
@@ -122,6 +123,7 @@ impl<B: Backend> TimeEmbedding<B> {
     /// - `features`: `[batch, features]`
     /// - output: `[batch, dim]`
     pub fn forward(&self, features: Tensor<B, 2>) -> Tensor<B, 2> {
+        let features = in_type_of(features, &self.linear_1.weight.val());
         self.linear_2.forward(Activation::Silu.forward(self.linear_1.forward(features)))
     }
 }

@@ -35,13 +35,13 @@ pub(crate) fn conv2d_backward(
     dy: &[f32],
     weight: &[f32],
     add: Option<&[f32]>,
-    mut db: Option<&mut [f32]>,
+    db: Option<&mut [f32]>,
 ) -> [Vec<f32>; 2] {
     let mut dw = Vec::new();
     // SAFETY: the kernel overwrites its outputs.
     let dx = unsafe {
         filled(s.input_len(), |dx| {
-            dw = filled(s.weight_len(), |dw| cpu::conv2d_backward(s, x, dy, weight, add, dx, dw, db.as_deref_mut()));
+            dw = filled(s.weight_len(), |dw| cpu::conv2d_backward(s, x, dy, weight, add, dx, dw, db));
         })
     };
     [dx, dw]

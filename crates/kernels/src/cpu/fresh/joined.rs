@@ -16,7 +16,7 @@ pub(crate) fn conv1x1_joined_backward(
     dy: &[f32],
     weight: &[f32],
     add: [Option<&[f32]>; 2],
-    mut db: Option<&mut [f32]>,
+    db: Option<&mut [f32]>,
 ) -> ([Vec<f32>; 2], Vec<f32>) {
     let (mut second, mut dw) = (Vec::new(), Vec::new());
     // SAFETY: the kernel overwrites its outputs.
@@ -24,7 +24,7 @@ pub(crate) fn conv1x1_joined_backward(
         filled(s.input_len(0), |first| {
             second = filled(s.input_len(1), |second| {
                 dw = filled(s.weight_len(), |dw| {
-                    cpu::conv1x1_joined_backward(s, x, dy, weight, add, [first, second], dw, db.as_deref_mut());
+                    cpu::conv1x1_joined_backward(s, x, dy, weight, add, [first, second], dw, db);
                 });
             });
         })
