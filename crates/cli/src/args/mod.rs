@@ -2,6 +2,7 @@
 
 mod eval;
 mod export;
+mod image_size;
 mod import;
 mod info;
 mod names;

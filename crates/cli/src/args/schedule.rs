@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use sfumato_train::data::{DatasetSpec, ImageSize};
 
+use super::image_size::Size;
 use super::values;
 
 /// Look at noise schedules
@@ -141,7 +142,7 @@ pub(crate) struct ConditionArgs {
     #[arg(long, value_name = "DIR", requires = "dataset")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Size in pixels to which images are resized and cropped: 64, or 64x128 for height and width
-    #[arg(long, value_name = "N|HxW", requires = "dataset")]
+    #[arg(long, value_name = "N|HxW", value_parser = Size, allow_hyphen_values = true, requires = "dataset")]
     pub(crate) image_size: Option<ImageSize>,
     /// Mean of x_0² over the data, instead of measuring it [default: 1, the most that images in [-1, 1] can have]
     #[arg(long, value_name = "X", value_parser = values::not_negative())]

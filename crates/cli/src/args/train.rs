@@ -8,6 +8,7 @@ use sfumato_train::{
     data::{Background, DatasetSpec, ImageSize, LabelsFrom, ValueRange},
 };
 
+use super::image_size::Size;
 use super::{MachineArgs, values};
 
 /// Train a model, or go on with a run that was stopped
@@ -41,7 +42,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Size in pixels to which images are resized and cropped: 64, or 64x128 for height and width [default: the size that all images share, else 64]
-    #[arg(long, value_name = "N|HxW", conflicts_with = "resume", help_heading = "Data")]
+    #[arg(long, value_name = "N|HxW", value_parser = Size, allow_hyphen_values = true, conflicts_with = "resume", help_heading = "Data")]
     pub(crate) image_size: Option<ImageSize>,
     /// 1 for grey, 3 for RGB [default: what the images are]
     #[arg(long, value_name = "N", conflicts_with = "resume", help_heading = "Data", value_parser = values::count::<usize>())]

@@ -132,7 +132,7 @@ impl<E: ValueEnum + Clone + Send + Sync + 'static> TypedValueParser for Named<E>
 }
 
 /// The usage error for `value`, with the usage of `command`.
-fn wrong(command: &Command, arg: Option<&Arg>, expected: &str, value: &OsStr) -> Error {
+pub(super) fn wrong(command: &Command, arg: Option<&Arg>, expected: &str, value: &OsStr) -> Error {
     wrong_with(command, arg, expected, value, "")
 }
 

@@ -108,7 +108,10 @@ fn all_keys() -> Vec<String> {
     if let Ok(table) = toml::to_string(&ScheduleConfig::default()).unwrap_or_default().parse::<toml::Table>() {
         collect("diffusion.schedule", &table, &mut keys);
     }
-    keys.extend(["data.dir", "data.image_size", "data.channels"].map(str::to_owned));
+    keys.extend(
+        ["data.dir", "data.image_size", "data.channels", "data.background", "data.labels", "data.range"]
+            .map(str::to_owned),
+    );
     keys
 }
 

@@ -8,8 +8,6 @@ use super::{DataError, ImageSize, LoadOptions, Resizing};
 
 /// How pictures are resized, in words.
 pub(super) const FILTER: &str = "Lanczos filter of 3 lobes";
-/// The longest side that is made.
-const MAX_SIDE: usize = 4096;
 
 /// Pictures as they come from a file: `u8`, N×C×H×W with C 1 or 3.
 pub(super) struct Pictures {
@@ -86,17 +84,11 @@ pub(super) fn checked_channels(channels: Option<usize>, dataset: &str) -> Result
 /// The option `image_size`, if it is a sensible number of pixels.
 pub(super) fn checked_size(size: Option<ImageSize>, dataset: &str) -> Result<Option<ImageSize>, DataError> {
     match size {
-        Some(size) if !sensible(size) => {
+        Some(size) if !size.is_possible() => {
             Err(DataError::ImageSize { dataset: dataset.to_owned(), size, reason: "expected 1 to 4096 pixels a side" })
         }
         _ => Ok(size),
     }
-}
-
-/// Whether pictures of a size can be made.
-pub(super) fn sensible(size: ImageSize) -> bool {
-    let fits = |side| (1..=MAX_SIDE).contains(&side);
-    fits(size.height) && fits(size.width)
 }
 
 /// Height and width of the largest part of a picture that has the shape of `to`.

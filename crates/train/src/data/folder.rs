@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::classes::{Classes, classes, sorted_names};
 use super::dataset::{Dataset, Skipped, Values};
 use super::decode::{self, Decoded, Target};
-use super::fit::{FILTER, checked_channels, checked_size, luma, sensible};
+use super::fit::{FILTER, checked_channels, checked_size, luma};
 use super::listing::{Item, Listing};
 use super::scan::scan;
 use super::split::{Chosen, choose};
@@ -133,7 +133,7 @@ fn common_size(store: &Store, items: &[Item], notes: &mut Vec<String>) -> ImageS
     let sizes: Vec<ImageSize> = items.par_iter().filter_map(size).collect();
     let Some(&first) = sizes.first() else { return default };
     let one = sizes.iter().all(|size| *size == first);
-    if one && sensible(first) {
+    if one && first.is_possible() {
         return first;
     }
     let height = sizes.iter().map(|size| size.height).max().unwrap_or(first.height);

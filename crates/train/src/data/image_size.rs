@@ -7,6 +7,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::DataError;
 
+/// The longest side that is made.
+const MAX_SIDE: usize = 4096;
+
 /// Height and width in pixels. Written `64` for a square and `64x128` (height first) otherwise; a configuration holds
 /// `64` or `[64, 128]`, and reads all three.
 ///
@@ -30,6 +33,12 @@ impl ImageSize {
     /// A square.
     pub fn square(side: usize) -> ImageSize {
         ImageSize { height: side, width: side }
+    }
+
+    /// Whether pictures of this size are made: 1 to 4096 pixels a side.
+    pub fn is_possible(self) -> bool {
+        let fits = |side| (1..=MAX_SIDE).contains(&side);
+        fits(self.height) && fits(self.width)
     }
 }
 
