@@ -56,7 +56,8 @@ fn pictures_of_single_pixels_are_trained_on_and_drawn() {
     let few = ["--batch-size", "5", "--set", "samples.num=2", "--set", "samples.steps=2"];
     for size in [[1, 1], [7, 1]] {
         let model = train(dir.path(), size, &[one_level, few].concat());
-        succeed(dir.path(), &["sample", "--model", &model, "--num", "3", "--steps", "2", "--out", "drawn"]);
+        let out = format!("drawn-{}", size[0]);
+        succeed(dir.path(), &["sample", "--model", &model, "--num", "3", "--steps", "2", "--out", &out]);
     }
 }
 

@@ -155,7 +155,8 @@ pub(super) fn case() -> impl Strategy<Value = Case> {
             let batch = batch.min((PIXELS / (size[0] * size[1])).max(1));
             let condition = match (config.class_embed_type, config.num_class_embeds) {
                 (Some(ClassEmbedType::Identity), _) => Told::Vectors,
-                (Some(_), _) => Told::Labels((0..batch).map(|i| (i * 31 + choice % 97) % 1000).collect()),
+                // None of them 0, of which Fourier features take the logarithm.
+                (Some(_), _) => Told::Labels((0..batch).map(|i| 1 + (i * 31 + choice % 97) % 999).collect()),
                 (None, Some(classes)) => Told::Labels((0..batch).map(|i| (i + choice % 97) % classes).collect()),
                 (None, None) => Told::Nothing,
             };
