@@ -1,7 +1,7 @@
 //! Which of the known names somebody may have meant.
 
-/// The name in `known` that is nearest to `name`, whatever the case and the dashes: one that begins with it, or one that few typing
-/// mistakes lead to (a letter more, less or changed, two neighbours swapped; at most one for three letters).
+/// The name in `known` that is nearest to `name`: the same but for case and separators, one that begins with it or contains it, or
+/// the one with the fewest slips (a letter wrong, missing or too many, or two neighbours swapped), at most one for three letters.
 ///
 /// # Examples
 /// ```
@@ -10,19 +10,22 @@
 /// assert_eq!(nearest("linaer", &["linear", "cosine"]), Some("linear"));
 /// assert_eq!(nearest("Trail", &["leading", "trailing"]), Some("trailing"));
 /// assert_eq!(nearest("scaled_linear", &["linear", "scaled-linear"]), Some("scaled-linear"));
+/// assert_eq!(nearest("fashon-mnist", &["fashion-mnist-mini", "fashion-mnist"]), Some("fashion-mnist"));
 /// assert_eq!(nearest("quartic", &["linear", "cosine"]), None);
 /// ```
 pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let plain = |text: &str| -> Vec<char> { text.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect() };
-    let name = plain(name);
-    let begins = known.iter().find(|known| name.len() >= 3 && plain(known).starts_with(&name));
-    let few = |known: &&&str| {
+    let wanted = plain(name);
+    let rank = |known: &str| {
         let known = plain(known);
-        let most = name.len().max(known.len()) / 3;
-        Some(mistakes(&name, &known)).filter(|count| *count <= most)
+        let slips = slips(&wanted, &known);
+        let part = wanted.len() >= 3 && known.windows(wanted.len()).any(|window| window == wanted);
+        let begins = part && known.starts_with(&wanted);
+        // A part is as good as one slip: "mnist" is no other word than "fashion-mnist" by its length.
+        let rank = if part { slips.min(1) } else { slips };
+        (rank <= wanted.len().max(known.len()) / 3).then_some((rank, !begins, slips))
     };
-    let close = || known.iter().filter(|known| few(known).is_some()).min_by_key(|known| few(known));
-    begins.or_else(close).copied()
+    known.iter().filter_map(|known| Some((rank(known)?, *known))).min().map(|(_, known)| known)
 }
 
 /// `; did you mean …?` for the nearest name, or nothing.
@@ -31,7 +34,7 @@ pub(crate) fn hint(name: &str, known: &[&str]) -> String {
 }
 
 /// Letters to insert, remove, change or swap with their neighbour to make `a` of `b`: the optimal string alignment.
-fn mistakes(a: &[char], b: &[char]) -> usize {
+fn slips(a: &[char], b: &[char]) -> usize {
     let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
     for i in 1..=a.len() {
         let mut row = vec![i];
@@ -53,13 +56,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mistakes_are_counted() {
-        let count = |a: &str, b: &str| mistakes(&a.chars().collect::<Vec<_>>(), &b.chars().collect::<Vec<_>>());
+    fn slips_are_counted() {
+        let count = |a: &str, b: &str| slips(&a.chars().collect::<Vec<_>>(), &b.chars().collect::<Vec<_>>());
         assert_eq!(count("linear", "linear"), 0);
         assert_eq!(count("linaer", "linear"), 1);
         assert_eq!(count("cosin", "cosine"), 1);
         assert_eq!(count("", "abc"), 3);
         assert_eq!(count("kitten", "sitting"), 3);
+    }
+
+    #[test]
+    fn the_likeliest_name_is_found_and_no_far_one() {
+        let keys = ["learning_rate", "warmup_steps", "decay", "steps", "batch_size", "checkpoint_every", "channels"];
+        for (typed, expected) in [
+            ("learning_rat", Some("learning_rate")),
+            ("learningRate", Some("learning_rate")),
+            ("warmup", Some("warmup_steps")),
+            ("step", Some("steps")),
+            ("batchsize", Some("batch_size")),
+            ("chanels", Some("channels")),
+            ("colour", None),
+        ] {
+            assert_eq!(nearest(typed, &keys), expected, "{typed}");
+        }
     }
 
     #[test]

@@ -60,7 +60,6 @@ mod picture;
 mod preview;
 mod run_dir;
 pub mod sampling;
-mod suggest;
 mod trainer;
 
 pub use checkpoint::TrainState;
@@ -73,5 +72,4 @@ pub use metrics::Metrics;
 pub use network::Blueprint;
 pub use picture::{Picture, picture_kind, write_picture};
 pub use run_dir::{FoundCheckpoint, FoundCheckpoints, IncompleteCheckpoint, NewCheckpoint, RunDir, free_run_path};
-pub use suggest::closest;
 pub use trainer::{Ending, Outcome, Run, Silent, Watch};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use sfumato_nets::openai::Project;
 
-/// Take over a checkpoint of another project
+/// Convert a checkpoint of another project
 ///
 /// Writes a model directory that `sample`, `info` and diffusers understand. The file is read without executing anything in it.
 /// Its flags decide the network, so give those that the project's README prints beside the download.

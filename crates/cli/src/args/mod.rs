@@ -56,7 +56,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Train a model, or go on with a run that was stopped
+    /// Train a model, or resume a run that was stopped
     Train(Box<TrainArgs>),
     /// Draw samples from a model
     Sample(SampleArgs),
@@ -64,7 +64,7 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// Look at noise schedules
     Schedule(ScheduleArgs),
-    /// Take over a checkpoint of another project
+    /// Convert a checkpoint of another project
     Import(ImportArgs),
     /// Write a model as a directory that diffusers loads
     Export(ExportArgs),

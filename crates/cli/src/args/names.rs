@@ -166,7 +166,7 @@ mod tests {
             ("UniPCMultistepScheduler", "`dpm-solver++`"),
             ("LCMScheduler", "distilled"),
             ("DDIMInverseScheduler", "from data to noise"),
-            ("dimm", "did you mean `ddim`?"),
+            ("ddimm", "did you mean `ddim`?"),
             ("ddmp", "did you mean `ddpm`?"),
             ("huen", "did you mean `heun`?"),
         ] {

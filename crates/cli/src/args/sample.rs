@@ -59,7 +59,7 @@ pub(crate) struct SampleArgs {
     /// The number of that class.
     #[arg(skip)]
     pub(crate) class: Option<usize>,
-    /// Weight of classifier-free guidance: 1 is none, above it samples are more typical of their class
+    /// Weight of classifier-free guidance: 1 is none, above it samples are pushed more strongly towards their class
     #[arg(long, default_value_t = 1.0, value_name = "W", value_parser = values::not_negative())]
     pub(crate) guidance: f64,
     /// Seed of the noise
@@ -68,7 +68,7 @@ pub(crate) struct SampleArgs {
     /// Samples drawn at a time
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = values::count::<u32>())]
     pub(crate) batch_size: u32,
-    /// Noise to use instead of random numbers: float32 [K, N, C, H, W], entry 0 is x_T, then one a stochastic step
+    /// Noise to use instead of random numbers: float32 [K, N, C, H, W], entry 0 is x_T, then one per stochastic step
     #[arg(long, value_name = "FILE.npy")]
     pub(crate) noise: Option<PathBuf>,
     /// Also write denoising.gif, the first samples as they emerge
@@ -115,7 +115,7 @@ pub(crate) enum SamplerName {
     DpmSolver,
     /// Euler's method on the probability-flow ODE (Karras et al. 2022)
     Euler,
-    /// Heun's method on the same: two evaluations a step
+    /// Heun's method on the same: two evaluations per step
     Heun,
 }
 
@@ -169,9 +169,9 @@ const SAMPLERS: &str = "Samplers (S steps out of the T of the training; any of t
   dpm-solver++  each step looks at the last 1, 2 or 3 predictions; deterministic, S evaluations
                   --sampler dpm-solver++ --steps 20
                   --sampler dpm-solver++ --order 3 --steps 20 --karras
-  euler         one slope a step; deterministic, S evaluations
+  euler         one slope per step; deterministic, S evaluations
                   --sampler euler --steps 30 --karras
-  heun          two slopes a step; deterministic, 2S - 1 evaluations
+  heun          two slopes per step; deterministic, 2S - 1 evaluations
                   --sampler heun --steps 5 --spacing trailing
 
 What is not said on the command line comes from the model's scheduler_config.json: sampler, \

@@ -11,7 +11,7 @@ use sfumato_train::{
 use super::image_size::Size;
 use super::{MachineArgs, values};
 
-/// Train a model, or go on with a run that was stopped
+/// Train a model, or resume a run that was stopped
 ///
 /// Configuration comes in layers, later ones winning: defaults, preset, file, flags. Without a preset or a file, data of
 /// your own gets a default that suits the size of its pictures. The result is written to config.toml in the run
@@ -25,7 +25,7 @@ pub(crate) struct TrainArgs {
     /// A configuration that comes with the program
     #[arg(long, value_name = "NAME", conflicts_with = "resume")]
     pub(crate) preset: Option<String>,
-    /// Go on with the run in this directory from its newest checkpoint, or from the checkpoint that is named
+    /// Resume the run in this directory from its newest checkpoint, or from the checkpoint that is named
     #[arg(long, value_name = "RUN")]
     pub(crate) resume: Option<PathBuf>,
     /// Directory for the run; must be new [default: runs/PRESET, or the next free name]
@@ -68,7 +68,7 @@ pub(crate) struct TrainArgs {
     /// Fail at an unreadable image instead of leaving it out
     #[arg(long, help_heading = "Data")]
     pub(crate) strict: bool,
-    /// Learn the classes of the data set's labels too
+    /// Learn the classes of the data set too
     #[arg(long, conflicts_with = "resume", help_heading = "Data")]
     pub(crate) class_conditional: bool,
 
@@ -78,7 +78,7 @@ pub(crate) struct TrainArgs {
     /// End after so many minutes of training, with a checkpoint; 0 for no limit
     #[arg(long, visible_alias = "max-minutes", value_name = "M", help_heading = "Run", value_parser = values::not_negative())]
     pub(crate) minutes: Option<f64>,
-    /// Examples a step
+    /// Examples per step
     #[arg(long, value_name = "N", help_heading = "Run", value_parser = values::count::<usize>())]
     pub(crate) batch_size: Option<usize>,
     /// Learning rate after the warm-up; with --resume the rate from here on

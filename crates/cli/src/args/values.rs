@@ -121,7 +121,7 @@ impl<E: ValueEnum + Clone + Send + Sync + 'static> TypedValueParser for Named<E>
         let values: Vec<PossibleValue> = E::value_variants().iter().filter_map(E::to_possible_value).collect();
         let names: Vec<&str> = values.iter().map(PossibleValue::get_name).collect();
         let meant = self.meant.iter().find(|(word, _)| word.eq_ignore_ascii_case(&text)).map(|(_, names)| *names);
-        let hint = meant.or_else(|| sfumato_train::closest(&text, names.iter().copied()));
+        let hint = meant.or_else(|| sfumato_schedule::nearest(&text, &names));
         let hint = hint.map_or_else(String::new, |names| format!(": did you mean {names}?"));
         Err(wrong_with(command, arg, &format!("one of {}", names.join(", ")), value, &hint))
     }

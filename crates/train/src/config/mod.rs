@@ -131,7 +131,7 @@ pub enum LearningRateDecay {
 pub struct TrainingConfig {
     /// Steps of the whole run.
     pub steps: u64,
-    /// Examples a step.
+    /// Examples per step.
     pub batch_size: usize,
     /// Ends the run early, after so many minutes of training; 0 for no limit.
     pub max_minutes: f64,

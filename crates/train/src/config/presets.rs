@@ -1,6 +1,8 @@
 //! Configurations that come with the program.
 
-use crate::{TrainError, suggest};
+use sfumato_schedule::nearest;
+
+use crate::TrainError;
 
 /// A named configuration.
 #[derive(Clone, Copy, Debug)]
@@ -46,13 +48,11 @@ impl Preset {
     /// # Errors
     /// [`TrainError::UnknownPreset`] with the names there are.
     pub fn find(name: &str) -> Result<&'static Self, TrainError> {
+        let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
         PRESETS.iter().find(|preset| preset.name == name).ok_or_else(|| TrainError::UnknownPreset {
             name: name.to_owned(),
-            hint: match suggest::question(name, PRESETS.iter().map(|preset| preset.name)) {
-                none if none.is_empty() => ".".to_owned(),
-                question => question,
-            },
-            known: PRESETS.iter().map(|preset| preset.name).collect::<Vec<_>>().join(", "),
+            hint: nearest(name, &names).map_or_else(|| ".".to_owned(), |name| format!(": did you mean '{name}'?")),
+            known: names.join(", "),
         })
     }
 }

@@ -3,7 +3,9 @@
 use sfumato_schedule::ScheduleConfig;
 
 use super::{MlpSpec, ModelConfig, TrainConfig};
-use crate::{TrainError, suggest};
+use sfumato_schedule::nearest;
+
+use crate::TrainError;
 
 /// Keys whose numbers begin at 1; the type alone says 0.
 const FROM_ONE: [&str; 6] = [
@@ -56,7 +58,7 @@ fn unknown_key(said: &str, table: &str) -> Option<String> {
     let tables = ["training.", "optimizer.", "data.", "model."];
     let elsewhere = elsewhere.min_by_key(|known| tables.iter().position(|table| known.starts_with(table)).unwrap_or(9));
     let near = || {
-        let near = suggest::closest(key, known.iter().copied())?;
+        let near = nearest(key, known)?;
         Some(if table.is_empty() { near.to_owned() } else { format!("{table}.{near}") })
     };
     let hint = elsewhere.or_else(near).map_or_else(|| ".".to_owned(), |meant| format!(": did you mean {meant}?"));
@@ -66,7 +68,7 @@ fn unknown_key(said: &str, table: &str) -> Option<String> {
 fn unknown_name(said: &str, key: &str) -> Option<String> {
     let names = quoted(said);
     let (name, known) = names.split_first()?;
-    let hint = suggest::question(name, known.iter().copied());
+    let hint = nearest(name, known).map_or_else(String::new, |name| format!(": did you mean '{name}'?"));
     let key = if key.is_empty() { "it" } else { key };
     Some(format!("{key} must be one of {} (found {name}){hint}", known.join(", ")))
 }

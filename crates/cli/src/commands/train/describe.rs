@@ -79,9 +79,9 @@ pub(super) fn ending(outcome: &Outcome, config: &TrainConfig, dir: &RunDir) {
     match outcome.ending {
         Ending::Complete => eprintln!("done: {steps} steps in {:.0} s of training", outcome.state.seconds),
         Ending::TimeLimit => {
-            eprintln!("time is up at step {step} of {steps}; go on with: sfumato train --resume {root}");
+            eprintln!("time is up at step {step} of {steps}; resume with: sfumato train --resume {root}");
         }
-        Ending::Stopped => eprintln!("stopped at step {step} of {steps}; go on with: sfumato train --resume {root}"),
+        Ending::Stopped => eprintln!("stopped at step {step} of {steps}; resume with: sfumato train --resume {root}"),
     }
     let model = to_sample_from(dir, &outcome.checkpoint);
     eprintln!("sample with: sfumato sample --model {} --num 64 --out samples", model.display());

@@ -130,7 +130,7 @@ impl NewRun {
         }
         if length == Length::default() && config.training.max_minutes == DEFAULT_MINUTES {
             eprintln!(
-                "note: the run ends after {DEFAULT_MINUTES} minutes of training; --minutes M or --steps N says otherwise"
+                "note: the run ends after {DEFAULT_MINUTES} minutes of training; --minutes M or --steps N sets another end"
             );
         }
         Ok((config, origin))
