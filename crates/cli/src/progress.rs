@@ -83,7 +83,7 @@ impl Watch for TrainProgress {
         self.began = *state;
         self.begun = true;
         if state.step > 0 {
-            self.say(&format!("going on from step {}", state.step));
+            self.say(&format!("resuming from step {}", state.step));
         }
     }
 

@@ -31,7 +31,8 @@ fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
 /// The bytes of two samples, and the notes and warnings that came with them.
 fn sample(dir: &Path, model: &str, args: &[&str]) -> (Vec<u8>, String) {
     let out = format!("{}-samples-{}", model.replace('/', "-"), args.join("-").replace(['/', '='], "-"));
-    let all = ["sample", "--model", model, "--num", "2", "--steps", "2", "--out", &out];
+    // Steps enough that nothing is to be said of their number.
+    let all = ["sample", "--model", model, "--num", "2", "--steps", "20", "--out", &out];
     let output = succeed(dir, &all.iter().chain(args).copied().collect::<Vec<_>>());
     let said = stderr(&output);
     let words: Vec<&str> =

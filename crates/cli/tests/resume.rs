@@ -173,7 +173,7 @@ fn the_newest_complete_checkpoint_counts_by_its_number() {
         dir.path(),
         &["train", "--resume", "runs/x", "--steps", "10000001", "--set", "training.keep_checkpoints=2"],
     ));
-    contains_all(&said, &["going on from step 10000000", "checkpoints/step-10000001"]);
+    contains_all(&said, &["resuming from step 10000000", "checkpoints/step-10000001"]);
     let mut names: Vec<_> = fs::read_dir(&checkpoints).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["step-0000002-best", "step-10000000", "step-10000001", "step-20000000"]);
@@ -415,7 +415,7 @@ fn a_run_can_go_on_from_an_older_checkpoint() {
     let root = train_tiny(dir.path(), "x", &[&["--steps", "6", "--checkpoint-every", "2"][..], &QUIET].concat());
     let whole = weights(&root, 6);
     let said = stderr(&succeed(dir.path(), &["train", "--resume", "runs/x/checkpoints/step-0000002/", "--steps", "6"]));
-    contains_all(&said, &["going on from step 2", "abandoned-step-0000004", "abandoned-step-0000006"]);
+    contains_all(&said, &["resuming from step 2", "abandoned-step-0000004", "abandoned-step-0000006"]);
     assert!(weights(&root, 6) == whole);
     assert_eq!(metrics(&root).len(), 6);
 }

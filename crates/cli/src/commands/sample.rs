@@ -163,7 +163,12 @@ impl Work for Sampling {
             eprintln!("note: {} of {num} samples are there already, the others are drawn", plan.first);
         }
         if plan.first < num {
-            eprintln!("drawing {} samples, {} steps of {} each", num - plan.first, plan.steps(), self.sampler.kind);
+            eprintln!(
+                "drawing {}, {} of {} each",
+                counted(num - plan.first, "sample"),
+                counted(plan.steps(), "step"),
+                self.sampler.kind
+            );
         }
         let start = Instant::now();
         let drawn = match &self.model.spec.config {
@@ -179,7 +184,7 @@ impl Work for Sampling {
         let Drawn { samples, frames } = &drawn;
         let lost = samples.iter().filter(|value| !value.is_finite()).count();
         if lost > 0 {
-            eprintln!("warning: {lost} of {} values are NaN or infinite, the network has lost its way", samples.len());
+            eprintln!("warning: the samples contain NaN: {lost} of {} values are NaN or infinite", samples.len());
         }
         let there = samples.len() / self.shape.iter().product::<usize>();
         destination.take(there)?;
@@ -188,7 +193,8 @@ impl Work for Sampling {
         let new = there - plan.first;
         if new > 0 {
             let (steps, kind, rate) = (plan.steps(), self.sampler.kind, new as f64 / seconds);
-            eprintln!("{new} samples, {steps} steps of {kind} each, in {seconds:.1} s ({rate:.2} a second)");
+            let (new, steps) = (counted(new, "sample"), counted(steps, "step"));
+            eprintln!("{new}, {steps} of {kind} each, in {seconds:.1} s ({rate:.2} per second)");
         }
         if there < num {
             eprintln!(
@@ -241,8 +247,8 @@ impl Sampling {
         let (steps, kind, total) = (sampler.steps(&chain), self.sampler.kind, chain.trained_schedule().steps());
         let fewest = fewest_steps(kind);
         if steps < fewest.min(total) {
-            let s = if steps == 1 { "" } else { "s" };
-            eprintln!("note: {steps} step{s} of {kind} draw blurred pictures or holes; take {fewest} or more");
+            let (steps, verb) = (counted(steps, "step"), if steps == 1 { "draws" } else { "draw" });
+            eprintln!("note: {steps} of {kind} {verb} blurred pictures or holes; take {fewest} or more");
         }
         let (num, batch_size) = (args.num as usize, args.batch_size as usize);
         let plan = SamplePlan { chain, sampler, noise, classes, guidance, first: 0, num, batch_size };
@@ -301,4 +307,9 @@ fn noise_file(args: &SampleArgs) -> String {
 
 fn host<B: Backend, const D: usize>(x: &Tensor<B, D>) -> Vec<f32> {
     x.to_data().convert::<f32>().into_vec::<f32>().expect("the data was just converted to f32")
+}
+
+/// A number with its noun: `1 step`, `2 steps`.
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
