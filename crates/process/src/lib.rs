@@ -16,6 +16,8 @@
 //! | [`levels`] | the noise levels that solvers of the probability-flow ODE visit |
 //! | [`sampler`] | ancestral sampling (DDPM), DDIM, DPM-Solver++, Euler and Heun, with an observer for intermediate states |
 //! | [`loss`] | `L_simple` |
+//! | [`objective`] | `L_simple`, the bound and both as losses, for fixed and learned variances |
+//! | [`times`] | uniform and importance-sampled steps for training |
 //! | [`bound`] | the variational bound: path-wise, as a sum of divergences, and exact |
 //! | [`oracle`] | data whose diffusion is known exactly, and the perfect denoiser for it |
 //! | [`noise`] | counter-based and replayed noise |
@@ -58,18 +60,21 @@ pub mod forward;
 pub mod levels;
 pub mod loss;
 pub mod noise;
+pub mod objective;
 pub mod oracle;
 mod output;
 pub mod parameterization;
 pub mod reverse;
 pub mod sampler;
+pub mod times;
 mod variance;
 
 pub use clipping::Clipping;
 pub use denoiser::Denoiser;
 pub use levels::{NoiseLevel, NoiseLevels};
 pub use noise::{NoiseError, NoiseSource, RecordedNoise, SeededNoise};
+pub use objective::{Loss, Objective};
 pub use output::OutputShapeError;
 pub use parameterization::Parameterization;
 pub use reverse::{Chain, Gaussian, ReverseStep};
-pub use variance::{ReverseVariance, StepVariance, VarianceError};
+pub use variance::{LearnedVariance, ModelVariance, ReverseVariance, StepVariance, VarianceError};

@@ -6,11 +6,11 @@ use burn::tensor::{Tensor, backend::Backend};
 use sfumato_schedule::{NoiseSchedule, ScheduleError};
 
 use crate::{
-    Clipping, Denoiser, Parameterization, ReverseVariance, StepVariance, VarianceError,
+    Clipping, Denoiser, LearnedVariance, Parameterization, ReverseVariance, StepVariance, VarianceError,
     forward::q_posterior,
     levels::NoiseLevel,
     output::{OutputShapeError, halves, try_halves},
-    variance::Variance,
+    variance::{Affine, Variance},
 };
 
 /// A batch of isotropic Gaussians.
@@ -118,7 +118,12 @@ impl Chain {
     /// The network's output has twice the channels then. With `v` from the second half,
     /// `log σ² = frac · log β + (1 - frac) · log β̃`, `frac = (v + 1) / 2`.
     pub fn with_learned_range(self) -> Self {
-        Self { variance: Variance::LearnedRange, ..self }
+        self.with_learned(LearnedVariance::Range)
+    }
+
+    /// The same chain with the variance that the network says, read as `kind`. The network's output has twice the channels then.
+    pub fn with_learned(self, kind: LearnedVariance) -> Self {
+        Self { variance: Variance::Learned(kind), ..self }
     }
 
     /// The same chain, clipping predictions of `x_0` to [-1, 1] or not. For images it should: the data is there, and
@@ -168,7 +173,7 @@ impl Chain {
         match &self.variance {
             Variance::Fixed(variance) => Some(variance.log_variance(&self.schedule, i)),
             Variance::Table(table) => Some(table[i - 1]),
-            Variance::LearnedRange => None,
+            Variance::Learned(_) => None,
         }
     }
 
@@ -179,7 +184,15 @@ impl Chain {
 
     /// Whether the variance is the network's: [`p_mean_variance`](Self::p_mean_variance) is not for such a chain.
     pub fn has_learned_range(&self) -> bool {
-        matches!(self.variance, Variance::LearnedRange)
+        self.learned().is_some()
+    }
+
+    /// How the network's variance is read, if it is the network's.
+    pub fn learned(&self) -> Option<LearnedVariance> {
+        match self.variance {
+            Variance::Learned(kind) => Some(kind),
+            _ => None,
+        }
     }
 
     /// What is done to predictions of `x_0`.
@@ -262,9 +275,9 @@ impl Chain {
             Some(log_variance) => StepVariance::Fixed(log_variance),
             None => {
                 let range = range.expect("a network with a learned variance has twice the channels");
-                let [low, high] = self.log_variance_range(i);
-                // frac · high + (1 - frac) · low with frac = (v + 1) / 2.
-                StepVariance::Learned(range * (0.5 * (high - low)) + 0.5 * (high + low))
+                let kind = self.learned().expect("a chain without log-variances has learned ones");
+                let Affine { slope, offset } = kind.log_variance(&self.schedule, i);
+                StepVariance::Learned(kind.in_range(range) * slope + offset)
             }
         };
         let Gaussian { mean, .. } = q_posterior(&self.schedule, x_0.clone(), x, &t);
@@ -297,10 +310,5 @@ impl Chain {
         steps: &[usize],
     ) -> Predictions<B, D> {
         self.predict_each(denoiser, x, steps).unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    /// `log β̃_i` and `log β_i`, between which a learned variance lies.
-    pub(crate) fn log_variance_range(&self, i: usize) -> [f64; 2] {
-        [self.schedule.posterior_log_variance(i), self.schedule.beta(i).ln()]
     }
 }

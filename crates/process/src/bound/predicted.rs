@@ -3,14 +3,14 @@
 use burn::tensor::{Tensor, backend::Backend};
 
 use super::{BoundError, Decoder, host};
-use crate::{Chain, Clipping, Denoiser};
+use crate::{Chain, Clipping, Denoiser, LearnedVariance, variance::Affine};
 
 /// The predicted `x_0` and variances of a batch.
 pub(super) struct Predicted {
     /// Clipped if the chain clips; NaN where the prediction was not finite, which clipping would hide.
     x_0: Vec<f64>,
-    /// Where a learned variance lies between `log β̃` and `log β`, from -1 to 1.
-    range: Option<Vec<f64>>,
+    /// What the network says about its variance, where it is learned.
+    words: Option<Vec<f64>>,
     /// Values in an example.
     size: usize,
 }
@@ -26,7 +26,7 @@ pub(super) struct Row<'a> {
 #[derive(Clone, Copy)]
 enum LogVariance<'a> {
     Fixed(f64),
-    Between { ends: [f64; 2], range: &'a [f64] },
+    Learned { kind: LearnedVariance, by: Affine, words: &'a [f64] },
 }
 
 impl Predicted {
@@ -38,29 +38,30 @@ impl Predicted {
         t: &[usize],
     ) -> Result<Self, BoundError> {
         let size = x_t.dims()[1..].iter().product();
-        let (raw, _, range) = chain.predict_each(denoiser, x_t, t)?;
+        let (raw, _, words) = chain.predict_each(denoiser, x_t, t)?;
         let clipping = chain.clipping();
         let mut x_0 = host::read(raw.clone())?;
         if clipping != Clipping::Off {
             let clipped = host::read(clipping.apply(raw))?;
             x_0.iter_mut().zip(clipped).for_each(|(x, clipped)| *x = if x.is_finite() { clipped } else { f64::NAN });
         }
-        let range = match (chain.has_learned_range(), range) {
+        let words = match (chain.has_learned_range(), words) {
             (false, _) => None,
-            (true, Some(range)) => Some(host::read(range)?),
+            (true, Some(words)) => Some(host::read(words)?),
             (true, None) => return Err(BoundError::NoVariance),
         };
-        Ok(Self { x_0, range, size })
+        Ok(Self { x_0, words, size })
     }
 
     /// The step of one example of the batch.
     pub(super) fn row(&self, chain: &Chain, example: usize, t: usize) -> Row<'_> {
         let values = example * self.size..(example + 1) * self.size;
-        let variance = match (&self.range, chain.log_variance(t)) {
-            (Some(range), _) => {
-                LogVariance::Between { ends: chain.log_variance_range(t), range: &range[values.clone()] }
+        let variance = match (&self.words, chain.learned()) {
+            (Some(words), Some(kind)) => {
+                let by = kind.log_variance(chain.schedule(), t);
+                LogVariance::Learned { kind, by, words: &words[values.clone()] }
             }
-            (None, log_variance) => LogVariance::Fixed(log_variance.expect("a range was read for a learned variance")),
+            _ => LogVariance::Fixed(chain.log_variance(t).expect("words were read for a learned variance")),
         };
         Row { x_0: &self.x_0[values], variance }
     }
@@ -70,8 +71,7 @@ impl LogVariance<'_> {
     fn at(self, j: usize) -> f64 {
         match self {
             Self::Fixed(log_variance) => log_variance,
-            // frac · high + (1 - frac) · low with frac = (v + 1) / 2: Nichol & Dhariwal (2021), Eq. 15.
-            Self::Between { ends: [low, high], range } => 0.5 * (range[j] * (high - low) + high + low),
+            Self::Learned { kind, by, words } => by.slope * kind.value_in_range(words[j]) + by.offset,
         }
     }
 }

@@ -12,7 +12,7 @@ use super::error::ProbabilityError;
 use super::normal::{Interval, log_cdf, log_interval, log_survival};
 
 /// Distance between two levels, 2/255.
-const BIN_WIDTH: f64 = 2.0 / 255.0;
+pub(super) const BIN_WIDTH: f64 = 2.0 / 255.0;
 /// How far from a level a value may lie: more than f32 rounding of `k / 127.5 - 1`, far less than a level.
 const LEVEL_TOLERANCE: f64 = 1e-5;
 /// Floor of the probabilities in the DDPM code.

@@ -8,10 +8,11 @@
 //! - [`LinearGaussian`]: a Gaussian seen through a linear map and Gaussian noise, and Bayes' rule for it.
 //! - [`Discrete`], [`Joint`], [`bayes`]: finite distributions and tables of two variables.
 //! - [`normal`]: the standard normal distribution function, in both tails.
-//! - [`discretized_log_likelihood`]: a Gaussian's probability of an 8-bit grey level.
+//! - [`discretized_log_likelihood`]: a Gaussian's probability of an 8-bit grey level; [`discretized_slopes`]: its derivatives.
 
 mod discrete;
 mod discretized;
+mod discretized_slopes;
 mod error;
 mod gaussian;
 mod isotropic;
@@ -23,6 +24,7 @@ mod units;
 
 pub use discrete::Discrete;
 pub use discretized::{LikelihoodCdf, discretized_log_likelihood, level_from_value, level_value};
+pub use discretized_slopes::{LikelihoodSlopes, discretized_slopes};
 pub use error::ProbabilityError;
 pub use gaussian::{Gaussian, GaussianProduct};
 pub use isotropic::IsotropicGaussian;

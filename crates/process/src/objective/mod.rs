@@ -1,0 +1,154 @@
+//! What a network is trained to make small, as a value: `L_simple`, the variational bound, or both.
+//!
+//! | [`Loss`] | for an example at step `t` | source |
+//! | --- | --- | --- |
+//! | `Simple` | `‖target - output‖²`, mean over the dimensions | Ho et al. (2020), Eq. 14 |
+//! | `Vlb` | `T L_{t-1}`, bits/dim | Ho et al. (2020), Eq. 5; Nichol & Dhariwal (2021), Eq. 4-7 |
+//! | `Hybrid` | the first, plus 0.001 times the second in which the mean is not trained | Nichol & Dhariwal (2021), Eq. 16 |
+//!
+//! Averaged over uniform steps `t`, `Vlb` is the bound in bits/dim without its constant, the prior term: what
+//! [`bound::estimate`](crate::bound::estimate()) computes. `L_0` is the decoder's, discretised or a density.
+//!
+//! # Example
+//! The loss of a network that always answers 0, for data of one dimension, with its variance between `β̃` and `β`:
+//! ```
+//! use burn::{backend::Flex, tensor::{Tensor, backend::Backend}};
+//! use sfumato_process::{Denoiser, ModelVariance, Parameterization, bound::Decoder, objective::{Loss, Objective}};
+//! use sfumato_schedule::ScheduleConfig;
+//!
+//! struct Silent;
+//! impl<B: Backend> Denoiser<B, 2> for Silent {
+//!     fn predict(&self, x_t: Tensor<B, 2>, _: &[usize]) -> Tensor<B, 2> {
+//!         Tensor::zeros([x_t.dims()[0], 2], &x_t.device()) // the noise, and where the variance lies
+//!     }
+//! }
+//!
+//! let schedule = ScheduleConfig::default().build()?;
+//! let objective = Objective {
+//!     parameterization: Parameterization::Epsilon,
+//!     variance: ModelVariance::LearnedRange,
+//!     loss: Loss::Hybrid,
+//!     decoder: Decoder::Gaussian,
+//! };
+//! let device = Default::default();
+//! let x = |value: f32| Tensor::<Flex, 2>::from_data([[value]], &device);
+//! let losses = objective.losses(&schedule, &Silent, x(0.5), &[300], x(-2.0))?;
+//! assert!(losses.into_scalar() > 4.0); // ε², and a little for the bound
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod decoder;
+mod error;
+mod step_term;
+
+pub use error::ObjectiveError;
+
+use burn::tensor::{Tensor, backend::Backend};
+use serde::{Deserialize, Serialize};
+use sfumato_schedule::NoiseSchedule;
+
+use crate::{
+    Denoiser, ModelVariance, Parameterization, bound::Decoder, broadcast::check_steps, forward::q_sample,
+    output::try_halves,
+};
+use step_term::StepTerms;
+
+/// Weight of `L_vlb`, in bits/dim, beside `L_simple`: Nichol & Dhariwal (2021), §3.1.
+const BOUND_WEIGHT: f64 = 0.001;
+
+/// Which loss.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// `L_simple`. It says nothing about a learned variance.
+    #[default]
+    Simple,
+    /// `L_simple + 0.001 L_vlb`, where `L_vlb` trains the variance alone.
+    Hybrid,
+    /// `L_vlb`, the variational bound.
+    Vlb,
+}
+
+/// A loss with everything that it depends on but the schedule and the data.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Objective {
+    /// What the network's output means.
+    pub parameterization: Parameterization,
+    /// The variance of the reverse steps.
+    pub variance: ModelVariance,
+    /// The loss.
+    pub loss: Loss,
+    /// What `L_0` is: [`Decoder::Discretized`] for 8-bit data (training takes the exact distribution function),
+    /// [`Decoder::Gaussian`] for points and other continuous data.
+    pub decoder: Decoder,
+}
+
+impl Objective {
+    /// The loss of each example. Predictions are not clipped.
+    ///
+    /// # Shapes
+    /// - `x_0`, `epsilon`: `[batch, channels, …]`
+    /// - `t`: one step `1..=T` for each example
+    /// - the denoiser's output: as `x_0`, with twice the channels where the variance is learned
+    /// - result: `[batch]`
+    ///
+    /// # Errors
+    /// [`ObjectiveError::Untrained`] if `L_simple` alone would leave a learned variance untrained, [`ObjectiveError::Output`] if the
+    /// denoiser's output has another shape, [`ObjectiveError::NotALevel`] if the decoder is discretised and the data is not of 256
+    /// levels, [`ObjectiveError::Device`].
+    ///
+    /// # Panics
+    /// If the number of steps is not the batch size, or a step is outside `1..=T`.
+    pub fn losses<B: Backend, const D: usize>(
+        &self,
+        schedule: &NoiseSchedule,
+        denoiser: &impl Denoiser<B, D>,
+        x_0: Tensor<B, D>,
+        t: &[usize],
+        epsilon: Tensor<B, D>,
+    ) -> Result<Tensor<B, 1>, ObjectiveError> {
+        check_steps(&x_0, t);
+        if self.loss == Loss::Simple && self.variance.learned().is_some() {
+            return Err(ObjectiveError::Untrained);
+        }
+        let x_t = q_sample(schedule, x_0.clone(), t, epsilon.clone());
+        let (output, word) = self.split(denoiser.predict(x_t.clone(), t), &x_t)?;
+        let error = self.parameterization.target(schedule, x_0.clone(), epsilon, t) - output.clone();
+        let square = error.square();
+        let simple = mean_each(square.clone());
+        if self.loss == Loss::Simple {
+            return Ok(simple);
+        }
+        let terms = StepTerms { schedule, objective: self, t };
+        if self.loss == Loss::Vlb {
+            return Ok(terms.bits_per_dim(square, word, output, x_t, x_0)? * schedule.steps() as f64);
+        }
+        // The mean is L_simple's alone.
+        let bound = terms.bits_per_dim(square.detach(), word, output.detach(), x_t, x_0)?;
+        Ok(simple + bound * (BOUND_WEIGHT * schedule.steps() as f64))
+    }
+
+    /// The prediction, and the network's word on the variance where it is learned.
+    fn split<B: Backend, const D: usize>(
+        &self,
+        output: Tensor<B, D>,
+        x_t: &Tensor<B, D>,
+    ) -> Result<(Tensor<B, D>, Option<Tensor<B, D>>), ObjectiveError> {
+        let mut expected = x_t.dims();
+        if self.variance.learned().is_some() {
+            expected[1] *= 2;
+        }
+        let found = output.dims();
+        let wrong = || ObjectiveError::Output { expected: expected.to_vec(), found: found.to_vec() };
+        if found != expected {
+            return Err(wrong());
+        }
+        try_halves(output, x_t.dims()).map_err(|_| wrong())
+    }
+}
+
+/// The mean over the dimensions of each example, `[batch]`.
+fn mean_each<B: Backend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, 1> {
+    let batch = x.dims()[0];
+    x.reshape([batch as i32, -1]).mean_dim(1).reshape([batch])
+}
