@@ -1,6 +1,6 @@
 //! Training as in PyTorch: from the same weights, data, noise and times, the same losses and the same weights after 50 steps.
 //!
-//! `golden/make_training.py` made the numbers and says with which versions.
+//! `golden/make_training.py` and `golden/make_objectives.py` made the numbers and say with which versions.
 
 #[path = "../../nets/tests/common/formula.rs"]
 mod formula;
@@ -22,8 +22,8 @@ use sfumato_nets::{
     tensor_file::{NamedTensor, read_tensors},
     unet::{UNet2D, UNet2DConfig},
 };
-use sfumato_process::{Parameterization, loss};
-use sfumato_schedule::ScheduleConfig;
+use sfumato_process::{Loss, ModelVariance, Objective, Parameterization, bound::Decoder, loss};
+use sfumato_schedule::{NoiseSchedule, ScheduleConfig, probability::LikelihoodCdf};
 use sfumato_train::{
     config::{LearningRateDecay, OptimizerConfig},
     learning_rate::learning_rate,
@@ -45,10 +45,22 @@ fn input(name: String, scale: f32) -> Tensor<Train, 4> {
     Tensor::from_data(TensorData::new(values, SHAPE), &FlexDevice)
 }
 
-/// Losses, gradient norms, last weights and their average.
-fn train() -> (Vec<f64>, Vec<f64>, Vec<NamedTensor>, Vec<NamedTensor>) {
+/// A batch's data, steps and noise.
+struct Batch {
+    x_0: Tensor<Train, 4>,
+    t: Vec<usize>,
+    epsilon: Tensor<Train, 4>,
+}
+
+/// Losses, gradient norms, last weights and their average of a network with `channels` outputs, trained by `loss`.
+fn train(
+    channels: usize,
+    mut batch: impl FnMut(u64, Batch) -> Batch,
+    loss: impl Fn(&NoiseSchedule, &Call<'_, UNet2D<Train>>, Batch) -> Tensor<Train, 1>,
+) -> (Vec<f64>, Vec<f64>, Vec<NamedTensor>, Vec<NamedTensor>) {
     let json = serde_json::from_slice(&fs::read(golden("training.json")).unwrap()).unwrap();
     let (config, _) = UNet2DConfig::from_json(&json).unwrap();
+    let config = UNet2DConfig { out_channels: channels, ..config };
     let constants = OptimizerConfig {
         learning_rate: 1e-3,
         warmup_steps: 10,
@@ -68,7 +80,7 @@ fn train() -> (Vec<f64>, Vec<f64>, Vec<NamedTensor>, Vec<NamedTensor>) {
         let t: Vec<usize> = uniform(&format!("t {step}"), BATCH).map(time).collect();
         let classes: Vec<usize> = (0..BATCH).map(|i| (step as usize + i) % 3).collect();
         let call = Call { net: &net, classes: Some(&classes), dropout: None };
-        let loss = loss::simple(&schedule, Parameterization::Epsilon, &call, x_0, &t, epsilon).mean();
+        let loss = loss(&schedule, &call, batch(step, Batch { x_0, t, epsilon })).mean();
         losses.push(loss.clone().into_scalar().elem::<f64>());
         let mut gradients = loss.backward();
         let rate = learning_rate(&constants, step, STEPS);
@@ -89,6 +101,11 @@ fn distance(ours: &[f32], right: &[f32]) -> f64 {
     (difference / square(&mut right.iter().map(|&value| f64::from(value)))).sqrt()
 }
 
+/// The largest relative difference.
+fn relative(ours: &[f64], right: &[f32]) -> f64 {
+    ours.iter().zip(right).map(|(a, &b)| (a / f64::from(b) - 1.0).abs()).fold(0.0, f64::max)
+}
+
 #[test]
 fn fifty_steps_give_the_losses_and_the_weights_of_pytorch() {
     let expected: BTreeMap<String, Vec<f32>> = read_tensors(&golden("training.safetensors"))
@@ -96,11 +113,14 @@ fn fifty_steps_give_the_losses_and_the_weights_of_pytorch() {
         .into_iter()
         .map(|tensor| (tensor.name, tensor.values))
         .collect();
-    let (losses, norms, weights, average) = train();
-    let relative = |ours: &[f64], right: &[f32]| {
-        let pairs = ours.iter().zip(right).map(|(a, &b)| (a / f64::from(b) - 1.0).abs());
-        pairs.fold(0.0, f64::max)
-    };
+    let (losses, norms, weights, average) = train(
+        1,
+        |_, batch| batch,
+        |schedule, call, batch| {
+            let Batch { x_0, t, epsilon } = batch;
+            loss::simple(schedule, Parameterization::Epsilon, call, x_0, &t, epsilon)
+        },
+    );
     assert_eq!((losses.len(), expected["losses"].len()), (50, 50));
     let (loss, norm) = (relative(&losses, &expected["losses"]), relative(&norms, &expected["norms"]));
     println!("losses {loss:.1e}, gradient norms {norm:.1e}");
@@ -126,4 +146,50 @@ fn fifty_steps_give_the_losses_and_the_weights_of_pytorch() {
         }
     }
     println!("weights {worst:.1e}");
+}
+
+/// 8-bit data, and often enough a first step, whose loss is the decoder's.
+fn levels(step: u64, batch: Batch) -> Batch {
+    let data = batch.x_0.into_data();
+    let level = |x: f64| (((x + 1.0) * 127.5).round().clamp(0.0, 255.0) / 127.5 - 1.0) as f32;
+    let values: Vec<f32> = data.iter::<f64>().map(level).collect();
+    let x_0 = Tensor::from_data(TensorData::new(values, SHAPE), &FlexDevice);
+    let mut t = batch.t;
+    if step.is_multiple_of(5) {
+        t[0] = 1;
+    }
+    Batch { x_0, t, ..batch }
+}
+
+#[test]
+fn fifty_steps_of_a_learned_variance_give_the_losses_and_the_weights_of_pytorch() {
+    let expected: BTreeMap<String, Vec<f32>> = read_tensors(&golden("objectives.safetensors"))
+        .unwrap()
+        .into_iter()
+        .map(|tensor| (tensor.name, tensor.values))
+        .collect();
+    for (variance, variance_name) in
+        [(ModelVariance::LearnedRange, "learned-range"), (ModelVariance::Learned, "learned")]
+    {
+        for (loss, loss_name) in [(Loss::Hybrid, "hybrid"), (Loss::Vlb, "vlb")] {
+            let name = format!("{loss_name}-{variance_name}");
+            let decoder = Decoder::Discretized(LikelihoodCdf::Exact);
+            let objective = Objective { parameterization: Parameterization::Epsilon, variance, loss, decoder };
+            let (losses, norms, weights, _) = train(2, levels, |schedule, call, batch| {
+                objective.losses(schedule, call, batch.x_0, &batch.t, batch.epsilon).unwrap()
+            });
+            let key = |part: &str| format!("{name}.{part}");
+            assert_eq!(losses.len(), expected[&key("losses")].len());
+            let (loss, norm) =
+                (relative(&losses, &expected[&key("losses")]), relative(&norms, &expected[&key("norms")]));
+            let mut worst = 0.0f64;
+            for tensor in weights.iter().filter(|tensor| !tensor.name.ends_with("to_k.bias")) {
+                let distance = distance(&tensor.values, &expected[&key(&format!("weights.{}", tensor.name))]);
+                worst = worst.max(distance);
+            }
+            println!("{name}: losses {loss:.1e}, gradient norms {norm:.1e}, weights {worst:.1e}");
+            assert!(loss < 1e-4, "{name}: losses {loss:.2e}");
+            assert!(worst < 1e-4, "{name}: weights {worst:.2e}");
+        }
+    }
 }
