@@ -221,7 +221,7 @@ fn an_mlp_is_checked_alike() {
     let read = |json: Value| MlpConfig::from_json(&json);
     assert_eq!(read(json!({"_class_name": "SfumatoMLP"})).unwrap(), (MlpConfig::default(), vec![]));
     assert_eq!(read(json!({"depth": 3})).unwrap().1, ["depth"]);
-    let config = MlpConfig { data_dim: 3, hidden_dim: 7, num_blocks: 0, time_features: 5 };
+    let config = MlpConfig { data_dim: 3, hidden_dim: 7, num_blocks: 0, time_features: 5, learned_variance: true };
     assert_eq!(read(Value::Object(config.to_json())).unwrap().0, config);
     for (json, expected) in [
         (json!({"data_dim": 0}), "`data_dim` is 0, expected 1 to 65536"),

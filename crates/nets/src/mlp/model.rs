@@ -58,13 +58,13 @@ impl MlpConfig {
     /// [`NetError::Config`] if a size is out of range, and what `source` reports.
     pub fn build<B: Backend>(&self, source: &mut dyn ParamSource, device: &B::Device) -> Result<Mlp<B>, NetError> {
         self.validate()?;
-        let Self { data_dim, hidden_dim, num_blocks, time_features } = *self;
+        let Self { data_dim, hidden_dim, num_blocks, time_features, .. } = *self;
         let mut b = Builder::new(source, device);
         let net = Mlp {
             linear_in: b.within("linear_in", |b| Linear::new(b, data_dim, hidden_dim)),
             time_embedding: b.within("time_embedding", |b| TimeEmbedding::new(b, time_features, hidden_dim)),
             blocks: b.list("blocks", 0..num_blocks, |b, _| MlpBlock::new(b, hidden_dim)),
-            linear_out: b.within("linear_out", |b| Linear::last(b, hidden_dim, data_dim)),
+            linear_out: b.within("linear_out", |b| Linear::last(b, hidden_dim, self.outputs())),
             data_dim,
             time_features,
         };
@@ -110,7 +110,8 @@ impl<B: Backend> Mlp<B> {
     /// Runs the network.
     ///
     /// # Shapes
-    /// - `x`, output: `[batch, data_dim]`
+    /// - `x`: `[batch, data_dim]`
+    /// - output: as `x`, or `[batch, 2 data_dim]` with a learned variance, which is the second half
     /// - `timesteps_0`: one for each example, counted from 0
     ///
     /// # Panics
