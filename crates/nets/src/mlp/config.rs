@@ -88,10 +88,12 @@ impl MlpConfig {
         let mut config = Self::default();
         let mut unknown = Vec::new();
         for (key, value) in map {
-            let wrong = |key, expected: &str| ConfigError::Value { key, value: value.to_string(), expected: expected.into() };
+            let wrong =
+                |key, expected: &str| ConfigError::Value { key, value: value.to_string(), expected: expected.into() };
             let (key, field) = match key.as_str() {
                 "learned_variance" => {
-                    config.learned_variance = value.as_bool().ok_or_else(|| wrong("learned_variance", "true or false"))?;
+                    config.learned_variance =
+                        value.as_bool().ok_or_else(|| wrong("learned_variance", "true or false"))?;
                     continue;
                 }
                 "data_dim" => ("data_dim", &mut config.data_dim),
