@@ -24,11 +24,32 @@ fn bits(value: &Value) -> f64 {
 
 /// Scores the golden model on the golden images with the golden noise.
 fn golden(dir: &Path, args: &[&str]) -> Value {
+    golden_of(dir, "model", args)
+}
+
+/// The same of the golden model in the folder `model`.
+fn golden_of(dir: &Path, model: &str, args: &[&str]) -> Value {
     let (model, data, noise) =
-        (format!("{GOLDEN}/model"), format!("npy:{GOLDEN}/images.npy"), format!("{GOLDEN}/noise.npy"));
+        (format!("{GOLDEN}/{model}"), format!("npy:{GOLDEN}/images.npy"), format!("{GOLDEN}/noise.npy"));
     let all = ["eval", "--model", &model, "--dataset", &data, "--noise", &noise, "--stride", "1", "--json", "out.json"];
     succeed(dir, &all.iter().chain(args).copied().collect::<Vec<_>>());
     json(&dir.join("out.json"))
+}
+
+/// Insists that what was found is what the independent computation says, in whole and term by term.
+fn same(found: &Value, expected: &Value) {
+    let close = |found: f64, expected: &Value, what: &str| {
+        let expected = expected.as_f64().unwrap();
+        assert!((found - expected).abs() < 1e-5 * expected.abs().max(1.0), "{what}: {found} against {expected}");
+    };
+    close(bits(&found["total"]), &expected["total"], "total");
+    close(bits(&found["prior"]), &expected["prior"], "prior");
+    let error = found["total"]["bits_per_dim_standard_error"].as_f64().unwrap();
+    close(error, &expected["standard_error"], "standard error");
+    let terms = found["terms"].as_array().unwrap().iter().zip(expected["terms"].as_array().unwrap());
+    for (found, expected) in terms {
+        close(bits(&found["term"]), expected, &format!("step {}", found["step"]));
+    }
 }
 
 /// The numbers are those of `make.py` beside the model: numpy and PyTorch in f64, with the versions stored there.
@@ -36,23 +57,23 @@ fn golden(dir: &Path, args: &[&str]) -> Value {
 fn bits_per_dim_are_those_of_an_independent_computation() {
     let dir = tempfile::tempdir().unwrap();
     let expected = json(&Path::new(GOLDEN).join("expected.json"));
-    let close = |found: f64, expected: f64, what: &str| {
-        assert!((found - expected).abs() < 1e-5 * expected.abs().max(1.0), "{what}: {found} against {expected}");
-    };
     for variance in ["fixed_small", "fixed_large"] {
         for cdf in ["tanh", "exact"] {
-            let expected = &expected["bits_per_dim"][format!("{variance}/{cdf}")];
             let found = golden(dir.path(), &["--variance", &variance.replace('_', "-"), "--cdf", cdf]);
-            close(bits(&found["total"]), expected["total"].as_f64().unwrap(), "total");
-            close(bits(&found["prior"]), expected["prior"].as_f64().unwrap(), "prior");
-            let error = found["total"]["bits_per_dim_standard_error"].as_f64().unwrap();
-            close(error, expected["standard_error"].as_f64().unwrap(), "standard error");
-            for (found, expected) in
-                found["terms"].as_array().unwrap().iter().zip(expected["terms"].as_array().unwrap())
-            {
-                close(bits(&found["term"]), expected.as_f64().unwrap(), &format!("step {}", found["step"]));
-            }
+            same(&found, &expected["bits_per_dim"][format!("{variance}/{cdf}")]);
         }
+    }
+}
+
+/// The same of a model with a learned variance, by `make_learned.py`.
+#[test]
+fn bits_per_dim_of_a_learned_variance_are_those_of_an_independent_computation() {
+    let dir = tempfile::tempdir().unwrap();
+    let expected = json(&Path::new(GOLDEN).join("expected-learned.json"));
+    for cdf in ["tanh", "exact"] {
+        let found = golden_of(dir.path(), "model-learned", &["--cdf", cdf]);
+        assert_eq!(found["variance"], "learned-range");
+        same(&found, &expected["bits_per_dim"][format!("learned_range/{cdf}")]);
     }
 }
 

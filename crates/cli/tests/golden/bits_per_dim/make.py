@@ -142,4 +142,5 @@ def main():
     (HERE / "expected.json").write_text(json.dumps({"versions": versions, "bits_per_dim": results}, indent=1) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()
