@@ -242,7 +242,7 @@ fn check_all(steps: bool, fits: impl Fn(&Differences) -> bool) {
     assert!(cases.len() >= 393);
     for case in cases {
         let scheduler = golden.scheduler(case);
-        let (parameterization, learned) = (scheduler.parameterization, scheduler.learned_range);
+        let (parameterization, learned) = (scheduler.parameterization, scheduler.variance.learned().is_some());
         let found = check(&golden, case, &Smooth { parameterization, learned }, steps);
         let name = case["name"].as_str().unwrap();
         let line = format!("{name:<32} final {:.1e}, step {:.1e} (number {})", found.last, found.step, found.at);

@@ -12,12 +12,13 @@ use crate::args::UsageError;
 pub(crate) fn check_channels(model: &Pipeline) -> Result<()> {
     let AnyConfig::UNet(config) = &model.spec.config else { return Ok(()) };
     let (shown, answered) = (config.in_channels, config.out_channels);
-    let learned = model.spec.scheduler.learned_range;
+    let variance = model.spec.scheduler.variance;
+    let learned = variance.learned().is_some();
     let fits = answered == 2 * shown || (answered == shown && !learned);
     if !fits {
         let (dir, twice) = (model.dir().display(), 2 * shown);
         let expected = if learned {
-            format!("{twice}, as variance_type is learned_range")
+            format!("{twice}, as the variance is {}", variance.name())
         } else {
             format!("{shown}, or {twice} with a learned variance")
         };

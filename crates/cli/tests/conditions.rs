@@ -62,7 +62,7 @@ fn classes_given_as_embeddings_are_refused_before_any_work() {
 fn a_learned_variance_needs_twice_the_channels() {
     let dir = tempfile::tempdir().unwrap();
     let model = model(dir.path(), "cifar", json!({}), json!({"variance_type": "learned_range"}));
-    let expected = "out_channels 3, expected out_channels 6, as variance_type is learned_range";
+    let expected = "out_channels 3, expected out_channels 6, as the variance is learned-range";
     for args in [
         &["sample", "--model", &model, "--num", "1", "--out", "x"][..],
         &["eval", "--model", &model, "--dataset", "fashion-mnist-mini"],

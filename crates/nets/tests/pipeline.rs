@@ -15,7 +15,7 @@ use sfumato_nets::{
     pipeline::{AnyConfig, Facts, Pipeline, PipelineError, PipelineSpec, Scheduler, WEIGHTS_FILE, Warning},
     unet::{ClassEmbedType, DownBlockType, SampleSize, UNet2DConfig, UpBlockType},
 };
-use sfumato_process::{Parameterization, ReverseVariance};
+use sfumato_process::{ModelVariance, Parameterization};
 use sfumato_schedule::{Cosine, Explicit, Linear, ScaledLinear, ScheduleConfig, Sigmoid, Spacing};
 use tempfile::{TempDir, tempdir};
 
@@ -77,7 +77,7 @@ fn pipelines_of_diffusers_are_understood() {
     assert_eq!((config.sample_size, config.attention_head_dim), (Some(SampleSize::Square(16)), None));
     assert_eq!((config.freq_shift, config.downsample_padding, config.norm_eps), (1, 0, 1e-6));
     assert_eq!(scheduler.schedule, ScheduleConfig::default());
-    assert_eq!((scheduler.variance, scheduler.clip_sample), (ReverseVariance::FixedLarge, true));
+    assert_eq!((scheduler.variance, scheduler.clip_sample), (ModelVariance::FixedLarge, true));
 
     let (config, scheduler) = open("defaults");
     let class_defaults = UNet2DConfig::default();

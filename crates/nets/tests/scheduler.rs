@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 use sfumato_nets::pipeline::{Pipeline, Scheduler, Thresholding, Warning};
 use sfumato_process::{
-    Clipping, Parameterization, ReverseVariance,
+    Clipping, ModelVariance, Parameterization,
     levels::FinalSigma,
     sampler::{SamplerKind, SolverOrder, SolverType},
 };
@@ -101,15 +101,16 @@ fn clipping_follows_the_keys() {
 
 #[test]
 fn logarithmic_variances_are_the_same_variances() {
-    for (name, variance, learned) in [
-        ("fixed_small", ReverseVariance::FixedSmall, false),
-        ("fixed_small_log", ReverseVariance::FixedSmall, false),
-        ("fixed_large", ReverseVariance::FixedLarge, false),
-        ("fixed_large_log", ReverseVariance::FixedLarge, false),
-        ("learned_range", ReverseVariance::FixedSmall, true),
+    for (name, variance) in [
+        ("fixed_small", ModelVariance::FixedSmall),
+        ("fixed_small_log", ModelVariance::FixedSmall),
+        ("fixed_large", ModelVariance::FixedLarge),
+        ("fixed_large_log", ModelVariance::FixedLarge),
+        ("learned_range", ModelVariance::LearnedRange),
+        ("learned_log", ModelVariance::Learned),
     ] {
         let scheduler = read(json!({"variance_type": name}));
-        assert_eq!((scheduler.variance, scheduler.learned_range), (variance, learned), "{name}");
+        assert_eq!(scheduler.variance, variance, "{name}");
     }
 }
 

@@ -6,7 +6,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use sfumato_schedule::{NoiseSchedule, ScheduleError};
 
 use crate::{
-    Clipping, Denoiser, LearnedVariance, Parameterization, ReverseVariance, StepVariance, VarianceError,
+    Clipping, Denoiser, LearnedVariance, ModelVariance, Parameterization, ReverseVariance, StepVariance, VarianceError,
     forward::q_posterior,
     levels::NoiseLevel,
     output::{OutputShapeError, halves, try_halves},
@@ -87,6 +87,14 @@ impl Chain {
         let respaced = schedule.respace(steps)?.schedule().clone();
         let whole = Self::new(schedule, parameterization);
         Ok(Self { schedule: respaced, original: steps.to_vec(), ..whole })
+    }
+
+    /// The same chain with the variance of a model, fixed or learned.
+    pub fn with_model_variance(self, variance: ModelVariance) -> Self {
+        match (variance.fixed(), variance.learned()) {
+            (_, Some(kind)) => self.with_learned(kind),
+            (rule, None) => self.with_variance(rule.unwrap_or_default()),
+        }
     }
 
     /// The same chain with this fixed variance, also if the network has learned one.

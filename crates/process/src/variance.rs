@@ -94,7 +94,26 @@ pub enum ModelVariance {
     Learned,
 }
 
+impl From<ReverseVariance> for ModelVariance {
+    fn from(rule: ReverseVariance) -> Self {
+        match rule {
+            ReverseVariance::FixedSmall => Self::FixedSmall,
+            ReverseVariance::FixedLarge => Self::FixedLarge,
+        }
+    }
+}
+
 impl ModelVariance {
+    /// The name in configuration files and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::FixedSmall => "fixed-small",
+            Self::FixedLarge => "fixed-large",
+            Self::LearnedRange => "learned-range",
+            Self::Learned => "learned",
+        }
+    }
+
     /// The rule, where there is one.
     pub fn fixed(self) -> Option<ReverseVariance> {
         match self {

@@ -1,7 +1,7 @@
 //! Between a run's configuration and a model directory.
 
 use sfumato_nets::pipeline::{AnyConfig, Facts, Pipeline, PipelineSpec, SamplingDefaults, Scheduler};
-use sfumato_process::{Chain, ReverseVariance};
+use sfumato_process::{Chain, ModelVariance};
 use sfumato_schedule::{Spacing, evenly_spaced};
 
 use crate::{TrainError, config::DiffusionConfig, data::Dataset};
@@ -41,10 +41,10 @@ pub(crate) fn pipeline_spec(
 /// The class's own `leading` starts below T, where `x_T` is not yet noise. `linspace` spends its last step at `t = 1`, where nothing is
 /// left to do; `trailing` does not, and draws better pictures with few steps. But diffusers adds noise of the step's variance at the end
 /// of `trailing`: with the large variance that leaves grain.
-fn spacing(variance: ReverseVariance) -> Spacing {
+fn spacing(variance: ModelVariance) -> Spacing {
     match variance {
-        ReverseVariance::FixedSmall => Spacing::Trailing,
-        ReverseVariance::FixedLarge => Spacing::Linspace,
+        ModelVariance::FixedLarge => Spacing::Linspace,
+        _ => Spacing::Trailing,
     }
 }
 
@@ -56,8 +56,7 @@ pub fn reverse_chain(scheduler: &Scheduler, steps: usize) -> Result<Chain, Train
     let schedule = scheduler.noise_schedule()?;
     let kept = evenly_spaced(schedule.steps(), steps)?;
     let chain = Chain::respaced(&schedule, &kept, scheduler.parameterization)?;
-    let chain = chain.with_variance(scheduler.variance).with_clipping(scheduler.clipping());
-    Ok(if scheduler.learned_range { chain.with_learned_range() } else { chain })
+    Ok(chain.with_model_variance(scheduler.variance).with_clipping(scheduler.clipping()))
 }
 
 /// Classes that can be asked for by name: all but the one that stands for "any".

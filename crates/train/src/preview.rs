@@ -22,7 +22,7 @@ pub(crate) fn plan(config: &TrainConfig, spec: &PipelineSpec) -> Result<SamplePl
     let choice = SamplerChoice { steps: Some(config.samples.steps), ..SamplerChoice::new(SamplerKind::Ddpm) };
     let (chain, sampler) = choice.resolve(&spec.scheduler)?;
     Ok(SamplePlan {
-        chain: chain.with_variance(ReverseVariance::FixedSmall),
+        chain: if chain.learned().is_some() { chain } else { chain.with_variance(ReverseVariance::FixedSmall) },
         sampler,
         noise: Noise::Seeded(config.seed),
         classes: spec.facts.null_class.map_or(Classes::None, Classes::Cycle),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sfumato_process::{Parameterization, ReverseVariance};
+use sfumato_process::{ModelVariance, Parameterization};
 use sfumato_schedule::{Cosine, Explicit, Linear, ScheduleConfig, ScheduleError};
 
 use super::{OpenAiFlags, Project};
@@ -243,11 +243,11 @@ impl OpenAiFlags {
             schedule,
             parameterization: if self.predict_xstart { Parameterization::X0 } else { Parameterization::Epsilon },
             // A learned variance leaves nothing to `sigma_small`.
-            variance: match self.sigma_small || self.learn_sigma {
-                true => ReverseVariance::FixedSmall,
-                false => ReverseVariance::FixedLarge,
+            variance: match (self.learn_sigma, self.sigma_small) {
+                (true, _) => ModelVariance::LearnedRange,
+                (false, true) => ModelVariance::FixedSmall,
+                (false, false) => ModelVariance::FixedLarge,
             },
-            learned_range: self.learn_sigma,
             clip_sample: self.clip_denoised,
             ..Scheduler::default()
         };
@@ -305,8 +305,8 @@ mod tests {
         )
         .unwrap();
         assert_eq!(
-            (notes, scheduler.learned_range, config.out_channels),
-            (vec![Note::Respaced { steps: 4000 }], true, 6)
+            (notes, scheduler.variance, config.out_channels),
+            (vec![Note::Respaced { steps: 4000 }], ModelVariance::LearnedRange, 6)
         );
         let (short, long) = (scheduler.schedule.build().unwrap(), Cosine { steps: 4000, ..Cosine::default() });
         let long = ScheduleConfig::from(long).build().unwrap();

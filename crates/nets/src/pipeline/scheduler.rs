@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 use sfumato_process::{
-    Clipping, Parameterization, ReverseVariance,
+    Clipping, ModelVariance, Parameterization,
     levels::{FinalSigma, LevelOptions},
     sampler::{DpmSolverOptions, SamplerKind},
 };
@@ -24,10 +24,8 @@ pub struct Scheduler {
     pub zero_terminal_snr: bool,
     /// What the network's output means.
     pub parameterization: Parameterization,
-    /// Variance of the reverse steps, where it is not learned.
-    pub variance: ReverseVariance,
-    /// Whether the network has learned the variance (`variance_type` learned_range): its output has twice the channels.
-    pub learned_range: bool,
+    /// Variance of the reverse steps (`variance_type`); where it is learned, the network's output has twice the channels.
+    pub variance: ModelVariance,
     /// Whether predictions of the clean data are clipped while sampling; [`Scheduler::clipping`] is the whole answer.
     pub clip_sample: bool,
     /// Largest magnitude that clipping leaves.
@@ -99,8 +97,7 @@ impl Default for Scheduler {
             schedule: ScheduleConfig::default(),
             zero_terminal_snr: false,
             parameterization: Parameterization::Epsilon,
-            variance: ReverseVariance::FixedSmall,
-            learned_range: false,
+            variance: ModelVariance::FixedSmall,
             clip_sample: true,
             clip_sample_range: 1.0,
             thresholding: Thresholding::default(),

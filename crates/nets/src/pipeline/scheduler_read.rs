@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use sfumato_process::{
-    Parameterization, ReverseVariance,
+    ModelVariance, Parameterization,
     levels::FinalSigma,
     sampler::{DpmSolverOptions, SamplerKind, SolverOrder, SolverType},
 };
@@ -12,7 +12,7 @@ use super::{
     SamplingDefaults, Scheduler, Thresholding,
     keys::{Keys, unsupported},
     scheduler_class::{self, ClassDefaults},
-    scheduler_write::SIGMOID_RANGE,
+    scheduler_write::{LEARNED_LOG, SIGMOID_RANGE},
 };
 use crate::ConfigError;
 
@@ -52,7 +52,7 @@ impl Scheduler {
             let expected = "false, or prediction_type sample or v_prediction: at zero signal the noise says nothing about the data";
             return Err(unsupported("rescale_betas_zero_snr", &true.into(), expected));
         }
-        let (variance, learned_range) = if reads(&[Ddpm, DpmSolver]) { variance(&keys)? } else { Default::default() };
+        let variance = if reads(&[Ddpm, DpmSolver]) { variance(&keys)? } else { Default::default() };
         let (mut clip_sample, mut clip_sample_range) = (false, defaults.clip_sample_range);
         if reads(&[Ddpm, Ddim, Heun]) {
             clip_sample = keys.flag("clip_sample", class.clip_sample)?;
@@ -65,7 +65,6 @@ impl Scheduler {
             zero_terminal_snr,
             parameterization,
             variance,
-            learned_range,
             clip_sample,
             clip_sample_range,
             thresholding,
@@ -175,16 +174,18 @@ fn parameterization(keys: &Keys) -> Result<Parameterization, ConfigError> {
     })
 }
 
-/// The fixed variance, and whether it is learned.
+/// The variance of the reverse steps.
 ///
-/// `learned` is refused: diffusers takes the square root of the network's output then, which is NaN wherever that is negative.
-fn variance(keys: &Keys) -> Result<(ReverseVariance, bool), ConfigError> {
+/// `learned` is refused: diffusers takes the square root of the network's output then, which is NaN wherever that is negative. A free
+/// variance of ours is `learned_log`.
+fn variance(keys: &Keys) -> Result<ModelVariance, ConfigError> {
     let name = keys.get::<Option<String>>("variance_type", "a string or null", None)?;
     Ok(match name.as_deref() {
         // DPMSolverMultistepScheduler leaves it null.
-        None | Some("fixed_small" | "fixed_small_log") => (ReverseVariance::FixedSmall, false),
-        Some("fixed_large" | "fixed_large_log") => (ReverseVariance::FixedLarge, false),
-        Some("learned_range") => (ReverseVariance::FixedSmall, true),
+        None | Some("fixed_small" | "fixed_small_log") => ModelVariance::FixedSmall,
+        Some("fixed_large" | "fixed_large_log") => ModelVariance::FixedLarge,
+        Some("learned_range") => ModelVariance::LearnedRange,
+        Some(LEARNED_LOG) => ModelVariance::Learned,
         Some(other) => {
             return Err(unsupported("variance_type", &other.into(), "fixed_small, fixed_large or learned_range"));
         }

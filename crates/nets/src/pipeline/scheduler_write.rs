@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use sfumato_process::{
-    Parameterization, ReverseVariance,
+    ModelVariance, Parameterization,
     levels::FinalSigma,
     sampler::{SamplerKind, SolverType},
 };
@@ -12,6 +12,9 @@ use super::Scheduler;
 
 /// Half width of diffusers' sigmoid schedule.
 pub(super) const SIGMOID_RANGE: f64 = 6.0;
+/// `variance_type` of a free variance. diffusers' `learned` would take the square root of the output, and its readers would draw noise
+/// without a word; of a name that diffusers does not know, its DDPM refuses the output with twice the channels.
+pub(super) const LEARNED_LOG: &str = "learned_log";
 
 impl Scheduler {
     /// The `scheduler_config.json`, sorted: the keys that diffusers' class has, and what was kept of others.
@@ -57,7 +60,11 @@ impl Scheduler {
         }
         if kind == Some(DpmSolver) {
             // Null where the network has learned none; the first half of its output is all that the solver reads.
-            put(&[DpmSolver], "variance_type", if self.learned_range { json!("learned_range") } else { Value::Null });
+            put(
+                &[DpmSolver],
+                "variance_type",
+                if self.variance.learned().is_some() { json!(self.variance_type()) } else { Value::Null },
+            );
             if sampling.lambda_min.is_finite() {
                 put(&[DpmSolver], "lambda_min_clipped", json!(sampling.lambda_min));
             }
@@ -77,10 +84,11 @@ impl Scheduler {
     }
 
     fn variance_type(&self) -> &'static str {
-        match (self.learned_range, self.variance) {
-            (true, _) => "learned_range",
-            (false, ReverseVariance::FixedSmall) => "fixed_small",
-            (false, ReverseVariance::FixedLarge) => "fixed_large",
+        match self.variance {
+            ModelVariance::FixedSmall => "fixed_small",
+            ModelVariance::FixedLarge => "fixed_large",
+            ModelVariance::LearnedRange => "learned_range",
+            ModelVariance::Learned => LEARNED_LOG,
         }
     }
 }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sfumato_nets::pipeline::AnyConfig;
-use sfumato_process::{Parameterization, ReverseVariance};
+use sfumato_process::{ModelVariance, Parameterization};
 use sfumato_schedule::{CheckConditions, Finding, ScheduleConfig, Severity};
 
 use crate::{
@@ -82,7 +82,7 @@ pub struct DiffusionConfig {
     /// What the network's output means.
     pub parameterization: Parameterization,
     /// The variance of the reverse steps while sampling.
-    pub variance: ReverseVariance,
+    pub variance: ModelVariance,
     /// The noise schedule.
     pub schedule: ScheduleConfig,
 }

@@ -140,6 +140,5 @@ impl SamplerChoice {
 /// The model's reverse chain over the given steps.
 fn chain(scheduler: &Scheduler, schedule: &NoiseSchedule, steps: &[usize]) -> Result<Chain, ScheduleError> {
     let chain = Chain::respaced(schedule, steps, scheduler.parameterization)?;
-    let chain = chain.with_variance(scheduler.variance).with_clipping(scheduler.clipping());
-    Ok(if scheduler.learned_range { chain.with_learned_range() } else { chain })
+    Ok(chain.with_model_variance(scheduler.variance).with_clipping(scheduler.clipping()))
 }

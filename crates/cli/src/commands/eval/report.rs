@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use sfumato_nets::pipeline::Pipeline;
 use sfumato_process::{
-    Clipping,
+    Clipping, ModelVariance, ReverseVariance,
     bound::{Bound, BoundNoise, Decoder, Mean, StepTerm},
 };
 use sfumato_schedule::probability::LikelihoodCdf;
@@ -148,11 +148,8 @@ impl Report<'_> {
     }
 
     fn variance(&self) -> String {
-        if self.plan.chain.has_learned_range() {
-            return "learned-range".to_owned();
-        }
-        let variance = self.args.variance.map_or(self.model.spec.scheduler.variance, Into::into);
-        word(&variance)
+        let asked = self.args.variance.map(|name| ModelVariance::from(ReverseVariance::from(name)));
+        asked.unwrap_or(self.model.spec.scheduler.variance).name().to_owned()
     }
 
     fn estimate(&self) -> String {

@@ -3,28 +3,25 @@
 use serde_json::{Value, json};
 use sfumato_nets::pipeline::{SamplingDefaults, Scheduler};
 use sfumato_process::{
-    Clipping, ReverseVariance,
+    Clipping, ModelVariance,
     levels::FinalSigma,
     sampler::{DpmSolverOptions, SamplerKind, SolverType},
 };
 
 /// The name of the variance.
 pub(super) fn variance_name(scheduler: &Scheduler) -> &'static str {
-    match (scheduler.learned_range, scheduler.variance) {
-        (true, _) => "learned-range",
-        (false, ReverseVariance::FixedSmall) => "fixed-small",
-        (false, ReverseVariance::FixedLarge) => "fixed-large",
-    }
+    scheduler.variance.name()
 }
 
 /// The variance and what it is.
 pub(super) fn variance(scheduler: &Scheduler) -> String {
-    let what = match variance_name(scheduler) {
-        "learned-range" => {
+    let what = match scheduler.variance {
+        ModelVariance::LearnedRange => {
             "the second half of the output says where it lies between those of fixed-small and fixed-large"
         }
-        "fixed-small" => "that of the posterior, beta tilde",
-        _ => "that of the forward step, beta",
+        ModelVariance::Learned => "the second half of the output is its logarithm, from that of fixed-large on",
+        ModelVariance::FixedSmall => "that of the posterior, beta tilde",
+        ModelVariance::FixedLarge => "that of the forward step, beta",
     };
     format!("{}: {what}", variance_name(scheduler))
 }
