@@ -2,7 +2,10 @@
 
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 use rand::RngExt;
-use sfumato_process::noise::{Purpose, fill_normal, stream};
+use sfumato_process::{
+    noise::{Purpose, fill_normal, stream},
+    times::{ImportanceTimes, TimeDraw},
+};
 
 use crate::data::{Dataset, EpochSampler};
 
@@ -18,6 +21,8 @@ pub(crate) struct Batch<B: Backend, const D: usize> {
     pub(crate) epsilon: Tensor<B, D>,
     /// One step `1..=T` for each example.
     pub(crate) t: Vec<usize>,
+    /// What each loss counts, where steps are drawn by importance: `[batch]`.
+    pub(crate) weights: Option<Tensor<B, 1>>,
     /// One class for each example, for a class-conditional model.
     pub(crate) classes: Option<Vec<usize>>,
 }
@@ -39,19 +44,35 @@ impl<'a> Batches<'a> {
         Self { data, sampler: EpochSampler::new(seed, data.len()), seed, steps, flip, null_class }
     }
 
-    /// The batch of draws `first..first + size`: draw `n` is the `n`-th example that the run sees.
-    pub(crate) fn get<B: Backend, const D: usize>(&self, first: u64, size: usize, device: &B::Device) -> Batch<B, D> {
+    /// The batch of draws `first..first + size`: draw `n` is the `n`-th example that the run sees. Its steps are uniform, or
+    /// by the importance that `times` has seen.
+    pub(crate) fn get<B: Backend, const D: usize>(
+        &self,
+        first: u64,
+        size: usize,
+        times: Option<&ImportanceTimes>,
+        device: &B::Device,
+    ) -> Batch<B, D> {
         let example: usize = self.data.shape().iter().product();
         let mut x_0 = vec![0.0; size * example];
         let mut epsilon = vec![0.0; size * example];
         let mut t = Vec::with_capacity(size);
+        let mut weights = times.map(|_| Vec::with_capacity(size));
         let mut classes = self.null_class.map(|_| Vec::with_capacity(size));
         let rows = x_0.chunks_exact_mut(example).zip(epsilon.chunks_exact_mut(example));
         for (draw, (x, noise)) in (first..).zip(rows) {
             let index = self.sampler.index(draw);
             self.data.write_example(index, self.flip && self.sampler.flip(draw), x);
             fill_normal(self.seed, Purpose::Training, draw, 0, noise);
-            t.push(stream(self.seed, Purpose::TrainingStep, draw, 0).random_range(1..=self.steps));
+            let mut rng = stream(self.seed, Purpose::TrainingStep, draw, 0);
+            match (times, &mut weights) {
+                (Some(times), Some(weights)) => {
+                    let TimeDraw { t: step, weight } = times.draw(rng.random());
+                    t.push(step);
+                    weights.push(weight as f32);
+                }
+                _ => t.push(rng.random_range(1..=self.steps)),
+            }
             if let (Some(classes), Some(null)) = (&mut classes, self.null_class) {
                 let dropped = stream(self.seed, Purpose::Labels, draw, 0).random_bool(LABEL_DROPOUT);
                 classes.push(self.data.label(index).filter(|_| !dropped).unwrap_or(null));
@@ -60,6 +81,7 @@ impl<'a> Batches<'a> {
         let mut shape = [size; D];
         shape[1..].copy_from_slice(self.data.shape());
         let tensor = |values| Tensor::from_data(TensorData::new(values, shape), device);
-        Batch { x_0: tensor(x_0), epsilon: tensor(epsilon), t, classes }
+        let weights = weights.map(|weights| Tensor::from_data(TensorData::new(weights, [size]), device));
+        Batch { x_0: tensor(x_0), epsilon: tensor(epsilon), t, weights, classes }
     }
 }

@@ -6,6 +6,7 @@
 //! training/data.json              what data it was trained on
 //! training/weights.safetensors    the raw weights
 //! training/optimizer.safetensors  exp_avg.NAME and exp_avg_sq.NAME for each parameter NAME
+//! training/times.json             losses by step, where steps are drawn by importance
 //! ```
 //!
 //! The moving average is not stored twice: it is the pipeline's own weights, exact to the bit in `f32`.
@@ -23,6 +24,7 @@ use sfumato_nets::{
     pipeline::WEIGHTS_FILE,
     tensor_file::{NamedTensor, TensorFileError, read_tensors, write_tensors},
 };
+use sfumato_process::times::ImportanceTimes;
 
 use crate::{
     DataRecord, TrainConfig, TrainError, error::IoContext, network::Blueprint, optimizer::Optimizer,
@@ -76,6 +78,7 @@ pub(crate) fn write_training<B: Backend, M: burn::module::Module<B>>(
     config: &TrainConfig,
     data: &DataRecord,
     state: &TrainState,
+    times: Option<&ImportanceTimes>,
     model: &M,
     optimizer: &Optimizer<B>,
 ) -> Result<(), TrainError> {
@@ -96,9 +99,35 @@ pub(crate) fn write_training<B: Backend, M: burn::module::Module<B>>(
         }
     }
     write_tensors(&dir.join("optimizer.safetensors"), &[("format", "pt")], &moments).map_err(net)?;
+    if let Some(times) = times {
+        let stored = StoredTimes { losses: times.losses().to_vec(), counts: times.counts().to_vec() };
+        let text = serde_json::to_string(&stored).expect("plain numbers");
+        write_atomically(&dir.join(TIMES), text.as_bytes())?;
+    }
     // Last: a directory with a state is complete.
     let state = serde_json::to_string_pretty(state).expect("plain numbers");
     write_atomically(&dir.join("state.json"), (state + "\n").as_bytes())
+}
+
+const TIMES: &str = "times.json";
+
+/// [`ImportanceTimes`] as a file.
+#[derive(Serialize, Deserialize)]
+struct StoredTimes {
+    losses: Vec<f64>,
+    counts: Vec<usize>,
+}
+
+/// What importance sampling had seen at the checkpoint in `dir`, for a chain of `steps`: nothing where the run drew its steps uniformly.
+pub(crate) fn read_times(dir: &Path, steps: usize) -> Result<ImportanceTimes, TrainError> {
+    let path = dir.join(DIR).join(TIMES);
+    if !path.exists() {
+        return Ok(ImportanceTimes::new(steps));
+    }
+    let text = fs::read_to_string(&path).context("read", &path)?;
+    let bad = |reason: String| TrainError::BadCheckpoint { path: path.clone(), reason };
+    let StoredTimes { losses, counts } = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
+    ImportanceTimes::resumed(steps, losses, counts).map_err(|error| bad(error.to_string()))
 }
 
 /// What a run goes on with.

@@ -120,6 +120,9 @@ pub enum TrainError {
         /// What is left to go on from.
         kept: Kept,
     },
+    /// The loss does not suit the network or the data.
+    #[error(transparent)]
+    Objective(#[from] sfumato_process::objective::ObjectiveError),
     /// The data set.
     #[error(transparent)]
     Data(#[from] DataError),

@@ -11,13 +11,16 @@ use std::{
 use burn::{module::AutodiffModule, tensor::ElementConversion};
 use sfumato_kernels::AutodiffBackend;
 use sfumato_nets::{Call, Network, layers::DropoutKey, params::RandomParams, pipeline::PipelineSpec};
-use sfumato_process::loss;
+use sfumato_process::{
+    Objective,
+    times::{ImportanceTimes, Times},
+};
 use sfumato_schedule::NoiseSchedule;
 
 use crate::{
     DataRecord, FoundCheckpoint, Metrics, NewCheckpoint, RunDir, TrainConfig, TrainError, TrainState,
     batch::{Batch, Batches},
-    checkpoint::{Resumed, not_finite, read_training, write_training},
+    checkpoint::{Resumed, not_finite, read_times, read_training, write_training},
     config::ModelConfig,
     data::Dataset,
     error::Kept,
@@ -110,9 +113,12 @@ impl Run<'_> {
     /// [`TrainError`]; what was written before stays, and the newest complete checkpoint can be resumed from.
     pub fn train<A: AutodiffBackend>(&self, device: &A::Device, watch: &mut dyn Watch) -> Result<Outcome, TrainError> {
         self.config.validate()?;
+        let variance = self.config.diffusion.variance;
         match &self.config.model {
-            ModelConfig::Unet(spec) => self.train_network::<A, _, 4>(&spec.resolve(self.data)?, device, watch),
-            ModelConfig::Mlp(spec) => self.train_network::<A, _, 2>(&spec.resolve(self.data)?, device, watch),
+            ModelConfig::Unet(spec) => {
+                self.train_network::<A, _, 4>(&spec.resolve(self.data, variance)?, device, watch)
+            }
+            ModelConfig::Mlp(spec) => self.train_network::<A, _, 2>(&spec.resolve(self.data, variance)?, device, watch),
         }
     }
 
@@ -142,10 +148,17 @@ impl Run<'_> {
         let spec = pipeline_spec(blueprint.config(), &config.diffusion, self.data, self.environment);
         let batches = Batches::new(self.data, config.seed, schedule.steps(), config.data.flip, spec.facts.null_class);
         let metrics = MetricsLog::open(&self.dir.metrics_file(), state.step)?;
+        let times = match (config.objective.times, self.from) {
+            (Times::Uniform, _) => None,
+            (Times::Importance, Some(from)) => Some(read_times(&from.path, schedule.steps())?),
+            (Times::Importance, None) => Some(ImportanceTimes::new(schedule.steps())),
+        };
         let mut session = Session::<A, P> {
             run: self,
             blueprint: PhantomData,
             schedule,
+            objective: config.objective(self.data),
+            times,
             spec,
             batches,
             metrics,
@@ -183,6 +196,9 @@ struct Session<'a, A: AutodiffBackend, P> {
     run: &'a Run<'a>,
     blueprint: PhantomData<P>,
     schedule: NoiseSchedule,
+    objective: Objective,
+    /// What importance sampling has seen; none where steps are uniform.
+    times: Option<ImportanceTimes>,
     spec: PipelineSpec,
     batches: Batches<'a>,
     metrics: MetricsLog,
@@ -265,12 +281,19 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
     {
         let config = self.run.config;
         let step = self.state.step + 1;
-        let batch: Batch<A, D> = self.batches.get(self.state.examples, config.training.batch_size, self.device);
+        let size = config.training.batch_size;
+        let batch: Batch<A, D> = self.batches.get(self.state.examples, size, self.times.as_ref(), self.device);
         let call =
             Call { net: &model, classes: batch.classes.as_deref(), dropout: Some(DropoutKey::new(config.seed, step)) };
-        let loss =
-            loss::simple(&self.schedule, config.diffusion.parameterization, &call, batch.x_0, &batch.t, batch.epsilon)
-                .mean();
+        let losses = self.objective.losses(&self.schedule, &call, batch.x_0, &batch.t, batch.epsilon)?;
+        let loss = match (&mut self.times, batch.weights) {
+            (Some(times), Some(weights)) => {
+                let each: Vec<f64> = losses.to_data().iter::<f64>().collect();
+                times.record(&batch.t, &each);
+                (losses * weights).mean()
+            }
+            _ => losses.mean(),
+        };
         let value: f64 = loss.clone().into_scalar().elem();
         let mut grads = loss.backward();
         let rate = learning_rate(&config.optimizer, step, config.training.steps);
@@ -354,7 +377,8 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
         let NewCheckpoint { path, unlinked } = self.run.dir.add_checkpoint(self.state.step, keep, |dir| {
             let averaged = self.optimizer.averaged(raw.clone());
             self.spec.write(dir, &averaged)?;
-            write_training(dir, config, &DataRecord::of(self.run.data), &self.state, &raw, &self.optimizer)
+            let data = DataRecord::of(self.run.data);
+            write_training(dir, config, &data, &self.state, self.times.as_ref(), &raw, &self.optimizer)
         })?;
         watch.checkpoint(&path);
         if let Some(reason) = unlinked

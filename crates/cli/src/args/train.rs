@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use sfumato_process::{Loss, ModelVariance};
 use sfumato_train::{
     PRESETS,
     data::{Background, DatasetSpec, ImageSize, LabelsFrom, ValueRange},
@@ -72,6 +73,12 @@ pub(crate) struct TrainArgs {
     #[arg(long, conflicts_with = "resume", help_heading = "Data")]
     pub(crate) class_conditional: bool,
 
+    /// Variance of the reverse steps [default: fixed-small]
+    #[arg(long, value_enum, value_name = "NAME", conflicts_with = "resume", help_heading = "Run")]
+    pub(crate) variance: Option<VarianceArg>,
+    /// What is trained towards [default: simple, and hybrid with a learned variance]
+    #[arg(long, value_enum, value_name = "NAME", conflicts_with = "resume", help_heading = "Run")]
+    pub(crate) loss: Option<LossArg>,
     /// Steps of the whole run; given without --minutes it lifts the time limit
     #[arg(long, value_name = "N", help_heading = "Run", value_parser = values::count::<u64>())]
     pub(crate) steps: Option<u64>,
@@ -99,6 +106,51 @@ pub(crate) struct TrainArgs {
 
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
+}
+
+/// The variances that a model can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum VarianceArg {
+    /// Of the posterior, beta tilde
+    FixedSmall,
+    /// Of the forward step, beta
+    FixedLarge,
+    /// Learned, between those two for each value (improved DDPM)
+    LearnedRange,
+    /// Learned, without limits
+    Learned,
+}
+
+impl From<VarianceArg> for ModelVariance {
+    fn from(name: VarianceArg) -> Self {
+        match name {
+            VarianceArg::FixedSmall => Self::FixedSmall,
+            VarianceArg::FixedLarge => Self::FixedLarge,
+            VarianceArg::LearnedRange => Self::LearnedRange,
+            VarianceArg::Learned => Self::Learned,
+        }
+    }
+}
+
+/// The losses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LossArg {
+    /// The squared error of the prediction, for good pictures
+    Simple,
+    /// The same, and a little of the bound, which trains the variance
+    Hybrid,
+    /// The variational bound, for a good likelihood; best with --set objective.times=importance
+    Vlb,
+}
+
+impl From<LossArg> for Loss {
+    fn from(name: LossArg) -> Self {
+        match name {
+            LossArg::Simple => Self::Simple,
+            LossArg::Hybrid => Self::Hybrid,
+            LossArg::Vlb => Self::Vlb,
+        }
+    }
 }
 
 fn after_help() -> String {

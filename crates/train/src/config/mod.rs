@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sfumato_nets::pipeline::AnyConfig;
-use sfumato_process::{ModelVariance, Parameterization};
-use sfumato_schedule::{CheckConditions, Finding, ScheduleConfig, Severity};
+use sfumato_process::{Loss, ModelVariance, Objective, Parameterization, bound::Decoder, times::Times};
+use sfumato_schedule::{CheckConditions, Finding, ScheduleConfig, Severity, probability::LikelihoodCdf};
 
 use crate::{
     TrainError,
@@ -37,6 +37,8 @@ pub struct TrainConfig {
     pub model: ModelConfig,
     /// The chain and what the network predicts.
     pub diffusion: DiffusionConfig,
+    /// What is trained towards.
+    pub objective: ObjectiveConfig,
     /// How the weights move.
     pub optimizer: OptimizerConfig,
     /// How long, and what is written when.
@@ -81,10 +83,21 @@ pub struct DataConfig {
 pub struct DiffusionConfig {
     /// What the network's output means.
     pub parameterization: Parameterization,
-    /// The variance of the reverse steps while sampling.
+    /// The variance of the reverse steps; `learned-range` and `learned` give the network twice the outputs.
     pub variance: ModelVariance,
     /// The noise schedule.
     pub schedule: ScheduleConfig,
+}
+
+/// What is trained towards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ObjectiveConfig {
+    /// The loss; left out, `simple` for a fixed variance and `hybrid` for a learned one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss: Option<Loss>,
+    /// How the steps of a batch are drawn.
+    pub times: Times,
 }
 
 /// Adam with linear warm-up, global-norm clipping and an exponential moving average of the weights.
@@ -327,7 +340,26 @@ impl TrainConfig {
             (1..=total).contains(&sampler_steps),
             &format!("1 to {total}, the schedule's steps"),
         )?;
+        let untrained = self.objective.loss == Some(Loss::Simple) && self.diffusion.variance.learned().is_some();
+        check(
+            "objective.loss",
+            "\"simple\"",
+            !untrained,
+            &format!("\"hybrid\" or \"vlb\", as nothing else trains the variance {}", self.diffusion.variance.name()),
+        )?;
         self.model.validate()
+    }
+
+    /// The loss on `data`: with the decoder for 256 levels where the data has them.
+    pub fn objective(&self, data: &Dataset) -> Objective {
+        let DiffusionConfig { parameterization, variance, .. } = self.diffusion;
+        let usual = if variance.learned().is_some() { Loss::Hybrid } else { Loss::Simple };
+        Objective {
+            parameterization,
+            variance,
+            loss: self.objective.loss.unwrap_or(usual),
+            decoder: if data.is_discrete() { Decoder::Discretized(LikelihoodCdf::Exact) } else { Decoder::Gaussian },
+        }
     }
 }
 
@@ -345,9 +377,10 @@ impl TrainConfig {
     /// # Errors
     /// As [`TrainConfig::check_data`].
     pub fn network(&self, data: &Dataset) -> Result<AnyConfig, TrainError> {
+        let variance = self.diffusion.variance;
         match &self.model {
-            ModelConfig::Unet(spec) => spec.resolve(data).map(AnyConfig::UNet),
-            ModelConfig::Mlp(spec) => spec.resolve(data).map(AnyConfig::Mlp),
+            ModelConfig::Unet(spec) => spec.resolve(data, variance).map(AnyConfig::UNet),
+            ModelConfig::Mlp(spec) => spec.resolve(data, variance).map(AnyConfig::Mlp),
         }
     }
 }

@@ -6,6 +6,8 @@ use sfumato_nets::{
     unet::{DownBlockType, SampleSize, UNet2DConfig, UpBlockType},
 };
 
+use sfumato_process::ModelVariance;
+
 use super::check;
 use crate::{TrainError, data::Dataset};
 
@@ -146,12 +148,12 @@ impl UNetSpec {
         check("model.downsample_padding", self.downsample_padding, self.downsample_padding <= 1, "0 or 1")
     }
 
-    /// The network for `data`: its channels, its size and its classes.
+    /// The network for `data`: its channels (twice as many outputs where `variance` is learned), its size and its classes.
     ///
     /// # Errors
     /// [`TrainError::ConfigValue`] if the data is no image, its sides cannot be halved often enough, or it has no labels for a
     /// class-conditional model.
-    pub fn resolve(&self, data: &Dataset) -> Result<UNet2DConfig, TrainError> {
+    pub fn resolve(&self, data: &Dataset, variance: ModelVariance) -> Result<UNet2DConfig, TrainError> {
         let &[channels, height, width] = data.shape() else {
             let hint =
                 format!("\"mlp\", since {} holds points and no images (--preset swiss-roll has one)", data.name());
@@ -184,7 +186,7 @@ impl UNetSpec {
                 SampleSize::Rectangle([height, width])
             }),
             in_channels: channels,
-            out_channels: channels,
+            out_channels: if variance.learned().is_some() { 2 * channels } else { channels },
             block_out_channels: self.channels.clone(),
             layers_per_block: self.blocks_per_level,
             down_block_types: self.attention.iter().map(down).collect(),
@@ -203,15 +205,21 @@ impl UNetSpec {
 }
 
 impl MlpSpec {
-    /// The network for `data`.
+    /// The network for `data`, with twice the outputs where `variance` is learned.
     ///
     /// # Errors
     /// [`TrainError::ConfigValue`] if the data are images.
-    pub fn resolve(&self, data: &Dataset) -> Result<MlpConfig, TrainError> {
+    pub fn resolve(&self, data: &Dataset, variance: ModelVariance) -> Result<MlpConfig, TrainError> {
         let &[dimensions] = data.shape() else {
             let expected = format!("\"unet\": {} holds images", data.name());
             return Err(TrainError::ConfigValue { key: "model.kind", value: "mlp".into(), expected });
         };
-        Ok(MlpConfig { data_dim: dimensions, hidden_dim: self.hidden, num_blocks: self.layers, ..MlpConfig::default() })
+        Ok(MlpConfig {
+            data_dim: dimensions,
+            hidden_dim: self.hidden,
+            num_blocks: self.layers,
+            learned_variance: variance.learned().is_some(),
+            ..MlpConfig::default()
+        })
     }
 }

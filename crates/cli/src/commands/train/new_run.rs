@@ -155,6 +155,10 @@ impl NewRun {
         config.data.background = args.background.or(config.data.background);
         config.data.labels = args.labels.or(config.data.labels);
         config.data.range = args.range.or(config.data.range);
+        if let Some(variance) = args.variance {
+            config.diffusion.variance = variance.into();
+        }
+        config.objective.loss = args.loss.map(Into::into).or(config.objective.loss);
         if args.class_conditional && !config.model.set_class_conditional() {
             return Err(UsageError("--class-conditional: only a U-Net learns classes".to_owned()).into());
         }
