@@ -218,7 +218,8 @@ fn karras_levels_on_the_cosine_schedule_give_finite_samples() {
             );
             for steps in ["1", "2", "20", "1000"] {
                 let said = sample(&folder, &model, &["--steps", steps]).1;
-                assert!(said.contains(&format!("{steps} steps of dpm-solver++")), "{said}");
+                let plural = if steps == "1" { "" } else { "s" };
+                assert!(said.contains(&format!("{steps} step{plural} of dpm-solver++")), "{said}");
             }
         }
     }
