@@ -132,6 +132,11 @@ fn the_report_says_what_was_scored_and_how_well_it_is_known() {
     assert!(table.contains(&format!("{total:.5}")), "{table}");
     assert!(result["total"]["bits_per_dim_standard_error"].as_f64().unwrap() > 0.0);
     assert_eq!(result["terms"].as_array().unwrap().len(), 1000);
+    // Each example by itself: their mean is the result.
+    let column = |name: &str| result["each"][name].as_array().unwrap().iter().map(|x| x.as_f64().unwrap());
+    assert!(column("example").all(|example| example < 6.0) && column("example").count() == 5);
+    let nats: f64 = ["prior", "diffusion", "decoder_term"].map(|part| column(part).sum::<f64>()).iter().sum();
+    assert!((nats / 5.0 - result["total"]["nats"].as_f64().unwrap()).abs() < 1e-6 * nats);
     assert!(fs::read_to_string(dir.path().join("e.svg")).unwrap().contains("bits/dim"));
 
     // The whole array, any batch, any number of threads: one result.

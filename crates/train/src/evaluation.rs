@@ -54,7 +54,7 @@ pub struct EvalPlan<'a> {
 
 /// The bound of the model `net` over examples of `data`; over those that are complete where `observe` breaks off.
 ///
-/// An example's noise depends on its place in the data set, whichever others are scored. Memory beyond the data set itself does not grow with the number of examples.
+/// An example's noise depends on its place in the data set, whichever others are scored. Beyond the data set itself three numbers are kept of each example.
 ///
 /// # Errors
 /// [`BoundError`]: as [`estimate`](fn@bound::estimate).

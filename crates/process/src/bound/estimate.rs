@@ -50,7 +50,7 @@ pub struct Progress {
 /// `&|x_t, t, _| denoiser.predict(x_t, t)` makes a [`Denoiser`] into a `predict`.
 ///
 /// `batch_size` evaluations at a time go through the network, whichever examples and steps they belong to; the result depends on
-/// it only by the network's rounding. Memory depends on the batch and on the number of steps, not on the number of examples.
+/// it only by the network's rounding. Memory depends on the batch and on the number of steps; of each example three numbers are kept.
 ///
 /// Where `observe` breaks off, the result is that of the examples which are complete by then, the first
 /// [`Bound::examples`](super::Bound::examples).
@@ -152,7 +152,7 @@ impl<B: Backend, const D: usize> Run<'_, B, D> {
             self.gather.term(*point, nats);
             if last {
                 let x_0: Vec<f64> = values.iter().map(|&x| x.into()).collect();
-                self.gather.finish(prior_term(self.chain, &x_0));
+                self.gather.finish(point.example, prior_term(self.chain, &x_0));
                 complete += 1;
             }
         }

@@ -70,6 +70,6 @@ pub use noise::BoundNoise;
 pub use path::Path;
 pub use pathwise::pathwise;
 pub use plan::{Plan, Point};
-pub use result::{Bound, StepTerm};
+pub use result::{Bound, ExampleTerms, StepTerm};
 pub use strata::{Strata, Stratum};
 pub use terms::{prior_term, step_terms};

@@ -26,6 +26,28 @@ pub struct Bound {
     pub total: Mean,
     /// Each step by itself; index `t - 1`.
     pub steps: Vec<StepTerm>,
+    /// Each example by itself, in the order in which they were scored.
+    pub each: Vec<ExampleTerms>,
+}
+
+/// One example's terms, in nats.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ExampleTerms {
+    /// The example's [`id`](super::Examples::id).
+    pub example: usize,
+    /// `L_T`.
+    pub prior: f64,
+    /// `Σ L_{t-1}` over `t = 2, …, S`.
+    pub diffusion: f64,
+    /// `L_0`.
+    pub decoder: f64,
+}
+
+impl ExampleTerms {
+    /// The sum of the three.
+    pub fn total(&self) -> f64 {
+        self.prior + self.diffusion + self.decoder
+    }
 }
 
 /// One step's term: `L_{t-1}`, and for `t = 1` the decoder's `L_0`.
@@ -39,7 +61,7 @@ pub struct StepTerm {
     pub term: Option<Mean>,
 }
 
-/// Gathers the terms of one example after the other; its size depends on the number of steps alone.
+/// Gathers the terms of one example after the other: of each example three sums are kept, of each step the mean.
 #[derive(Debug)]
 pub(super) struct Gather {
     prior: Moments,
@@ -48,6 +70,7 @@ pub(super) struct Gather {
     total: Moments,
     steps: Vec<Moments>,
     evaluations: u64,
+    each: Vec<ExampleTerms>,
     /// Terms of the example that is being gathered.
     current: Vec<(Point, f64)>,
 }
@@ -55,8 +78,16 @@ pub(super) struct Gather {
 impl Gather {
     pub(super) fn new(steps: usize) -> Self {
         let empty = Moments::default();
-        let (steps, current) = (vec![empty; steps], Vec::new());
-        Self { prior: empty, diffusion: empty, decoder: empty, total: empty, steps, evaluations: 0, current }
+        Self {
+            prior: empty,
+            diffusion: empty,
+            decoder: empty,
+            total: empty,
+            steps: vec![empty; steps],
+            evaluations: 0,
+            each: Vec::new(),
+            current: Vec::new(),
+        }
     }
 
     /// One term of the current example.
@@ -64,8 +95,8 @@ impl Gather {
         self.current.push((point, nats));
     }
 
-    /// Closes the current example, whose `L_T` is `prior`.
-    pub(super) fn finish(&mut self, prior: f64) {
+    /// Closes the current example, which is `example` and whose `L_T` is `prior`.
+    pub(super) fn finish(&mut self, example: usize, prior: f64) {
         self.evaluations += self.current.len() as u64;
         let weighted = |first: bool| {
             let terms = self.current.iter().filter(|(point, _)| (point.step == 1) == first);
@@ -75,7 +106,9 @@ impl Gather {
         self.prior.push(prior);
         self.decoder.push(decoder);
         self.diffusion.push(diffusion);
-        self.total.push(prior + diffusion + decoder);
+        let terms = ExampleTerms { example, prior, diffusion, decoder };
+        self.total.push(terms.total());
+        self.each.push(terms);
         // An example that visits a step several times counts there once, with the mean: its visits are not independent.
         self.current.sort_by_key(|(point, _)| point.step);
         for visits in self.current.chunk_by(|a, b| a.0.step == b.0.step) {
@@ -108,6 +141,7 @@ impl Gather {
             decoder: self.decoder.mean()?,
             total,
             steps: steps.collect(),
+            each: self.each.clone(),
         })
     }
 }

@@ -9,7 +9,8 @@ use burn::{
 use sfumato_process::{
     Chain, Denoiser, NoiseError, Parameterization, RecordedNoise, ReverseVariance,
     bound::{
-        Bound, BoundError, BoundNoise, Decoder, Examples, Plan, Progress, Strata, estimate, prior_term, step_terms,
+        Bound, BoundError, BoundNoise, Decoder, ExampleTerms, Examples, Plan, Progress, Strata, estimate, prior_term,
+        step_terms,
     },
     forward::q_sample,
     noise::{Purpose, fill_normal},
@@ -96,6 +97,13 @@ fn the_parts_add_up_and_the_full_sum_is_that_of_the_curve() {
     close(terms[0], bound.decoder.mean);
     assert!(bound.steps.iter().all(|step| step.term.unwrap().count == 30));
     assert_eq!((bound.dimensions, bound.steps[9].step, bound.steps[9].original_step), (2, 10, 10));
+    // The examples by themselves have the same means, under their own numbers.
+    assert_eq!(bound.each.iter().map(|terms| terms.example).collect::<Vec<_>>(), (0..30).collect::<Vec<_>>());
+    let mean = |part: fn(&ExampleTerms) -> f64| bound.each.iter().map(part).sum::<f64>() / 30.0;
+    close(mean(|terms| terms.prior), bound.prior.mean);
+    close(mean(|terms| terms.diffusion), bound.diffusion.mean);
+    close(mean(|terms| terms.decoder), bound.decoder.mean);
+    close(mean(ExampleTerms::total), bound.total.mean);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sfumato_nets::pipeline::Pipeline;
 use sfumato_process::{
     Clipping, ModelVariance, ReverseVariance,
-    bound::{Bound, BoundNoise, Decoder, Mean, StepTerm},
+    bound::{Bound, BoundNoise, Decoder, ExampleTerms, Mean, StepTerm},
 };
 use sfumato_schedule::probability::LikelihoodCdf;
 use sfumato_train::{
@@ -237,7 +237,20 @@ impl Report<'_> {
             "diffusion": self.mean(bound.diffusion),
             "decoder_term": self.mean(bound.decoder),
             "terms": bound.steps.iter().map(step).collect::<Vec<_>>(),
+            "each": self.each(),
             "environment": environment::describe_run(args.machine.backend),
+        })
+    }
+
+    /// Each example's terms in nats, so that two models can be compared example by example.
+    fn each(&self) -> Value {
+        let each = &self.bound.each;
+        let column = |part: fn(&ExampleTerms) -> f64| each.iter().map(part).collect::<Vec<_>>();
+        json!({
+            "example": each.iter().map(|terms| terms.example).collect::<Vec<_>>(),
+            "prior": column(|terms| terms.prior),
+            "diffusion": column(|terms| terms.diffusion),
+            "decoder_term": column(|terms| terms.decoder),
         })
     }
 
