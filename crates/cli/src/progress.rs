@@ -7,7 +7,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use sfumato_train::{Metrics, TrainState, Watch};
+use sfumato_train::{Metrics, Planned, TrainState, Watch};
 
 /// Time between plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(15);
@@ -126,6 +126,17 @@ impl Watch for TrainProgress {
 
     fn samples(&mut self, path: &Path) {
         self.say(&format!("samples    {}", path.display()));
+    }
+
+    fn planned(&mut self, planned: &Planned) {
+        let Planned { steps, seconds_per_step, first } = *planned;
+        let what = match first {
+            true if steps < self.steps => "fit into the time limit".to_owned(),
+            true => "are done within the time limit".to_owned(),
+            false => format!("instead of {}", self.steps),
+        };
+        self.say(&format!("plan       {steps} steps {what}, at {seconds_per_step:.3} s a step"));
+        self.steps = steps;
     }
 
     fn warn(&mut self, text: &str) {

@@ -7,11 +7,16 @@
 //! training/weights.safetensors    the raw weights
 //! training/optimizer.safetensors  exp_avg.NAME and exp_avg_sq.NAME for each parameter NAME
 //! training/times.json             losses by step, where steps are drawn by importance
+//! training/checksums.json         SHA-256 of the files that a run goes on from
 //! ```
 //!
 //! The moving average is not stored twice: it is the pipeline's own weights, exact to the bit in `f32`.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::Path,
+};
 
 use burn::{
     module::AutodiffModule,
@@ -27,11 +32,16 @@ use sfumato_nets::{
 use sfumato_process::times::ImportanceTimes;
 
 use crate::{
-    DataRecord, TrainConfig, TrainError, error::IoContext, network::Blueprint, optimizer::Optimizer,
-    run_dir::write_atomically,
+    DataRecord, TrainConfig, TrainError, error::IoContext, file_sha256, metrics::Window, network::Blueprint,
+    optimizer::Optimizer, run_dir::write_atomically,
 };
 
 const DIR: &str = "training";
+const STATE: &str = "state.json";
+const CHECKSUMS: &str = "checksums.json";
+/// The tensors that a run goes on from.
+const WEIGHTS: [&str; 3] =
+    ["unet/diffusion_pytorch_model.safetensors", "training/weights.safetensors", "training/optimizer.safetensors"];
 const FIRST_MOMENT: &str = "exp_avg.";
 const SECOND_MOMENT: &str = "exp_avg_sq.";
 
@@ -52,10 +62,51 @@ impl TrainState {
     /// # Errors
     /// [`TrainError::Io`], [`TrainError::BadCheckpoint`] if it is damaged.
     pub fn read(dir: &Path) -> Result<Self, TrainError> {
-        let path = dir.join(DIR).join("state.json");
-        let text = fs::read_to_string(&path).context("read", &path)?;
-        serde_json::from_str(&text).map_err(|error| TrainError::BadCheckpoint { path, reason: error.to_string() })
+        read_json(&dir.join(DIR).join(STATE))
     }
+}
+
+/// `state.json`: how far a run has come, and what the next line of metrics has of it already.
+#[derive(Serialize, Deserialize)]
+struct StoredState {
+    #[serde(flatten)]
+    state: TrainState,
+    #[serde(default)]
+    since_last_metrics: Window,
+}
+
+/// What the next line of metrics has of the steps up to the checkpoint in `dir`.
+pub(crate) fn read_window(dir: &Path) -> Result<Window, TrainError> {
+    Ok(read_json::<StoredState>(&dir.join(DIR).join(STATE))?.since_last_metrics)
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, TrainError> {
+    let text = fs::read_to_string(path).context("read", path)?;
+    let bad = |error: serde_json::Error| TrainError::BadCheckpoint { path: path.into(), reason: error.to_string() };
+    serde_json::from_str(&text).map_err(bad)
+}
+
+/// Whether a run can go on from the checkpoint in `dir`: the files are there, and they are what was written.
+///
+/// # Errors
+/// [`TrainError::BadCheckpoint`], [`TrainError::Net`] or [`TrainError::Io`] with the first file that is not whole.
+pub(crate) fn check_whole(dir: &Path) -> Result<(), TrainError> {
+    TrainState::read(dir)?;
+    let checksums = dir.join(DIR).join(CHECKSUMS);
+    if !checksums.exists() {
+        // Of an older version: that its tensors can be read is all that can be known.
+        return WEIGHTS.iter().try_for_each(|file| read_tensors(&dir.join(file)).map(drop).map_err(net));
+    }
+    for (file, expected) in read_json::<BTreeMap<String, String>>(&checksums)? {
+        let path = dir.join(file);
+        if file_sha256(&path).context("read", &path)? != expected {
+            return Err(TrainError::BadCheckpoint {
+                path,
+                reason: "it is damaged: it is not what was written (its SHA-256 differs)".to_owned(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The name of a tensor that holds a value which is not finite, among the weights, their moments and their averages.
@@ -77,7 +128,7 @@ pub(crate) fn write_training<B: Backend, M: burn::module::Module<B>>(
     dir: &Path,
     config: &TrainConfig,
     data: &DataRecord,
-    state: &TrainState,
+    (state, since_last_metrics): (TrainState, Window),
     times: Option<&ImportanceTimes>,
     model: &M,
     optimizer: &Optimizer<B>,
@@ -104,9 +155,19 @@ pub(crate) fn write_training<B: Backend, M: burn::module::Module<B>>(
         let text = serde_json::to_string(&stored).expect("plain numbers");
         write_atomically(&dir.join(TIMES), text.as_bytes())?;
     }
-    // Last: a directory with a state is complete.
-    let state = serde_json::to_string_pretty(state).expect("plain numbers");
-    write_atomically(&dir.join("state.json"), (state + "\n").as_bytes())
+    let state = serde_json::to_string_pretty(&StoredState { state, since_last_metrics }).expect("plain numbers");
+    write_atomically(&dir.join(STATE), (state + "\n").as_bytes())?;
+    // Last, over all that was written before.
+    let mut files: Vec<String> = WEIGHTS.iter().map(ToString::to_string).collect();
+    files.push(format!("{DIR}/{STATE}"));
+    files.extend(times.map(|_| format!("{DIR}/{TIMES}")));
+    let mut checksums = BTreeMap::new();
+    for file in files {
+        let path = whole.join(&file);
+        checksums.insert(file, file_sha256(&path).context("read", &path)?);
+    }
+    let checksums = serde_json::to_string_pretty(&checksums).expect("plain text");
+    write_atomically(&dir.join(CHECKSUMS), (checksums + "\n").as_bytes())
 }
 
 const TIMES: &str = "times.json";

@@ -3,9 +3,8 @@
 use std::{collections::BTreeMap, fmt};
 
 use crate::{
-    TrainConfig, TrainError,
+    PlanPoint, TrainConfig, TrainError,
     config::{LearningRateDecay, OptimizerConfig},
-    learning_rate::learning_rate,
 };
 
 /// What the weights mean depends on these: they stay.
@@ -60,12 +59,14 @@ impl Continuation {
     /// # Errors
     /// [`TrainError::FixedKey`] for a key that cannot change.
     pub fn new(before: &TrainConfig, after: &mut TrainConfig, step: u64) -> Result<Self, TrainError> {
-        start_rate_anew(&before.optimizer, &mut after.optimizer, step);
+        settle_plan(before, after, step);
+        start_rate_anew(&before.optimizer, after, step);
         let (was, is) = (flat(before), flat(after));
         let keys: std::collections::BTreeSet<&String> = was.keys().chain(is.keys()).collect();
         let changes: Vec<Change> = keys
             .into_iter()
-            .filter(|key| was.get(*key) != is.get(*key))
+            // What the run has planned itself is no change of the user's; its rates are compared below.
+            .filter(|key| *key != "training.plan" && was.get(*key) != is.get(*key))
             .map(|key| Change { key: key.clone(), before: was.get(key).cloned(), after: is.get(key).cloned() })
             .collect();
         let within = |key: &str, names: &[&str]| {
@@ -80,10 +81,9 @@ impl Continuation {
             "training.steps" => after.optimizer.decay == LearningRateDecay::Cosine,
             key => !within(key, &WITHOUT_EFFECT),
         };
-        let exact = !changes.iter().any(|change| decides(&change.key));
-        let would_be = learning_rate(&before.optimizer, step + 1, before.training.steps);
-        let will_be = learning_rate(&after.optimizer, step + 1, after.training.steps);
-        let last = learning_rate(&before.optimizer, step, before.training.steps);
+        let exact = planned_later(before, after, step) && !changes.iter().any(|change| decides(&change.key));
+        let (would_be, will_be) = (before.learning_rate(step + 1), after.learning_rate(step + 1));
+        let last = before.learning_rate(step);
         // More than rounding: two digits are shown.
         let differs = (will_be - would_be).abs() > 0.01 * would_be.max(last);
         Ok(Self { changes, exact, learning_rate: (step > 0 && differs).then_some([last, will_be]) })
@@ -91,14 +91,38 @@ impl Continuation {
 }
 
 /// See [`Continuation::new`].
-fn start_rate_anew(before: &OptimizerConfig, after: &mut OptimizerConfig, step: u64) {
+fn start_rate_anew(before: &OptimizerConfig, after: &mut TrainConfig, step: u64) {
     let curve = |config: &OptimizerConfig| (config.learning_rate, config.decay, config.warmup_steps);
-    if curve(before) == curve(after) || before.start_step != after.start_step || step == 0 {
+    let TrainConfig { optimizer, training, .. } = after;
+    if curve(before) == curve(optimizer) || before.start_step != optimizer.start_step || step == 0 {
         return;
     }
-    after.start_step = step;
-    if after.warmup_steps == before.warmup_steps && step >= before.start_step + before.warmup_steps {
-        after.warmup_steps = 0;
+    optimizer.start_step = step;
+    if optimizer.warmup_steps == before.warmup_steps && step >= before.start_step + before.warmup_steps {
+        optimizer.warmup_steps = 0;
+    }
+    // It ends where the one before was to end.
+    if let Some(PlanPoint { steps, .. }) = training.plan.last().copied() {
+        training.plan.push(PlanPoint { after: step, progress: 0.0, steps });
+    }
+}
+
+/// Whether the plan of `after` is that of `before`, but for what the run itself planned after `step`, before it was stopped.
+fn planned_later(before: &TrainConfig, after: &TrainConfig, step: u64) -> bool {
+    let (was, is) = (&before.training.plan, &after.training.plan);
+    is.starts_with(was) && is[was.len()..].iter().all(|point| point.after >= step && point.steps.is_some())
+}
+
+/// Makes the plan of a run that goes on after `step` fit its length, if that was changed: other steps end the plan, another time
+/// limit begins a new one.
+///
+/// [`Continuation::new`] does it too; before it, this says how many steps are left.
+pub fn settle_plan(before: &TrainConfig, after: &mut TrainConfig, step: u64) {
+    let (was, is) = (&before.training, &mut after.training);
+    if was.steps != is.steps {
+        is.plan.clear();
+    } else if was.max_minutes != is.max_minutes && is.plan.last().is_none_or(|point| point.steps.is_some()) {
+        after.plan_anew(step);
     }
 }
 
@@ -149,7 +173,7 @@ mod tests {
     fn what_has_no_part_in_the_weights_leaves_a_run_exact() {
         let (_, continuation) = changed(
             |config| {
-                config.training.max_minutes = 3.0;
+                config.training.keep_checkpoints = 9;
                 config.training.log_every = 7;
                 config.samples.num = 3;
                 config.data.strict = true;
@@ -158,6 +182,12 @@ mod tests {
         );
         assert!(continuation.exact && continuation.learning_rate.is_none());
         assert_eq!(continuation.changes.len(), 4);
+        // Nor has the time limit, where the rate does not fall.
+        let mut before = config();
+        before.optimizer.decay = LearningRateDecay::Constant;
+        let mut after = before.clone();
+        after.training.max_minutes = 3.0;
+        assert!(Continuation::new(&before, &mut after, 500).unwrap().exact && after.training.plan.is_empty());
     }
 
     #[test]
@@ -191,6 +221,35 @@ mod tests {
         assert_eq!((after.optimizer.start_step, after.optimizer.warmup_steps), (800, 300));
         let (after, _) = changed(|config| config.optimizer.learning_rate = 1e-4, 50);
         assert_eq!((after.optimizer.start_step, after.optimizer.warmup_steps), (50, 100));
+    }
+
+    #[test]
+    fn what_the_run_planned_itself_is_no_change_and_another_length_ends_the_plan() {
+        let point = |after, progress, steps| PlanPoint { after, progress, steps };
+        let mut before = config();
+        before.training.plan = vec![point(0, 0.0, None), point(100, 0.0, Some(2000))];
+        // Made anew at step 900, then killed: the newest checkpoint is that of step 500.
+        let mut after = before.clone();
+        after.training.plan.push(point(900, 0.4, Some(1500)));
+        let continuation = Continuation::new(&before, &mut after, 500).unwrap();
+        assert!(continuation.exact && continuation.changes.is_empty(), "{continuation:?}");
+        assert_eq!((before.last_step(), after.last_step()), (2000, 1500));
+        // With other minutes the rate is held where it is, until the new plan is made.
+        let mut minutes = before.clone();
+        minutes.training.max_minutes = 3.0;
+        let continuation = Continuation::new(&before, &mut minutes, 1050).unwrap();
+        assert!(!continuation.exact && continuation.learning_rate.is_none(), "{continuation:?}");
+        assert_eq!(minutes.training.plan[2], point(1050, before.decay_progress(1050), None));
+        assert_eq!(minutes.learning_rate(1400), before.learning_rate(1050));
+        // With more steps the rate rises again, which is said.
+        let mut steps = before.clone();
+        (steps.training.steps, steps.training.max_minutes) = (5000, 0.0);
+        let continuation = Continuation::new(&before, &mut steps, 2000).unwrap();
+        assert!(steps.training.plan.is_empty() && continuation.learning_rate.is_some() && !continuation.exact);
+        // After the end of the plan a new one begins at the full rate.
+        let mut again = before.clone();
+        again.plan_anew(2000);
+        assert_eq!((again.learning_rate(2001), again.last_step()), (again.optimizer.learning_rate, 3200));
     }
 
     #[test]

@@ -77,6 +77,17 @@ pub enum TrainError {
         /// The directory.
         path: PathBuf,
     },
+    /// Another process writes the run.
+    #[error(
+        "{path} is being written by {holder}: wait until it ends, or choose another --out for a new run",
+        path = path.display()
+    )]
+    Held {
+        /// The run's directory.
+        path: PathBuf,
+        /// What is known of the process, as in "process 1234 on HOST".
+        holder: String,
+    },
     /// The directory for a run holds something else.
     #[error("{path} is not empty and holds no run: choose another --out", path = path.display())]
     NotEmpty {

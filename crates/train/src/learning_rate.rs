@@ -1,22 +1,30 @@
 //! The learning rate as a pure function of the step, so that a resumed run goes on as if it had never stopped.
 
-use crate::config::{LearningRateDecay, OptimizerConfig};
+use crate::{
+    PlanPoint,
+    config::{LearningRateDecay, OptimizerConfig},
+    plan::decay_progress,
+};
 
 /// Learning rate of step `step` (from 1) of a run of `steps`.
 ///
 /// Rises linearly to `learning_rate` at step `warmup_steps`; then stays, or falls to 0 after the last step along half a cosine.
 /// Where the run went on with another rate at `start_step`, both are counted from there.
 pub fn learning_rate(config: &OptimizerConfig, step: u64, steps: u64) -> f64 {
-    let warmup = config.warmup_steps;
-    let (step, steps) = (step.saturating_sub(config.start_step), steps.saturating_sub(config.start_step));
-    if step < warmup {
-        return config.learning_rate * step as f64 / warmup as f64;
+    planned_learning_rate(config, &[], step, steps)
+}
+
+/// As [`learning_rate`], where `plan` decides at which step the cosine ends.
+pub fn planned_learning_rate(config: &OptimizerConfig, plan: &[PlanPoint], step: u64, steps: u64) -> f64 {
+    let (warmup, done) = (config.warmup_steps, step.saturating_sub(config.start_step));
+    if done < warmup {
+        return config.learning_rate * done as f64 / warmup as f64;
     }
     match config.decay {
         LearningRateDecay::Constant => config.learning_rate,
         LearningRateDecay::Cosine => {
-            let progress = (step - warmup) as f64 / (steps.saturating_sub(warmup) + 1) as f64;
-            config.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * progress.min(1.0)).cos())
+            let progress = decay_progress(plan, config.start_step + warmup, step, steps);
+            config.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos())
         }
     }
 }

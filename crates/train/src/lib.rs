@@ -8,6 +8,7 @@
 //! | [`Run`] | the training loop |
 //! | [`RunDir`] | what lies where in `runs/NAME` |
 //! | [`Continuation`], [`DataRecord`] | what is compared when a run goes on: its settings, its data |
+//! | [`PlanPoint`] | how many steps fit into a time limit, and how the rate falls over them |
 //! | [`optimizer`] | Adam, clipping and the moving average of the weights |
 //! | [`model`] | model directories: what a trained network needs besides its weights |
 //! | [`sampling`] | many samples, batch by batch |
@@ -57,6 +58,7 @@ mod network;
 pub mod optimizer;
 pub mod output;
 mod picture;
+mod plan;
 mod preview;
 mod run_dir;
 pub mod sampling;
@@ -65,11 +67,15 @@ mod trainer;
 pub use checkpoint::TrainState;
 pub use checksum::file_sha256;
 pub use config::{DEFAULT_PRESET, PRESETS, Preset, TrainConfig};
-pub use continuation::{Change, Continuation};
+pub use continuation::{Change, Continuation, settle_plan};
 pub use data_record::DataRecord;
 pub use error::{Kept, TrainError};
 pub use metrics::Metrics;
 pub use network::Blueprint;
 pub use picture::{Picture, picture_kind, write_picture};
-pub use run_dir::{FoundCheckpoint, FoundCheckpoints, IncompleteCheckpoint, NewCheckpoint, RunDir, free_run_path};
+pub use plan::{PlanPoint, Planned};
+pub use run_dir::{
+    FoundCheckpoint, FoundCheckpoints, IncompleteCheckpoint, NewCheckpoint, OpenedRun, PassedOver, RunDir,
+    free_run_path,
+};
 pub use trainer::{Ending, Outcome, Run, Silent, Watch};

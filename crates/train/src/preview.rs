@@ -33,6 +33,11 @@ pub(crate) fn plan(config: &TrainConfig, spec: &PipelineSpec) -> Result<SamplePl
     })
 }
 
+/// Where the samples of step `step` are written.
+pub(crate) fn path(dir: &Path, step: u64) -> PathBuf {
+    dir.join(format!("step-{step:07}.png"))
+}
+
 /// Writes a grid of images or a scatter plot of points.
 pub(crate) fn write(
     dir: &Path,
@@ -41,7 +46,7 @@ pub(crate) fn write(
     plan: &SamplePlan<'_>,
     data: &Dataset,
 ) -> Result<PathBuf, TrainError> {
-    let path = dir.join(format!("step-{step:07}.png"));
+    let path = path(dir, step);
     write_picture(&path, data.shape(), samples, plan.classes.columns(plan.num), Some(data))?;
     Ok(path)
 }

@@ -18,17 +18,19 @@ use sfumato_process::{
 use sfumato_schedule::NoiseSchedule;
 
 use crate::{
-    DataRecord, FoundCheckpoint, Metrics, NewCheckpoint, RunDir, TrainConfig, TrainError, TrainState,
+    DataRecord, FoundCheckpoint, Metrics, NewCheckpoint, PlanPoint, Planned, RunDir, TrainConfig, TrainError,
+    TrainState,
     batch::{Batch, Batches},
-    checkpoint::{Resumed, not_finite, read_times, read_training, write_training},
-    config::ModelConfig,
+    checkpoint::{Resumed, not_finite, read_times, read_training, read_window, write_training},
+    config::{LearningRateDecay, ModelConfig, TrainingConfig},
     data::Dataset,
     error::Kept,
-    learning_rate::learning_rate,
-    metrics::MetricsLog,
+    learning_rate::planned_learning_rate,
+    metrics::{MetricsLog, OpenedLog, Window},
     model::pipeline_spec,
     network::Blueprint,
     optimizer::Optimizer,
+    plan::{Planner, last_step},
     preview,
 };
 
@@ -46,6 +48,10 @@ pub trait Watch {
     fn sampling(&mut self, done: usize, total: usize);
     /// A sample grid was written.
     fn samples(&mut self, path: &Path);
+    /// It is known how many steps fit into the time limit.
+    fn planned(&mut self, planned: &Planned) {
+        let _ = planned;
+    }
     /// Something that the user should know, in a sentence; the run goes on. It is logged if nobody looks.
     fn warn(&mut self, text: &str) {
         tracing::warn!("{text}");
@@ -83,6 +89,8 @@ pub struct Outcome {
     pub state: TrainState,
     /// Why it ended.
     pub ending: Ending,
+    /// The step at which the whole run ends.
+    pub last_step: u64,
     /// Its newest checkpoint.
     pub checkpoint: PathBuf,
     /// Mean loss since the last line of metrics but one, the newest there is.
@@ -113,6 +121,7 @@ impl Run<'_> {
     /// [`TrainError`]; what was written before stays, and the newest complete checkpoint can be resumed from.
     pub fn train<A: AutodiffBackend>(&self, device: &A::Device, watch: &mut dyn Watch) -> Result<Outcome, TrainError> {
         self.config.validate()?;
+        let _lock = self.dir.locked()?;
         let variance = self.config.diffusion.variance;
         match &self.config.model {
             ModelConfig::Unet(spec) => {
@@ -147,7 +156,11 @@ impl Run<'_> {
         let schedule = config.diffusion.schedule.build()?;
         let spec = pipeline_spec(blueprint.config(), &config.diffusion, self.data, self.environment);
         let batches = Batches::new(self.data, config.seed, schedule.steps(), config.data.flip, spec.facts.null_class);
-        let metrics = MetricsLog::open(&self.dir.metrics_file(), state.step)?;
+        let OpenedLog { log: metrics, warning } = MetricsLog::open(&self.dir.metrics_file(), state.step)?;
+        if let Some(warning) = warning {
+            watch.warn(&warning);
+        }
+        let window = self.from.map(|from| read_window(&from.path)).transpose()?.unwrap_or_default();
         let times = match (config.objective.times, self.from) {
             (Times::Uniform, _) => None,
             (Times::Importance, Some(from)) => Some(read_times(&from.path, schedule.steps())?),
@@ -162,12 +175,15 @@ impl Run<'_> {
             spec,
             batches,
             metrics,
-            window: Window::new(),
+            window,
             device,
             optimizer,
             state,
             unlinked: false,
+            plan: config.training.plan.clone(),
+            planner: None,
         };
+        session.begin_planning();
         session.go(model, watch)
     }
 }
@@ -175,20 +191,6 @@ impl Run<'_> {
 /// Whether a loss is one of weights that are worth to go on from: 1 is that of a network that says nothing.
 fn sensible(loss: f64) -> bool {
     loss.abs() < 1e4
-}
-
-/// The loss and the time since the last line of metrics.
-struct Window {
-    loss: f64,
-    steps: u64,
-    examples: u64,
-    seconds: f64,
-}
-
-impl Window {
-    fn new() -> Self {
-        Self { loss: 0.0, steps: 0, examples: 0, seconds: 0.0 }
-    }
 }
 
 /// A run in progress.
@@ -208,6 +210,10 @@ struct Session<'a, A: AutodiffBackend, P> {
     state: TrainState,
     /// Whether it was said that `model` does not show the newest checkpoint.
     unlinked: bool,
+    /// The configuration's, and what was added to it.
+    plan: Vec<PlanPoint>,
+    /// Watches the time limit, where there is one and the learning rate falls.
+    planner: Option<Planner>,
 }
 
 impl<A: AutodiffBackend, P> Session<'_, A, P> {
@@ -217,11 +223,16 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
         P::Net<A>: AutodiffModule<A, InnerModule = P::Net<A::InnerBackend>>,
     {
         let config = self.run.config;
-        let limit = if config.training.max_minutes > 0.0 { config.training.max_minutes * 60.0 } else { f64::INFINITY };
+        let limit = self.limit();
         let began = self.state.seconds;
         let mut last_metrics = None;
+        let step = self.state.step;
+        if step > 0 && self.preview_is_due(step) && !preview::path(&self.run.dir.samples(), step).exists() {
+            // The run was stopped between a checkpoint and its samples.
+            self.preview(&model, watch)?;
+        }
         let ending = loop {
-            if self.state.step >= config.training.steps {
+            if self.state.step >= self.last_step() {
                 break Ending::Complete;
             }
             if self.run.stop.load(Ordering::SeqCst) {
@@ -236,12 +247,13 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
             self.count(start.elapsed().as_secs_f64(), loss);
             watch.step(&self.state, loss);
             let step = self.state.step;
-            if step.is_multiple_of(config.training.log_every) || step == config.training.steps {
+            self.follow_time(began, watch)?;
+            let last = step == self.last_step();
+            if last || step.is_multiple_of(config.training.log_every) {
                 let metrics = self.log(grad_norm)?;
                 watch.metrics(&metrics);
                 last_metrics = Some(metrics);
             }
-            let last = step == config.training.steps;
             if (last || step.is_multiple_of(config.training.checkpoint_every))
                 && not_finite(&model.valid(), &self.optimizer).is_some()
             {
@@ -250,14 +262,10 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
             if !last && step.is_multiple_of(config.training.checkpoint_every) {
                 self.checkpoint(&model, watch)?;
             }
-            if !last && config.samples.every > 0 && step.is_multiple_of(config.samples.every) {
+            if !last && self.preview_is_due(step) {
                 self.preview(&model, watch)?;
             }
         };
-        if self.window.steps > 0 && ending != Ending::Complete {
-            // The line that a resumed run writes for its first steps then counts from here.
-            self.window = Window::new();
-        }
         // Asked to stop before its first step, a run that goes on has its checkpoint already.
         let checkpoint = match self.run.from {
             Some(from) if from.step == self.state.step => from.path.clone(),
@@ -266,7 +274,7 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
         if ending != Ending::Stopped {
             self.preview(&model, watch)?;
         }
-        Ok(Outcome { state: self.state, ending, checkpoint, last_metrics })
+        Ok(Outcome { state: self.state, ending, last_step: self.last_step(), checkpoint, last_metrics })
     }
 
     /// One step of Algorithm 1: the model after it, the loss and the gradient's norm.
@@ -296,7 +304,7 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
         };
         let value: f64 = loss.clone().into_scalar().elem();
         let mut grads = loss.backward();
-        let rate = learning_rate(&config.optimizer, step, config.training.steps);
+        let rate = self.rate(step);
         let (model, norm) = self.optimizer.step::<A, _>(model, &mut grads, step, rate);
         if !(value.is_finite() && norm.grad_norm.is_finite()) {
             return Err(self.diverged(step, value, norm.grad_norm, watch)?);
@@ -332,11 +340,70 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
             step,
             loss,
             grad_norm,
-            learning_rate: learning_rate(&config.optimizer, step, config.training.steps),
+            learning_rate: self.rate(step),
             peak_rate: config.optimizer.learning_rate,
             run: dir.root().to_path_buf(),
             kept,
         })
+    }
+
+    /// The configuration with the plan as it is now.
+    fn config(&self) -> TrainConfig {
+        let mut config = self.run.config.clone();
+        config.training.plan.clone_from(&self.plan);
+        config
+    }
+
+    fn last_step(&self) -> u64 {
+        last_step(&self.plan, self.run.config.training.steps)
+    }
+
+    /// The learning rate of step `step`.
+    fn rate(&self, step: u64) -> f64 {
+        let config = self.run.config;
+        planned_learning_rate(&config.optimizer, &self.plan, step, config.training.steps)
+    }
+
+    /// Seconds that there are. A run that goes on with a plan has no limit: it does the steps that were planned.
+    fn limit(&self) -> f64 {
+        let TrainingConfig { max_minutes, plan, .. } = &self.run.config.training;
+        let is_planned = plan.last().is_some_and(|point| point.steps.is_some());
+        if *max_minutes > 0.0 && !is_planned { max_minutes * 60.0 } else { f64::INFINITY }
+    }
+
+    /// Holds the learning rate until it is known how many steps fit into the time limit.
+    fn begin_planning(&mut self) {
+        let (config, step) = (self.run.config, self.state.step);
+        if config.optimizer.decay == LearningRateDecay::Constant || self.limit() == f64::INFINITY {
+            return;
+        }
+        if self.plan.is_empty() {
+            let mut config = self.config();
+            config.plan_anew(step);
+            self.plan = config.training.plan;
+        }
+        let warm = config.optimizer.start_step + config.optimizer.warmup_steps;
+        self.planner = Some(Planner::new(self.limit(), step, warm, config.training.steps));
+    }
+
+    /// Compares the time with the plan. A new plan is written down before the next step: a run that is resumed has it too.
+    fn follow_time(&mut self, began: f64, watch: &mut dyn Watch) -> Result<(), TrainError> {
+        let step = self.state.step;
+        let seconds = self.state.seconds - began;
+        let Some(planned) = self.planner.as_mut().and_then(|planner| planner.observe(step, seconds)) else {
+            return Ok(());
+        };
+        let progress = self.config().decay_progress(step);
+        self.plan.push(PlanPoint { after: step, progress, steps: Some(planned.steps) });
+        self.run.dir.write_config(&self.config())?;
+        watch.planned(&planned);
+        Ok(())
+    }
+
+    /// Whether samples are drawn after `step`, which is not the last.
+    fn preview_is_due(&self, step: u64) -> bool {
+        let every = self.run.config.samples.every;
+        every > 0 && step.is_multiple_of(every)
     }
 
     fn count(&mut self, seconds: f64, loss: f64) {
@@ -351,14 +418,13 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
     }
 
     fn log(&mut self, grad_norm: f64) -> Result<Metrics, TrainError> {
-        let window = std::mem::replace(&mut self.window, Window::new());
-        let config = self.run.config;
+        let window = std::mem::take(&mut self.window);
         let metrics = Metrics {
             step: self.state.step,
             examples: self.state.examples,
             loss: window.loss / window.steps as f64,
             grad_norm,
-            learning_rate: learning_rate(&config.optimizer, self.state.step, config.training.steps),
+            learning_rate: self.rate(self.state.step),
             images_per_second: window.examples as f64 / window.seconds,
             seconds: self.state.seconds,
         };
@@ -371,14 +437,16 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
         P: Blueprint<D>,
         P::Net<A>: AutodiffModule<A, InnerModule = P::Net<A::InnerBackend>>,
     {
-        let config = self.run.config;
+        let config = self.config();
         let raw = model.valid();
         let keep = config.training.keep_checkpoints;
+        self.metrics.sync()?;
         let NewCheckpoint { path, unlinked } = self.run.dir.add_checkpoint(self.state.step, keep, |dir| {
             let averaged = self.optimizer.averaged(raw.clone());
             self.spec.write(dir, &averaged)?;
             let data = DataRecord::of(self.run.data);
-            write_training(dir, config, &data, &self.state, self.times.as_ref(), &raw, &self.optimizer)
+            let reached = (self.state, self.window);
+            write_training(dir, &config, &data, reached, self.times.as_ref(), &raw, &self.optimizer)
         })?;
         watch.checkpoint(&path);
         if let Some(reason) = unlinked

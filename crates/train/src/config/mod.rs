@@ -20,9 +20,11 @@ use sfumato_process::{Loss, ModelVariance, Objective, Parameterization, bound::D
 use sfumato_schedule::{CheckConditions, Finding, ScheduleConfig, Severity, probability::LikelihoodCdf};
 
 use crate::{
-    TrainError,
+    PlanPoint, TrainError,
     data::{Background, Dataset, DatasetSpec, ImageSize, LabelsFrom, LoadOptions, Split, ValueRange},
     error::IoContext,
+    learning_rate::planned_learning_rate,
+    plan::{decay_progress, last_step},
 };
 
 /// A whole training run.
@@ -146,7 +148,7 @@ pub struct TrainingConfig {
     pub steps: u64,
     /// Examples per step.
     pub batch_size: usize,
-    /// Ends the run early, after so many minutes of training; 0 for no limit.
+    /// Ends the run after so many minutes of training; 0 for no limit. A rate that falls is laid over the steps that fit.
     pub max_minutes: f64,
     /// Steps between lines of `metrics.jsonl`.
     pub log_every: u64,
@@ -154,6 +156,9 @@ pub struct TrainingConfig {
     pub checkpoint_every: u64,
     /// Checkpoints that are kept, the newest; 0 keeps all.
     pub keep_checkpoints: usize,
+    /// What the run itself has written down of the steps that fit into `max_minutes`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub plan: Vec<PlanPoint>,
 }
 
 /// Sample grids made while training.
@@ -229,6 +234,7 @@ impl Default for TrainingConfig {
             log_every: 10,
             checkpoint_every: 1000,
             keep_checkpoints: 3,
+            plan: Vec::new(),
         }
     }
 }
@@ -347,7 +353,38 @@ impl TrainConfig {
             !untrained,
             &format!("\"hybrid\" or \"vlb\", as nothing else trains the variance {}", self.diffusion.variance.name()),
         )?;
+        check_plan(&self.training.plan)?;
         self.model.validate()
+    }
+
+    /// The learning rate of step `step`, from 1.
+    pub fn learning_rate(&self, step: u64) -> f64 {
+        planned_learning_rate(&self.optimizer, &self.training.plan, step, self.training.steps)
+    }
+
+    /// The last step: as planned for the time that there is, else `training.steps`.
+    pub fn last_step(&self) -> u64 {
+        last_step(&self.training.plan, self.training.steps)
+    }
+
+    /// Lets a run that goes on after `step` with a time limit plan its end anew: the rate is held where it is until the time of a
+    /// step is known, or begins at its full height where it has fallen to its end.
+    pub fn plan_anew(&mut self, step: u64) {
+        let ended = step >= self.last_step();
+        let progress = if ended || step == 0 { 0.0 } else { self.decay_progress(step) };
+        let plan = &mut self.training.plan;
+        plan.retain(|point| point.after <= step);
+        if self.optimizer.decay == LearningRateDecay::Constant || self.training.max_minutes == 0.0 {
+            plan.clear();
+        } else {
+            plan.push(PlanPoint { after: step, progress, steps: None });
+        }
+    }
+
+    /// How much of the learning rate's decay is done at step `step`, from 0 to 1.
+    pub fn decay_progress(&self, step: u64) -> f64 {
+        let TrainingConfig { plan, steps, .. } = &self.training;
+        decay_progress(plan, self.optimizer.start_step + self.optimizer.warmup_steps, step, *steps)
     }
 
     /// The loss on `data`: with the decoder for 256 levels where the data has them.
@@ -412,6 +449,18 @@ pub(crate) fn check(key: &'static str, value: impl ToString, valid: bool, expect
         return Ok(());
     }
     Err(TrainError::ConfigValue { key, value: value.to_string(), expected: expected.to_owned() })
+}
+
+/// Checks what a run has written down itself, and somebody may have edited.
+fn check_plan(plan: &[PlanPoint]) -> Result<(), TrainError> {
+    for (i, &PlanPoint { after, progress, steps }) in plan.iter().enumerate() {
+        let rises = i == 0 || plan[i - 1].after <= after;
+        check("training.plan.after", after, rises, "no less than in the entry before it")?;
+        check("training.plan.progress", progress, (0.0..=1.0).contains(&progress), "a number in [0, 1]")?;
+        let steps = steps.unwrap_or(u64::MAX);
+        check("training.plan.steps", steps, steps >= after && steps > 0, "at least 1, and no less than after")?;
+    }
+    Ok(())
 }
 
 fn is_zero(number: &u64) -> bool {

@@ -1,13 +1,16 @@
 //! The checkpoints of a run: which are there, which of them are whole, and which is the newest.
 
 use std::{
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
 };
 
 use sfumato_nets::pipeline::WEIGHTS_FILE;
 
-use super::RunDir;
+use super::{
+    RunDir,
+    leftovers::{self, PARTIAL},
+};
 use crate::{TrainError, TrainState, error::IoContext};
 
 /// How the directory of a checkpoint begins; the number of steps follows.
@@ -27,8 +30,35 @@ pub struct FoundCheckpoint {
 pub struct IncompleteCheckpoint {
     /// Its directory.
     pub path: PathBuf,
+    /// The steps that its name says.
+    pub step: u64,
     /// The first file that it lacks, relative to it.
     pub lacks: PathBuf,
+}
+
+/// A checkpoint that is not whole and that a run did not go on from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassedOver {
+    /// The directory that it had.
+    pub path: PathBuf,
+    /// The steps that its name says.
+    pub step: u64,
+    /// What is wrong with it.
+    pub reason: String,
+    /// Its new place; none where it kept its own, as the directory `model` does.
+    pub aside: Option<PathBuf>,
+}
+
+impl PassedOver {
+    pub(super) fn new(step: u64, path: PathBuf, reason: String) -> Self {
+        Self { path, step, reason, aside: None }
+    }
+}
+
+impl fmt::Display for PassedOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.reason)
+    }
 }
 
 /// The checkpoints of a run.
@@ -91,7 +121,7 @@ impl RunDir {
             let Some(step) = path.file_name().and_then(|name| step_of(name.to_str()?)) else { continue };
             match missing_file(&path) {
                 None => found.complete.push(FoundCheckpoint { path, step }),
-                Some(lacks) => found.incomplete.push(IncompleteCheckpoint { path, lacks }),
+                Some(lacks) => found.incomplete.push(IncompleteCheckpoint { path, step, lacks }),
             }
         }
         found.complete.sort_by_key(|checkpoint| checkpoint.step);
@@ -118,9 +148,12 @@ impl RunDir {
     /// # Errors
     /// [`TrainError::Io`] if one cannot be renamed.
     pub fn rewind(&self, checkpoint: &FoundCheckpoint) -> Result<Vec<PathBuf>, TrainError> {
-        let later = self.find_checkpoints()?.complete.into_iter();
+        // The newest first: what an interruption leaves is then no run with a gap.
+        let later = self.find_checkpoints()?.complete.into_iter().rev();
         let later = later.filter(|found| found.step > checkpoint.step && found.path != self.model());
-        let moved = later.map(|found| self.set_aside(&found, "abandoned")).collect::<Result<Vec<_>, _>>()?;
+        let moved = later.map(|found| self.set_aside(&found, "abandoned"));
+        let mut moved = moved.collect::<Result<Vec<_>, _>>()?;
+        moved.reverse();
         // A link that cannot be made is said with the next checkpoint.
         let _ = self.show(checkpoint);
         Ok(moved)
@@ -128,15 +161,16 @@ impl RunDir {
 
     /// Renames `checkpoints/step-N` to `checkpoints/WHY-step-N`: it stays, but the run does not go on from it.
     pub(crate) fn set_aside(&self, checkpoint: &FoundCheckpoint, why: &str) -> Result<PathBuf, TrainError> {
+        leftovers::set_aside(&self.checkpoints(), &name(checkpoint.step), why)
+    }
+
+    /// As [`RunDir::set_aside`] for a directory of whatever name; none where it is not among the checkpoints.
+    pub(super) fn put_aside(&self, path: &Path, why: &str) -> Result<Option<PathBuf>, TrainError> {
         let dir = self.checkpoints();
-        let first = format!("{why}-{}", name(checkpoint.step));
-        let aside = std::iter::once(first.clone())
-            .chain((2..).map(|n| format!("{first}-{n}")))
-            .map(|name| dir.join(name))
-            .find(|path| !path.exists())
-            .expect("an endless iterator");
-        fs::rename(&checkpoint.path, &aside).context("rename", &checkpoint.path)?;
-        Ok(aside)
+        match path.file_name().and_then(|name| name.to_str()) {
+            Some(name) if path.parent() == Some(&dir) => leftovers::set_aside(&dir, name, why).map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// Removes all but the `keep` newest checkpoints (0 keeps all); what is incomplete or of another name is left alone.
@@ -147,7 +181,10 @@ impl RunDir {
         let complete = self.find_checkpoints()?.complete;
         let numbered: Vec<_> = complete.into_iter().filter(|found| found.path != self.model()).collect();
         for old in numbered.iter().rev().skip(keep) {
-            fs::remove_dir_all(&old.path).context("remove", &old.path)?;
+            // Under another name first: an interruption then leaves no half of a checkpoint under its own.
+            let leaving = self.checkpoints().join(format!("{PARTIAL}{}", name(old.step)));
+            fs::rename(&old.path, &leaving).context("remove", &old.path)?;
+            fs::remove_dir_all(&leaving).context("remove", &leaving)?;
         }
         Ok(())
     }

@@ -5,7 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{RunDir, checkpoints, sync_dir};
+use super::{
+    RunDir, checkpoints,
+    leftovers::{NEW_LINK, OLD_LINK},
+    sync_dir,
+};
 use crate::TrainState;
 
 /// Longest text that is taken for a link that an archive wrote as a file.
@@ -33,11 +37,11 @@ impl RunDir {
             Ok(found) => found.is_dir() || found.is_file(),
             Err(_) => false,
         };
-        let fresh = self.root.join(".model-new");
+        let fresh = self.root.join(NEW_LINK);
         let _ = fs::remove_file(&fresh); // left by a crash
         symlink(target, &fresh).map_err(failed)?;
         // Only now is it known that links can be made here.
-        let old = self.root.join(".model-old");
+        let old = self.root.join(OLD_LINK);
         let moved = if in_the_way { fs::rename(&model, &old) } else { Ok(()) };
         if let Err(error) = moved.and_then(|()| replace(&fresh, &model)) {
             let _ = fs::remove_file(&fresh);

@@ -8,95 +8,183 @@
 //! runs/NAME/checkpoints/step-0002000/   a pipeline directory with training/
 //! runs/NAME/samples/                    grids made while training
 //! runs/NAME/model                       -> the newest complete checkpoint, where links can be made
+//! runs/NAME/.lock                       locked while a process writes the run, see [`RunDir`]
 //! ```
 
 mod checkpoints;
+mod leftovers;
 mod link;
+mod locate;
+mod lock;
 
 use checkpoints::missing_file;
-pub use checkpoints::{FoundCheckpoint, FoundCheckpoints, IncompleteCheckpoint};
+pub use checkpoints::{FoundCheckpoint, FoundCheckpoints, IncompleteCheckpoint, PassedOver};
+use leftovers::{PARTIAL, REPLACED, is_vacant};
+use locate::{locate, looked_for};
+use lock::RunLock;
 
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use crate::{TrainConfig, TrainError, error::IoContext};
+use crate::{TrainConfig, TrainError, checkpoint::check_whole, error::IoContext};
 
 /// The configuration that a checkpoint keeps.
 const CHECKPOINT_CONFIG: &str = "training/config.toml";
 
 /// A directory that holds one run.
+///
+/// What can lie in it after any interruption, and what is done then:
+///
+/// | state | what is there | starting a run in it | resuming |
+/// | --- | --- | --- | --- |
+/// | vacant | nothing, or leftovers of a start without `config.toml` | starts | no run |
+/// | foreign | something else | refused | no run |
+/// | begun | `config.toml`, no checkpoint | refused: resume it | starts at step 1 |
+/// | resumable | at least one whole checkpoint | refused: resume it | goes on from the newest whole one; later ones that are not whole are renamed |
+/// | lost | checkpoints, none of them whole | refused | refused, with what each lacks |
+/// | held | any of these, and another process has the lock | refused, with its number | refused, with its number |
+///
+/// A checkpoint gets its name when all of it is on the device, and one that is whole is removed only when enough newer ones are.
 #[derive(Clone, Debug)]
 pub struct RunDir {
     root: PathBuf,
+    /// Held by whoever may write; copies share it.
+    lock: Option<Arc<RunLock>>,
+}
+
+/// A run that can go on.
+#[derive(Clone, Debug)]
+pub struct OpenedRun {
+    /// Its directory, locked for this process until the last copy is dropped.
+    pub dir: RunDir,
+    /// The checkpoint to go on from; none where the run was stopped before its first.
+    pub from: Option<FoundCheckpoint>,
+    /// Later checkpoints that are not whole, and were renamed.
+    pub passed_over: Vec<PassedOver>,
 }
 
 impl RunDir {
-    /// Makes the directory of a new run and writes its configuration and `environment` (JSON).
+    /// Makes the directory of a new run, locks it and writes its configuration and `environment` (JSON).
     ///
     /// # Errors
-    /// [`TrainError::RunExists`] or [`TrainError::NotEmpty`] if something is there already, [`TrainError::Io`] if it cannot be made or written.
+    /// [`TrainError::RunExists`] or [`TrainError::NotEmpty`] if something is there already, [`TrainError::Held`] if another
+    /// process writes a run there, [`TrainError::Io`] if it cannot be made or written.
     pub fn create(root: &Path, config: &TrainConfig, environment: &serde_json::Value) -> Result<Self, TrainError> {
-        let occupied = match fs::read_dir(root) {
-            Ok(mut entries) => entries.next().is_some(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
-            Err(source) => return Err(TrainError::Io { action: "create a run in", path: root.to_path_buf(), source }),
-        };
-        if occupied && !root.join("config.toml").is_file() {
+        let vacant = || is_vacant(root).context("create a run in", root);
+        if !vacant()? && !root.join("config.toml").is_file() {
             return Err(TrainError::NotEmpty { path: root.to_path_buf() });
         }
-        if occupied {
+        fs::create_dir_all(root).context("create", root)?;
+        let lock = Some(Arc::new(RunLock::acquire(root)?));
+        // Only now is it known that nobody else starts a run here.
+        if !vacant()? {
             return Err(TrainError::RunExists { path: root.to_path_buf() });
         }
-        let run = Self { root: root.to_path_buf() };
+        let run = Self { root: root.to_path_buf(), lock };
+        run.clean()?;
+        run.write_config(config)?;
         for dir in [run.checkpoints(), run.samples()] {
             fs::create_dir_all(&dir).context("create", &dir)?;
         }
-        run.write_config(config)?;
         run.write_environment(environment)?;
+        sync_dir(&run.root);
         Ok(run)
     }
 
-    /// Opens the directory of a run that was begun before, with the checkpoint that `path` asks for: `path` is the run, its
-    /// `model`, its `checkpoints`, its `config.toml`, or one of its checkpoints.
+    /// Opens the directory of a run that was begun before, and locks it: `path` is the run, its `model`, its `checkpoints`,
+    /// its `config.toml`, or one of its checkpoints. What an interruption left half done is removed.
     ///
-    /// Returns the checkpoint to go on from: the one that `path` names, else the newest that is complete; none where the
-    /// run was stopped before its first.
+    /// The checkpoint to go on from is the one that `path` names, else the newest that is whole: every byte is compared with
+    /// the checksums that it was written with. Later ones, which are damaged then, are renamed and reported.
     ///
     /// # Errors
-    /// [`TrainError::NotARun`] if there is no run, if its checkpoints are gone, or if none of them is complete.
-    pub fn open(path: &Path) -> Result<(Self, Option<FoundCheckpoint>), TrainError> {
+    /// [`TrainError::NotARun`] if there is no run, if its checkpoints are gone, or if none of them is whole;
+    /// [`TrainError::Held`] if another process writes it; [`TrainError::Io`].
+    pub fn open(path: &Path) -> Result<OpenedRun, TrainError> {
         let not_a_run = |reason: String| TrainError::NotARun { path: path.to_path_buf(), reason };
         if !path.exists() {
             return Err(not_a_run(format!("it does not exist, so there is no config.toml in it{}", looked_for(path))));
         }
         let (root, named) = locate(path).map_err(not_a_run)?;
-        let run = Self { root };
-        let found = run.find_checkpoints()?;
-        let checkpoint = match named {
-            Some(step) => match found.complete.iter().find(|found| found.step == step) {
-                Some(found) => Some(found.clone()),
-                None => {
-                    let lacks = missing_file(path).unwrap_or_default();
-                    return Err(not_a_run(format!("the checkpoint lacks {}", lacks.display())));
-                }
-            },
-            None => found.newest().cloned(),
-        };
-        if checkpoint.is_none() {
-            if let Some(incomplete) = found.incomplete.last() {
-                let (path, lacks) = (incomplete.path.display(), incomplete.lacks.display());
-                return Err(not_a_run(format!("none of its checkpoints is complete: {path} lacks {lacks}")));
+        let lock = Some(Arc::new(RunLock::acquire(&root)?));
+        let dir = Self { root, lock };
+        dir.clean()?;
+        if let Some(step) = named {
+            let from = dir.named(path, step).map_err(not_a_run)?;
+            return Ok(OpenedRun { dir, from: Some(from), passed_over: Vec::new() });
+        }
+        let (from, mut damaged) = dir.newest_whole()?;
+        if from.is_none() {
+            if !damaged.is_empty() {
+                let all: Vec<String> = damaged.iter().map(ToString::to_string).collect();
+                return Err(not_a_run(format!("none of its checkpoints is complete: {}", all.join("; "))));
             }
-            if let Ok(target) = fs::read_link(run.model()) {
+            if let Ok(target) = fs::read_link(dir.model()) {
                 return Err(not_a_run(format!("its checkpoints are gone: model points to {}", target.display())));
             }
-            if !run.config_file().is_file() {
+            if !dir.config_file().is_file() {
                 return Err(not_a_run("there is no config.toml and no complete checkpoint in it".to_owned()));
             }
         }
-        Ok((run, checkpoint))
+        for found in &mut damaged {
+            found.aside = dir.put_aside(&found.path, "damaged")?;
+        }
+        if let (Some(from), false) = (&from, damaged.is_empty()) {
+            // A link that cannot be made is said with the next checkpoint.
+            let _ = dir.show(from);
+        }
+        Ok(OpenedRun { dir, from, passed_over: damaged })
+    }
+
+    /// The checkpoint of `step`, which `path` names; the reason, where it is not whole.
+    fn named(&self, path: &Path, step: u64) -> Result<FoundCheckpoint, String> {
+        let found = self.find_checkpoints().map_err(|error| error.to_string())?.complete;
+        let reason = match found.iter().find(|found| found.step == step) {
+            Some(found) => match check_whole(&found.path) {
+                Ok(()) => return Ok(found.clone()),
+                Err(error) => error.to_string(),
+            },
+            None => format!("the checkpoint lacks {}", missing_file(path).unwrap_or_default().display()),
+        };
+        let older = found.iter().rev().find(|found| found.step < step && check_whole(&found.path).is_ok());
+        let way_out = older.map_or_else(String::new, |older| {
+            format!(". The checkpoint before it is there: sfumato train --resume {}", older.path.display())
+        });
+        Err(format!("{reason}{way_out}"))
+    }
+
+    /// The newest checkpoint that is whole, and the later ones that are not, the newest first.
+    fn newest_whole(&self) -> Result<(Option<FoundCheckpoint>, Vec<PassedOver>), TrainError> {
+        let FoundCheckpoints { mut complete, incomplete } = self.find_checkpoints()?;
+        let mut damaged = Vec::new();
+        let whole = loop {
+            let Some(found) = complete.pop() else { break None };
+            match check_whole(&found.path) {
+                Ok(()) => break Some(found),
+                Err(error) => damaged.push(PassedOver::new(found.step, found.path, error.to_string())),
+            }
+        };
+        let later = |step: u64| whole.as_ref().is_none_or(|whole| whole.step < step);
+        damaged.extend(incomplete.into_iter().filter(|found| later(found.step)).map(|found| {
+            let reason = format!("it lacks {}", found.lacks.display());
+            PassedOver::new(found.step, found.path, reason)
+        }));
+        damaged.sort_by_key(|found| std::cmp::Reverse(found.step));
+        Ok((whole, damaged))
+    }
+
+    /// The same directory, locked for this process, if it is not already.
+    pub(crate) fn locked(&self) -> Result<Self, TrainError> {
+        match &self.lock {
+            Some(_) => Ok(self.clone()),
+            None => {
+                let lock = Some(Arc::new(RunLock::acquire(&self.root)?));
+                Ok(Self { root: self.root.clone(), lock })
+            }
+        }
     }
 
     /// The configuration to go on with: `config.toml`, else the one that `checkpoint` keeps.
@@ -188,15 +276,16 @@ impl RunDir {
         fs::create_dir_all(&checkpoints).context("create", &checkpoints)?;
         let name = checkpoints::name(step);
         let path = checkpoints.join(&name);
-        let partial = checkpoints.join(format!(".partial-{name}"));
+        let partial = checkpoints.join(format!("{PARTIAL}{name}"));
         let _ = fs::remove_dir_all(&partial); // left by a crash
         fs::create_dir(&partial).context("create", &partial)?;
         if let Err(error) = write(&partial) {
             let _ = fs::remove_dir_all(&partial);
             return Err(error);
         }
+        sync_dir(&partial);
         // One of the same step, from before the run went on from an older one: it stays until the new one has its name.
-        let replaced = checkpoints.join(format!(".replaced-{name}"));
+        let replaced = checkpoints.join(format!("{REPLACED}{name}"));
         let _ = fs::remove_dir_all(&replaced);
         if path.exists() {
             fs::rename(&path, &replaced).context("replace", &path)?;
@@ -225,46 +314,6 @@ pub struct NewCheckpoint {
     pub path: PathBuf,
     /// Why `model` does not show it, in a sentence, where that is so.
     pub unlinked: Option<String>,
-}
-
-/// The run that `path` belongs to, and the step of the checkpoint that it names; the reason, where it belongs to none.
-fn locate(path: &Path) -> Result<(PathBuf, Option<u64>), String> {
-    let whole = path.file_name().is_none().then(|| path.canonicalize().ok()).flatten();
-    let path = whole.as_deref().unwrap_or(path);
-    let parent = |path: &Path| match path.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
-        Some(parent) => parent.to_path_buf(),
-        None => PathBuf::from(".."),
-    };
-    let is_run = |dir: &Path| dir.join("config.toml").is_file() || dir.join("checkpoints").is_dir();
-    if is_run(path) {
-        return Ok((path.to_path_buf(), None));
-    }
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let above = parent(path);
-    match name {
-        "config.toml" | "model" | "checkpoints" if is_run(&above) => Ok((above, None)),
-        _ if path.join("training/state.json").is_file() => {
-            let root = parent(&above);
-            match checkpoints::step_of(name) {
-                Some(step) if above.file_name().is_some_and(|name| name == "checkpoints") => Ok((root, Some(step))),
-                _ => Err(format!(
-                    "it is a checkpoint outside of a run; make a directory RUN/checkpoints, move it there under a name like {} \
-                     and go on with --resume RUN",
-                    checkpoints::name(2000)
-                )),
-            }
-        }
-        _ => Err(format!("there is no config.toml in it{}", looked_for(path))),
-    }
-}
-
-/// Where a relative path was looked for; nothing to say of an absolute one.
-fn looked_for(path: &Path) -> String {
-    match std::env::current_dir() {
-        Ok(here) if path.is_relative() => format!(" (looked for in {})", here.display()),
-        _ => String::new(),
-    }
 }
 
 /// The first of `runs/NAME`, `runs/NAME-2`, … that is free.

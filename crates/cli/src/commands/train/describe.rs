@@ -16,11 +16,14 @@ pub(super) fn run(
     dir: &RunDir,
 ) -> Result<Vec<String>> {
     let training = &config.training;
-    let examples = training.steps.saturating_mul(training.batch_size as u64);
+    let steps = config.last_step();
+    let examples = steps.saturating_mul(training.batch_size as u64);
     let epochs = examples as f64 / data.len() as f64;
     let epochs = if epochs < 10.0 { format!("{epochs:.1}") } else { format!("{epochs:.0}") };
+    let planned = training.plan.last().is_some_and(|point| point.steps.is_some());
     let limit = match training.max_minutes {
         0.0 => "no time limit".to_owned(),
+        minutes if planned => format!("as planned for {minutes} minutes"),
         minutes => format!("{minutes} minutes at most (--minutes)"),
     };
     let threads = rayon::current_num_threads();
@@ -29,7 +32,7 @@ pub(super) fn run(
         format!("config     {origin}"),
         format!("network    {}", network(&config.network(data)?)),
         format!("classes    {}", classes(config, data)),
-        format!("length     {} steps of {} examples, {epochs} epochs; {limit}", training.steps, training.batch_size),
+        format!("length     {steps} steps of {} examples, {epochs} epochs; {limit}", training.batch_size),
         format!("machine    {}, {threads} {}", machine.backend.name(), if threads == 1 { "thread" } else { "threads" }),
         format!("run        {}", dir.root().display()),
     ])
@@ -73,11 +76,11 @@ fn classes(config: &TrainConfig, data: &Dataset) -> String {
 }
 
 /// Says how the run ended and what can be done with it now.
-pub(super) fn ending(outcome: &Outcome, config: &TrainConfig, dir: &RunDir) {
+pub(super) fn ending(outcome: &Outcome, dir: &RunDir) {
     let root = dir.root().display();
-    let (step, steps) = (outcome.state.step, config.training.steps);
+    let (step, steps) = (outcome.state.step, outcome.last_step);
     match outcome.ending {
-        Ending::Complete => eprintln!("done: {steps} steps in {:.0} s of training", outcome.state.seconds),
+        Ending::Complete => eprintln!("done: {step} steps in {:.0} s of training", outcome.state.seconds),
         Ending::TimeLimit => {
             eprintln!("time is up at step {step} of {steps}; resume with: sfumato train --resume {root}");
         }

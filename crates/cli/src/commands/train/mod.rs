@@ -83,7 +83,7 @@ impl Work for Training {
                     return Ok(());
                 }
                 check(&config, &data)?; // before anything is written
-                let dir = RunDir::create(&new.root(&config), &config, &environment)?;
+                let dir = new.create_dir(&config, &environment)?;
                 (data, Ready { config, origin, dir, from: None })
             }
             Start::GoOn(going) => {
@@ -99,14 +99,17 @@ impl Work for Training {
             eprintln!("{line}");
         }
         let run = Run { config, data: &data, dir, from: from.as_ref(), environment: &environment, stop: &stop };
-        let mut progress = TrainProgress::new(config.training.steps, config.training.max_minutes);
+        // A run that has a plan does its steps, without a limit.
+        let is_planned = config.training.plan.last().is_some_and(|point| point.steps.is_some());
+        let minutes = if is_planned { 0.0 } else { config.training.max_minutes };
+        let mut progress = TrainProgress::new(config.last_step(), minutes);
         let outcome = run.train::<Autodiff<B>>(&device, &mut progress);
         progress.finish();
         let outcome = match outcome {
             Err(error) if progress.has_begun() => Err(error.into()),
             outcome => outcome.map_err(|error| resume::damaged(error, dir, from.as_ref())),
         };
-        describe::ending(&outcome?, config, dir);
+        describe::ending(&outcome?, dir);
         Ok(())
     }
 }

@@ -1,10 +1,10 @@
 //! A run that starts: from a preset, a file, or the default for the pictures at hand.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 use sfumato_train::{
-    DEFAULT_PRESET, TrainConfig,
+    DEFAULT_PRESET, RunDir, TrainConfig, TrainError,
     config::{DEFAULT_MINUTES, Length, ModelConfig},
     data::{Dataset, DatasetSpec},
     free_run_path,
@@ -136,13 +136,22 @@ impl NewRun {
         Ok((config, origin))
     }
 
-    /// Where the run is written.
-    pub(super) fn root(&self, config: &TrainConfig) -> PathBuf {
+    /// Makes the run's directory.
+    pub(super) fn create_dir(&self, config: &TrainConfig, environment: &serde_json::Value) -> Result<RunDir> {
+        if let Some(out) = &self.args.out {
+            return Ok(RunDir::create(out, config, environment)?);
+        }
         let name = match (&self.base, &self.args.dataset) {
             (Base::Named { preset: Some(preset) }, None) => preset.clone(),
             _ => run_name(&config.data.dataset),
         };
-        self.args.out.clone().unwrap_or_else(|| free_run_path(&name))
+        loop {
+            match RunDir::create(&free_run_path(&name), config, environment) {
+                // Another process has just taken the name: the next one is free.
+                Err(TrainError::Held { .. } | TrainError::RunExists { .. }) => {}
+                created => return Ok(created?),
+            }
+        }
     }
 
     fn with_flags(&self, mut config: TrainConfig) -> Result<TrainConfig> {
@@ -150,6 +159,11 @@ impl NewRun {
         apply_flags(&mut config, args);
         // The file may be that of a run which went on with another rate: a new one counts from its first step.
         config.optimizer.start_step = 0;
+        // And its plan is for its own time limit; without a new one, the steps that it did are done again, to the same bits.
+        let sets = |key: &str| self.overrides.iter().any(|(path, _)| path.join(".") == key);
+        if args.steps.is_some() || args.minutes.is_some() || sets("training.steps") || sets("training.max_minutes") {
+            config.training.plan.clear();
+        }
         config.data.image_size = args.image_size.or(config.data.image_size);
         config.data.channels = args.channels.or(config.data.channels);
         config.data.background = args.background.or(config.data.background);

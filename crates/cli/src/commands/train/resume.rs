@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use serde_json::Value;
 use sfumato_train::{
-    Continuation, DataRecord, FoundCheckpoint, RunDir, TrainConfig, TrainError, TrainState, data::Dataset,
+    Continuation, DataRecord, FoundCheckpoint, OpenedRun, RunDir, TrainConfig, TrainError, TrainState, data::Dataset,
+    settle_plan,
 };
 
 use super::{Ready, apply_flags, overrides};
@@ -26,7 +27,15 @@ pub(super) struct Going {
 impl Going {
     /// What there is to do for the run that `path` belongs to; none if all of its steps are done, which is said.
     pub(super) fn plan(args: &TrainArgs, path: &Path) -> Result<Option<Self>> {
-        let (dir, from) = RunDir::open(path)?;
+        let OpenedRun { dir, from, passed_over } = RunDir::open(path)?;
+        for found in &passed_over {
+            let aside =
+                found.aside.as_ref().map_or_else(String::new, |aside| format!("; it is now {}", aside.display()));
+            eprintln!("warning: the checkpoint {found}{aside}");
+        }
+        if let (Some(from), false) = (&from, passed_over.is_empty()) {
+            eprintln!("warning: the newest checkpoint that is whole is that of step {}", from.step);
+        }
         let mut config = dir.read_config(from.as_ref(), &overrides(args)?)?;
         apply_flags(&mut config, args);
         config.validate()?;
@@ -34,17 +43,23 @@ impl Going {
             return Ok(Some(Self { dir, from: None, config, before: None, rewinds: false }));
         };
         let step = TrainState::read(&checkpoint.path)?.step;
-        if step >= config.training.steps {
-            return finished(args, &dir, step, config.training.steps).map(|()| None);
-        }
         let kept = checkpoint.path.join("training/config.toml");
-        let before = match kept.is_file() {
-            true => {
-                let before = TrainConfig::read(&kept)?;
+        let before = if kept.is_file() { Some(TrainConfig::read(&kept)?) } else { None };
+        if args.minutes.is_some() {
+            config.plan_anew(step);
+        }
+        if let Some(before) = &before {
+            settle_plan(before, &mut config, step);
+        }
+        if step >= config.last_step() {
+            return finished(args, &dir, step, config.last_step()).map(|()| None);
+        }
+        let before = match before {
+            Some(before) => {
                 let continuation = Continuation::new(&before, &mut config, step)?;
                 Some((before, continuation))
             }
-            false => None,
+            None => None,
         };
         let rewinds = dir.newest_checkpoint()?.is_some_and(|newest| newest.step > checkpoint.step);
         Ok(Some(Self { dir, from: Some(checkpoint), config, before, rewinds }))
@@ -133,7 +148,8 @@ fn tell(continuation: &Continuation, before: &TrainConfig, config: &TrainConfig,
             eprintln!(
                 "warning: {rates}. The cosine now ends at step {}, not at step {}. \
                  With --learning-rate X the rate falls anew from X; with --set optimizer.decay=constant beside it, it stays at X",
-                config.training.steps, before.training.steps
+                config.last_step(),
+                before.last_step()
             );
         } else {
             eprintln!("note: {rates}");
