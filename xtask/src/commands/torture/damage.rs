@@ -27,15 +27,22 @@ pub(super) fn run(round: &mut Round) -> anyhow::Result<()> {
     let [before, newest] = stopped(round, &settings)?;
     let name = look::checkpoint(newest);
     let dir = round.run_dir().join(&name);
-    let files: Vec<String> = look::files(&dir).into_iter().collect();
-    let file = round.random.pick(&files).clone();
-    let how = *round.random.pick(&["cut", "emptied", "deleted", "changed"]);
-    damage(round, &dir.join(&file), how)?;
+    let (what, needed) = if round.random.one_in(8) {
+        fs::remove_dir_all(&dir)?;
+        // Nothing on disk names it any more but `model`, so nothing need be said of it.
+        (format!("{name} was deleted"), false)
+    } else {
+        let files: Vec<String> = look::files(&dir).into_iter().collect();
+        let file = round.random.pick(&files).clone();
+        let how = *round.random.pick(&["cut", "emptied", "deleted", "changed"]);
+        damage(round, &dir.join(&file), how)?;
+        (format!("{name}/{file} was {how}"), GOES_ON_FROM.contains(&file.as_str()))
+    };
     round.counts.errors += 1;
-    round.note(format!("{file} of step {newest} was {how}"));
+    round.did(what.clone());
+    round.note(what.clone());
     round.mark = before;
-    let needed = GOES_ON_FROM.contains(&file.as_str());
-    let ended = round.finish(&settings, None).with_context(|| format!("{name}/{file} was {how}"))?;
+    let ended = round.finish(&settings, None).with_context(|| what.clone())?;
     let check = || -> anyhow::Result<()> {
         if needed {
             let start = ended.error.split("resuming from step").next().unwrap_or_default();
@@ -46,7 +53,7 @@ pub(super) fn run(round: &mut Round) -> anyhow::Result<()> {
         }
         expected.check(&round.run_dir())
     };
-    check().with_context(|| format!("{name}/{file} was {how}"))
+    check().context(what)
 }
 
 /// A run that was killed on its way: the steps of its last two checkpoints.

@@ -42,8 +42,6 @@ struct Open {
 /// A state that a loss of power may leave.
 #[derive(Debug)]
 pub(super) struct Crash {
-    /// Events before the power failed.
-    pub(super) cut: usize,
     /// Events whose names are there.
     pub(super) names: usize,
     disk: Disk,
@@ -103,7 +101,7 @@ impl Disk {
                 *bytes = torn(synced, new, random);
             }
         }
-        Ok(Crash { cut, names, disk })
+        Ok(Crash { names, disk })
     }
 
     /// Whether all names before the event are safe after it.

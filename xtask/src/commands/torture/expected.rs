@@ -37,8 +37,21 @@ impl Expected {
         Ok(Self { steps, bits: bits(&checkpoint)?, metrics: metrics(run)?, config, files })
     }
 
-    /// Fails if the run in `run` left something else.
+    /// Fails if the run in `run` left something else; the error has everything that is wrong, as one fault may hide another.
     pub(super) fn check(&self, run: &Path) -> anyhow::Result<()> {
+        let checks = [
+            self.check_checkpoint(run),
+            metrics(run).and_then(|lines| self.check_metrics(&lines)),
+            self.check_others(run),
+            self.check_link(run),
+            look::no_leftovers(run, &self.files),
+        ];
+        let wrong: Vec<String> = checks.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
+        ensure!(wrong.is_empty(), "{}", wrong.join("\nand "));
+        Ok(())
+    }
+
+    fn check_checkpoint(&self, run: &Path) -> anyhow::Result<()> {
         let last = look::checkpoint(self.steps);
         let newest = look::complete(run).last().copied();
         ensure!(newest == Some(self.steps), "the newest complete checkpoint is {newest:?}, not step {}", self.steps);
@@ -48,13 +61,21 @@ impl Expected {
         let files = look::files(&run.join(&last));
         let missing: Vec<_> = self.files.difference(&files).collect();
         ensure!(missing.is_empty(), "{last} lacks {missing:?}");
-        self.check_metrics(&metrics(run)?)?;
+        Ok(())
+    }
+
+    fn check_others(&self, run: &Path) -> anyhow::Result<()> {
         let config = read(&run.join("config.toml"))?;
         ensure!(config == self.config, "config.toml is not that of the undisturbed run:\n{config}");
         ensure!(!read(&run.join("environment.json"))?.is_empty(), "environment.json is empty");
+        Ok(())
+    }
+
+    fn check_link(&self, run: &Path) -> anyhow::Result<()> {
+        let last = look::checkpoint(self.steps);
         let model = fs::read_link(run.join("model")).context("model is no link")?;
         ensure!(model == Path::new(&last), "model shows {}, not {last}", model.display());
-        look::no_leftovers(run, &self.files)
+        Ok(())
     }
 
     fn check_metrics(&self, lines: &[String]) -> anyhow::Result<()> {

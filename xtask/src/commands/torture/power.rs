@@ -10,12 +10,24 @@ use super::trace::{self, Event};
 
 pub(super) fn run(round: &mut Round) -> anyhow::Result<()> {
     let settings = Settings::random(&mut round.random);
-    let expected = round.undisturbed(&settings)?;
+    let mut expected = round.undisturbed(&settings)?;
+    cut_off(round, &settings, None)?;
+    if round.random.one_in(3) {
+        let steps = settings.steps + round.random.between(1, 2 * settings.every);
+        expected = round.undisturbed_to(steps)?;
+        cut_off(round, &settings, Some(steps))?;
+    }
+    round.note(format!("{} losses in {} runs", round.counts.losses, round.counts.runs));
+    expected.check(&round.run_dir())
+}
+
+/// Some runs during which the power fails, and one during which it does not.
+fn cut_off(round: &mut Round, settings: &Settings, steps: Option<u64>) -> anyhow::Result<()> {
     for _ in 0..round.random.between(1, 3) {
         let disk = Disk::load(&round.place())?;
         let record = round.record();
-        let arguments = round.next(&settings, None);
-        // The program has done its work before the power is cut: its calls say what was on the way at any time.
+        let arguments = round.next(settings, steps);
+        // The program does its work to the end: its calls say what was on the way at any time.
         round.run(&How::within(injection::recording(&record)), &arguments)?;
         let events = trace::read(&fs::read_to_string(&record)?, &round.place())?;
         let first = events.iter().position(|event| is_of(event, round)).unwrap_or(0);
@@ -23,12 +35,14 @@ pub(super) fn run(round: &mut Round) -> anyhow::Result<()> {
         let crash = disk.crash(&events, cut, &mut round.random)?;
         crash.write(RUN)?;
         round.counts.losses += 1;
-        let promised = promised(&events[..cut]);
-        round.mark = round.mark.max(promised);
-        round.note(format!("after call {} of {} with names up to {}", crash.cut, events.len(), crash.names));
+        round.mark = round.mark.max(promised(&events[..cut]));
+        let (names, all) = (crash.names, events.len());
+        round.did(format!(
+            "the power fails after call {cut} of {all}, with names as after call {names}: {}",
+            record.display()
+        ));
     }
-    round.finish(&settings, None)?;
-    expected.check(&round.run_dir())
+    round.finish(settings, steps).map(drop)
 }
 
 /// Whether the event is one of the run's directory.

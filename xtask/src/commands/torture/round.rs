@@ -217,6 +217,11 @@ impl<'a> Round<'a> {
         how
     }
 
+    /// Adds to the list of commands what was done to the disk between two of them.
+    pub(super) fn did(&mut self, what: String) {
+        self.commands.push(format!("# {what}"));
+    }
+
     /// Adds to the line that is printed of the round.
     pub(super) fn note(&mut self, text: String) {
         self.notes.push(text);
