@@ -9,7 +9,7 @@ mod process;
 
 use std::process::ExitCode;
 
-use commands::{bench, book, ci, conformance, dataset, memcheck, program, test};
+use commands::{bench, book, ci, conformance, dataset, memcheck, program, test, torture};
 
 /// Wrong use, as opposed to a failed run.
 pub(crate) const USAGE: u8 = 2;
@@ -33,6 +33,7 @@ Work on the code:
   test       all tests: cargo xtask test [FILTER...] [-p CRATE] [-- TEST OPTIONS]
   ci         everything that has to pass: cargo xtask ci [--only STEP] [--skip STEP] [--list]
   memcheck   the kernels' tests under valgrind (some minutes): cargo xtask memcheck [FILTER...]
+  torture    kill, cut and crash tiny runs, and compare what is left: cargo xtask torture [--rounds N] [--seed S] [--only KIND]
   bench      how fast it is: cargo xtask bench [FILTER...], --peer torch, --scaling, --profile, --curve
   book       build the book in docs/ with mdBook, if that is installed: cargo xtask book [--open]
   conformance  the same models, inputs and noise here and in diffusers: a table of the largest differences
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         "bench" => bench::run(rest),
         "conformance" => conformance::run(rest),
         "dataset" => dataset::run(rest),
+        "torture" => torture::run(rest),
         "book" => book::run(rest),
         command if program::COMMANDS.contains(&command) => program::run(command, rest),
         unknown => {

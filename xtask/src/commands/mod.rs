@@ -10,6 +10,7 @@ mod one_build;
 pub(crate) mod program;
 mod python;
 pub(crate) mod test;
+pub(crate) mod torture;
 mod tree;
 
 /// Arguments that make no sense: exit code 2.
