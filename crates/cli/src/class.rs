@@ -26,7 +26,7 @@ pub(crate) fn resolve(text: &str, model: &Pipeline) -> Result<usize> {
     match (text.parse::<usize>(), named(text)) {
         (Ok(number), Some(name)) if number < names.len() => {
             if number != name {
-                eprintln!(
+                say!(
                     "note: --class {text} is taken as a number: it is the class called {}; --class name:{text} is the one called {text}",
                     names[number]
                 );

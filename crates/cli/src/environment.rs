@@ -1,7 +1,6 @@
 //! What a number in a report depends on besides its configuration: program, revision, backends, CPU.
 
-use std::process::ExitCode;
-
+use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::backend::BackendName;
@@ -28,13 +27,12 @@ pub(crate) fn describe_run(backend: BackendName) -> Value {
 }
 
 /// Prints the version for people, or all of [`describe`] as JSON.
-pub(crate) fn print_version(json: bool) -> ExitCode {
+pub(crate) fn print_version(json: bool) -> Result<()> {
     if json {
-        println!("{:#}", describe());
+        out!("{:#}", describe())
     } else {
-        println!("sfumato {} ({})", env!("CARGO_PKG_VERSION"), env!("SFUMATO_REVISION"));
+        out!("sfumato {} ({})", env!("CARGO_PKG_VERSION"), env!("SFUMATO_REVISION"))
     }
-    ExitCode::SUCCESS
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -13,10 +13,10 @@ const NAMED: usize = 5;
 pub(crate) fn open_model(dir: &Path) -> Result<Pipeline> {
     let model = Pipeline::open(dir)?;
     for note in notes(&model) {
-        eprintln!("note: {note}");
+        say!("note: {note}");
     }
     for warning in &model.warnings {
-        eprintln!("warning: {warning}");
+        say!("warning: {warning}");
     }
     Ok(model)
 }
@@ -35,21 +35,21 @@ pub(crate) fn notes(model: &Pipeline) -> Vec<String> {
 /// Says on stderr how the data was read and what was left out, each once.
 pub(crate) fn tell(data: &Dataset) {
     for note in data.notes() {
-        eprintln!("note: {note}");
+        say!("note: {note}");
     }
     for warning in data.warnings() {
-        eprintln!("warning: {warning}");
+        say!("warning: {warning}");
     }
     let skipped = data.skipped();
     if skipped.is_empty() {
         return;
     }
     let files = if skipped.len() == 1 { "file was" } else { "files were" };
-    eprintln!("warning: {} unreadable {files} left out; --strict makes this an error", skipped.len());
+    say!("warning: {} unreadable {files} left out; --strict makes this an error", skipped.len());
     for file in skipped.iter().take(NAMED) {
-        eprintln!("  {}: {}", file.path.display(), file.reason);
+        say!("  {}: {}", file.path.display(), file.reason);
     }
     if skipped.len() > NAMED {
-        eprintln!("  … and {} more", skipped.len() - NAMED);
+        say!("  … and {} more", skipped.len() - NAMED);
     }
 }

@@ -1,6 +1,11 @@
 //! `sfumato`: train, sample and inspect denoising diffusion models.
 
+// They panic on a stream that is closed or full.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 #![recursion_limit = "256"]
+
+#[macro_use]
+mod say;
 
 mod allocator;
 mod args;
@@ -25,19 +30,18 @@ fn main() -> ExitCode {
         Ok(Invocation { cli, command }) => (cli, command),
         Err(code) => return code,
     };
-    if cli.version {
-        return environment::print_version(cli.json);
-    }
-    let Some(command) = cli.command else {
-        return args::usage(&mut called, "a command is needed");
-    };
     init_log();
-    match run(command) {
+    let result = match cli.command {
+        _ if cli.version => environment::print_version(cli.json),
+        Some(command) => run(command),
+        None => return args::usage(&mut called, "a command is needed"),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => match error.downcast_ref::<args::UsageError>() {
             Some(usage) => args::usage(&mut called, &usage.0),
             None => {
-                eprintln!("error: {}", message(&error));
+                say!("error: {}", message(&error));
                 ExitCode::FAILURE
             }
         },
@@ -71,6 +75,7 @@ fn init_log() {
     tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(std::io::stderr)
+        .log_internal_errors(false) // else a closed stderr panics
         .without_time()
         .with_target(false)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))

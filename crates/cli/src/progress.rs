@@ -51,8 +51,8 @@ impl TrainProgress {
     /// Prints a line without disturbing the bar.
     pub(crate) fn say(&self, line: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{line}")),
-            None => eprintln!("{line}"),
+            Some(bar) => bar.suspend(|| say!("{line}")),
+            None => say!("{line}"),
         }
     }
 
@@ -107,7 +107,7 @@ impl Watch for TrainProgress {
         }
         let due = self.last_line.is_none_or(|last| last.elapsed() >= LINE_EVERY) || state.step == self.steps;
         if due {
-            eprintln!("{}", message());
+            say!("{}", message());
             self.last_line = Some(Instant::now());
         }
     }
@@ -200,7 +200,7 @@ impl EvalProgress {
             bar.set_position(done);
         } else if self.last_line.elapsed() >= LINE_EVERY {
             let left = self.began.elapsed().mul_f64(self.total.saturating_sub(done) as f64 / done.max(1) as f64);
-            eprintln!("{message}  {} left", indicatif::HumanDuration(left));
+            say!("{message}  {} left", indicatif::HumanDuration(left));
             self.last_line = Instant::now();
         }
     }

@@ -13,7 +13,7 @@ pub(crate) fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
         if seen.swap(true, Ordering::SeqCst) {
             std::process::exit(1);
         }
-        eprintln!("\nstopping after this step; press Ctrl-C again to stop at once");
+        say!("\nstopping after this step; press Ctrl-C again to stop at once");
     })?;
     Ok(stop)
 }

@@ -63,7 +63,6 @@ impl Work for Exporting {
         }
         let spec = PipelineSpec { config: config.clone(), scheduler: scheduler.clone(), facts };
         spec.write_as(&args.out, &net, args.dtype.into())?;
-        println!("{}", args.out.display());
-        Ok(())
+        out!("{}", args.out.display())
     }
 }

@@ -24,13 +24,13 @@ pub(crate) fn run(args: ImportArgs) -> Result<()> {
         error => anyhow::Error::new(error).context(format!("cannot import {}", args.file.display())),
     })?;
     for note in &checkpoint.notes {
-        eprintln!("note: {}: {note}", args.file.display());
+        say!("note: {}: {note}", args.file.display());
     }
     for note in &checkpoint.model.notes {
-        eprintln!("note: {note}");
+        say!("note: {note}");
     }
     if is_raw(&args) {
-        eprintln!("note: files called model*.pt hold the raw weights; ema_*.pt of the same run draws better samples");
+        say!("note: files called model*.pt hold the raw weights; ema_*.pt of the same run draws better samples");
     }
     empty_dir(&args.out)?;
     with_backend(&MachineArgs::default(), Importing { args, checkpoint })
@@ -58,7 +58,6 @@ impl Work for Importing {
         let provenance = [("imported_from", file), ("project", project), ("flags", args.flags.clone())];
         let provenance = provenance.map(|(key, value)| (key.to_owned(), value.into()));
         checkpoint.write(&args.out, &net, Facts { provenance: Map::from_iter(provenance), ..Facts::default() })?;
-        println!("{}", args.out.display());
-        Ok(())
+        out!("{}", args.out.display())
     }
 }

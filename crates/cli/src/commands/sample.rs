@@ -79,7 +79,7 @@ fn sampler(args: &SampleArgs, model: &Pipeline) -> Result<SamplerChoice> {
     let scheduler = &model.spec.scheduler;
     let kind = args.sampler.map(SamplerKind::from).or(scheduler.sampler()).unwrap_or_else(|| {
         let nearest = scheduler.nearest_sampler();
-        eprintln!(
+        say!(
             "note: the sampler of {} does not exist here; {nearest} is used instead (--sampler chooses another)",
             scheduler.class_name
         );
@@ -158,12 +158,12 @@ impl Work for Sampling {
         fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
         plan.first = destination.done.len() / self.shape.iter().product::<usize>();
         if plan.first == num {
-            eprintln!("all {num} samples are there already, nothing was drawn; --overwrite draws them again");
+            say!("all {num} samples are there already, nothing was drawn; --overwrite draws them again");
         } else if plan.first > 0 {
-            eprintln!("note: {} of {num} samples are there already, the others are drawn", plan.first);
+            say!("note: {} of {num} samples are there already, the others are drawn", plan.first);
         }
         if plan.first < num {
-            eprintln!(
+            say!(
                 "drawing {}, {} of {} each",
                 counted(num - plan.first, "sample"),
                 counted(plan.steps(), "step"),
@@ -184,7 +184,7 @@ impl Work for Sampling {
         let Drawn { samples, frames } = &drawn;
         let lost = samples.iter().filter(|value| !value.is_finite()).count();
         if lost > 0 {
-            eprintln!("warning: the samples contain NaN: {lost} of {} values are NaN or infinite", samples.len());
+            say!("warning: the samples contain NaN: {lost} of {} values are NaN or infinite", samples.len());
         }
         let there = samples.len() / self.shape.iter().product::<usize>();
         destination.take(there)?;
@@ -194,15 +194,12 @@ impl Work for Sampling {
         if new > 0 {
             let (steps, kind, rate) = (plan.steps(), self.sampler.kind, new as f64 / seconds);
             let (new, steps) = (counted(new, "sample"), counted(steps, "step"));
-            eprintln!("{new}, {steps} of {kind} each, in {seconds:.1} s ({rate:.2} per second)");
+            say!("{new}, {steps} of {kind} each, in {seconds:.1} s ({rate:.2} per second)");
         }
         if there < num {
-            eprintln!(
-                "stopped: {there} of {num} samples are drawn and written; the same command again draws the others"
-            );
+            say!("stopped: {there} of {num} samples are drawn and written; the same command again draws the others");
         }
-        written.iter().for_each(|path| println!("{path}"));
-        Ok(())
+        written.iter().try_for_each(|path| out!("{path}"))
     }
 }
 
@@ -242,13 +239,13 @@ impl Sampling {
             self.model.spec.facts.null_class.map(|null_class| Guidance { weight: args.guidance, null_class });
         let late = LateStart::find(&self.sampler, scheduler, chain.trained_schedule());
         if let Some(late) = late.with_context(|| args.model.display().to_string())? {
-            eprintln!("warning: {late}");
+            say!("warning: {late}");
         }
         let (steps, kind, total) = (sampler.steps(&chain), self.sampler.kind, chain.trained_schedule().steps());
         let fewest = fewest_steps(kind);
         if steps < fewest.min(total) {
             let (steps, verb) = (counted(steps, "step"), if steps == 1 { "draws" } else { "draw" });
-            eprintln!("note: {steps} of {kind} {verb} blurred pictures or holes; take {fewest} or more");
+            say!("note: {steps} of {kind} {verb} blurred pictures or holes; take {fewest} or more");
         }
         let (num, batch_size) = (args.num as usize, args.batch_size as usize);
         let plan = SamplePlan { chain, sampler, noise, classes, guidance, first: 0, num, batch_size };

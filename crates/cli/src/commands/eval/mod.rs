@@ -81,6 +81,7 @@ impl Scoring {
             AnyConfig::UNet(_) => self.score::<B, _, 4>(&self.model.load_unet(device)?, &plan, device),
             AnyConfig::Mlp(_) => self.score::<B, _, 2>(&self.model.load_mlp(device)?, &plan, device),
         }?;
+        let elapsed = start.elapsed();
         let report = report::Report {
             args: &self.args,
             model: &self.model,
@@ -90,7 +91,7 @@ impl Scoring {
             bound: &bound,
         };
         if bound.examples < plan.num as u64 {
-            eprintln!(
+            say!(
                 "stopped after {} of {} examples, which are reported; they are {}",
                 bound.examples,
                 plan.num,
@@ -100,15 +101,15 @@ impl Scoring {
                 }
             );
         }
-        report.print(start.elapsed())?;
         if let Some(path) = &self.args.json {
-            let json = format!("{:#}\n", report.json(start.elapsed()));
+            let json = format!("{:#}\n", report.json(elapsed));
             output::write_atomically(path, json.as_bytes())?;
         }
         if let Some(path) = &self.args.curve {
             report.draw(path)?;
         }
-        Ok(())
+        // Last: whether anybody reads it decides nothing about the files.
+        report.print(elapsed)
     }
 
     fn plan(&self) -> Result<EvalPlan<'_>> {
@@ -133,7 +134,7 @@ impl Scoring {
         device: &B::Device,
     ) -> Result<Bound> {
         let evaluations = plan.num * plan.bound.points_per_example();
-        eprintln!("scoring {} of {} examples, {evaluations} evaluations of the network", plan.num, self.data.len());
+        say!("scoring {} of {} examples, {evaluations} evaluations of the network", plan.num, self.data.len());
         let mut shown = EvalProgress::new(evaluations as u64);
         let mut observe = |progress: Progress| {
             shown.update(progress.evaluations, &format!("{} of {} examples", progress.examples, plan.num));

@@ -111,7 +111,7 @@ fn match_classes(args: &EvalArgs, model: &Pipeline, data: Dataset) -> Result<Dat
             args.dataset
         );
     }
-    eprintln!("note: {dir} does not know the names of its classes; those of the data are matched by their rank: {own}");
+    say!("note: {dir} does not know the names of its classes; those of the data are matched by their rank: {own}");
     Ok(data)
 }
 
@@ -198,7 +198,7 @@ fn condition(args: &EvalArgs, model: &Pipeline, data: &Dataset) -> Result<Condit
         (_, Some(null)) if args.ignore_labels => Ok(Condition::Null(null)),
         (Some(_), _) => Ok(Condition::Labels),
         (None, Some(null)) => {
-            eprintln!("note: {} has no labels; the model is told nothing about the class", args.dataset);
+            say!("note: {} has no labels; the model is told nothing about the class", args.dataset);
             Ok(Condition::Null(null))
         }
         (None, None) => {

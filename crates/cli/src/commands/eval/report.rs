@@ -1,12 +1,8 @@
 //! The result for people, for programs, and as a picture.
 
-use std::{
-    io::{Write, stdout},
-    path::Path,
-    time::Duration,
-};
+use std::{io::Write, path::Path, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 use sfumato_nets::pipeline::Pipeline;
 use sfumato_process::{
@@ -22,7 +18,7 @@ use sfumato_train::{
 use crate::{
     args::EvalArgs,
     chart::{self, Figure, Panel, Scale, Series},
-    environment,
+    environment, say,
 };
 
 /// A bound and everything that decided it.
@@ -38,12 +34,7 @@ pub(super) struct Report<'a> {
 impl Report<'_> {
     /// The table on stdout.
     pub(super) fn print(&self, elapsed: Duration) -> Result<()> {
-        let text = self.table(elapsed);
-        match stdout().lock().write_all(text.as_bytes()) {
-            // `| head` has seen enough.
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-            result => result.context("cannot write the result"),
-        }
+        say::result(|out| out.write_all(self.table(elapsed).as_bytes()))
     }
 
     fn table(&self, elapsed: Duration) -> String {

@@ -6,6 +6,8 @@ mod process;
 mod table;
 mod text;
 
+use std::io::{Result as IoResult, Write};
+
 use anyhow::Result;
 use serde_json::{Value, json};
 use sfumato_nets::{
@@ -21,7 +23,7 @@ use self::{
 use crate::{
     args::{InfoArgs, MachineArgs},
     backend::with_backend,
-    class, loaded,
+    class, loaded, say,
 };
 
 /// Facts about the machine that a model was made on, which `--json` has.
@@ -33,9 +35,9 @@ pub(crate) fn run(args: InfoArgs) -> Result<()> {
     let training = Training::read(pipeline.dir())?;
     let odd = odd::findings(&pipeline, &weights, training.as_ref());
     if args.json {
-        println!("{:#}", as_json(&pipeline, &weights, training.as_ref(), &odd));
+        out!("{:#}", as_json(&pipeline, &weights, training.as_ref(), &odd))?;
     } else {
-        print(&pipeline, &weights, training.as_ref(), &odd);
+        say::result(|out| print(out, &pipeline, &weights, training.as_ref(), &odd))?;
     }
     // Everything is said; a network that its weights do not fit is an error all the same.
     weights.mismatch.map_or(Ok(()), |mismatch| Err((*mismatch).into()))
@@ -83,52 +85,58 @@ fn as_json(pipeline: &Pipeline, weights: &Weights, training: Option<&Training>, 
     value
 }
 
-fn print(pipeline: &Pipeline, weights: &Weights, training: Option<&Training>, odd: &[String]) {
+fn print(
+    out: &mut impl Write,
+    pipeline: &Pipeline,
+    weights: &Weights,
+    training: Option<&Training>,
+    odd: &[String],
+) -> IoResult<()> {
     let spec = &pipeline.spec;
-    let row = |name: &str, value: String| println!("{}", text::wrapped(&format!("{name:<14} "), &value));
-    row("model", pipeline.dir().display().to_string());
-    row("network", spec.config.class_name().to_owned());
+    let mut row = |name: &str, value: String| writeln!(out, "{}", text::wrapped(&format!("{name:<14} "), &value));
+    row("model", pipeline.dir().display().to_string())?;
+    row("network", spec.config.class_name().to_owned())?;
     let parameters = spec.config.num_params();
-    row("parameters", format!("{parameters} ({} in f32)", mib(4 * parameters)));
+    row("parameters", format!("{parameters} ({} in f32)", mib(4 * parameters)))?;
     if let Some(shape) = spec.config.example_shape() {
-        row("one sample", format!("{shape:?}"));
+        row("one sample", format!("{shape:?}"))?;
     }
     let types: Vec<String> = weights.types.iter().map(|(name, count)| format!("{count} tensors of {name}")).collect();
     let weights_file = pipeline.weights().strip_prefix(pipeline.dir()).unwrap_or(pipeline.weights());
-    row("weights", weights_file.display().to_string());
-    row("", format!("{}, {}", mib(weights.bytes), types.join(", ")));
-    row("scheduler", spec.scheduler.class_name.clone());
-    row("schedule", spec.scheduler.describe_schedule());
-    row("predicts", format!("{:?}", spec.scheduler.parameterization).to_lowercase());
-    row("variance", process::variance(&spec.scheduler));
-    row("clips x0", process::clipping(&spec.scheduler));
-    row("sampler", process::sampler(&spec.scheduler));
+    row("weights", weights_file.display().to_string())?;
+    row("", format!("{}, {}", mib(weights.bytes), types.join(", ")))?;
+    row("scheduler", spec.scheduler.class_name.clone())?;
+    row("schedule", spec.scheduler.describe_schedule())?;
+    row("predicts", format!("{:?}", spec.scheduler.parameterization).to_lowercase())?;
+    row("variance", process::variance(&spec.scheduler))?;
+    row("clips x0", process::clipping(&spec.scheduler))?;
+    row("sampler", process::sampler(&spec.scheduler))?;
     match (named_classes(pipeline), spec.facts.null_class) {
-        (Some(classes), Some(null)) => row("classes", format!("0 to {}, and {null} for any (guidance)", classes - 1)),
-        (Some(classes), None) => row("classes", format!("0 to {}", classes - 1)),
+        (Some(classes), Some(null)) => row("classes", format!("0 to {}, and {null} for any (guidance)", classes - 1))?,
+        (Some(classes), None) => row("classes", format!("0 to {}", classes - 1))?,
         _ => {}
     }
     if let Some(names) = class::list(&spec.facts.class_names) {
-        row("class names", names);
+        row("class names", names)?;
     }
     if let Some(Training { state, ema_decay, .. }) = training {
         let minutes = state.seconds / 60.0;
-        row("training", format!("step {}, {} examples, {minutes:.1} minutes", state.step, state.examples));
+        row("training", format!("step {}, {} examples, {minutes:.1} minutes", state.step, state.examples))?;
         if let Some(decay) = ema_decay.filter(|&decay| decay > 0.0) {
-            row("average", format!("decay up to {decay}; the raw weights are in training/weights.safetensors"));
+            row("average", format!("decay up to {decay}; the raw weights are in training/weights.safetensors"))?;
         }
     }
     for (key, value) in spec.facts.provenance.iter().filter(|(key, _)| !MACHINE.contains(&key.as_str())) {
-        row(key, value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        row(key, value.as_str().map_or_else(|| value.to_string(), str::to_owned))?;
     }
     if let AnyConfig::UNet(config) = &spec.config {
-        println!();
-        table::print(&summary(config));
+        writeln!(out)?;
+        table::print(out, &summary(config))?;
     }
     let notes = loaded::notes(pipeline);
     if !notes.is_empty() || !odd.is_empty() {
-        println!();
+        writeln!(out)?;
     }
-    notes.iter().for_each(|note| println!("{}", text::wrapped("note: ", note)));
-    odd.iter().for_each(|finding| println!("{}", text::wrapped("odd: ", finding)));
+    notes.iter().try_for_each(|note| writeln!(out, "{}", text::wrapped("note: ", note)))?;
+    odd.iter().try_for_each(|finding| writeln!(out, "{}", text::wrapped("odd: ", finding)))
 }

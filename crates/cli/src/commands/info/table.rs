@@ -1,26 +1,28 @@
 //! The architecture as two tables: what there is, and what it costs.
 
+use std::io::{Result as IoResult, Write};
+
 use serde_json::{Value, json};
 use sfumato_nets::unet::{BlockSummary, Summary};
 
 /// One row a block in each table, and one for all of them.
-pub(super) fn print(summary: &Summary) {
-    println!("{:<16} {:>11} {:>8}  contents", "block", "size", "channels");
+pub(super) fn print(out: &mut impl Write, summary: &Summary) -> IoResult<()> {
+    writeln!(out, "{:<16} {:>11} {:>8}  contents", "block", "size", "channels")?;
     for BlockSummary { name, contents, resolution, channels, .. } in &summary.blocks {
         let size = resolution.map_or_else(String::new, |[height, width]| format!("{height}x{width}"));
-        println!("{name:<16} {size:>11} {channels:>8}  {contents}");
+        writeln!(out, "{name:<16} {size:>11} {channels:>8}  {contents}")?;
     }
-    println!("\nfor one image, in f32:");
+    writeln!(out, "\nfor one image, in f32:")?;
     let head = ["parameters", "weights", "activations", "multiply-adds"];
-    println!("{:<16} {:>12} {:>10} {:>11} {:>14}", "block", head[0], head[1], head[2], head[3]);
-    let line = |name: &str, parameters: u64, activations: u64, multiply_adds: u64| {
+    writeln!(out, "{:<16} {:>12} {:>10} {:>11} {:>14}", "block", head[0], head[1], head[2], head[3])?;
+    let mut line = |name: &str, parameters: u64, activations: u64, multiply_adds: u64| {
         let (weights, kept) = (mib(4 * parameters), mib(4 * activations));
-        println!("{name:<16} {parameters:>12} {weights:>10} {kept:>11} {:>14}", count(multiply_adds));
+        writeln!(out, "{name:<16} {parameters:>12} {weights:>10} {kept:>11} {:>14}", count(multiply_adds))
     };
     for block in &summary.blocks {
-        line(&block.name, block.parameters, block.activations, block.multiply_adds);
+        line(&block.name, block.parameters, block.activations, block.multiply_adds)?;
     }
-    line("all", summary.parameters(), summary.activations(), summary.multiply_adds());
+    line("all", summary.parameters(), summary.activations(), summary.multiply_adds())
 }
 
 pub(super) fn block_json(block: &BlockSummary) -> Value {

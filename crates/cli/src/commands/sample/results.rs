@@ -50,7 +50,7 @@ impl Results<'_> {
             Picture::Grid => GRID,
             Picture::Scatter => SCATTER,
             Picture::None => {
-                eprintln!("note: samples of shape {shape:?} cannot be drawn, {SAMPLES} holds them");
+                say!("note: samples of shape {shape:?} cannot be drawn, {SAMPLES} holds them");
                 return Ok(written);
             }
         };

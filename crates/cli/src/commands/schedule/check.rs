@@ -10,10 +10,10 @@ use sfumato_train::{
     sampling::{LateStart, SamplerChoice},
 };
 
-use super::{print, source::Source};
+use super::source::Source;
 use crate::{
     args::{CheckArgs, ConditionArgs, PredictionName, UsageError},
-    loaded,
+    loaded, say,
 };
 
 /// What the schedules are to be used for.
@@ -143,7 +143,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<()> {
     let conditions = Conditions::of(&args.conditions)?;
     let verdicts: Vec<Verdict> =
         sources.iter().map(|source| Verdict::of(source, conditions.for_source(source))).collect();
-    print(|out| {
+    say::result(|out| {
         if args.json {
             let verdicts: Vec<Value> = verdicts.iter().map(Verdict::json).collect();
             serde_json::to_writer_pretty(&mut *out, &verdicts)?;

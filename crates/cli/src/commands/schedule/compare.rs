@@ -7,10 +7,10 @@ use clap::ValueEnum;
 use serde::Serialize;
 use sfumato_schedule::{Finding, NoiseSchedule, probability::nats_to_bits};
 
-use super::{check::Conditions, plot, print, source::Source};
+use super::{check::Conditions, plot, source::Source};
 use crate::{
     args::{CompareArgs, Format, Quantity},
-    chart,
+    chart, say,
 };
 
 /// What tells a schedule apart, in a row.
@@ -60,7 +60,7 @@ pub(super) fn run(args: &CompareArgs) -> Result<()> {
     if let Some(path) = &args.plot {
         plot::draw(path, &sources, Quantity::value_variants())?;
     }
-    print(|out| match args.format {
+    say::result(|out| match args.format {
         Format::Table => table(out, &rows, &conditions),
         Format::Csv => csv(out, &rows),
         Format::Json => {

@@ -17,8 +17,7 @@ pub(super) fn run(args: &PlotArgs) -> Result<()> {
     let sources = Source::find_all(&args.schedules, args.steps)?;
     let quantities = if args.quantity.is_empty() { Quantity::value_variants() } else { &args.quantity };
     draw(&args.out, &sources, quantities)?;
-    println!("{}", args.out.display());
-    Ok(())
+    out!("{}", args.out.display())
 }
 
 /// Draws the schedules over each other, with a panel for each quantity.

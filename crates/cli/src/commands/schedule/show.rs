@@ -6,8 +6,11 @@ use anyhow::Result;
 use serde_json::{Map, Value};
 use sfumato_schedule::NoiseSchedule;
 
-use super::{print, source::Source};
-use crate::args::{Format, ShowArgs};
+use super::source::Source;
+use crate::{
+    args::{Format, ShowArgs},
+    say,
+};
 
 /// Rows of a table if nothing is said: what fits a screen.
 const TABLE_ROWS: usize = 20;
@@ -20,7 +23,7 @@ pub(super) fn run(args: &ShowArgs) -> Result<()> {
     let every =
         args.every.map_or(if args.format == Format::Table { steps.div_ceil(TABLE_ROWS) } else { 1 }, |n| n as usize);
     let rows: Vec<usize> = (1..=steps).filter(|t| *t == 1 || *t == steps || t.is_multiple_of(every)).collect();
-    print(|out| match args.format {
+    say::result(|out| match args.format {
         Format::Table => table(out, &source.label, &schedule, &rows),
         Format::Csv => csv(out, &schedule, &rows),
         Format::Json => json(out, &schedule, &rows),

@@ -99,7 +99,7 @@ impl Source {
     fn of_model(path: &Path) -> Result<Self> {
         let (scheduler, file, warnings) = Scheduler::open(path)?;
         for warning in warnings {
-            eprintln!("warning: {warning}");
+            say!("warning: {warning}");
         }
         let label = if file.starts_with(path) { path } else { &file };
         let prediction = Some(scheduler.parameterization.into());

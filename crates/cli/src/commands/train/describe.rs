@@ -76,17 +76,17 @@ fn classes(config: &TrainConfig, data: &Dataset) -> String {
 }
 
 /// Says how the run ended and what can be done with it now.
-pub(super) fn ending(outcome: &Outcome, dir: &RunDir) {
+pub(super) fn ending(outcome: &Outcome, dir: &RunDir) -> Result<()> {
     let root = dir.root().display();
     let (step, steps) = (outcome.state.step, outcome.last_step);
     match outcome.ending {
-        Ending::Complete => eprintln!("done: {step} steps in {:.0} s of training", outcome.state.seconds),
+        Ending::Complete => say!("done: {step} steps in {:.0} s of training", outcome.state.seconds),
         Ending::TimeLimit => {
-            eprintln!("time is up at step {step} of {steps}; resume with: sfumato train --resume {root}");
+            say!("time is up at step {step} of {steps}; resume with: sfumato train --resume {root}");
         }
-        Ending::Stopped => eprintln!("stopped at step {step} of {steps}; resume with: sfumato train --resume {root}"),
+        Ending::Stopped => say!("stopped at step {step} of {steps}; resume with: sfumato train --resume {root}"),
     }
     let model = to_sample_from(dir, &outcome.checkpoint);
-    eprintln!("sample with: sfumato sample --model {} --num 64 --out samples", model.display());
-    println!("{root}");
+    say!("sample with: sfumato sample --model {} --num 64 --out samples", model.display());
+    out!("{root}")
 }

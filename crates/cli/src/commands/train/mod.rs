@@ -5,6 +5,7 @@ mod new_run;
 mod resume;
 
 use std::{
+    io::Write,
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicBool},
 };
@@ -23,7 +24,7 @@ use crate::{
     backend::{Work, with_backend},
     environment, loaded,
     progress::TrainProgress,
-    signals,
+    say, signals,
 };
 
 /// What the arguments ask for.
@@ -51,8 +52,7 @@ pub(crate) fn run(args: Box<TrainArgs>) -> Result<()> {
         None => {
             let new = NewRun::plan(args)?;
             if let (true, Some(config)) = (new.print_only(), new.config_without_data()?) {
-                print!("{}", config.to_toml());
-                return Ok(());
+                return say::result(|out| out.write_all(config.to_toml().as_bytes()));
             }
             Start::New(Box::new(new))
         }
@@ -79,8 +79,7 @@ impl Work for Training {
                 let data = load_data(&new.data_settings()?, "")?;
                 let (config, origin) = new.config(&data)?;
                 if new.print_only() {
-                    print!("{}", config.to_toml());
-                    return Ok(());
+                    return say::result(|out| out.write_all(config.to_toml().as_bytes()));
                 }
                 check(&config, &data)?; // before anything is written
                 let dir = new.create_dir(&config, &environment)?;
@@ -96,7 +95,7 @@ impl Work for Training {
         };
         let Ready { config, origin, dir, from } = &ready;
         for line in describe::run(config, origin, &data, &machine, dir)? {
-            eprintln!("{line}");
+            say!("{line}");
         }
         let run = Run { config, data: &data, dir, from: from.as_ref(), environment: &environment, stop: &stop };
         // A run that has a plan does its steps, without a limit.
@@ -109,8 +108,7 @@ impl Work for Training {
             Err(error) if progress.has_begun() => Err(error.into()),
             outcome => outcome.map_err(|error| resume::damaged(error, dir, from.as_ref())),
         };
-        describe::ending(&outcome?, dir);
-        Ok(())
+        describe::ending(&outcome?, dir)
     }
 }
 
@@ -119,7 +117,7 @@ fn check(config: &TrainConfig, data: &Dataset) -> Result<()> {
     config.validate()?;
     config.check_data(data)?;
     for finding in config.check_schedule(data)? {
-        eprintln!("warning: noise schedule: {finding}");
+        say!("warning: noise schedule: {finding}");
     }
     Ok(())
 }

@@ -112,7 +112,7 @@ impl NewRun {
             _ => "preset swiss-roll, as the data are points".to_owned(),
         };
         if data.len() < FEW && data.shape().len() == 3 {
-            eprintln!(
+            say!(
                 "note: {} pictures are few: the model will learn them by heart and draw little else; some hundreds are needed for new ones",
                 data.len()
             );
@@ -120,7 +120,7 @@ impl NewRun {
         if let (&[_, height, width], ModelConfig::Unet(spec)) = (data.shape(), &config.model) {
             let lowest = height.min(width) >> (spec.channels.len() - 1);
             if lowest > LARGEST_BOTTOM {
-                eprintln!(
+                say!(
                     "note: pictures of {height}x{width} can be halved only {} times; with sides that are multiples of 8 or 16, as by \
                      --image-size {}, the network is faster and sees more of the picture at once",
                     spec.channels.len() - 1,
@@ -129,7 +129,7 @@ impl NewRun {
             }
         }
         if length == Length::default() && config.training.max_minutes == DEFAULT_MINUTES {
-            eprintln!(
+            say!(
                 "note: the run ends after {DEFAULT_MINUTES} minutes of training; --minutes M or --steps N sets another end"
             );
         }

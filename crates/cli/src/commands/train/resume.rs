@@ -31,10 +31,10 @@ impl Going {
         for found in &passed_over {
             let aside =
                 found.aside.as_ref().map_or_else(String::new, |aside| format!("; it is now {}", aside.display()));
-            eprintln!("warning: the checkpoint {found}{aside}");
+            say!("warning: the checkpoint {found}{aside}");
         }
         if let (Some(from), false) = (&from, passed_over.is_empty()) {
-            eprintln!("warning: the newest checkpoint that is whole is that of step {}", from.step);
+            say!("warning: the newest checkpoint that is whole is that of step {}", from.step);
         }
         let mut config = dir.read_config(from.as_ref(), &overrides(args)?)?;
         apply_flags(&mut config, args);
@@ -71,7 +71,7 @@ impl Going {
         if let Some(warning) =
             DataRecord::compare_with_checkpoint(&from.path, data, self.config.model.class_conditional())?
         {
-            eprintln!("warning: {warning}");
+            say!("warning: {warning}");
         }
         Ok(())
     }
@@ -80,11 +80,11 @@ impl Going {
     pub(super) fn begin(self, environment: &Value) -> Result<Ready> {
         let Self { dir, from, config, before, rewinds } = self;
         match &from {
-            None => eprintln!("note: {} has no checkpoint yet: it starts at step 1", dir.root().display()),
+            None => say!("note: {} has no checkpoint yet: it starts at step 1", dir.root().display()),
             Some(from) => {
                 if rewinds {
                     for path in dir.rewind(from)? {
-                        eprintln!(
+                        say!(
                             "note: the run goes on from step {}: a later checkpoint is now {}",
                             from.step,
                             path.display()
@@ -95,7 +95,7 @@ impl Going {
                     tell(continuation, before, &config, from.step);
                     if !continuation.exact {
                         let kept = dir.keep_config(from.step, before)?;
-                        eprintln!("kept       {} has the settings up to step {}", kept.display(), from.step);
+                        say!("kept       {} has the settings up to step {}", kept.display(), from.step);
                     }
                 }
             }
@@ -131,32 +131,31 @@ fn finished(args: &TrainArgs, dir: &RunDir, step: u64, steps: u64) -> Result<()>
             UsageError(format!("{flag} has no effect: {root} has done all of its {step} steps; {way_out}")).into()
         );
     }
-    eprintln!("{root} has done all of its {step} steps; {way_out}");
-    println!("{root}");
-    Ok(())
+    say!("{root} has done all of its {step} steps; {way_out}");
+    out!("{root}")
 }
 
 /// Says what is different from here on.
 fn tell(continuation: &Continuation, before: &TrainConfig, config: &TrainConfig, step: u64) {
     for change in continuation.changes.iter().filter(|change| change.key != "optimizer.start_step") {
-        eprintln!("changed    {change}");
+        say!("changed    {change}");
     }
     if let Some([was, will_be]) = continuation.learning_rate {
         let stretched = before.optimizer == config.optimizer;
         let rates = format!("learning rate: {was:.1e} at step {step}, {will_be:.1e} at step {}", step + 1);
         if stretched {
-            eprintln!(
+            say!(
                 "warning: {rates}. The cosine now ends at step {}, not at step {}. \
                  With --learning-rate X the rate falls anew from X; with --set optimizer.decay=constant beside it, it stays at X",
                 config.last_step(),
                 before.last_step()
             );
         } else {
-            eprintln!("note: {rates}");
+            say!("note: {rates}");
         }
     }
     if !continuation.exact {
-        eprintln!("note: from here on the weights are not those of a run that was never stopped");
+        say!("note: from here on the weights are not those of a run that was never stopped");
     }
 }
 
