@@ -82,6 +82,7 @@ fn a_damaged_checkpoint_is_passed_over_and_the_bits_are_the_same() {
             "training/weights.safetensors",
         ),
         ("missing", &|dir| fs::remove_file(dir.join("training/optimizer.safetensors")).unwrap(), "optimizer"),
+        ("shortened", &|dir| fs::write(dir.join("training/data.json"), "{").unwrap(), "training/data.json"),
         ("empty", &|dir| fs::write(dir.join("training/state.json"), "").unwrap(), "training/state.json"),
         (
             "another-byte",
@@ -150,6 +151,18 @@ fn leftovers_of_an_interruption_are_put_in_order() {
     assert_eq!(names(&checkpoints), ["step-0000003", "step-0000006"]);
     assert!(!names(&run.join("samples")).iter().any(|name| name.starts_with('.')));
     assert_eq!(learned(&whole, 3).len(), learned(&run, 3).len());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_that_could_not_be_made_is_made_when_the_run_is_opened_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = train(dir.path(), "run", &["--steps", "6", "--checkpoint-every", "3"]);
+    fs::remove_file(run.join("model")).unwrap();
+    std::os::unix::fs::symlink("checkpoints/step-0000003", run.join("model")).unwrap();
+    let said = stderr(&succeed(dir.path(), &["train", "--resume", "run"]));
+    assert!(said.contains("has done all of its 6 steps"), "{said}");
+    assert_eq!(fs::read_link(run.join("model")).unwrap(), Path::new("checkpoints/step-0000006"));
 }
 
 #[test]

@@ -159,7 +159,7 @@ pub(crate) fn write_training<B: Backend, M: burn::module::Module<B>>(
     write_atomically(&dir.join(STATE), (state + "\n").as_bytes())?;
     // Last, over all that was written before.
     let mut files: Vec<String> = WEIGHTS.iter().map(ToString::to_string).collect();
-    files.push(format!("{DIR}/{STATE}"));
+    files.extend([STATE, "config.toml", "data.json"].map(|name| format!("{DIR}/{name}")));
     files.extend(times.map(|_| format!("{DIR}/{TIMES}")));
     let mut checksums = BTreeMap::new();
     for file in files {

@@ -132,8 +132,9 @@ impl RunDir {
         for found in &mut damaged {
             found.aside = dir.put_aside(&found.path, "damaged")?;
         }
-        if let (Some(from), false) = (&from, damaged.is_empty()) {
-            // A link that cannot be made is said with the next checkpoint.
+        if let Some(from) = &from {
+            // It can show another where one is damaged, or where it could not be made. That it cannot be made now is said with the
+            // next checkpoint.
             let _ = dir.show(from);
         }
         Ok(OpenedRun { dir, from, passed_over: damaged })
@@ -301,6 +302,7 @@ impl RunDir {
     /// Points `model` at `checkpoint` again; the reason where that cannot be done.
     pub(crate) fn show(&self, checkpoint: &FoundCheckpoint) -> Result<(), String> {
         match checkpoint.path.strip_prefix(&self.root) {
+            Ok(target) if fs::read_link(self.model()).is_ok_and(|shown| shown == target) => Ok(()),
             Ok(target) if checkpoint.path != self.model() => self.link(target),
             _ => Ok(()),
         }
