@@ -58,7 +58,7 @@ Options:
   --rounds N      how many rounds [default: 200]
   --seed S        chooses all that is random [default: by the clock; it is printed]
   --only KIND     only rounds of this kind; may be given several times
-  --round N       only this round of the seed, to repeat a failure (with the same --only)
+  --round N       only this round of the seed, to repeat a failure
   --program FILE  torture this program instead of building the one of this workspace
   --keep-going    go on after a failed round; otherwise the first one ends the torture
 
@@ -171,7 +171,7 @@ fn torture(program: PathBuf, options: &Options) -> anyhow::Result<bool> {
             Err(error) => {
                 println!("{number:>4}  {:<8}FAILED: {error:#}", kind.name());
                 println!("\n{}", round.report());
-                println!("To repeat it: {}\n", options.repeat(number));
+                println!("To repeat it: {}\n", options.repeat(number, kind));
                 if !options.keep_going {
                     break;
                 }
