@@ -27,7 +27,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 use self::options::{Mode, Options};
 use self::random::Random;
@@ -58,7 +58,7 @@ Options:
   --rounds N      how many rounds [default: 200]
   --seed S        chooses all that is random [default: by the clock; it is printed]
   --only KIND     only rounds of this kind; may be given several times
-  --round N       only this round of the seed, to repeat a failure (with the same --only)
+  --round N       only this round of the seed, to repeat a failure
   --program FILE  torture this program instead of building the one of this workspace
   --keep-going    go on after a failed round; otherwise the first one ends the torture
 
@@ -73,8 +73,7 @@ that can no longer be read. A changed byte within the numbers of a file of weigh
 checksum: the kind `damage` changes only what can be seen.
 ";
 
-/// Rounds that `cargo xtask ci` runs, and their seed.
-#[cfg_attr(not(test), expect(dead_code, reason = "the step of `cargo xtask ci` follows"))]
+/// Rounds that `cargo xtask ci` runs, three of each kind, and their seed.
 const SHORT: (u64, u64) = (21, 1);
 
 /// How to disturb a run.
@@ -139,6 +138,15 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
     Ok(if torture(program, &options)? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// The short form, a step of `cargo xtask ci`: fails if a round does.
+pub(super) fn check_short() -> anyhow::Result<()> {
+    let (rounds, seed) = SHORT;
+    let arguments = [format!("--rounds={rounds}"), format!("--seed={seed}")];
+    println!("-- cargo xtask torture {}", arguments.join(" "));
+    ensure!(run(&arguments)? == ExitCode::SUCCESS, "a round of the torture failed");
+    Ok(())
+}
+
 /// Runs the rounds; whether all of them passed.
 fn torture(program: PathBuf, options: &Options) -> anyhow::Result<bool> {
     let strace = injection::find_strace();
@@ -171,7 +179,7 @@ fn torture(program: PathBuf, options: &Options) -> anyhow::Result<bool> {
             Err(error) => {
                 println!("{number:>4}  {:<8}FAILED: {error:#}", kind.name());
                 println!("\n{}", round.report());
-                println!("To repeat it: {}\n", options.repeat(number));
+                println!("To repeat it: {}\n", options.repeat(number, kind));
                 if !options.keep_going {
                     break;
                 }
