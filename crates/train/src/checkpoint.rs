@@ -27,11 +27,17 @@ use sfumato_nets::{
 use sfumato_process::times::ImportanceTimes;
 
 use crate::{
-    DataRecord, TrainConfig, TrainError, error::IoContext, network::Blueprint, optimizer::Optimizer,
+    DataRecord, TrainConfig, TrainError,
+    error::IoContext,
+    files::{read_bytes, read_text},
+    network::Blueprint,
+    optimizer::Optimizer,
     run_dir::write_atomically,
 };
 
 const DIR: &str = "training";
+/// Longest record of losses that is read: that of the longest schedule.
+const MAX_TIMES: u64 = 1 << 29;
 const FIRST_MOMENT: &str = "exp_avg.";
 const SECOND_MOMENT: &str = "exp_avg_sq.";
 
@@ -53,7 +59,7 @@ impl TrainState {
     /// [`TrainError::Io`], [`TrainError::BadCheckpoint`] if it is damaged.
     pub fn read(dir: &Path) -> Result<Self, TrainError> {
         let path = dir.join(DIR).join("state.json");
-        let text = fs::read_to_string(&path).context("read", &path)?;
+        let text = read_text(&path).context("read", &path)?;
         serde_json::from_str(&text).map_err(|error| TrainError::BadCheckpoint { path, reason: error.to_string() })
     }
 }
@@ -124,9 +130,10 @@ pub(crate) fn read_times(dir: &Path, steps: usize) -> Result<ImportanceTimes, Tr
     if !path.exists() {
         return Ok(ImportanceTimes::new(steps));
     }
-    let text = fs::read_to_string(&path).context("read", &path)?;
+    // As long as the schedule has steps: a limit of its own.
+    let bytes = read_bytes(&path, MAX_TIMES).context("read", &path)?;
     let bad = |reason: String| TrainError::BadCheckpoint { path: path.clone(), reason };
-    let StoredTimes { losses, counts } = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
+    let StoredTimes { losses, counts } = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
     ImportanceTimes::resumed(steps, losses, counts).map_err(|error| bad(error.to_string()))
 }
 
