@@ -70,7 +70,8 @@ pub(crate) fn read(path: &Path) -> Result<Value, JsonError> {
         return Err(JsonError::TooLong { path: path.into(), bytes: len, limit: MAX_LENGTH });
     }
     let mut bytes = Vec::with_capacity(len as usize);
-    file.read_to_end(&mut bytes).map_err(|source| io("read", source))?;
+    // The file may have grown since.
+    (&mut file).take(MAX_LENGTH).read_to_end(&mut bytes).map_err(|source| io("read", source))?;
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     let Strict(value) = serde_json::from_slice(text)
         .or_else(|error| serde_json::from_slice(&quote_non_finite(text)).map_err(|_| error))

@@ -32,11 +32,19 @@ use sfumato_nets::{
 use sfumato_process::times::ImportanceTimes;
 
 use crate::{
-    DataRecord, TrainConfig, TrainError, error::IoContext, file_sha256, metrics::Window, network::Blueprint,
-    optimizer::Optimizer, run_dir::write_atomically,
+    DataRecord, TrainConfig, TrainError,
+    error::IoContext,
+    file_sha256,
+    files::{read_bytes, read_text},
+    metrics::Window,
+    network::Blueprint,
+    optimizer::Optimizer,
+    run_dir::write_atomically,
 };
 
 const DIR: &str = "training";
+/// Longest record of losses that is read: that of the longest schedule.
+const MAX_TIMES: u64 = 1 << 29;
 const STATE: &str = "state.json";
 const CHECKSUMS: &str = "checksums.json";
 /// The tensors that a run goes on from.
@@ -81,7 +89,7 @@ pub(crate) fn read_window(dir: &Path) -> Result<Window, TrainError> {
 }
 
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, TrainError> {
-    let text = fs::read_to_string(path).context("read", path)?;
+    let text = read_text(path).context("read", path)?;
     let bad = |error: serde_json::Error| TrainError::BadCheckpoint { path: path.into(), reason: error.to_string() };
     serde_json::from_str(&text).map_err(bad)
 }
@@ -185,9 +193,10 @@ pub(crate) fn read_times(dir: &Path, steps: usize) -> Result<ImportanceTimes, Tr
     if !path.exists() {
         return Ok(ImportanceTimes::new(steps));
     }
-    let text = fs::read_to_string(&path).context("read", &path)?;
+    // As long as the schedule has steps: a limit of its own.
+    let bytes = read_bytes(&path, MAX_TIMES).context("read", &path)?;
     let bad = |reason: String| TrainError::BadCheckpoint { path: path.clone(), reason };
-    let StoredTimes { losses, counts } = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
+    let StoredTimes { losses, counts } = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
     ImportanceTimes::resumed(steps, losses, counts).map_err(|error| bad(error.to_string()))
 }
 

@@ -1,19 +1,19 @@
 //! Checksums by which a file can be told from another.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use crate::data::hex;
+use crate::files::open_regular;
 
 /// SHA-256 of a file's bytes, in hexadecimal. Reads piece by piece: memory does not depend on the file.
 ///
 /// # Errors
-/// What the system reports.
+/// As [`open_regular`].
 pub fn file_sha256(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
+    let mut file = open_regular(path)?;
     let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 16]);
     loop {
         match file.read(&mut buffer) {

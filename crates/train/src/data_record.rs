@@ -1,10 +1,10 @@
 //! What data a run was started with: kept in every checkpoint, compared when the run goes on.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{TrainError, data::Dataset, error::IoContext, run_dir::write_atomically};
+use crate::{TrainError, data::Dataset, error::IoContext, files::read_text, run_dir::write_atomically};
 
 /// Where a checkpoint keeps it.
 const FILE: &str = "training/data.json";
@@ -56,7 +56,7 @@ impl DataRecord {
         if !path.exists() {
             return Ok(None);
         }
-        let text = fs::read_to_string(&path).context("read", &path)?;
+        let text = read_text(&path).context("read", &path)?;
         let bad = |error: serde_json::Error| TrainError::BadCheckpoint { path, reason: error.to_string() };
         serde_json::from_str(&text).map(Some).map_err(bad)
     }
@@ -121,7 +121,7 @@ impl DataRecord {
 
 /// The checksum of the data among the facts of the model in `dir`.
 fn checksum_in_model(dir: &Path) -> Option<String> {
-    let config: serde_json::Value = serde_json::from_slice(&fs::read(dir.join("unet/config.json")).ok()?).ok()?;
+    let config: serde_json::Value = serde_json::from_str(&read_text(&dir.join("unet/config.json")).ok()?).ok()?;
     Some(config.get("_sfumato")?.get("provenance")?.get("dataset_sha256")?.as_str()?.to_owned())
 }
 

@@ -46,7 +46,7 @@ pub struct EvalPlan<'a> {
     pub condition: Condition,
     /// Number of examples, not more than the data set has.
     pub num: usize,
-    /// Which they are.
+    /// Which they are; a data set of which a [part](Dataset::part) is in memory has been loaded in this order.
     pub order: Order,
     /// Evaluations of the network at a time; the result depends on it only by the network's rounding.
     pub batch_size: usize,
@@ -73,7 +73,9 @@ pub fn evaluate<B: Backend, N: Network<B, D>, const D: usize>(
         Order::Random { seed } => Some(Subset::new(seed, data.len())),
         Order::First => None,
     };
-    let examples = Part { data, subset, num: plan.num.min(data.len()) };
+    // A part in memory is in the order of the plan already, without what could not be read.
+    let ids = data.part();
+    let examples = Part { data, ids, subset, num: plan.num.min(ids.map_or(data.len(), <[usize]>::len)) };
     let label = |&i: &usize| data.label(i).expect("the plan asks for labels only where there are some");
     let predict = |x_t: Tensor<B, D>, t: &[usize], examples: &[usize]| {
         let classes: Option<Vec<usize>> = match plan.condition {
@@ -89,6 +91,7 @@ pub fn evaluate<B: Backend, N: Network<B, D>, const D: usize>(
 /// Examples of a data set, as they are: nothing is mirrored.
 struct Part<'a> {
     data: &'a Dataset,
+    ids: Option<&'a [usize]>,
     subset: Option<Subset>,
     num: usize,
 }
@@ -107,6 +110,10 @@ impl Examples for Part<'_> {
     }
 
     fn id(&self, i: usize) -> usize {
-        self.subset.map_or(i, |subset| subset.index(i))
+        match (self.ids, self.subset) {
+            (Some(ids), _) => ids[i],
+            (None, Some(subset)) => subset.index(i),
+            (None, None) => i,
+        }
     }
 }

@@ -26,7 +26,8 @@ use sfumato_process::{
     sampler::{SampleError, SamplerKind},
 };
 use sfumato_train::{
-    output,
+    config::least_to_predict,
+    memory, output,
     sampling::{Classes, Guidance, LateStart, Noise, Progress, SamplePlan, SamplerChoice, draw_batches, fewest_steps},
 };
 
@@ -51,25 +52,30 @@ pub(crate) fn run(mut args: SampleArgs) -> Result<()> {
     let sampler = sampler(&args, &model)?;
     check(&args, &model, &sampler)?;
     let shape = fit::example_shape(&model, args.image_size.map(|size| size.0))?;
-    check_memory(&args, &shape)?;
+    check_memory(&args, &model.spec.config, &shape)?;
     let noise = args.noise.as_deref().map(output::read_npy_f32).transpose()?;
     let machine = args.machine.clone();
     with_backend(&machine, Sampling { args, model, sampler, shape, noise, stop: signals::stop_flag()? })
 }
 
 /// Refuses batches that there is no memory for, which would end the program without a word about the cause.
-fn check_memory(args: &SampleArgs, shape: &[usize]) -> Result<()> {
+fn check_memory(args: &SampleArgs, network: &AnyConfig, shape: &[usize]) -> Result<()> {
     let values = |count: u32| shape.iter().try_fold(count as usize, |product, &size| product.checked_mul(size));
     let bytes = values(args.num).and_then(|values| values.checked_mul(size_of::<f32>()));
     let has_room = |values: usize| Vec::<f32>::new().try_reserve_exact(values).is_ok();
-    if bytes.is_some() && values(args.batch_size.min(args.num)).is_some_and(has_room) {
+    let batch = args.batch_size.min(args.num);
+    let limit = memory::limit() as f64;
+    // On another device the network has memory of its own.
+    let predicted = if args.machine.backend.is_cpu() { least_to_predict(network, shape, batch as usize) } else { 0.0 };
+    let fits = bytes.is_some_and(|bytes| bytes as f64 <= limit) && predicted <= limit;
+    if fits && values(batch).is_some_and(has_room) {
         return Ok(());
     }
     bail!(
         "there is no memory for {} samples of shape {shape:?}, {} at a time: ask for fewer with --num or --batch-size, or for \
          smaller ones with --image-size or sample_size in {}",
         args.num,
-        args.batch_size.min(args.num),
+        batch,
         args.model.join("unet/config.json").display()
     )
 }

@@ -18,6 +18,9 @@ use crate::json;
 const CONFIG: &str = "config.json";
 const INDEX: &str = "model_index.json";
 const SCHEDULER: &str = "scheduler_config.json";
+/// Longest name of a revision that is read: far longer than a hash.
+const LONGEST_REVISION: u64 = 4096;
+
 /// The folder in which trainers keep the moving average beside `unet`.
 const AVERAGE: &str = "unet_ema";
 /// Models named in a message.
@@ -122,7 +125,9 @@ fn within(dir: &Path) -> Option<(&'static str, PathBuf)> {
     let snapshots = dir.join("snapshots");
     if snapshots.is_dir() {
         // The revision that `main` names, or the only one.
-        let main = fs::read_to_string(dir.join("refs").join("main")).ok();
+        let named = dir.join("refs").join("main");
+        let main = fs::metadata(&named).is_ok_and(|file| file.is_file() && file.len() <= LONGEST_REVISION);
+        let main = main.then(|| fs::read_to_string(&named).ok()).flatten();
         let main = main.map(|revision| snapshots.join(revision.trim())).filter(|path| is_model(path));
         let mut all: Vec<PathBuf> = folders(&snapshots).into_iter().filter(|path| is_model(path)).collect();
         let only = if all.len() == 1 { all.pop() } else { None };

@@ -5,11 +5,13 @@
 
 mod model;
 mod presets;
+mod room;
 mod sized;
 mod syntax;
 
 pub use model::{MlpSpec, ModelConfig, UNetSpec};
 pub use presets::{DEFAULT_PRESET, PRESETS, Preset};
+pub use room::least_to_predict;
 pub use sized::{DEFAULT_MINUTES, Length};
 
 use std::path::{Path, PathBuf};
@@ -23,9 +25,13 @@ use crate::{
     PlanPoint, TrainError,
     data::{Background, Dataset, DatasetSpec, ImageSize, LabelsFrom, LoadOptions, Split, ValueRange},
     error::IoContext,
+    files::read_text,
     learning_rate::planned_learning_rate,
     plan::{decay_progress, last_step},
 };
+
+/// Most examples in a batch, and most samples in a grid: far above use, low enough that products of sizes cannot overflow.
+const MOST: usize = 1 << 20;
 
 /// A whole training run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -262,7 +268,7 @@ impl TrainConfig {
         };
         let mut origin = preset.map_or_else(|| "defaults".to_owned(), |name| format!("preset {name}"));
         if let Some(path) = file {
-            let text = std::fs::read_to_string(path).context("read", path)?;
+            let text = read_text(path).context("read", path)?;
             origin = path.display().to_string();
             overlay(&mut table, parse(&text, &origin)?);
             let mut whole = table.clone();
@@ -333,11 +339,11 @@ impl TrainConfig {
         check("optimizer.clip_norm", clip_norm, not_negative(clip_norm), "0 (no clipping) or a number above it")?;
         check("optimizer.ema_decay", ema_decay, (0.0..1.0).contains(&ema_decay), "a number in [0, 1)")?;
         check("training.steps", steps, steps > 0, "at least 1")?;
-        check("training.batch_size", batch_size, batch_size > 0, "at least 1")?;
+        check("training.batch_size", batch_size, (1..=MOST).contains(&batch_size), &format!("1 to {MOST}"))?;
         check("training.max_minutes", max_minutes, not_negative(max_minutes), "0 (no limit) or a number above it")?;
         check("training.log_every", log_every, log_every > 0, "at least 1")?;
         check("training.checkpoint_every", checkpoint_every, checkpoint_every > 0, "at least 1")?;
-        check("samples.num", self.samples.num, self.samples.num > 0, "at least 1")?;
+        check("samples.num", self.samples.num, (1..=MOST).contains(&self.samples.num), &format!("1 to {MOST}"))?;
         let total = self.diffusion.schedule.build()?.steps();
         let sampler_steps = self.samples.steps;
         check(
@@ -416,8 +422,16 @@ impl TrainConfig {
     pub fn network(&self, data: &Dataset) -> Result<AnyConfig, TrainError> {
         let variance = self.diffusion.variance;
         match &self.model {
-            ModelConfig::Unet(spec) => spec.resolve(data, variance).map(AnyConfig::UNet),
-            ModelConfig::Mlp(spec) => spec.resolve(data, variance).map(AnyConfig::Mlp),
+            ModelConfig::Unet(spec) => {
+                let config = spec.resolve(data, variance)?;
+                config.validate().map_err(model::as_written)?;
+                Ok(AnyConfig::UNet(config))
+            }
+            ModelConfig::Mlp(spec) => {
+                let config = spec.resolve(data, variance)?;
+                config.validate().map_err(model::as_written)?;
+                Ok(AnyConfig::Mlp(config))
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sfumato_nets::{
+    ConfigError, NetError,
     mlp::MlpConfig,
     unet::{DownBlockType, SampleSize, UNet2DConfig, UpBlockType},
 };
@@ -111,8 +112,9 @@ impl ModelConfig {
         match self {
             Self::Unet(spec) => spec.validate(),
             Self::Mlp(spec) => {
-                check("model.hidden", spec.hidden, spec.hidden > 0, "at least 1")?;
-                check("model.layers", spec.layers, spec.layers > 0, "at least 1")
+                let (widths, layers) = (1..=MAX_WIDTH, 1..=MAX_LAYERS);
+                check("model.hidden", spec.hidden, widths.contains(&spec.hidden), &format!("1 to {MAX_WIDTH}"))?;
+                check("model.layers", spec.layers, layers.contains(&spec.layers), &format!("1 to {MAX_LAYERS}"))
             }
         }
     }
@@ -120,6 +122,9 @@ impl ModelConfig {
 
 /// Levels that a network may have, as [`UNet2DConfig::validate`] says.
 const MAX_LEVELS: usize = 16;
+/// Channels or hidden units of a layer, and layers, that a network may have, as it says too.
+const MAX_WIDTH: usize = 1 << 16;
+const MAX_LAYERS: usize = 256;
 
 impl UNetSpec {
     fn validate(&self) -> Result<(), TrainError> {
@@ -128,13 +133,16 @@ impl UNetSpec {
         let levels = self.channels.len();
         let expected = format!("a list of at least one level and at most {MAX_LEVELS}");
         check("model.channels", list(&self.channels), (1..=MAX_LEVELS).contains(&levels), &expected)?;
+        let wide = self.channels.iter().all(|&channels| channels <= MAX_WIDTH);
+        check("model.channels", list(&self.channels), wide, &format!("a list of numbers up to {MAX_WIDTH}"))?;
         check(
             "model.groups",
             self.groups,
             channels_fit,
             &format!("a divisor of every number in channels = {:?}", self.channels),
         )?;
-        check("model.blocks_per_level", self.blocks_per_level, self.blocks_per_level > 0, "at least 1")?;
+        let (blocks, range) = (self.blocks_per_level, 1..=MAX_LAYERS);
+        check("model.blocks_per_level", blocks, range.contains(&blocks), &format!("1 to {MAX_LAYERS}"))?;
         check(
             "model.attention",
             format!("{:?}", self.attention),
@@ -202,6 +210,22 @@ impl UNetSpec {
             ..UNet2DConfig::default()
         })
     }
+}
+
+/// What is wrong with a network, under the key of this file.
+pub(super) fn as_written(error: ConfigError) -> TrainError {
+    let ConfigError::Value { key, value, expected } = error else { return NetError::from(error).into() };
+    let key = match key {
+        "hidden_dim" => "model.hidden",
+        "num_blocks" => "model.layers",
+        "block_out_channels" => "model.channels",
+        "layers_per_block" => "model.blocks_per_level",
+        "norm_num_groups" => "model.groups",
+        "attention_head_dim" => "model.head_dim",
+        "freq_shift" => "model.freq_shift",
+        other => other,
+    };
+    TrainError::ConfigValue { key, value, expected }
 }
 
 impl MlpSpec {

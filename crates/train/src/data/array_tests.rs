@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::{TempDir, tempdir};
 
-use super::{DataError, Dataset, DatasetSpec, LoadOptions, Split, ValueRange, Values, load};
+use super::{DataError, Dataset, DatasetSpec, LoadOptions, Part, Split, Subset, ValueRange, Values, load};
 
 /// A `.npy` file as numpy writes it.
 fn npy(descr: &str, fortran: bool, shape: &[usize], data: &[u8]) -> Vec<u8> {
@@ -283,4 +283,69 @@ fn archives_that_leave_a_choice_are_asked_about() {
     assert!(open(&path, Split::Train).unwrap_err().to_string().contains("x.npy"));
     let (dir, _) = npz(&[], false);
     assert!(open(dir.path(), Split::Train).unwrap_err().to_string().contains("is no file"));
+}
+
+/// The same examples, numbers and checksum as of the whole, with no more in memory than was asked for.
+#[test]
+fn a_part_is_that_of_the_whole() {
+    let values: Vec<u8> = (0..60 * 12).map(|i| (i * 7 % 251) as u8).collect();
+    let unit: Vec<f32> = values.iter().map(|&level| f32::from(level) / 400.0).collect();
+    let spread: Vec<u8> = values.iter().flat_map(|&level| (i16::from(level)).to_le_bytes()).collect();
+    for (file, options) in [
+        (npy("|u1", false, &[60, 2, 2, 3], &values), LoadOptions::default()),
+        (npy("|u1", true, &[60, 2, 2, 3], &values), LoadOptions::default()),
+        (npy("|u1", false, &[60, 3, 2, 2], &values), LoadOptions { channels: Some(1), ..LoadOptions::default() }),
+        (npy("<i2", false, &[60, 2, 2, 3], &spread), LoadOptions::default()),
+        (npy("<f4", false, &[60, 2, 2, 3], &f32s(unit.clone())), LoadOptions::default()),
+        (npy("<f4", false, &[60, 12], &f32s(unit)), LoadOptions::default()),
+    ] {
+        let whole = read(&file, options.clone()).unwrap();
+        for seed in [None, Some(5)] {
+            let part = Part { num: 7, seed, checksum: true };
+            let data = read(&file, LoadOptions { part: Some(part), ..options.clone() }).unwrap();
+            same_part(&data, &whole, seed);
+        }
+    }
+}
+
+fn same_part(data: &Dataset, whole: &Dataset, seed: Option<u64>) {
+    let ids: Vec<usize> = (0..7).map(|i| seed.map_or(i, |seed| Subset::new(seed, 60).index(i))).collect();
+    assert_eq!((data.part(), data.len(), data.shape()), (Some(&ids[..]), 60, whole.shape()));
+    assert_eq!((data.values().len(), data.sha256()), (7 * data.example_len(), whole.sha256()));
+    assert_eq!((data.notes().len(), data.labels()), (whole.notes().len(), whole.labels()));
+    for i in ids {
+        let (mut a, mut b) = (vec![0.0; data.example_len()], vec![0.0; data.example_len()]);
+        data.write_example(i, false, &mut a);
+        whole.write_example(i, false, &mut b);
+        assert_eq!(a, b);
+    }
+}
+
+#[test]
+fn a_part_of_an_archive_keeps_the_labels_of_all() {
+    let values: Vec<u8> = (0..60 * 4).map(|i| i as u8).collect();
+    let classes: Vec<i64> = (0..60).map(|i| i % 3).collect();
+    for compressed in [false, true] {
+        let arrays = [("images", npy("|u1", false, &[60, 2, 2], &values)), ("labels", labels(&classes))];
+        let (_dir, path) = npz(&arrays, compressed);
+        let spec = DatasetSpec::Npy(path);
+        let whole = load(&spec, &LoadOptions::default()).unwrap();
+        let part = Some(Part { num: 7, seed: Some(2), checksum: true });
+        same_part(&load(&spec, &LoadOptions { part, ..LoadOptions::default() }).unwrap(), &whole, Some(2));
+    }
+}
+
+#[test]
+fn an_archive_that_announces_more_than_it_can_hold_is_refused() {
+    let announced = npy("|u1", false, &[1_000_000, 30, 30], &[0; 100]);
+    let length = (announced.len() - 100 + 900_000_000) as u32;
+    let (_dir, path) = npz(&[("images", announced)], true);
+    let mut bytes = fs::read(&path).unwrap();
+    // The uncompressed size, in the entry and in the directory.
+    let directory = bytes.windows(4).position(|part| part == b"PK\x01\x02").unwrap();
+    bytes[22..26].copy_from_slice(&length.to_le_bytes());
+    bytes[directory + 24..directory + 28].copy_from_slice(&length.to_le_bytes());
+    fs::write(&path, bytes).unwrap();
+    let message = open(&path, Split::Train).unwrap_err().to_string();
+    assert!(message.contains("data.npz") && message.contains("cannot hold"), "{message}");
 }

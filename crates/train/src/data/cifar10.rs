@@ -2,8 +2,7 @@
 //!
 //! Records of 3073 bytes: the class, then 32×32 red, green and blue values.
 
-use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
@@ -11,7 +10,9 @@ use flate2::read::GzDecoder;
 use super::dataset::{Dataset, Values};
 use super::fetch::Published;
 use super::fit::{Enlarge, Pictures, fit};
+use super::guard::guarded_or;
 use super::mnist::checked_labels;
+use super::store::regular;
 use super::{DataError, DatasetSpec, LoadOptions, Split};
 
 const ARCHIVE: Published = Published {
@@ -67,8 +68,7 @@ fn from_directory(directory: &Path, names: &[&str]) -> Result<Batches, DataError
         (Ok(paths), _) => paths
             .into_iter()
             .map(|path| {
-                let file = File::open(&path).map_err(DataError::io("open", &path))?;
-                let bytes = read_batch(file, &path)?;
+                let bytes = read_batch(regular(&path)?, &path)?;
                 Ok((path, bytes))
             })
             .collect(),
@@ -83,8 +83,13 @@ fn from_directory(directory: &Path, names: &[&str]) -> Result<Batches, DataError
 
 /// Reads the batches out of the archive without unpacking it.
 fn from_archive(path: &Path, names: &[&str]) -> Result<Batches, DataError> {
+    let damaged = |reason| DataError::Gzip { path: path.to_owned(), source: io::Error::other(reason) };
+    guarded_or(|| unpack(path, names), damaged)
+}
+
+fn unpack(path: &Path, names: &[&str]) -> Result<Batches, DataError> {
     let gzip = |source| DataError::Gzip { path: path.to_owned(), source };
-    let file = BufReader::new(File::open(path).map_err(DataError::io("open", path))?);
+    let file = BufReader::new(regular(path)?);
     let mut archive = tar::Archive::new(GzDecoder::new(file));
     let mut batches: Vec<Option<(PathBuf, Vec<u8>)>> = vec![None; names.len()];
     for entry in archive.entries().map_err(gzip)? {

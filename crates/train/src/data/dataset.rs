@@ -14,9 +14,9 @@ static BYTE_TO_UNIT: LazyLock<[f32; 256]> = LazyLock::new(|| std::array::from_fn
 #[derive(Debug, Clone)]
 pub enum Values {
     /// Bytes `k`, which stand for `k/127.5 - 1`: pictures of 256 levels.
-    U8(Arc<[u8]>),
+    U8(Arc<Vec<u8>>),
     /// Values used as they are: pictures in [-1, 1], or points.
-    F32(Arc<[f32]>),
+    F32(Arc<Vec<f32>>),
 }
 
 impl Values {
@@ -50,6 +50,10 @@ pub struct Dataset {
     pub(super) split: Split,
     pub(super) shape: Vec<usize>,
     pub(super) values: Values,
+    /// Number of examples, those included that are not in memory.
+    count: usize,
+    /// Which examples are in memory, if not all.
+    part: Option<Arc<Kept>>,
     pub(super) labels: Option<Arc<[u32]>>,
     pub(super) class_names: Vec<String>,
     pub(super) skipped: Vec<Skipped>,
@@ -72,8 +76,55 @@ impl Dataset {
         debug_assert_eq!(values.len() % shape.iter().product::<usize>(), 0);
         let labels: Option<Arc<[u32]>> = labels.map(Into::into);
         let sha256 = content_sha256(&shape, &values, labels.as_deref());
+        let count = values.len() / shape.iter().product::<usize>();
         let (skipped, notes, warnings) = (Vec::new(), Vec::new(), Vec::new());
-        Dataset { name, split, shape, values, labels, class_names, skipped, notes, warnings, resizing: None, sha256 }
+        Dataset {
+            name,
+            split,
+            shape,
+            values,
+            count,
+            part: None,
+            labels,
+            class_names,
+            skipped,
+            notes,
+            warnings,
+            resizing: None,
+            sha256,
+        }
+    }
+
+    /// A data set of `count` examples, of which those of `part` are in memory, in the order of their numbers. `sha256` is that of
+    /// the whole, or empty.
+    #[expect(clippy::too_many_arguments, reason = "what `new` takes, and which part it is")]
+    pub(super) fn partial(
+        name: String,
+        split: Split,
+        shape: Vec<usize>,
+        values: Values,
+        labels: Option<Vec<u32>>,
+        class_names: Vec<String>,
+        (count, part): (usize, Kept),
+        sha256: String,
+    ) -> Dataset {
+        debug_assert_eq!(values.len(), part.ids.len() * shape.iter().product::<usize>());
+        let (skipped, notes, warnings) = (Vec::new(), Vec::new(), Vec::new());
+        Dataset {
+            name,
+            split,
+            shape,
+            values,
+            count,
+            part: Some(Arc::new(part)),
+            labels: labels.map(Into::into),
+            class_names,
+            skipped,
+            notes,
+            warnings,
+            resizing: None,
+            sha256,
+        }
     }
 
     /// The [`DatasetSpec`](super::DatasetSpec) it was loaded from, as a string.
@@ -96,17 +147,22 @@ impl Dataset {
         self.shape.iter().product()
     }
 
-    /// Number of examples, at least 1.
+    /// Number of examples, at least 1; also of a data set of which a part is in memory.
     pub fn len(&self) -> usize {
-        self.values.len() / self.example_len()
+        self.count
+    }
+
+    /// The examples that are in memory, in the order of [`Part`](super::Part), if not all are.
+    pub fn part(&self) -> Option<&[usize]> {
+        self.part.as_ref().map(|part| &part.ids[..])
     }
 
     /// Whether there are no examples; never true of a loaded data set.
     pub fn is_empty(&self) -> bool {
-        self.values.is_empty()
+        self.count == 0
     }
 
-    /// Mean of `x²` over all examples and dimensions, in squared data units: what the bound's prior term depends on.
+    /// Mean of `x²` over all examples in memory and dimensions, in squared data units: what the bound's prior term depends on.
     pub fn mean_square(&self) -> f64 {
         let total = match &self.values {
             Values::U8(values) => {
@@ -124,7 +180,7 @@ impl Dataset {
         matches!(self.values, Values::U8(_))
     }
 
-    /// All values.
+    /// All values in memory.
     pub fn values(&self) -> &Values {
         &self.values
     }
@@ -207,7 +263,7 @@ impl Dataset {
 
     /// SHA-256 of the content as it is used, in hexadecimal, for the provenance of a model: of the line
     /// `sfumato data set, TYPE, [SHAPE], labels: yes|no` and a newline, then the values (`f32` in little-endian order),
-    /// then the labels as little-endian `u32`.
+    /// then the labels as little-endian `u32`. Empty where only a part was loaded, and no checksum was asked for.
     pub fn sha256(&self) -> &str {
         &self.sha256
     }
@@ -217,12 +273,13 @@ impl Dataset {
     /// A byte `k` gives `k/127.5 - 1`, correctly rounded: 0 is exactly -1 and 255 exactly 1. Points are never mirrored.
     ///
     /// # Panics
-    /// If `i` is not below [`len`](Self::len), or `out` is not [`example_len`](Self::example_len) long.
+    /// If `i` is not below [`len`](Self::len) or not in memory, or `out` is not [`example_len`](Self::example_len) long.
     pub fn write_example(&self, i: usize, flip: bool, out: &mut [f32]) {
         let n = self.example_len();
         assert!(i < self.len(), "example {i} of a data set of {}", self.len());
         assert_eq!(out.len(), n, "an example has {n} values");
-        let range = i * n..(i + 1) * n;
+        let place = self.part.as_ref().map_or(i, |part| part.place(i));
+        let range = place * n..(place + 1) * n;
         match &self.values {
             Values::U8(values) => {
                 let table = &*BYTE_TO_UNIT;
@@ -248,22 +305,90 @@ impl Dataset {
     }
 }
 
-fn content_sha256(shape: &[usize], values: &Values, labels: Option<&[u32]>) -> String {
-    let (kind, example) = match values {
-        Values::U8(_) => ("uint8", shape.iter().product::<usize>()),
-        Values::F32(_) => ("float32", shape.iter().product::<usize>()),
-    };
-    let mut full_shape = vec![values.len() / example];
-    full_shape.extend(shape);
-    let has_labels = if labels.is_some() { "yes" } else { "no" };
-    let mut hash = Sha256::new();
-    hash.update(format!("sfumato data set, {kind}, {full_shape:?}, labels: {has_labels}\n"));
-    match values {
-        Values::U8(values) => hash.update(&values[..]),
-        Values::F32(values) => values.iter().for_each(|value| hash.update(value.to_le_bytes())),
+/// The examples of a data set that are in memory.
+#[derive(Debug)]
+pub(super) struct Kept {
+    /// In the order in which they were asked for.
+    ids: Vec<usize>,
+    /// In the order in which they lie in memory.
+    sorted: Vec<usize>,
+}
+
+impl Kept {
+    pub(super) fn new(ids: Vec<usize>) -> Kept {
+        let mut sorted = ids.clone();
+        sorted.sort_unstable();
+        Kept { ids, sorted }
     }
-    labels.unwrap_or_default().iter().for_each(|label| hash.update(label.to_le_bytes()));
-    hex(&hash.finalize())
+
+    /// Their numbers, the lowest first.
+    pub(super) fn sorted(&self) -> &[usize] {
+        &self.sorted
+    }
+
+    /// Where example `i` lies.
+    fn place(&self, i: usize) -> usize {
+        self.sorted.binary_search(&i).unwrap_or_else(|_| panic!("example {i} is not in the part that was loaded"))
+    }
+}
+
+/// A value of a data set.
+pub(super) trait Value: Copy {
+    /// Its type in the checksum.
+    const KIND: &str;
+
+    /// Takes values into a checksum.
+    fn hash(values: &[Self], hash: &mut Sha256);
+}
+
+impl Value for u8 {
+    const KIND: &str = "uint8";
+
+    fn hash(values: &[u8], hash: &mut Sha256) {
+        hash.update(values);
+    }
+}
+
+impl Value for f32 {
+    const KIND: &str = "float32";
+
+    fn hash(values: &[f32], hash: &mut Sha256) {
+        values.iter().for_each(|value| hash.update(value.to_le_bytes()));
+    }
+}
+
+/// The checksum of a data set, whose values come piece by piece.
+pub(super) struct Checksum(Sha256);
+
+impl Checksum {
+    pub(super) fn new<T: Value>(count: usize, shape: &[usize], has_labels: bool) -> Checksum {
+        let full_shape = [&[count], shape].concat();
+        let has_labels = if has_labels { "yes" } else { "no" };
+        let header = format!("sfumato data set, {}, {full_shape:?}, labels: {has_labels}\n", T::KIND);
+        Checksum(Sha256::new().chain_update(header))
+    }
+
+    pub(super) fn update<T: Value>(&mut self, values: &[T]) {
+        T::hash(values, &mut self.0);
+    }
+
+    pub(super) fn finish(mut self, labels: Option<&[u32]>) -> String {
+        labels.unwrap_or_default().iter().for_each(|label| self.0.update(label.to_le_bytes()));
+        hex(&self.0.finalize())
+    }
+}
+
+fn content_sha256(shape: &[usize], values: &Values, labels: Option<&[u32]>) -> String {
+    fn of<T: Value>(shape: &[usize], values: &[T], labels: Option<&[u32]>) -> String {
+        let count = values.len() / shape.iter().product::<usize>();
+        let mut sum = Checksum::new::<T>(count, shape, labels.is_some());
+        sum.update(values);
+        sum.finish(labels)
+    }
+    match values {
+        Values::U8(values) => of(shape, values, labels),
+        Values::F32(values) => of(shape, values, labels),
+    }
 }
 
 /// Lower-case hexadecimal.

@@ -9,7 +9,7 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, R
 use super::fit::{crop, resize, write_chw};
 use super::guard::guarded;
 use super::kind::{HEAD, Kind};
-use super::{Background, ImageSize, jpeg};
+use super::{Background, ImageSize, jpeg, png};
 
 /// Limits against decompression bombs: a few kilobytes of PNG can announce terabytes of pixels.
 const MAX_SIDE: u32 = 1 << 16;
@@ -61,7 +61,7 @@ pub(super) fn dimensions(data: impl BufRead + Seek) -> Result<ImageSize, String>
 /// Decodes a picture, turns it upright by its Exif orientation, lays it on the background where it is transparent, and writes
 /// the largest centred part of the target's shape, resized to it, to `out` as 3×height×width RGB.
 pub(super) fn picture(bytes: &[u8], target: &Target, out: &mut [u8]) -> Result<Decoded, String> {
-    guarded(|| decode(bytes, target, out))
+    guarded(|| decode(&png::mended(bytes), target, out))
 }
 
 fn decode(bytes: &[u8], target: &Target, out: &mut [u8]) -> Result<Decoded, String> {

@@ -1,6 +1,6 @@
 //! Published files: found in the cache, or downloaded, verified and put there in one step.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use md5::{Digest, Md5};
 
 use super::dataset::hex;
+use super::store::regular;
 use super::{DataError, LoadOptions, cache_dir};
 
 /// A file that the authors of a data set published.
@@ -130,7 +131,7 @@ impl Published<'_> {
 }
 
 fn md5_of_file(path: &Path) -> Result<String, DataError> {
-    let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(DataError::io("open", path))?);
+    let mut file = BufReader::with_capacity(1 << 16, regular(path)?);
     let mut hash = Md5::new();
     let mut buffer = vec![0; 1 << 16];
     loop {

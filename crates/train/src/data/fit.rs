@@ -5,6 +5,7 @@ use image::{DynamicImage, GrayImage, RgbImage};
 use rayon::prelude::*;
 
 use super::{DataError, ImageSize, LoadOptions, Resizing};
+use crate::memory;
 
 /// How pictures are resized, in words.
 pub(super) const FILTER: &str = "Lanczos filter of 3 lobes";
@@ -37,36 +38,87 @@ pub(super) fn fit(
     options: &LoadOptions,
     enlarge: Enlarge,
 ) -> Result<(Pictures, Option<Resizing>), DataError> {
-    let [c, h, w] = pictures.shape;
-    let own = ImageSize { height: h, width: w };
-    let size = options.image_size.unwrap_or(own);
-    let channels = checked_channels(options.channels, dataset)?.unwrap_or(c);
-    checked_size(options.image_size, dataset)?;
-    let target = [channels, size.height, size.width];
-    if target == pictures.shape {
-        return Ok((pictures, None));
+    let fit = Fit::new(pictures.shape, dataset, options, enlarge)?;
+    let count = pictures.values.len() / pictures.shape.iter().product::<usize>();
+    let mut values = pictures.values;
+    if !fit.is_nothing() {
+        let given = values;
+        values = fit.room(count, dataset)?;
+        fit.extend(&given, &mut values);
     }
-    let (old, new) = (c * h * w, target.iter().product::<usize>());
-    let mut values = Vec::new();
-    let count = pictures.values.len() / old;
-    values.try_reserve_exact(count * new).map_err(|_| DataError::BadSize {
-        path: dataset.into(),
-        shape: [count, channels, size.height, size.width].map(|n| n as u64).to_vec(),
-    })?;
-    let padded = enlarge == Enlarge::Pad && size.height >= h && size.width >= w;
-    values.resize(count * new, 0);
-    values.par_chunks_mut(new).zip(pictures.values.par_chunks(old)).for_each(|(out, picture)| {
-        let picture = to_channels(picture, h * w, channels);
-        if size == own {
-            out.copy_from_slice(&picture);
-        } else if padded {
-            pad(&picture, [channels, h, w], size, out);
-        } else {
-            write_chw(&resize(crop(from_chw(&picture, [channels, h, w]), size), size), out);
+    Ok((Pictures { values, shape: fit.shape() }, fit.resizing(count)))
+}
+
+/// What is to be done with each picture of a set.
+pub(super) struct Fit {
+    from: [usize; 3],
+    channels: usize,
+    size: ImageSize,
+    padded: bool,
+}
+
+impl Fit {
+    /// Of pictures of the shape `from`, for the size and channels that the options ask for.
+    pub(super) fn new(
+        from: [usize; 3],
+        dataset: &str,
+        options: &LoadOptions,
+        enlarge: Enlarge,
+    ) -> Result<Fit, DataError> {
+        let [c, h, w] = from;
+        let size = options.image_size.unwrap_or(ImageSize { height: h, width: w });
+        let channels = checked_channels(options.channels, dataset)?.unwrap_or(c);
+        checked_size(options.image_size, dataset)?;
+        let padded = enlarge == Enlarge::Pad && size.height >= h && size.width >= w;
+        Ok(Fit { from, channels, size, padded })
+    }
+
+    /// The shape that they get.
+    pub(super) fn shape(&self) -> [usize; 3] {
+        [self.channels, self.size.height, self.size.width]
+    }
+
+    /// Whether they stay as they are.
+    fn is_nothing(&self) -> bool {
+        self.shape() == self.from
+    }
+
+    /// Room for so many of them.
+    pub(super) fn room(&self, count: usize, dataset: &str) -> Result<Vec<u8>, DataError> {
+        let shape = [&[count], &self.shape()[..]].concat().iter().map(|&n| n as u64).collect::<Vec<_>>();
+        let values = shape.iter().try_fold(1u64, |product, &n| product.checked_mul(n));
+        values.and_then(memory::reserve).ok_or_else(|| DataError::BadSize { path: dataset.into(), shape })
+    }
+
+    /// Appends what becomes of `pictures`.
+    pub(super) fn extend(&self, pictures: &[u8], values: &mut Vec<u8>) {
+        if self.is_nothing() {
+            return values.extend(pictures);
         }
-    });
-    let resizing = Resizing::of(&vec![own; count], size, if padded { "black border" } else { FILTER });
-    Ok((Pictures { values, shape: target }, resizing))
+        let [c, h, w] = self.from;
+        let (channels, size) = (self.channels, self.size);
+        let (old, new) = (c * h * w, self.shape().iter().product::<usize>());
+        let start = values.len();
+        values.resize(start + pictures.len() / old * new, 0);
+        values[start..].par_chunks_mut(new).zip(pictures.par_chunks(old)).for_each(|(out, picture)| {
+            let picture = to_channels(picture, h * w, channels);
+            if size == (ImageSize { height: h, width: w }) {
+                out.copy_from_slice(&picture);
+            } else if self.padded {
+                pad(&picture, [channels, h, w], size, out);
+            } else {
+                write_chw(&resize(crop(from_chw(&picture, [channels, h, w]), size), size), out);
+            }
+        });
+    }
+
+    /// What is done with `count` of them, in words; none if they keep their size.
+    pub(super) fn resizing(&self, count: usize) -> Option<Resizing> {
+        let [_, height, width] = self.from;
+        let method = if self.padded { "black border" } else { FILTER };
+        let one = Resizing::of(&[ImageSize { height, width }], self.size, method)?;
+        Some(Resizing { pictures: one.pictures * count, of: count, cut: one.cut * count, ..one })
+    }
 }
 
 /// The option `channels`, if it is 1 or 3.

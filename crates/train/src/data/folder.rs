@@ -1,5 +1,9 @@
 //! `folder:PATH` and `zip:FILE`: every picture below a folder or in an archive, as pictures of one size.
 
+mod part;
+
+use std::borrow::Cow;
+use std::io::Cursor;
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -12,7 +16,8 @@ use super::listing::{Item, Listing};
 use super::scan::scan;
 use super::split::{Chosen, choose};
 use super::store::Store;
-use super::{DataError, DatasetSpec, ImageSize, LoadOptions, Resizing};
+use super::{DataError, DatasetSpec, ImageSize, LoadOptions, Resizing, png};
+use crate::memory;
 
 /// Pictures of different sizes become squares of this many pixels unless the options say otherwise.
 const DEFAULT_SIZE: usize = 64;
@@ -38,6 +43,19 @@ fn check(name: &str, options: &LoadOptions) -> Result<(), DataError> {
     checked_channels(options.channels, name).map(drop)
 }
 
+/// What a part is taken of.
+struct Whole<'a> {
+    name: String,
+    store: &'a Store,
+    listing: &'a Listing,
+    /// The folder that is read, from the root.
+    place: &'a Path,
+    class_of: Option<Vec<String>>,
+    target: Target,
+    channels: usize,
+    options: &'a LoadOptions,
+}
+
 fn assemble(
     name: String,
     store: Store,
@@ -53,6 +71,11 @@ fn assemble(
         None => common_size(&store, &listing.items, &mut notes),
     };
     let target = Target::new(size, options.background);
+    if let (Some(part), Some(_), Some(channels)) = (options.part, options.image_size, options.channels) {
+        let whole =
+            Whole { name, store: &store, listing: &listing, place: &place, class_of, target, channels, options };
+        return part::load(whole, part, notes);
+    }
     let mut pictures = decode_all(root, &store, &listing.items, &target)?;
     let mut skipped = pictures.skipped(&store, &listing.items);
     skipped.extend(listing.skipped.iter().cloned());
@@ -65,7 +88,7 @@ fn assemble(
         return Err(DataError::NothingReadable { path, count: skipped.len(), first: first.unwrap_or_default() });
     }
     let read: Vec<Decoded> = pictures.results.iter().flatten().copied().collect();
-    let (labels, class_names) = label(class_of, &pictures.results, &mut notes);
+    let (labels, class_names) = label(class_of.as_deref(), &pictures.results, &mut notes);
     pictures.drop_skipped();
     let channels = options.channels.unwrap_or(if read.iter().all(|decoded| decoded.grey) { 1 } else { 3 });
     if channels == 1 {
@@ -106,9 +129,9 @@ fn transparency(data: &mut Dataset, read: &[Decoded], options: &LoadOptions) {
 }
 
 /// Labels by the names' order, of the pictures that were read.
-fn label(
-    class_of: Option<Vec<String>>,
-    results: &[Result<Decoded, String>],
+fn label<T>(
+    class_of: Option<&[String]>,
+    results: &[Result<T, String>],
     notes: &mut Vec<String>,
 ) -> (Option<Vec<u32>>, Vec<String>) {
     let Some(class_of) = class_of else { return (None, Vec::new()) };
@@ -129,8 +152,7 @@ fn label(
 /// be read is found out when it is decoded.
 fn common_size(store: &Store, items: &[Item], notes: &mut Vec<String>) -> ImageSize {
     let default = ImageSize::square(DEFAULT_SIZE);
-    let size = |item: &Item| store.open(item).and_then(decode::dimensions).ok();
-    let sizes: Vec<ImageSize> = items.par_iter().filter_map(size).collect();
+    let sizes: Vec<ImageSize> = items.par_iter().filter_map(|item| dimensions(store, item).ok()).collect();
     let Some(&first) = sizes.first() else { return default };
     let one = sizes.iter().all(|size| *size == first);
     if one && first.is_possible() {
@@ -145,6 +167,18 @@ fn common_size(store: &Store, items: &[Item], notes: &mut Vec<String>) -> ImageS
     default
 }
 
+/// Height and width that a picture's header states.
+fn dimensions(store: &Store, item: &Item) -> Result<ImageSize, String> {
+    store.open(item).and_then(decode::dimensions).or_else(|reason| {
+        // Mended as it is when it is decoded.
+        let bytes = store.bytes(item)?;
+        match png::mended(&bytes) {
+            Cow::Owned(bytes) => decode::dimensions(Cursor::new(bytes)),
+            Cow::Borrowed(_) => Err(reason),
+        }
+    })
+}
+
 /// RGB pictures in C×H×W order, one after the other, with what became of each.
 struct Pictures {
     values: Vec<u8>,
@@ -154,19 +188,22 @@ struct Pictures {
 
 fn decode_all(root: &Path, store: &Store, items: &[Item], target: &Target) -> Result<Pictures, DataError> {
     let ImageSize { height, width } = target.size;
-    let plane = height * width;
-    let too_large = || DataError::BadSize {
-        path: root.to_owned(),
-        shape: [items.len(), 3, height, width].map(|n| n as u64).to_vec(),
-    };
-    let total = items.len().checked_mul(3 * plane).ok_or_else(too_large)?;
-    let mut values = Vec::new();
-    values.try_reserve_exact(total).map_err(|_| too_large())?;
-    values.resize(total, 0);
+    let shape = [items.len(), 3, height, width].map(|n| n as u64);
+    let values = memory::reserve(shape.iter().product());
+    let mut values = values.ok_or_else(|| DataError::BadSize { path: root.to_owned(), shape: shape.to_vec() })?;
+    let items: Vec<&Item> = items.iter().collect();
+    let results = decode_some(store, &items, target, &mut values);
+    Ok(Pictures { values, results, plane: height * width })
+}
+
+/// Decodes pictures in parallel, each into its place in `values`.
+fn decode_some(store: &Store, items: &[&Item], target: &Target, values: &mut Vec<u8>) -> Vec<Result<Decoded, String>> {
+    let example = 3 * target.size.height * target.size.width;
+    values.clear();
+    values.resize(items.len() * example, 0);
     let decode =
-        |(out, item): (&mut [u8], &Item)| store.bytes(item).and_then(|bytes| decode::picture(&bytes, target, out));
-    let results = values.par_chunks_mut(3 * plane).zip(items).map(decode).collect();
-    Ok(Pictures { values, results, plane })
+        |(out, item): (&mut [u8], &&Item)| store.bytes(item).and_then(|bytes| decode::picture(&bytes, target, out));
+    values.par_chunks_mut(example).zip(items).map(decode).collect()
 }
 
 impl Pictures {
@@ -192,15 +229,19 @@ impl Pictures {
 
     /// RGB to grey, in place.
     fn make_grey(&mut self) {
-        let plane = self.plane;
-        for i in 0..self.values.len() / (3 * plane) {
-            for p in 0..plane {
-                let at = |channel: usize| self.values[(3 * i + channel) * plane + p];
-                // Ahead of every place still to be read: i·plane + p <= 3·i·plane + p.
-                self.values[i * plane + p] = luma([at(0), at(1), at(2)]);
-            }
-        }
-        self.values.truncate(self.values.len() / 3);
+        make_grey(&mut self.values, self.plane);
         self.values.shrink_to_fit();
     }
+}
+
+/// RGB pictures of `plane` pixels to grey ones, in place.
+fn make_grey(values: &mut Vec<u8>, plane: usize) {
+    for i in 0..values.len() / (3 * plane) {
+        for p in 0..plane {
+            let at = |channel: usize| values[(3 * i + channel) * plane + p];
+            // Ahead of every place still to be read: i·plane + p <= 3·i·plane + p.
+            values[i * plane + p] = luma([at(0), at(1), at(2)]);
+        }
+    }
+    values.truncate(values.len() / 3);
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use tempfile::{TempDir, tempdir};
 
-use super::{DataError, Dataset, DatasetSpec, ImageSize, LoadOptions, Values, load};
+use super::{DataError, Dataset, DatasetSpec, ImageSize, LoadOptions, Part, Subset, Values, load};
 
 fn grey(side: u32, level: u8) -> DynamicImage {
     DynamicImage::ImageLuma8(GrayImage::from_pixel(side, side, Luma([level])))
@@ -236,4 +236,71 @@ fn impossible_sizes_are_refused_before_anything_is_read() {
     assert!(matches!(load_with(dir.path(), options), Err(DataError::ImageSize { .. })));
     let options = LoadOptions { channels: Some(4), ..LoadOptions::default() };
     assert!(matches!(load_with(dir.path(), options), Err(DataError::Channels { channels: 4, .. })));
+}
+
+/// A folder of 40 pictures of two classes, some of them larger.
+fn forty() -> TempDir {
+    let dir = tempdir().unwrap();
+    for i in 0..40u8 {
+        let side = if i % 5 == 0 { 12 } else { 8 };
+        save(&dir, &format!("{}/{i:02}.png", ["ant", "bee"][usize::from(i % 2)]), &rgb(side, side, [i, 2 * i, 5 * i]));
+    }
+    dir
+}
+
+fn part_of(num: usize, checksum: bool) -> LoadOptions {
+    LoadOptions {
+        image_size: Some(ImageSize::square(8)),
+        channels: Some(1),
+        part: Some(Part { num, seed: Some(3), checksum }),
+        ..LoadOptions::default()
+    }
+}
+
+#[test]
+fn a_part_of_a_folder_is_that_of_the_whole() {
+    let dir = forty();
+    let options = part_of(5, true);
+    // What is known by its header to be no picture counts for neither.
+    fs::write(dir.path().join("ant/00-page.png"), b"<html>").unwrap();
+    let whole = load_with(dir.path(), LoadOptions { part: None, ..options.clone() }).unwrap();
+    let data = load_with(dir.path(), options.clone()).unwrap();
+    let ids: Vec<usize> = (0..5).map(|i| Subset::new(3, 40).index(i)).collect();
+    assert_eq!((data.part(), data.len(), whole.len()), (Some(&ids[..]), 40, 40));
+    assert_eq!((values(&data).len(), data.sha256()), (5 * 64, whole.sha256()));
+    assert_eq!((data.labels(), data.class_names()), (whole.labels(), whole.class_names()));
+    assert_eq!((data.resizing(), data.skipped()), (whole.resizing(), whole.skipped()));
+    for i in ids {
+        let (mut a, mut b) = ([0.0; 64], [0.0; 64]);
+        data.write_example(i, false, &mut a);
+        whole.write_example(i, false, &mut b);
+        assert_eq!(a, b);
+    }
+    assert_eq!(load_with(dir.path(), part_of(5, false)).unwrap().sha256(), "");
+    assert_eq!(load_with(dir.path(), part_of(100, false)).unwrap().part().unwrap().len(), 40);
+}
+
+#[test]
+fn the_next_picture_takes_the_place_of_one_that_cannot_be_decoded() {
+    let dir = forty();
+    let plain = load_with(dir.path(), part_of(5, false)).unwrap();
+    let second = plain.part().unwrap()[1];
+    // Those of a class follow each other.
+    let name = if second < 20 {
+        format!("ant/{:02}.png", 2 * second)
+    } else {
+        format!("bee/{:02}.png", 2 * (second - 20) + 1)
+    };
+    let bytes = fs::read(dir.path().join(&name)).unwrap();
+    fs::write(dir.path().join(&name), &bytes[..45]).unwrap();
+    let data = load_with(dir.path(), part_of(5, true)).unwrap();
+    let subset = Subset::new(3, 40);
+    let expected: Vec<usize> = (0..6).map(|i| subset.index(i)).filter(|&i| i != second).collect();
+    assert_eq!(data.part().unwrap(), expected);
+    assert_eq!(data.skipped().len(), 1);
+    assert!(data.skipped()[0].path.ends_with(&name), "{:?}", data.skipped());
+    let whole = load_with(dir.path(), LoadOptions { part: None, ..part_of(5, true) }).unwrap();
+    assert_eq!((data.sha256(), whole.len()), (whole.sha256(), 39));
+    let strict = LoadOptions { strict: true, ..part_of(5, false) };
+    assert!(load_with(dir.path(), strict).unwrap_err().to_string().contains(&name));
 }

@@ -1,12 +1,14 @@
 //! The IDX file format of MNIST and its relatives: big-endian magic number, sizes, then bytes; plain or gzipped.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 use flate2::read::GzDecoder;
 
 use super::DataError;
+use super::guard::guarded_or;
+use super::store::regular;
+use crate::memory;
 
 /// Contents of an IDX file of unsigned bytes.
 #[derive(Debug)]
@@ -20,21 +22,46 @@ pub(super) struct Idx<const D: usize> {
 /// Most bytes that an IDX file may announce: 4 GiB, far above any published set.
 const MAX_BYTES: u64 = 1 << 32;
 
+/// Deflate makes at most 1032 bytes of one.
+pub(super) const MAX_EXPANSION: u64 = 1032;
+
 /// Reads an IDX file of `D`-dimensional unsigned bytes; a gzip stream is recognised by its magic bytes.
 pub(super) fn read<const D: usize>(path: &Path) -> Result<Idx<D>, DataError> {
-    let mut file = BufReader::new(File::open(path).map_err(DataError::io("open", path))?);
+    let file = regular(path)?;
+    let stored = file.metadata().map_err(DataError::io("read", path))?.len();
+    let mut file = BufReader::new(file);
     let mut start = [0; 2];
     let got = read_up_to(&mut file, &mut start).map_err(DataError::io("read", path))?;
     let file = start[..got].chain(file);
-    if start == [0x1f, 0x8b] { parse(GzDecoder::new(file), path) } else { parse(file, path) }
+    if start == [0x1f, 0x8b] {
+        unpack(file, stored, path)
+    } else {
+        let short = |expected, found| DataError::Length { path: path.to_owned(), expected, found };
+        parse(file, stored, short, path)
+    }
 }
 
 /// Reads uncompressed IDX from a gzip stream in memory.
 pub(super) fn read_gz_bytes<const D: usize>(bytes: &[u8], path: &Path) -> Result<Idx<D>, DataError> {
-    parse(GzDecoder::new(bytes), path)
+    unpack(bytes, bytes.len() as u64, path)
 }
 
-fn parse<const D: usize>(mut reader: impl Read, path: &Path) -> Result<Idx<D>, DataError> {
+/// Reads a gzip stream of `stored` bytes.
+fn unpack<const D: usize>(stream: impl Read, stored: u64, path: &Path) -> Result<Idx<D>, DataError> {
+    let damaged = |reason| DataError::Gzip { path: path.to_owned(), source: io::Error::other(reason) };
+    let lies = |announced, _| {
+        damaged(format!("its header announces {announced} bytes of data, which {stored} bytes of gzip cannot hold"))
+    };
+    guarded_or(|| parse(GzDecoder::new(stream), stored.saturating_mul(MAX_EXPANSION), lies, path), damaged)
+}
+
+/// Reads a stream that can hold at most `most` bytes; `short` makes the error of the bytes announced and of those possible.
+fn parse<const D: usize>(
+    mut reader: impl Read,
+    most: u64,
+    short: impl Fn(u64, u64) -> DataError,
+    path: &Path,
+) -> Result<Idx<D>, DataError> {
     let damaged = |source: io::Error| match source.kind() {
         // flate2 reports damage with these kinds; anything else comes from the file system.
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
@@ -57,8 +84,13 @@ fn parse<const D: usize>(mut reader: impl Read, path: &Path) -> Result<Idx<D>, D
     let Some(bytes @ 1..=MAX_BYTES) = bytes else {
         return Err(DataError::BadSize { path: path.to_owned(), shape: shape.map(u64::from).to_vec() });
     };
-    // The vector grows with what is really there: a header cannot make it reserve more than the file holds.
-    let mut values = Vec::new();
+    // Before any memory is taken: a header cannot ask for more than the file can hold.
+    let most = most.saturating_sub(header.len() as u64);
+    if bytes > most {
+        return Err(short(bytes, most));
+    }
+    let mut values = memory::reserve(bytes)
+        .ok_or_else(|| DataError::BadSize { path: path.to_owned(), shape: shape.map(u64::from).to_vec() })?;
     reader.by_ref().take(bytes).read_to_end(&mut values).map_err(damaged)?;
     let rest = read_up_to(&mut reader, &mut [0]).map_err(damaged)?;
     let found = (values.len() + rest) as u64;
@@ -139,6 +171,12 @@ pub(super) mod tests {
             let message = read_bytes::<3>(&bytes).unwrap_err().to_string();
             assert!(message.contains(expected) && message.contains("x-idx"), "{message}");
         }
+        // What is unpacked is no more than was announced, and what is announced no more than there can be.
+        let long = [&file[..], &vec![0; 1 << 20]].concat();
+        let message = read_bytes::<3>(&gz(&long)).unwrap_err().to_string();
+        assert!(message.contains("holds 13 bytes of data where 12"), "{message}");
+        let message = read_bytes::<3>(&gz(&idx(&[1 << 20, 60, 60], &[9; 12]))).unwrap_err().to_string();
+        assert!(message.contains("announces 3774873600 bytes") && message.contains("x-idx"), "{message}");
         let mut damaged = gz(&file);
         let middle = damaged.len() - 6;
         damaged[middle] ^= 0xff; // the CRC

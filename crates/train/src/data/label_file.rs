@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::DataError;
+use super::guard::guarded;
 use super::listing::{Item, LABEL_FILES, Listing};
 use super::store::{MAX_LABELS, Store};
 
@@ -47,11 +48,12 @@ impl LabelFile {
         let text = String::from_utf8(bytes).map_err(|_| bad("it is not text in UTF-8".to_owned()))?;
         let text = text.trim_start_matches('\u{feff}');
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let pairs = match name.as_str() {
-            "dataset.json" => from_json(text).map_err(bad)?,
-            "metadata.jsonl" => from_jsonl(text).map_err(bad)?,
-            _ => from_csv(text).map_err(bad)?,
-        };
+        let pairs = guarded(|| match name.as_str() {
+            "dataset.json" => from_json(text),
+            "metadata.jsonl" => from_jsonl(text),
+            _ => from_csv(text),
+        });
+        let pairs = pairs.map_err(bad)?;
         let mut labels = HashMap::new();
         for (file, label) in pairs.unwrap_or_default() {
             let file = file.replace('\\', "/").trim_start_matches("./").to_owned();

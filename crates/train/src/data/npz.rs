@@ -6,6 +6,9 @@ use std::path::Path;
 
 use zip::ZipArchive;
 
+use super::guard::guarded_or;
+use super::idx::MAX_EXPANSION;
+use super::passes::Source;
 use super::store::regular;
 use super::{DataError, Dataset, LoadOptions, Split, npy};
 use crate::output::{NpyError, NpyReader, NpyType};
@@ -51,6 +54,11 @@ impl Member {
 
 /// Reads the array `name`, or the one that the archive's names make out to be the split's examples, with its labels.
 pub(super) fn load(file: &Path, name: Option<&str>, spec: &Path, options: &LoadOptions) -> Result<Dataset, DataError> {
+    let damaged = |reason| DataError::Zip { path: file.to_owned(), reason };
+    guarded_or(|| read(file, name, spec, options), damaged)
+}
+
+fn read(file: &Path, name: Option<&str>, spec: &Path, options: &LoadOptions) -> Result<Dataset, DataError> {
     let bad = |reason: String| DataError::Zip { path: file.to_owned(), reason };
     let mut archive = ZipArchive::new(BufReader::new(regular(file)?)).map_err(|error| bad(error.to_string()))?;
     let members = members(&mut archive, file)?;
@@ -89,10 +97,24 @@ pub(super) fn load(file: &Path, name: Option<&str>, spec: &Path, options: &LoadO
         }
         None => None,
     };
-    let mut data = npy::assemble(open(&mut archive, examples, file)?, class_of, spec, options)?;
+    let mut source = Entry { archive: &mut archive, member: examples, file };
+    let mut data = npy::assemble(&mut source, class_of, spec, options)?;
     notes.append(&mut data.notes);
     data.notes = notes;
     Ok(data)
+}
+
+/// An array of an archive, unpacked as often as it is read.
+struct Entry<'a> {
+    archive: &'a mut Archive,
+    member: &'a Member,
+    file: &'a Path,
+}
+
+impl Source for Entry<'_> {
+    fn open(&mut self) -> Result<NpyReader<'_>, DataError> {
+        open(self.archive, self.member, self.file)
+    }
 }
 
 enum Fault {
@@ -158,7 +180,13 @@ fn members(archive: &mut Archive, file: &Path) -> Result<Vec<Member>, DataError>
 fn open<'a>(archive: &'a mut Archive, member: &Member, file: &Path) -> Result<NpyReader<'a>, DataError> {
     let bad = |reason: String| DataError::Zip { path: file.to_owned(), reason };
     let entry = archive.by_index(member.entry).map_err(|error| bad(format!("{}: {error}", member.name)))?;
-    let length = entry.size();
+    let (length, stored) = (entry.size(), entry.compressed_size());
+    if length > stored.saturating_mul(MAX_EXPANSION).saturating_add(MAX_EXPANSION) {
+        let name = &member.name;
+        return Err(bad(format!(
+            "{name} announces {length} bytes, which its {stored} bytes in the archive cannot hold"
+        )));
+    }
     Ok(NpyReader::new(Box::new(entry), length, &file.join(format!("{}.npy", member.name)))?)
 }
 

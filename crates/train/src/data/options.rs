@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Background, ImageSize, LabelsFrom, ValueRange};
+use super::{Background, ImageSize, LabelsFrom, Subset, ValueRange};
 
 /// Which part of a data set.
 ///
@@ -28,6 +28,31 @@ impl fmt::Display for Split {
             Split::Train => "train",
             Split::Test => "test",
         })
+    }
+}
+
+/// A part of a data set, where no more of it is needed in memory.
+///
+/// An array or an archive of arrays, and a folder or an archive of pictures whose `image_size` and `channels` are given, are read
+/// so; other data sets are loaded whole. [`Dataset::len`](super::Dataset::len) is that of the whole either way.
+///
+/// Of pictures only those of the part are decoded, and of the others the headers are read. A picture with a good header that
+/// cannot be decoded therefore counts as an example of the data set; in the part the next one of the order takes its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Number of examples; all if there are fewer.
+    pub num: usize,
+    /// The first of the [`Subset`](super::Subset) of this seed, or without a seed the first of the data.
+    pub seed: Option<u64>,
+    /// Whether the checksum of the whole is wanted, for which all of it is read once more.
+    pub checksum: bool,
+}
+
+impl Part {
+    /// The examples of a data set of `count`, in their order; more than [`num`](Part::num).
+    pub(super) fn order(self, count: usize) -> impl Iterator<Item = usize> {
+        let subset = self.seed.map(|seed| Subset::new(seed, count));
+        (0..count).map(move |place| subset.map_or(place, |subset| subset.index(place)))
     }
 }
 
@@ -69,6 +94,8 @@ pub struct LoadOptions {
     /// The address of a mirror, asked instead of the public hosts for `MIRROR/DATASET/FILE`. `None`: the environment
     /// variable `SFUMATO_MIRROR`, else the public hosts. Checksums are verified either way.
     pub mirror: Option<String>,
+    /// Which examples are kept in memory; `None` keeps all.
+    pub part: Option<Part>,
     /// Seed of the toys' points.
     pub seed: u64,
     /// Number of points that a toy has.
@@ -89,6 +116,7 @@ impl Default for LoadOptions {
             cache_dir: None,
             download: true,
             mirror: None,
+            part: None,
             seed: 0,
             toy_size: 10_000,
         }

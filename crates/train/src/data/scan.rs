@@ -1,7 +1,7 @@
 //! Finding the pictures below a folder.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use super::DataError;
 use super::dataset::Skipped;
 use super::kind::{HEAD, picture_extension};
 use super::listing::{Listing, extension, is_litter};
+use crate::files::open_regular;
 
 /// Lists the pictures below `root`, by extension or else by their first bytes. Hidden files and folders are left out; links
 /// are followed, each real folder once.
@@ -76,7 +77,7 @@ fn names(folder: &Path) -> std::io::Result<Vec<std::ffi::OsString>> {
 /// The first bytes of a file; none if it cannot be read, which is found out when it matters.
 fn head(path: &Path) -> Vec<u8> {
     let mut head = Vec::new();
-    let _ = File::open(path).and_then(|file| file.take(HEAD as u64).read_to_end(&mut head));
+    let _ = open_regular(path).and_then(|file| file.take(HEAD as u64).read_to_end(&mut head));
     head
 }
 

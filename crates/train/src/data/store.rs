@@ -1,20 +1,22 @@
 //! Where the bytes of pictures are: files of a folder, or entries of a zip archive.
 
-use std::fs::{self, File};
-use std::io::{BufReader, Cursor, Read, Seek};
+use std::fs::File;
+use std::io::{BufReader, Cursor, ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use zip::ZipArchive;
 
 use super::DataError;
+use super::guard::{guarded, guarded_or};
 use super::kind::HEAD;
 use super::listing::{Item, Listing, extension, is_litter};
+use crate::files::{open_regular, read_bytes};
 
 /// Longest file of a picture that is read.
 const MAX_FILE: u64 = 1 << 29;
-/// Longest file of labels that is read.
-pub(super) const MAX_LABELS: u64 = 1 << 28;
+/// Longest file of labels that is read: those of some millions of pictures. As JSON it takes ten times the memory.
+pub(super) const MAX_LABELS: u64 = 1 << 26;
 
 /// A reader that can go back.
 pub(super) trait ReadSeek: std::io::BufRead + Seek {}
@@ -35,6 +37,10 @@ pub(super) enum Store {
 impl Store {
     /// Opens a zip archive and lists its pictures.
     pub(super) fn zip(path: &Path) -> Result<(Store, Listing), DataError> {
+        guarded_or(|| Store::listed(path), |reason| DataError::Zip { path: path.to_owned(), reason })
+    }
+
+    fn listed(path: &Path) -> Result<(Store, Listing), DataError> {
         let bad = |reason: String| DataError::Zip { path: path.to_owned(), reason };
         let file = regular(path)?;
         let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| bad(error.to_string()))?;
@@ -80,7 +86,11 @@ impl Store {
     pub(super) fn open(&self, item: &Item) -> Result<Box<dyn ReadSeek>, String> {
         match self {
             Store::Folder(root) => {
-                let file = File::open(root.join(&item.full)).map_err(|error| error.to_string())?;
+                let file = open_regular(&root.join(&item.full)).map_err(|error| error.to_string())?;
+                // Some decoders read all of it for the header's sake.
+                if file.metadata().is_ok_and(|metadata| metadata.len() > MAX_FILE) {
+                    return Err(too_long(MAX_FILE));
+                }
                 Ok(Box::new(BufReader::new(file)))
             }
             Store::Zip { .. } => Ok(Box::new(Cursor::new(self.bytes(item)?))),
@@ -89,32 +99,27 @@ impl Store {
 
     /// The bytes of a file, of which there may be at most `limit`.
     pub(super) fn read(&self, full: &Path, entry: usize, limit: u64) -> Result<Vec<u8>, String> {
-        let too_long = || format!("it is longer than {} MiB, the longest that is read", limit >> 20);
         let mut bytes = Vec::new();
         match self {
-            Store::Folder(root) => {
-                let path = root.join(full);
-                if fs::metadata(&path).is_ok_and(|metadata| metadata.len() > limit) {
-                    return Err(too_long());
-                }
-                let file = File::open(path).map_err(|error| error.to_string())?;
-                file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-            }
-            Store::Zip { archive, .. } => {
+            Store::Folder(root) => return read_bytes(&root.join(full), limit).map_err(|error| error.to_string()),
+            Store::Zip { archive, .. } => guarded(|| {
                 let mut archive = archive.lock().unwrap_or_else(PoisonError::into_inner);
                 let file = archive.by_index(entry).map_err(|error| error.to_string())?;
-                file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-            }
+                file.take(limit + 1).read_to_end(&mut bytes).map(drop).map_err(|error| error.to_string())
+            })?,
         }
-        if bytes.len() as u64 > limit { Err(too_long()) } else { Ok(bytes) }
+        if bytes.len() as u64 > limit { Err(too_long(limit)) } else { Ok(bytes) }
     }
+}
+
+fn too_long(limit: u64) -> String {
+    format!("it is longer than {} MiB, the longest that is read", limit >> 20)
 }
 
 /// Opens a file that is one: a pipe would be waited for, and a device never ends.
 pub(super) fn regular(path: &Path) -> Result<File, DataError> {
-    let metadata = fs::metadata(path).map_err(DataError::io("open", path))?;
-    if !metadata.is_file() {
-        return Err(DataError::NotAFile { path: path.to_owned() });
-    }
-    File::open(path).map_err(DataError::io("open", path))
+    open_regular(path).map_err(|error| match error.kind() {
+        ErrorKind::InvalidInput => DataError::NotAFile { path: path.to_owned() },
+        _ => DataError::io("open", path)(error),
+    })
 }

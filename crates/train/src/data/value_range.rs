@@ -29,6 +29,11 @@ pub struct ValueRange {
 impl ValueRange {
     /// As data is kept.
     pub const UNIT: ValueRange = ValueRange { low: -1.0, high: 1.0 };
+
+    /// Whether a number lies in the range.
+    pub(super) fn holds(self, x: f32) -> bool {
+        (self.low..=self.high).contains(&f64::from(x))
+    }
 }
 
 impl fmt::Display for ValueRange {

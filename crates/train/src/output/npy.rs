@@ -1,11 +1,12 @@
 //! NumPy's `.npy` files: reading numbers of any type, writing `f32`.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::npy_header::{Header, MAX_HEADER};
 use super::{NpyError, OutputError, write_atomically};
+use crate::memory;
 
 /// An element type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,11 +91,28 @@ fn half(bits: u16) -> f32 {
 /// A `.npy` array whose header has been read and whose length agrees with it, so that reading the data allocates no more
 /// than there is.
 pub struct NpyReader<'a> {
-    input: Box<dyn Read + 'a>,
+    input: Input<'a>,
     path: PathBuf,
     header: Header,
     /// Length of the data in bytes.
     bytes: u64,
+}
+
+/// Where the bytes come from.
+enum Input<'a> {
+    /// A file, in which one can go ahead.
+    File(BufReader<File>),
+    /// Anything else, such as an entry of an archive.
+    Stream(Box<dyn Read + 'a>),
+}
+
+impl Read for Input<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Input::File(file) => file.read(buffer),
+            Input::Stream(stream) => stream.read(buffer),
+        }
+    }
 }
 
 impl std::fmt::Debug for NpyReader<'_> {
@@ -117,14 +135,18 @@ impl<'a> NpyReader<'a> {
         }
         let file = File::open(path).map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
-        NpyReader::new(Box::new(io::BufReader::with_capacity(1 << 16, file)), length, path)
+        NpyReader::start(Input::File(BufReader::with_capacity(1 << 16, file)), length, path)
     }
 
     /// Reads the header of an array of `length` bytes, header included; `path` is what messages call it.
     ///
     /// # Errors
     /// As [`open`](NpyReader::open).
-    pub fn new(mut input: Box<dyn Read + 'a>, length: u64, path: &Path) -> Result<NpyReader<'a>, NpyError> {
+    pub fn new(input: Box<dyn Read + 'a>, length: u64, path: &Path) -> Result<NpyReader<'a>, NpyError> {
+        NpyReader::start(Input::Stream(input), length, path)
+    }
+
+    fn start(mut input: Input<'a>, length: u64, path: &Path) -> Result<NpyReader<'a>, NpyError> {
         let failed = |source| NpyError::Io { path: path.to_owned(), source };
         let not_npy = |reason| NpyError::NotNpy { path: path.to_owned(), reason };
         let mut read_exactly = |bytes: &mut [u8]| match input.read_exact(bytes) {
@@ -229,16 +251,61 @@ impl<'a> NpyReader<'a> {
             return Err(self.wrong_type("numbers"));
         };
         let size = npy_type.size();
-        let mut values = self.reserve(self.bytes / size as u64)?;
+        let count = self.bytes / size as u64;
+        let mut values = self.reserve(count)?;
+        self.extend(&mut values, count as usize, npy_type, big)?;
+        self.in_c_order(values)
+    }
+
+    /// Appends the next `count` numbers in the order of the file.
+    fn extend(&mut self, values: &mut Vec<f32>, count: usize, npy_type: NpyType, big: bool) -> Result<(), NpyError> {
+        let size = npy_type.size();
         let mut buffer = vec![0; 1 << 16];
-        let mut rest = self.bytes as usize;
+        let mut rest = count * size;
         while rest > 0 {
             let chunk = &mut buffer[..rest.min(1 << 16)];
             self.input.read_exact(chunk).map_err(|source| NpyError::Io { path: self.path.clone(), source })?;
-            values.extend(chunk.chunks_exact(size).map(|bytes| npy_type.number(bytes, big)));
+            let elements = chunk.chunks_exact(size);
+            match (npy_type, big) {
+                // The usual ones, at the speed of the file.
+                (NpyType::Float { bytes: 4 }, false) => {
+                    values.extend(elements.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
+                }
+                _ => values.extend(elements.map(|bytes| npy_type.number(bytes, big))),
+            }
             rest -= chunk.len();
         }
-        self.in_c_order(values)
+        Ok(())
+    }
+
+    /// Whether the first axis moves fastest in the file.
+    pub(crate) fn fortran_order(&self) -> bool {
+        self.header.fortran_order && self.header.shape.len() > 1
+    }
+
+    /// Passes over the next `count` elements.
+    pub(crate) fn skip(&mut self, count: usize) -> Result<(), NpyError> {
+        let bytes = (count * self.npy_type().map_or(1, NpyType::size)) as u64;
+        let passed = match &mut self.input {
+            Input::File(file) => i64::try_from(bytes).map_err(io::Error::other).and_then(|n| file.seek_relative(n)),
+            Input::Stream(stream) => io::copy(&mut stream.take(bytes), &mut io::sink()).map(drop),
+        };
+        passed.map_err(|error| self.failed(error))
+    }
+
+    /// The next `count` elements of a `uint8` or `bool` array into `values`, in the order of the file.
+    pub(crate) fn next_bytes(&mut self, values: &mut Vec<u8>, count: usize) -> Result<(), NpyError> {
+        values.resize(count, 0);
+        self.input.read_exact(values).map_err(|source| NpyError::Io { path: self.path.clone(), source })
+    }
+
+    /// The next `count` elements of an array of numbers into `values`, in the order of the file.
+    pub(crate) fn next_numbers(&mut self, values: &mut Vec<f32>, count: usize) -> Result<(), NpyError> {
+        let Some((npy_type, big)) = NpyType::parse(self.dtype()) else {
+            return Err(self.wrong_type("numbers"));
+        };
+        values.clear();
+        self.extend(values, count, npy_type, big)
     }
 
     /// Turns an array whose first axis moves fastest into one whose last does.
@@ -276,11 +343,7 @@ impl<'a> NpyReader<'a> {
     }
 
     fn reserve<T>(&self, values: u64) -> Result<Vec<T>, NpyError> {
-        let mut vector = Vec::new();
-        let too_much = || NpyError::OutOfMemory { path: self.path.clone(), bytes: self.bytes };
-        let values = usize::try_from(values).map_err(|_| too_much())?;
-        vector.try_reserve_exact(values).map_err(|_| too_much())?;
-        Ok(vector)
+        memory::reserve(values).ok_or_else(|| NpyError::OutOfMemory { path: self.path.clone(), bytes: self.bytes })
     }
 
     fn failed(&self, source: io::Error) -> NpyError {

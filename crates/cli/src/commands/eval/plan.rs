@@ -7,8 +7,10 @@ use sfumato_process::{
     bound::{BoundNoise, Decoder, Plan, Strata},
 };
 use sfumato_train::{
-    data::{self, DataError, Dataset, ImageSize, LoadOptions},
+    config::least_to_predict,
+    data::{self, DataError, Dataset, ImageSize, LoadOptions, Part},
     evaluation::{Condition, EvalPlan, Order},
+    memory,
     model::reverse_chain,
 };
 
@@ -51,6 +53,11 @@ pub(super) fn check(args: &EvalArgs, model: &Pipeline) -> Result<()> {
     Ok(())
 }
 
+/// Whether the examples are taken in the order of the data.
+fn in_order(args: &EvalArgs) -> bool {
+    args.in_order || args.noise.is_some()
+}
+
 /// Loads the data in the model's size, and says what was left out.
 pub(super) fn load_data(args: &EvalArgs, model: &Pipeline) -> Result<Dataset> {
     let shape = shape(model)?;
@@ -61,6 +68,11 @@ pub(super) fn load_data(args: &EvalArgs, model: &Pipeline) -> Result<Dataset> {
         background: args.background.unwrap_or_default(),
         labels: args.labels.unwrap_or_default(),
         range: args.range,
+        part: args.limit.map(|limit| Part {
+            num: limit as usize,
+            seed: (!in_order(args)).then_some(args.seed),
+            checksum: args.json.is_some(),
+        }),
         ..LoadOptions::default()
     };
     if let &[channels, height, width] = &shape[..] {
@@ -138,11 +150,13 @@ pub(super) fn plan<'a>(
     if num > data.len() {
         bail!("--limit {num}: the {} split of {} has {} examples", data.split(), args.dataset, data.len());
     }
+    let draws = usize::from(args.draws);
+    let strata = Strata::with_stride(steps, stride);
+    check_batch(args, model, data, num.saturating_mul(strata.len()).saturating_mul(draws))?;
     let mut chain = reverse_chain(&model.spec.scheduler, steps)?;
     if let Some(variance) = args.variance {
         chain = chain.with_variance(variance.into());
     }
-    let draws = usize::from(args.draws);
     let noise = match (noise, &args.noise) {
         (Some((shape, values)), Some(path)) => {
             let expected = [&[steps * draws, num], data.shape()].concat();
@@ -163,18 +177,27 @@ pub(super) fn plan<'a>(
     };
     Ok(EvalPlan {
         chain,
-        bound: Plan {
-            decoder: decoder(args, data)?,
-            strata: Strata::with_stride(steps, stride),
-            draws,
-            noise,
-            seed: args.seed,
-        },
+        bound: Plan { decoder: decoder(args, data)?, strata, draws, noise, seed: args.seed },
         condition: condition(args, model, data)?,
         num,
-        order: if args.in_order || args.noise.is_some() { Order::First } else { Order::Random { seed: args.seed } },
+        order: if in_order(args) { Order::First } else { Order::Random { seed: args.seed } },
         batch_size: args.batch_size as usize,
     })
+}
+
+/// Refuses a batch that there is no memory for; it is never larger than all evaluations together.
+fn check_batch(args: &EvalArgs, model: &Pipeline, data: &Dataset, evaluations: usize) -> Result<()> {
+    let (batch, limit) = ((args.batch_size as usize).min(evaluations), memory::limit() as f64);
+    let needed = least_to_predict(&model.spec.config, data.shape(), batch);
+    if needed > limit && args.machine.backend.is_cpu() {
+        bail!(
+            "--batch-size {}: {batch} evaluations at a time take at least {}, and this machine has {}; choose a smaller one",
+            args.batch_size,
+            memory::shown(needed),
+            memory::shown(limit)
+        );
+    }
+    Ok(())
 }
 
 fn decoder(args: &EvalArgs, data: &Dataset) -> Result<Decoder> {

@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sfumato_train::output;
+use sfumato_train::{files::read_text, output};
 
 /// The name of the record, and of what lies beside it.
 const RECORD: &str = "sample.json";
@@ -130,7 +130,7 @@ impl Destination {
 /// The record in `dir`, if there is one.
 fn read(dir: &Path) -> Result<Option<Record>> {
     let path = dir.join(RECORD);
-    let text = match fs::read_to_string(&path) {
+    let text = match read_text(&path) {
         Ok(text) => text,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),

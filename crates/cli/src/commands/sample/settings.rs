@@ -1,6 +1,6 @@
 //! Everything that decides the samples of a call, but for how many there are: what [`sample.json`](super::record) holds.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, path::Path};
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
@@ -8,6 +8,7 @@ use sfumato_nets::pipeline::Pipeline;
 use sfumato_process::sampler::SamplerKind;
 use sfumato_train::{
     file_sha256,
+    files::read_text,
     sampling::{Classes, SamplePlan, Sampler, SamplerChoice},
 };
 
@@ -63,7 +64,7 @@ fn weights(path: &Path) -> Result<Value> {
     if path.extension().is_none_or(|extension| extension != "json") {
         return Ok(json!(whole));
     }
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = read_text(path).with_context(|| format!("cannot read {}", path.display()))?;
     let index: Value = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
     let files = index["weight_map"].as_object().into_iter().flat_map(Map::values).filter_map(Value::as_str);
     let mut sums = vec![whole];

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use sfumato_nets::pipeline::Scheduler;
 use sfumato_schedule::{NoiseSchedule, Prediction, ScheduleConfig, ScheduleError};
-use sfumato_train::TrainConfig;
+use sfumato_train::{TrainConfig, files::read_text};
 
 use crate::args::UsageError;
 
@@ -84,7 +84,7 @@ impl Source {
         if path.extension().is_some_and(|extension| extension == "json") {
             return Self::of_model(path);
         }
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = read_text(path).with_context(|| format!("cannot read {}", path.display()))?;
         // A schedule's own table, or a whole run's.
         if text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("kind")) {
             let config = toml::from_str(&text).with_context(shown)?;

@@ -16,6 +16,7 @@ use sfumato_kernels::Backend;
 use sfumato_train::{
     FoundCheckpoint, Run, RunDir, TrainConfig,
     data::{self, Dataset, DatasetSpec},
+    memory,
 };
 
 use self::{new_run::NewRun, resume::Going};
@@ -81,7 +82,7 @@ impl Work for Training {
                 if new.print_only() {
                     return say::result(|out| out.write_all(config.to_toml().as_bytes()));
                 }
-                check(&config, &data)?; // before anything is written
+                check(&config, &data, &machine)?; // before anything is written
                 let dir = new.create_dir(&config, &environment)?;
                 (data, Ready { config, origin, dir, from: None })
             }
@@ -89,7 +90,7 @@ impl Work for Training {
                 let way_out = "; or name its place now with --dataset";
                 let data = load_data(&going.config, way_out)?;
                 going.compare_data(&data)?;
-                check(&going.config, &data)?;
+                check(&going.config, &data, &machine)?;
                 (data, going.begin(&environment)?)
             }
         };
@@ -113,9 +114,10 @@ impl Work for Training {
 }
 
 /// Checks the configuration and how it fits the data; warns of what is odd about the noise schedule.
-fn check(config: &TrainConfig, data: &Dataset) -> Result<()> {
+fn check(config: &TrainConfig, data: &Dataset, machine: &MachineArgs) -> Result<()> {
     config.validate()?;
     config.check_data(data)?;
+    config.check_memory(data, memory::limit(), machine.backend.is_cpu())?;
     for finding in config.check_schedule(data)? {
         say!("warning: noise schedule: {finding}");
     }

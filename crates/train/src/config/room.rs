@@ -1,0 +1,111 @@
+//! Whether there is memory for a run: what cannot be is refused before the work, with the key that asks for it.
+//!
+//! The figures are bounds from below. What they refuse cannot work; what they let pass may still be too much.
+
+use sfumato_nets::pipeline::AnyConfig;
+
+use super::{TrainConfig, check};
+use crate::{TrainError, data::Dataset, memory};
+
+const FLOAT: f64 = size_of::<f32>() as f64;
+/// A weight, its gradient, its two moments and its average.
+const PER_WEIGHT: f64 = 5.0 * FLOAT;
+
+/// Least number of values that a network holds at a time for one example of `shape`, gradients to come or not.
+fn activations(network: &AnyConfig, shape: &[usize], gradients: bool) -> f64 {
+    match network {
+        AnyConfig::UNet(config) => {
+            let &[_, height, width] = shape else { return 0.0 };
+            let pixels = (height * width) as f64;
+            let levels = config.block_out_channels.iter().zip(0..);
+            // What the way up takes over from the way down; for gradients, as much again of the way up.
+            let blocks = (config.layers_per_block + 1) as f64 * if gradients { 2.0 } else { 1.0 };
+            levels.map(|(&channels, level)| blocks * channels as f64 * pixels / 4f64.powi(level)).sum()
+        }
+        AnyConfig::Mlp(config) => {
+            config.hidden_dim as f64 * if gradients { 2.0 * config.num_blocks as f64 } else { 1.0 }
+        }
+    }
+}
+
+/// Least bytes that the network takes to look at a batch of examples of `shape`, without training.
+pub fn least_to_predict(network: &AnyConfig, shape: &[usize], batch: usize) -> f64 {
+    let example = shape.iter().product::<usize>() as f64;
+    FLOAT * (network.num_params() as f64 + batch as f64 * (3.0 * example + activations(network, shape, false)))
+}
+
+impl TrainConfig {
+    /// Checks that the network, a batch and the sample grids have room in `memory` bytes. What the network computes counts only
+    /// if that is where it computes (`on_host`).
+    ///
+    /// # Errors
+    /// [`TrainError::ConfigValue`] with the key that asks for too much.
+    pub fn check_memory(&self, data: &Dataset, memory: u64, on_host: bool) -> Result<(), TrainError> {
+        self.check_room(&self.network(data)?, data.shape(), memory as f64, on_host)
+    }
+
+    fn check_room(&self, network: &AnyConfig, shape: &[usize], memory: f64, on_host: bool) -> Result<(), TrainError> {
+        let there = memory::shown(memory);
+        let weights = network.num_params();
+        let held = PER_WEIGHT * weights as f64;
+        let (key, value) = match network {
+            AnyConfig::UNet(config) => ("model.channels", format!("{:?}", config.block_out_channels)),
+            AnyConfig::Mlp(config) => ("model.hidden", config.hidden_dim.to_string()),
+        };
+        let needed = memory::shown(held);
+        let smaller =
+            format!("smaller: to train {weights} weights takes at least {needed}, and this machine has {there}");
+        check(key, value, held <= memory, &smaller)?;
+
+        let example = shape.iter().product::<usize>() as f64;
+        let computed = if on_host { activations(network, shape, true) } else { 0.0 };
+        let each = FLOAT * (2.0 * example + computed);
+        let batch = self.training.batch_size;
+        let fewer = |each: f64| {
+            let most = ((memory - held) / each).max(1.0) as u64;
+            format!("{most} at most: each example takes at least {}, and this machine has {there}", memory::shown(each))
+        };
+        check("training.batch_size", batch, held + batch as f64 * each <= memory, &fewer(each))?;
+
+        // The samples, and the picture of them.
+        let each = FLOAT * 2.0 * example;
+        let num = self.samples.num;
+        check("samples.num", num, held + num as f64 * each <= memory, &fewer(each))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sfumato_nets::{mlp::MlpConfig, unet::UNet2DConfig};
+
+    use super::*;
+
+    #[test]
+    fn what_asks_for_too_much_is_named() {
+        let mut config = TrainConfig::default();
+        let unet = AnyConfig::UNet(UNet2DConfig::default());
+        let message = |config: &TrainConfig, network: &AnyConfig, shape: &[usize], memory: f64| {
+            config.check_room(network, shape, memory, true).unwrap_err().to_string()
+        };
+        config.check_room(&unet, &[3, 32, 32], 64e9, true).unwrap();
+        let said = message(&config, &unet, &[3, 32, 32], 1e9);
+        assert!(said.contains("model.channels") && said.contains("this machine has 1.0 GB"), "{said}");
+        config.training.batch_size = 1 << 20;
+        let said = message(&config, &unet, &[3, 32, 32], 64e9);
+        assert!(said.contains("training.batch_size") && said.contains("1048576"), "{said}");
+        // On another device the batch itself has room.
+        config.check_room(&unet, &[3, 32, 32], 64e9, false).unwrap();
+        config.training.batch_size = 1;
+        config.samples.num = 1 << 20;
+        let said = message(&config, &AnyConfig::Mlp(MlpConfig::default()), &[65_536], 64e9);
+        assert!(said.contains("samples.num"), "{said}");
+    }
+
+    #[test]
+    fn a_network_that_looks_takes_less_than_one_that_learns() {
+        let unet = AnyConfig::UNet(UNet2DConfig::default());
+        let less = activations(&unet, &[3, 32, 32], false);
+        assert!(0.0 < less && less < activations(&unet, &[3, 32, 32], true));
+        assert!(least_to_predict(&unet, &[3, 32, 32], 1 << 30) > 1e12);
+    }
+}
