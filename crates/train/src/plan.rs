@@ -163,7 +163,8 @@ mod tests {
             // The time is used, unless there is nothing more to do.
             prop_assert!(step == most || seconds > 0.85 * limit, "{} of {} seconds", seconds, limit);
             let end = decay_progress(&plan, warm, step, most);
-            prop_assert!(step <= warm || end > 0.9, "{end} at step {step}: {plan:?}");
+            // At the last of n steps of decay, n/(n + 1) of it is done.
+            prop_assert!(step < warm + 20 || end > 0.9, "{end} at step {step}: {plan:?}");
         }
 
         #[test]
