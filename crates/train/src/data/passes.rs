@@ -10,6 +10,9 @@ use crate::output::{NpyError, NpyReader};
 /// Values that are read at a time, or one example where that has more.
 const AT_A_TIME: usize = 1 << 18;
 
+/// Whether there is more to look at.
+type Further = ControlFlow<()>;
+
 /// An array that can be read again and again.
 pub(super) trait Source {
     /// The array, at its start.
@@ -72,7 +75,7 @@ impl<'s, T: Element> Passes<'s, T> {
     /// All values in order, some whole examples at a time, with the number of values before them.
     pub(super) fn all(
         &mut self,
-        each: &mut dyn FnMut(usize, &[T]) -> Result<ControlFlow<()>, DataError>,
+        each: &mut dyn FnMut(usize, &[T]) -> Result<Further, DataError>,
     ) -> Result<(), DataError> {
         let (total, step) = (self.count * self.example, (AT_A_TIME / self.example).max(1) * self.example);
         let starts = (0..total).step_by(step);
