@@ -417,3 +417,24 @@ fn a_limit_on_the_size_of_files_is_an_error_of_the_write() {
     assert_eq!((code, said.as_str()), (Some(0), ""));
     assert!(weights(&dir.path().join("run")) == bits);
 }
+
+#[test]
+fn a_picture_that_cannot_be_written_does_not_end_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("run");
+    let picture = |step: u64| root.join(format!("samples/step-{step:07}.png"));
+    let go_on = |steps: &str| {
+        stderr(&succeed(dir.path(), &["train", "--resume", "run", "--steps", steps, "--set", "samples.every=1"]))
+    };
+    succeed(dir.path(), &train("run", "2"));
+    // Deleted: made again.
+    fs::remove_dir_all(root.join("samples")).unwrap();
+    let said = go_on("4");
+    assert!(picture(3).is_file() && picture(4).is_file() && !said.contains("without this picture"), "{said}");
+    // In the way: said, and passed over.
+    fs::remove_dir_all(root.join("samples")).unwrap();
+    fs::write(root.join("samples"), "").unwrap();
+    let said = go_on("6");
+    assert_eq!(said.matches("the run goes on without this picture").count(), 2, "{said}");
+    assert!(said.contains("done: 6 steps"), "{said}");
+}
