@@ -10,6 +10,7 @@ mod say;
 mod allocator;
 mod args;
 mod backend;
+mod bar;
 mod chart;
 mod class;
 mod commands;
@@ -26,6 +27,14 @@ use crate::args::{Command, Invocation};
 
 fn main() -> ExitCode {
     allocator::keep_freed_memory();
+    signals::survive_file_limit();
+    let code = called();
+    say::settle();
+    code
+}
+
+/// Does what the command line asks for.
+fn called() -> ExitCode {
     let (cli, mut called) = match Invocation::from_env() {
         Ok(Invocation { cli, command }) => (cli, command),
         Err(code) => return code,
@@ -74,7 +83,7 @@ fn init_log() {
     let level = std::env::var("SFUMATO_LOG").ok().and_then(|level| level.parse().ok()).unwrap_or(tracing::Level::WARN);
     tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_writer(std::io::stderr)
+        .with_writer(|| say::Stderr)
         .log_internal_errors(false) // else a closed stderr panics
         .without_time()
         .with_target(false)

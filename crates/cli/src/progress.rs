@@ -1,13 +1,14 @@
 //! Progress on stderr: a bar on a terminal, a plain line now and then when it is not.
 
 use std::{
-    io::IsTerminal,
     path::Path,
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use sfumato_train::{Metrics, Planned, TrainState, Watch};
+
+use crate::bar;
 
 /// Time between plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(15);
@@ -16,6 +17,8 @@ const SMOOTHING: f64 = 0.98;
 
 /// Parts of the bar of a training run, which is as far as its steps or its time, whichever ends it.
 const PARTS: u64 = 10_000;
+/// A bar of work whose end is known.
+const COUNTED: &str = "{bar:24} {percent}%  {msg}  {eta} left";
 
 /// Shows a training run.
 pub(crate) struct TrainProgress {
@@ -32,15 +35,11 @@ pub(crate) struct TrainProgress {
 impl TrainProgress {
     /// Of a run that ends at `steps`, or after `max_minutes` of training from now (0: no limit).
     pub(crate) fn new(steps: u64, max_minutes: f64) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{bar:24} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
-            ProgressBar::new(PARTS).with_style(style)
-        });
         let limit = if max_minutes > 0.0 { max_minutes * 60.0 } else { f64::INFINITY };
         Self {
             steps,
             limit,
-            bar,
+            bar: bar::new(PARTS, "{bar:24} {msg}"),
             last_line: None,
             loss: Smoothed::default(),
             began: TrainState::default(),
@@ -152,11 +151,7 @@ pub(crate) struct SampleProgress {
 impl SampleProgress {
     /// Of `total` steps over all batches.
     pub(crate) fn new(total: u64) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{bar:24} {percent}%  {msg}  {eta} left");
-            ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        });
-        Self { bar }
+        Self { bar: bar::new(total, COUNTED) }
     }
 
     /// One more step is done.
@@ -186,11 +181,7 @@ pub(crate) struct EvalProgress {
 impl EvalProgress {
     /// Of `total` evaluations of the network.
     pub(crate) fn new(total: u64) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{bar:24} {percent}%  {msg}  {eta} left");
-            ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        });
-        Self { total, bar, began: Instant::now(), last_line: Instant::now() }
+        Self { total, bar: bar::new(total, COUNTED), began: Instant::now(), last_line: Instant::now() }
     }
 
     /// So many evaluations are done.

@@ -1,6 +1,10 @@
 //! The sample grids that a run makes of itself.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 use sfumato_nets::pipeline::PipelineSpec;
 use sfumato_process::{ReverseVariance, sampler::SamplerKind};
@@ -8,6 +12,7 @@ use sfumato_process::{ReverseVariance, sampler::SamplerKind};
 use crate::{
     TrainConfig, TrainError,
     data::Dataset,
+    error::IoContext,
     picture::write_picture,
     sampling::{Classes, Noise, SamplePlan, SamplerChoice},
 };
@@ -38,7 +43,7 @@ pub(crate) fn path(dir: &Path, step: u64) -> PathBuf {
     dir.join(format!("step-{step:07}.png"))
 }
 
-/// Writes a grid of images or a scatter plot of points.
+/// Writes a grid of images or a scatter plot of points, into a folder that is made again if somebody has deleted it.
 pub(crate) fn write(
     dir: &Path,
     step: u64,
@@ -46,6 +51,10 @@ pub(crate) fn write(
     plan: &SamplePlan<'_>,
     data: &Dataset,
 ) -> Result<PathBuf, TrainError> {
+    match fs::create_dir(dir) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error).context("create", dir),
+        _ => {}
+    }
     let path = path(dir, step);
     write_picture(&path, data.shape(), samples, plan.classes.columns(plan.num), Some(data))?;
     Ok(path)

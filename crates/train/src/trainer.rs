@@ -479,8 +479,11 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
             Err(sfumato_process::sampler::SampleError::Stopped { .. }) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        let path = preview::write(&self.run.dir.samples(), self.state.step, &samples, &plan, self.run.data)?;
-        watch.samples(&path);
+        match preview::write(&self.run.dir.samples(), self.state.step, &samples, &plan, self.run.data) {
+            Ok(path) => watch.samples(&path),
+            // A picture is no reason to end a run.
+            Err(error) => watch.warn(&format!("{error}; the run goes on without this picture")),
+        }
         Ok(())
     }
 }

@@ -29,7 +29,7 @@ use clap::{
     error::{ContextKind, ContextValue, Error, ErrorKind},
 };
 
-use crate::backend::BackendName;
+use crate::{backend::BackendName, say};
 
 /// Denoising diffusion models in Rust: train, sample, score and inspect.
 #[derive(Debug, Parser)]
@@ -41,7 +41,8 @@ use crate::backend::BackendName;
   sfumato eval --model runs/photos/model --dataset folder:held-out
   sfumato info runs/photos/model
 
-Exit codes: 0 done (also: stopped on request with everything saved), 1 failed, 2 wrong usage.
+Exit codes: 0 done (also: stopped on request with everything saved), 1 failed, 2 wrong usage;
+130 and 143: ended at once by a second Ctrl-C or SIGTERM.
 SFUMATO_LOG=debug shows more on stderr.")]
 pub(crate) struct Cli {
     /// Print the version and exit; with --json also revision, backends and CPU features
@@ -145,8 +146,15 @@ impl Invocation {
 /// Prints what clap found, in plain words, and gives the exit code.
 fn exit(error: Error, root: &clap::Command) -> ExitCode {
     let code = u8::try_from(error.exit_code()).unwrap_or(2);
-    let _ = plain(error, root).print();
-    ExitCode::from(code)
+    let is_help = !error.use_stderr();
+    let printed = plain(error, root).print();
+    match say::delivered(printed) {
+        Err(error) if is_help => {
+            say!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::from(code),
+    }
 }
 
 /// Numbers that Rust could not read, or that clap found out of range, get a sentence in place of "invalid digit found in string".
@@ -172,6 +180,7 @@ fn plain(error: Error, root: &clap::Command) -> Error {
 
 /// Prints a usage error the way clap does, with the usage of the command that was called, and gives its exit code, 2.
 pub(crate) fn usage(invocation: &mut clap::Command, message: &str) -> ExitCode {
+    say::settle();
     let _ = invocation.error(ErrorKind::ValueValidation, message).print();
     ExitCode::from(2)
 }
