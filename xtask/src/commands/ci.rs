@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 
 use super::one_build::check_one_build;
 use super::tree::check_tree;
-use super::{Usage, option_value, test};
+use super::{Usage, option_value, test, torture};
 use crate::cargo::cargo;
 
 struct Step {
@@ -16,13 +16,18 @@ struct Step {
     run: fn() -> anyhow::Result<()>,
 }
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     Step { name: "fmt", about: "the code is formatted", run: fmt },
     Step { name: "tree", about: "the dependency tree is as decided", run: check_tree },
     Step { name: "clippy", about: "no warning in any target", run: clippy },
     Step { name: "doc", about: "the documentation builds, every link leads somewhere", run: doc },
     Step { name: "builds", about: "the program and the tests share one build of Burn", run: check_one_build },
     Step { name: "test", about: "all tests and documentation examples pass", run: tests },
+    Step {
+        name: "torture",
+        about: "runs that are killed, cut and crashed lose nothing (the short form)",
+        run: torture,
+    },
     Step { name: "features", about: "the program builds with no, one and several backends", run: features },
     Step {
         name: "backends",
@@ -115,6 +120,11 @@ fn tests() -> anyhow::Result<()> {
     pass(&mut test::command(&[]))
 }
 
+/// Systems without signals and streams as Unix has them are passed over.
+fn torture() -> anyhow::Result<()> {
+    if cfg!(unix) { torture::check_short() } else { Ok(()) }
+}
+
 /// Backends that are only type-checked here: their kernels are compiled at run time, by a driver that need not be there.
 fn features() -> anyhow::Result<()> {
     for features in ["", "flex", "ndarray", "flex,ndarray", "cuda,vulkan"] {
@@ -172,7 +182,7 @@ mod tests {
         assert_eq!(selected(&["--only", "fmt", "--only=doc"]).unwrap(), ["fmt", "doc"]);
         assert_eq!(
             selected(&["--skip", "test"]).unwrap(),
-            ["fmt", "tree", "clippy", "doc", "builds", "features", "backends"]
+            ["fmt", "tree", "clippy", "doc", "builds", "torture", "features", "backends"]
         );
         assert!(selected(&["--only", "fmt", "--skip", "fmt"]).unwrap().is_empty());
     }

@@ -27,7 +27,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 use self::options::{Mode, Options};
 use self::random::Random;
@@ -73,8 +73,7 @@ that can no longer be read. A changed byte within the numbers of a file of weigh
 checksum: the kind `damage` changes only what can be seen.
 ";
 
-/// Rounds that `cargo xtask ci` runs, and their seed.
-#[cfg_attr(not(test), expect(dead_code, reason = "the step of `cargo xtask ci` follows"))]
+/// Rounds that `cargo xtask ci` runs, three of each kind, and their seed.
 const SHORT: (u64, u64) = (21, 1);
 
 /// How to disturb a run.
@@ -137,6 +136,15 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
         },
     };
     Ok(if torture(program, &options)? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The short form, a step of `cargo xtask ci`: fails if a round does.
+pub(super) fn check_short() -> anyhow::Result<()> {
+    let (rounds, seed) = SHORT;
+    let arguments = [format!("--rounds={rounds}"), format!("--seed={seed}")];
+    println!("-- cargo xtask torture {}", arguments.join(" "));
+    ensure!(run(&arguments)? == ExitCode::SUCCESS, "a round of the torture failed");
+    Ok(())
 }
 
 /// Runs the rounds; whether all of them passed.
