@@ -187,7 +187,12 @@ impl<'a> Round<'a> {
         if resumed.code == Some(0) {
             return Ok(resumed);
         }
-        ensure!(self.mark == 0, "the run is lost, although step {} was complete: {}", self.mark, resumed.about());
+        ensure!(
+            self.mark == 0,
+            "the run does not go on, although step {} was complete: {}",
+            self.mark,
+            resumed.about()
+        );
         let started = self.run_on(&How::undisturbed(), &settings.start(RUN))?;
         ensure!(
             started.code == Some(0),

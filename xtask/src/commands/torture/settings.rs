@@ -22,7 +22,7 @@ impl Settings {
     /// A run that takes so long that two processes meet in it.
     pub(super) fn long(random: &mut Random) -> Self {
         let every = random.between(5, 9);
-        let steps = every * random.between(25, 35) + random.between(1, every);
+        let steps = every * random.between(12, 18) + random.between(1, every);
         Self::new(random, steps, every)
     }
 
