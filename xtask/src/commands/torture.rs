@@ -48,7 +48,7 @@ Kinds of rounds:
   stop     Ctrl-C (SIGINT) and SIGTERM at a random time or system call: the program ends in good order
   errors   a system call fails (no space, an input or output error, no permission), once or from then on; or the
            size of files is limited
-  damage   a file of the newest checkpoint is cut, emptied, deleted, or its first bytes are changed
+  damage   a file of the newest checkpoint is cut, emptied, deleted, or one of its bits is changed
   streams  standard output and standard error are closed, full, or a pipe whose reader goes away
   pairs    two processes start one run at the same instant, and two resume one: one does the work, the other says
            who holds the run
@@ -69,8 +69,7 @@ and there are no rounds of the kind `power`; the torture says so. A kill by time
 What a power loss leaves is a model: names are made, renamed and removed in order, as a file system with a journal
 does it, and those since the last fsync of a directory may be lost from any point on; the bytes of a file since its last fsync
 are lost, cut, or zeros. It does not cover file systems that reorder names, disks that lie about a sync, or sectors
-that can no longer be read. A changed byte within the numbers of a file of weights cannot be found, as the format has no
-checksum: the kind `damage` changes only what can be seen.
+that can no longer be read.
 ";
 
 /// Rounds that `cargo xtask ci` runs, three of each kind, and their seed.

@@ -11,8 +11,10 @@ use super::round::{How, RUN, Round};
 use super::settings::Settings;
 
 /// Files that a run goes on from, so that damage to them must be found. The others may be read or not.
-const GOES_ON_FROM: [&str; 4] = [
+const GOES_ON_FROM: [&str; 6] = [
     "training/state.json",
+    "training/config.toml",
+    "training/data.json",
     "training/weights.safetensors",
     "training/optimizer.safetensors",
     "unet/diffusion_pytorch_model.safetensors",
@@ -84,11 +86,9 @@ fn damage(round: &mut Round, file: &Path, how: &str) -> anyhow::Result<()> {
         "emptied" => fs::write(file, "")?,
         "deleted" => fs::remove_file(file)?,
         _ => {
-            // Within numbers nothing shows it. A text does not begin with `=`, and a header is not that long.
             let mut bytes = bytes;
-            let at =
-                if file.extension().is_some_and(|kind| kind == "safetensors") { round.random.between(0, 7) } else { 0 };
-            bytes[at as usize] = if at == 0 { b'=' } else { bytes[at as usize] ^ 0x41 };
+            let at = round.random.between(0, bytes.len() as u64 - 1) as usize;
+            bytes[at] ^= 1 << round.random.between(0, 7);
             fs::write(file, bytes)?;
         }
     }
