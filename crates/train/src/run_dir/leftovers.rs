@@ -96,11 +96,13 @@ fn is_picture(name: &str) -> bool {
     name.starts_with(PICTURE)
 }
 
-/// The names in a directory that may not be there.
+/// The names in a directory that may not be there, or be something else.
 fn names(dir: &Path) -> Result<Vec<String>, TrainError> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => {
+            return Ok(Vec::new());
+        }
         Err(source) => return Err(TrainError::Io { action: "read", path: dir.to_path_buf(), source }),
     };
     let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
