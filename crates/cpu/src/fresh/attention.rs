@@ -1,0 +1,36 @@
+//! Attention.
+
+use super::filled;
+use crate::{Attention, SelfAttention};
+
+/// [`crate::attention`].
+pub fn attention(s: &Attention, qkv: [&[f32]; 3]) -> Vec<f32> {
+    // SAFETY: the kernel overwrites its output.
+    unsafe { filled(s.heads * s.n * s.d_v, |y| crate::attention(s, qkv, y)) }
+}
+
+/// [`crate::attention_backward`].
+pub fn attention_backward(s: &Attention, qkv @ [q, k, v]: [&[f32]; 3], dy: &[f32]) -> [Vec<f32>; 3] {
+    let (mut dk, mut dv) = (Vec::new(), Vec::new());
+    // SAFETY: the kernel overwrites its outputs.
+    let dq = unsafe {
+        filled(q.len(), |dq| {
+            dk = filled(k.len(), |dk| {
+                dv = filled(v.len(), |dv| crate::attention_backward(s, qkv, dy, [dq, dk, dv]));
+            });
+        })
+    };
+    [dq, dk, dv]
+}
+
+/// [`crate::self_attention`].
+pub fn self_attention(s: &SelfAttention, qkv: &[f32]) -> Vec<f32> {
+    // SAFETY: the kernel overwrites its output.
+    unsafe { filled(qkv.len() / 3, |y| crate::self_attention(s, qkv, y)) }
+}
+
+/// [`crate::self_attention_backward`].
+pub fn self_attention_backward(s: &SelfAttention, qkv: &[f32], dy: &[f32]) -> Vec<f32> {
+    // SAFETY: the kernel overwrites its output.
+    unsafe { filled(qkv.len(), |dqkv| crate::self_attention_backward(s, qkv, dy, dqkv)) }
+}
