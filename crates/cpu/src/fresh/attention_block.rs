@@ -1,21 +1,30 @@
 //! The attention block.
 
 use super::filled;
-use crate::{AttentionBlock, AttentionSaved, AttentionWeights};
+use crate::{AttentionBlock, AttentionBlockGradients, AttentionSaved, AttentionWeights};
 
-/// [`crate::attention_block`].
+/// [`attention_block`](crate::attention_block()): `[n, c, pixels]`.
+///
+/// # Panics
+/// If a length does not fit, the groups do not divide the channels, or there are no channels or pixels.
 pub fn attention_block(s: &AttentionBlock, x: &[f32], w: &AttentionWeights) -> Vec<f32> {
     // SAFETY: the kernel overwrites its output.
     unsafe { filled(s.len(), |y| crate::attention_block(s, x, w, None, y)) }
 }
 
-/// The result of an attention block, and what its gradient needs, in the order of [`AttentionSaved`].
+/// The result of an attention block, and what its gradient needs.
+#[derive(Debug)]
 pub struct AttentionBlockSaved {
+    /// The result, `[n, c, pixels]`.
     pub y: Vec<f32>,
+    /// In the order of [`AttentionSaved`].
     pub saved: [Vec<f32>; 3],
 }
 
-/// [`crate::attention_block`] that keeps what its gradient needs.
+/// [`attention_block`](crate::attention_block()) that keeps what its gradient needs.
+///
+/// # Panics
+/// If a length does not fit, the groups do not divide the channels, or there are no channels or pixels.
 pub fn attention_block_saving(s: &AttentionBlock, x: &[f32], w: &AttentionWeights) -> AttentionBlockSaved {
     let [mut qkv, mut attended, mut softmax] = [const { Vec::new() }; 3];
     // SAFETY: the kernel overwrites its outputs.
@@ -34,15 +43,23 @@ pub fn attention_block_saving(s: &AttentionBlock, x: &[f32], w: &AttentionWeight
     AttentionBlockSaved { y, saved: [qkv, attended, softmax] }
 }
 
-/// The gradients of an attention block, as [`crate::AttentionBlockGradients`] has them.
+/// The gradients of an attention block, as [`AttentionBlockGradients`] has them.
+#[derive(Debug)]
 pub struct AttentionBlockResults {
+    /// That of the input, `[n, c, pixels]`.
     pub x: Vec<f32>,
+    /// Those of the norm's scale and offset, `[c]`; empty where there is no norm.
     pub norm: [Vec<f32>; 2],
+    /// Those of the weights, in the order and shapes of [`AttentionWeights`].
     pub weight: [Vec<f32>; 4],
+    /// Those of the biases, likewise.
     pub bias: [Vec<f32>; 4],
 }
 
-/// [`crate::attention_block_backward`].
+/// [`attention_block_backward`](crate::attention_block_backward), from the `saved` values of [`attention_block_saving`].
+///
+/// # Panics
+/// If a length does not fit, the groups do not divide the channels, or there are no channels or pixels.
 pub fn attention_block_backward(
     s: &AttentionBlock,
     x: &[f32],
@@ -57,7 +74,7 @@ pub fn attention_block_backward(
     // SAFETY: the kernel overwrites its outputs.
     let dx = unsafe {
         filled(s.len(), |x_gradient| {
-            let d = crate::AttentionBlockGradients {
+            let d = AttentionBlockGradients {
                 x: x_gradient,
                 norm: norm.each_mut().map(|d| &mut d[..]),
                 weight: weight.each_mut().map(|d| &mut d[..]),

@@ -3,13 +3,20 @@
 use super::filled;
 use crate::JoinedConv1x1;
 
-/// [`crate::conv1x1_joined`].
+/// [`conv1x1_joined`](crate::conv1x1_joined): `[n, k, pixels]`.
+///
+/// # Panics
+/// If a length does not fit.
 pub fn conv1x1_joined(s: &JoinedConv1x1, x: [&[f32]; 2], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
     // SAFETY: the kernel overwrites its output.
     unsafe { filled(s.output_len(), |y| crate::conv1x1_joined(s, x, weight, bias, y)) }
 }
 
-/// [`crate::conv1x1_joined_backward`]: the gradients of both inputs, and that of the weight.
+/// [`conv1x1_joined_backward`](crate::conv1x1_joined_backward): the gradients of both inputs, and that of the weight, in their shapes;
+/// that of the bias goes into `db: [k]`.
+///
+/// # Panics
+/// If a length does not fit.
 pub fn conv1x1_joined_backward(
     s: &JoinedConv1x1,
     x: [&[f32]; 2],
@@ -32,7 +39,10 @@ pub fn conv1x1_joined_backward(
     ([first, second], dw)
 }
 
-/// [`crate::conv1x1_joined_backward_input`].
+/// [`conv1x1_joined_backward_input`](crate::conv1x1_joined_backward_input): the gradients of both inputs, in their shapes.
+///
+/// # Panics
+/// If a length does not fit.
 pub fn conv1x1_joined_backward_input(
     s: &JoinedConv1x1,
     dy: &[f32],
@@ -51,7 +61,11 @@ pub fn conv1x1_joined_backward_input(
     [first, second]
 }
 
-/// [`crate::conv1x1_joined_backward_weight`].
+/// [`conv1x1_joined_backward_weight`](crate::conv1x1_joined_backward_weight): `[k, c[0] + c[1]]`; the gradient of the bias goes into
+/// `db: [k]`.
+///
+/// # Panics
+/// If a length does not fit.
 pub fn conv1x1_joined_backward_weight(
     s: &JoinedConv1x1,
     x: [&[f32]; 2],

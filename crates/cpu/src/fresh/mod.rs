@@ -1,8 +1,6 @@
 //! The kernels with results in new memory, which is not cleared first: to write zeros would take a good part of the time of a kernel
 //! that memory bounds.
 
-#![allow(missing_docs)]
-
 mod attention;
 mod attention_block;
 mod conv;

@@ -3,7 +3,10 @@
 use super::filled;
 use crate::{Affine, GroupNorm, NormGradients, NormInput, Statistics};
 
-/// [`crate::group_norm`]: the result, mean and `rstd`.
+/// [`group_norm`](crate::group_norm): the result, `[n, c, hw]`, mean and `rstd`, `[n, groups]`.
+///
+/// # Panics
+/// If a length does not fit or the groups do not divide the channels.
 pub fn group_norm(s: &GroupNorm, x: NormInput, affine: Affine) -> [Vec<f32>; 3] {
     let (mut mean, mut rstd) = (vec![0.0; s.n * s.groups], vec![0.0; s.n * s.groups]);
     // SAFETY: the kernel overwrites its output.
@@ -12,15 +15,24 @@ pub fn group_norm(s: &GroupNorm, x: NormInput, affine: Affine) -> [Vec<f32>; 3] 
 }
 
 /// The gradients of a group normalisation, as [`NormGradients`] has them.
+#[derive(Debug)]
 pub struct NormResults {
+    /// That of `x`, in its shape.
     pub x: Vec<f32>,
+    /// That of `skip`, in its shape.
     pub skip: Vec<f32>,
+    /// That of the bias, `[n, c]`, or empty.
     pub bias: Vec<f32>,
+    /// That of the scale for every image, `[n, c]`.
     pub scale: Vec<f32>,
+    /// That of the offset for every image, `[n, c]`.
     pub offset: Vec<f32>,
 }
 
-/// [`crate::group_norm_backward`].
+/// [`group_norm_backward`](crate::group_norm_backward); the gradient of the bias is empty where there is no bias.
+///
+/// # Panics
+/// If a length does not fit or the groups do not divide the channels.
 pub fn group_norm_backward(
     s: &GroupNorm,
     x: NormInput,

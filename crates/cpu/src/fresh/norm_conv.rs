@@ -4,7 +4,10 @@ use super::{NormResults, filled};
 use crate::winograd::Filters;
 use crate::{Affine, NormConv, NormConvGradients, NormInput, Statistics};
 
-/// [`crate::norm_conv`]: the result, mean and `rstd`.
+/// [`norm_conv`](crate::norm_conv()): the result, `[n, k, h, w]`, mean and `rstd`, `[n, groups]`.
+///
+/// # Panics
+/// If a length does not fit, the groups do not divide the channels, or the filters are for other channels.
 pub fn norm_conv(
     s: &NormConv,
     x: NormInput,
@@ -23,7 +26,11 @@ pub fn norm_conv(
     [y, mean, rstd]
 }
 
-/// [`crate::norm_conv_backward`]: the gradients of the normalisation, of the weight, and of the convolution's bias.
+/// [`norm_conv_backward`](crate::norm_conv_backward): the gradients of the normalisation, of the weight, `[k, c, 3, 3]`, and of the
+/// convolution's bias, `[k]`.
+///
+/// # Panics
+/// If a length does not fit or the groups do not divide the channels.
 pub fn norm_conv_backward(
     s: &NormConv,
     x: NormInput,
