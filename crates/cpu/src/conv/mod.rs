@@ -167,7 +167,7 @@ pub fn is_winograd(c: usize, k: usize) -> bool {
 }
 
 /// The tiles of a convolution whose filters are transformed, where the transform is a good part of its time; `None`
-/// where it is computed otherwise, or over so many tiles ([`FEW_TILES`]) that nothing is gained.
+/// where it is computed otherwise, or over so many tiles that nothing is gained.
 pub fn kept_tile(s: &Conv2d) -> Option<(Conv3x3, TileSize)> {
     let (sizes, tile) = winograd(s, Pass::Forward)?;
     let side = match tile {

@@ -1,4 +1,4 @@
-//! The gradient of the attention itself, as in [`crate::attention`]'s, with operands in the order that the steps
+//! The gradient of the attention itself, as in [`mod@crate::attention`]'s, with operands in the order that the steps
 //! before leave them in, and the results in that which the steps after want.
 
 use super::super::forward::Common;
