@@ -1,6 +1,8 @@
 //! What crosses crates. Tests of the program itself stand beside it, in `crates/cli/tests`, where cargo builds it for
 //! them; here are the code blocks of the README and of the book, compiled and run.
 
+#![forbid(unsafe_code)]
+
 /// The README's example.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

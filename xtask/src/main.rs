@@ -3,6 +3,8 @@
 //! A thin layer over cargo and the program: it picks features, builds, and runs. It depends on nothing heavy, so that it
 //! is there within seconds of a fresh clone. One file a command in `commands`.
 
+#![forbid(unsafe_code)]
+
 mod cargo;
 mod commands;
 mod process;

@@ -17,15 +17,7 @@ pub(crate) fn become_program(mut command: Command) -> anyhow::Result<ExitCode> {
 /// survive it and wait.
 #[cfg(windows)]
 pub(crate) fn become_program(mut command: Command) -> anyhow::Result<ExitCode> {
-    unsafe extern "system" fn handled(_event: u32) -> i32 {
-        1
-    }
-    #[link(name = "kernel32")]
-    unsafe extern "system" {
-        fn SetConsoleCtrlHandler(handler: Option<unsafe extern "system" fn(u32) -> i32>, add: i32) -> i32;
-    }
-    // SAFETY: the handler is a plain function without state, and stays valid as long as this process.
-    unsafe { SetConsoleCtrlHandler(Some(handled), 1) };
+    ctrlc::set_handler(|| {}).context("cannot wait through Ctrl-C")?;
     let status = command.status().with_context(|| format!("cannot run {}", command.get_program().display()))?;
     Ok(status.code().map_or(ExitCode::FAILURE, |code| std::process::exit(code)))
 }

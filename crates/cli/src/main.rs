@@ -2,11 +2,14 @@
 
 // They panic on a stream that is closed or full.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
+// Not forbidden: an allocator is an unsafe trait.
+#![deny(unsafe_code)]
 #![recursion_limit = "256"]
 
 #[macro_use]
 mod say;
 
+#[allow(unsafe_code)]
 mod allocator;
 mod args;
 mod backend;

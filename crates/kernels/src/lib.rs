@@ -4,7 +4,7 @@
 //! normalisation, attention under autodiff, Adam. This crate adds them. Networks call its functions on ordinary Burn
 //! tensors; the bound [`Backend`] picks the implementation:
 //!
-//! - **Flex and NdArray** (features `flex`, `ndarray`), f32: slice kernels with AVX-512, AVX2 or portable code chosen
+//! - **Flex and NdArray** (features `flex`, `ndarray`), f32: the slice kernels of the crate `sfumato-cpu`, with AVX-512, AVX2 or portable code chosen
 //!   at run time, parallel over Rayon's pool. 3×3 convolutions use Winograd's algorithm (Lavin & Gray (2016),
 //!   arXiv:1509.09308). Other dtypes, and every other backend: compositions of Burn's operations.
 //! - **`Autodiff<B>`**: hand-written gradients that call the kernels of `B`.
@@ -20,8 +20,7 @@
 //! | `composed` | the same in Burn's operations: the default, and the reference |
 //! | `autodiff` | the gradients' place in Burn's graph |
 //! | `kept_filters` | transformed weights that outlive a call, for sampling: [`KeptFilters`] |
-//! | `host` | the bridge from Flex and NdArray tensors to slices |
-//! | [`cpu`] | the slice kernels, usable without Burn |
+//! | `host` | the bridge from Flex and NdArray tensors to the slice kernels of `sfumato-cpu` |
 //!
 //! # Example
 //! ```
@@ -49,13 +48,11 @@
 //! assert_eq!(weight.grad(&gradients).unwrap().dims(), [8, 8, 3, 3]);
 //! # }
 //! ```
-#![deny(unsafe_op_in_unsafe_fn)]
+#![forbid(unsafe_code)]
 
 mod autodiff;
 mod backend;
 mod composed;
-#[cfg(any(feature = "flex", feature = "ndarray"))]
-pub mod cpu;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 mod host;
 mod kept_filters;

@@ -1,17 +1,26 @@
 //! What kept filters are recognised by, and how much memory they may take. One test: what is kept is the process's.
 #![cfg(feature = "flex")]
 
-mod common;
-
 use burn::backend::{Flex, flex::FlexDevice};
 use burn::tensor::{Tensor, TensorData};
-use common::random;
 use sfumato_kernels::{
     Conv2dGeometry, KeptFilters, NormActivation, NormConvInput, NormConvParams, conv2d, norm_conv2d,
 };
 
 /// What the documentation promises.
 const LIMIT: usize = 64 << 20;
+
+/// Numbers in [-1, 1], the same in every run.
+fn random(seed: u64, n: usize) -> Vec<f32> {
+    let mut s = (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        s ^= s << 13;
+        s ^= s >> 7;
+        s ^= s << 17;
+        (s >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    };
+    (0..n).map(|_| next()).collect()
+}
 
 fn tensor(seed: u64, shape: [usize; 4]) -> Tensor<Flex, 4> {
     Tensor::from_data(TensorData::new(random(seed, shape.iter().product()), shape), &FlexDevice)

@@ -149,6 +149,8 @@ fn criterion(arguments: &[String]) -> Command {
         "--profile",
         "release",
         "--package",
+        "sfumato-cpu",
+        "--package",
         "sfumato-kernels",
         "--package",
         "sfumato-bench",

@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 
 use super::one_build::check_one_build;
 use super::tree::check_tree;
+use super::unsafe_code::check_unsafe;
 use super::{Usage, option_value, test, torture};
 use crate::cargo::cargo;
 
@@ -16,9 +17,10 @@ struct Step {
     run: fn() -> anyhow::Result<()>,
 }
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     Step { name: "fmt", about: "the code is formatted", run: fmt },
     Step { name: "tree", about: "the dependency tree is as decided", run: check_tree },
+    Step { name: "unsafe", about: "one crate has unsafe code, all others have none", run: check_unsafe },
     Step { name: "clippy", about: "no warning in any target", run: clippy },
     Step { name: "doc", about: "the documentation builds, every link leads somewhere", run: doc },
     Step { name: "builds", about: "the program and the tests share one build of Burn", run: check_one_build },
@@ -182,7 +184,7 @@ mod tests {
         assert_eq!(selected(&["--only", "fmt", "--only=doc"]).unwrap(), ["fmt", "doc"]);
         assert_eq!(
             selected(&["--skip", "test"]).unwrap(),
-            ["fmt", "tree", "clippy", "doc", "builds", "torture", "features", "backends"]
+            ["fmt", "tree", "unsafe", "clippy", "doc", "builds", "torture", "features", "backends"]
         );
         assert!(selected(&["--only", "fmt", "--skip", "fmt"]).unwrap().is_empty());
     }

@@ -11,20 +11,20 @@ use crate::cargo;
 const HELP: &str = "\
 Usage: cargo xtask memcheck [FILTER...]
 
-Runs the tests of the slice kernels (kernels, adam, attention_block, norm_conv, upsample_conv and threads of crates/kernels/tests; with
-filters, only tests whose names contain one) in valgrind's memcheck, and fails if it finds a read or write outside allocated memory or a decision that
+Runs the tests of the slice kernels (kernels, fresh, adam, attention_block, norm_conv, upsample_conv and threads of
+crates/cpu/tests; with filters, only tests whose names contain one) in valgrind's memcheck, and fails if it finds a read or write outside allocated memory or a decision that
 depends on values never written. Takes some minutes. Leaks are not looked for: the thread pool lives to the end.
 
 These tests run every kernel with AVX2, where the processor has it, and as portable code. Valgrind hides AVX-512 from
 programs: the test guard_pages checks that, and runs with all the others. The remaining tests are left out: guard_pages
-ends processes on purpose, references runs no kernel, absurd_sizes is refused by every one, averages runs composed operations, and
-gradients, tensors and kept_filters run the same kernels through Burn, from code without unsafe. Scratch memory is made of zeros and reused, so within it memcheck sees nothing.
+ends processes on purpose, references runs no kernel, absurd_sizes is refused by every one. The tests of crates/kernels run the same
+kernels through Burn, from code without unsafe. Scratch memory is made of zeros and reused, so within it memcheck sees nothing.
 
 Random sizes are the same in every run; PROPTEST_RNG_SEED=N chooses others, PROPTEST_CASES=N more or fewer.
 ";
 
 /// Test programs that call the slice kernels, each with every instruction set that it finds.
-const TESTS: [&str; 6] = ["kernels", "adam", "attention_block", "norm_conv", "upsample_conv", "threads"];
+const TESTS: [&str; 7] = ["kernels", "fresh", "adam", "attention_block", "norm_conv", "upsample_conv", "threads"];
 
 /// Valgrind's exit code if it found an error, which no test program has.
 const FOUND: &str = "99";
@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
     };
     find_valgrind("valgrind")?;
     let mut build = cargo::cargo("test");
-    build.args(["--release", "--workspace", "--no-run", "--message-format", "json-render-diagnostics"]);
+    build.args(["--release", "--package", "sfumato-cpu", "--no-run", "--message-format", "json-render-diagnostics"]);
     build.args(TESTS.iter().flat_map(|test| ["--test", test]));
     let Some(programs) = cargo::executables(&mut build)? else { return Ok(ExitCode::FAILURE) };
     let mut clean = true;
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn every_test_program_of_the_kernels_is_run_or_named_in_the_help() {
-        for file in std::fs::read_dir(cargo::root().join("crates/kernels/tests")).unwrap() {
+        for file in std::fs::read_dir(cargo::root().join("crates/cpu/tests")).unwrap() {
             let path = file.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "rs") {
                 let name = path.file_stem().unwrap().to_str().unwrap();

@@ -12,6 +12,7 @@ mod python;
 pub(crate) mod test;
 pub(crate) mod torture;
 mod tree;
+mod unsafe_code;
 
 /// Arguments that make no sense: exit code 2.
 #[derive(Debug)]

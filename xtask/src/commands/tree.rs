@@ -11,15 +11,22 @@ const DOWNLOADERS: [&str; 7] =
 /// Features of Burn that bring them in, or that pull in code which nothing here uses.
 const FEATURES: [&str; 2] = ["cpu", "distributed"];
 
-/// Fails if `sfumato-schedule` depends on Burn, or if anything with every feature on depends on a downloader.
+/// Crates that must be usable without Burn.
+const WITHOUT_BURN: [&str; 2] = ["sfumato-schedule", "sfumato-cpu"];
+
+/// Fails if a crate that is to do without it depends on Burn, or if anything with every feature on depends on a downloader.
 pub(super) fn check_tree() -> anyhow::Result<()> {
-    let schedule = tree(&["--package", "sfumato-schedule", "--edges", "normal,build"])?;
-    let burn = offenders(&schedule, |line| line.starts_with("burn"));
-    ensure!(burn.is_empty(), "sfumato-schedule depends on {}", burn.join(", "));
+    let mut lines = 0;
+    for package in WITHOUT_BURN {
+        let own = tree(&["--package", package, "--all-features", "--edges", "normal,build"])?;
+        let burn = offenders(&own, |line| line.starts_with("burn"));
+        ensure!(burn.is_empty(), "{package} depends on {}", burn.join(", "));
+        lines += own.lines().count();
+    }
     let all = tree(&["--workspace", "--all-features"])?;
     let forbidden = offenders(&all, is_forbidden);
     ensure!(forbidden.is_empty(), "the workspace depends on {}", forbidden.join(", "));
-    println!("-- {} lines of cargo tree checked", schedule.lines().count() + all.lines().count());
+    println!("-- {} lines of cargo tree checked", lines + all.lines().count());
     Ok(())
 }
 

@@ -1,10 +1,10 @@
 //! The attention block.
 
 use super::bridge::HostTensor;
-use crate::cpu::{Affine, AttentionBlock, AttentionWeights, fresh};
 use crate::ops::AttentionBlockSpec;
 use crate::{AttentionBlockGradients, AttentionBlockOperands, AttentionBlockOutput};
 use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
+use sfumato_cpu::{Affine, AttentionBlock, AttentionWeights, fresh};
 use std::borrow::Cow;
 
 /// Sizes, where there is something to compute.

@@ -2,10 +2,10 @@
 
 use super::bridge::{HostTensor, read_option};
 use super::filters;
-use crate::cpu::{self, Conv2d, fresh};
 use crate::ops::Conv2dGeometry;
 use crate::{AffineGradients, WantedGradients};
 use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
+use sfumato_cpu::{self as cpu, Conv2d, fresh};
 use std::borrow::Cow;
 
 fn sizes<T: HostTensor>(x: &T, weight: &T, geometry: Conv2dGeometry) -> Conv2d {

@@ -1,8 +1,8 @@
 //! Operations that touch every value once.
 
 use super::bridge::HostTensor;
-use crate::cpu::{self, fresh};
 use burn::tensor::Shape;
+use sfumato_cpu::{self as cpu, fresh};
 
 pub(super) fn silu<T: HostTensor>(x: &T) -> Option<T> {
     let v = x.read()?;

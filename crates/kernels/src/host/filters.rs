@@ -5,7 +5,7 @@
 //! writes).
 
 use super::bridge::HostTensor;
-use crate::cpu::{
+use sfumato_cpu::{
     Conv2d, kept_tile,
     winograd::{Conv3x3, Filters, TileSize},
 };

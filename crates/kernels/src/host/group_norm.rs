@@ -1,10 +1,10 @@
 //! Group normalisation.
 
 use super::bridge::{HostTensor, read_option};
-use crate::cpu::{Affine, GroupNorm, NormInput, Statistics, fresh};
 use crate::ops::{GroupNormSpec, NormActivation};
 use crate::{GroupNormExtra, GroupNormGradients, GroupNormOperands, GroupNormOutput};
 use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
+use sfumato_cpu::{Affine, GroupNorm, NormInput, Statistics, fresh};
 use std::borrow::Cow;
 
 pub(super) fn sizes<T: HostTensor, B: Backend<FloatTensorPrimitive = T>>(

@@ -1,9 +1,9 @@
 //! The 1×1 convolution of channels in two tensors.
 
 use super::bridge::{HostTensor, read_option};
-use crate::cpu::{self, JoinedConv1x1, fresh};
 use crate::{JoinedGradients, WantedGradients};
 use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
+use sfumato_cpu::{self as cpu, JoinedConv1x1, fresh};
 
 fn sizes<T: HostTensor>([a, b]: [&T; 2], weight: &T) -> JoinedConv1x1 {
     let shape = a.shape();

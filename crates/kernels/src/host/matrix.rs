@@ -1,9 +1,9 @@
 //! Affine maps and attention.
 
 use super::bridge::{HostTensor, read_option};
-use crate::cpu::{Attention, SelfAttention, fresh};
 use crate::{AffineGradients, WantedGradients};
 use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
+use sfumato_cpu::{Attention, SelfAttention, fresh};
 
 /// Rows, inputs, outputs.
 fn sizes<T: HostTensor>(x: &T, weight: &T) -> [usize; 3] {

@@ -1,4 +1,4 @@
-//! Flex and NdArray: tensors in host memory are lent to the slice kernels of [`crate::cpu`].
+//! Flex and NdArray: tensors in host memory are lent to the slice kernels of [`sfumato_cpu`].
 //!
 //! Every function returns `None` where a tensor is not f32; the caller then composes the operation of Burn's own.
 

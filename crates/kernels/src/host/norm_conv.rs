@@ -3,10 +3,10 @@
 use super::bridge::{HostTensor, read_option};
 use super::filters;
 use super::group_norm::{Operands, gradients, sizes};
-use crate::cpu::{self, Conv2d, NormConv, Statistics, fresh, winograd::Filters};
 use crate::ops::{Conv2dGeometry, GroupNormSpec};
 use crate::{GroupNormOutput, NormConvGradients, NormConvOperands};
 use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
+use sfumato_cpu::{self as cpu, Conv2d, NormConv, Statistics, fresh, winograd::Filters};
 use std::borrow::Cow;
 
 /// Sizes, where both are to be computed together: where Winograd's algorithm pays, and the images have more values than the weights, as

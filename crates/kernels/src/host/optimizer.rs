@@ -2,9 +2,9 @@
 
 use super::bridge::HostTensor;
 use crate::AdamPrimitives;
-use crate::cpu::{self, AdamConstants, AdamSlices};
 use crate::ops::AdamStep;
 use burn::tensor::{DType, backend::Backend};
+use sfumato_cpu::{self as cpu, AdamConstants, AdamSlices};
 use std::borrow::Cow;
 
 pub(super) fn sum_of_squares<T: HostTensor>(tensors: &[T]) -> Option<f64> {

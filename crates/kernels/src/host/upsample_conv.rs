@@ -1,9 +1,9 @@
 //! Upsampling and the convolution behind it.
 
 use super::bridge::{HostTensor, read_option};
-use crate::cpu::{self, fresh, winograd::UpsampleConv3x3};
 use crate::{AffineGradients, WantedGradients};
 use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
+use sfumato_cpu::{self as cpu, fresh, winograd::UpsampleConv3x3};
 
 /// Sizes, where both are to be computed together: where Winograd's algorithm pays for the convolution (then it takes 53 to 69 % of
 /// the time of the two one after the other, measured with 64 and 256 channels of 4×4 to 16×16 pixels).

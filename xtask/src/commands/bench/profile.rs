@@ -12,12 +12,12 @@ use crate::cargo::cargo;
 /// Parts of a step, each with what its functions or their files are called; the first that fits counts.
 const PARTS: [(&str, &[&str]); 10] = [
     ("3x3 convolutions (Winograd)", &["::winograd::"]),
-    ("other convolutions", &["::cpu::conv"]),
-    ("matrix products (attention, linear, 1x1)", &["::gemm", "::cpu::linear"]),
+    ("other convolutions", &["sfumato_cpu::conv"]),
+    ("matrix products (attention, linear, 1x1)", &["::gemm", "sfumato_cpu::linear"]),
     ("attention, softmax", &["attention", "softmax"]),
     ("group norm", &["::norm::"]),
     ("Adam, clipping", &["adam", "sum_of_squares"]),
-    ("elementwise, sums, up- and downsampling, concatenation", &["sfumato_kernels"]),
+    ("elementwise, sums, up- and downsampling, concatenation", &["sfumato_cpu", "sfumato_kernels"]),
     ("Burn: copies, elementwise, autodiff", &["burn", "cubecl", "macerator"]),
     ("thread pool", &["rayon", "crossbeam"]),
     ("allocation and copies in libc", &["malloc", "free", "mem", "realloc", "calloc"]),
@@ -51,10 +51,9 @@ pub(super) fn run() -> anyhow::Result<ExitCode> {
 /// The machine's peak in GFLOP/s, measured.
 fn peak() -> anyhow::Result<f64> {
     let mut command = cargo("run");
-    command.args(["--quiet", "--release", "--package", "sfumato-kernels", "--example", "peak"]);
+    command.args(["--quiet", "--release", "--package", "sfumato-cpu", "--example", "peak"]);
     let output = command.stderr(Stdio::inherit()).output().context("cannot run cargo")?;
-    best_rate(&String::from_utf8_lossy(&output.stdout))
-        .context("the example `peak` of sfumato-kernels printed no GFLOP/s")
+    best_rate(&String::from_utf8_lossy(&output.stdout)).context("the example `peak` of sfumato-cpu printed no GFLOP/s")
 }
 
 /// The largest number before the word GFLOP/s.
@@ -109,10 +108,10 @@ mod tests {
 
     #[test]
     fn functions_are_summed_by_part() {
-        let report = "# comment\n\n 19.57%|sfumato-bench|[.] sfumato_kernels::cpu::winograd::forward::forward_block_isa::v4\n\
-                      10.00%|sfumato-bench|[.] sfumato_kernels::cpu::winograd::weight::weight_isa::v4\n\
+        let report = "# comment\n\n 19.57%|sfumato-bench|[.] sfumato_cpu::winograd::forward::forward_block_isa::v4\n\
+                      10.00%|sfumato-bench|[.] sfumato_cpu::winograd::weight::weight_isa::v4\n\
                       6.64%|sfumato-bench|[.] <burn_flex::strided_index::StridedIter as Iterator>::next\n\
-                      1.84%|[kernel.kallsyms]|[k] exc_page_fault\n  0.50%|sfumato-bench|[.] sfumato_kernels::cpu::norm::forward\n\
+                      1.84%|[kernel.kallsyms]|[k] exc_page_fault\n  0.50%|sfumato-bench|[.] sfumato_cpu::norm::forward\n\
                       3.15%|libc.so.6|[.] __memmove_avx512_unaligned_erms\n0.10%|sfumato-bench|[.] main\n";
         let parts = parts(report);
         let share = |name: &str| parts.iter().find(|(part, _)| part.starts_with(name)).unwrap().1;

@@ -1,0 +1,122 @@
+//! All gradients of a 1×1 convolution with a small weight in one pass over the pixels: `dx[c] = Σ w[k][c] dy[k]`,
+//! `dw[k][c] = Σ dy[k][pixel] · x[c][pixel]` and `db[k] = Σ dy[k][pixel]`.
+//!
+//! Every tensor is read or written once, a chunk of pixels at a time, which a cache holds from the first product to the
+//! last. Tasks take runs of chunks and leave a partial sum of `dw` each; their number follows from the sizes alone: the
+//! result does not depend on the threads.
+
+mod sums;
+mod task;
+
+use super::chunks::Chunks;
+use super::inplace;
+use super::product::pack;
+use crate::elementwise::add_parts;
+use crate::gemm::{Matrix, PANEL, Turn, packed_a_len, turn};
+use crate::isa::Isa;
+use crate::scratch::{Shared, with};
+use crate::simd::L;
+use rayon::prelude::*;
+use task::{Side, Task, task_isa};
+
+/// Pixels of a chunk, at most.
+const CHUNK: usize = 208;
+/// Tasks, if there are so many chunks.
+const TASKS: usize = 16;
+
+/// A 1×1 convolution of the channels of one or two tensors, and what is known of its gradients.
+pub(super) struct Gradients<'a> {
+    pub(super) n: usize,
+    /// Pixels of an image.
+    pub(super) pixels: usize,
+    /// Channels of either input, and of the output.
+    pub(super) c: [usize; 2],
+    pub(super) k: usize,
+    pub(super) x: [&'a [f32]; 2],
+    pub(super) dy: &'a [f32],
+    /// `[k, c[0] + c[1]]`
+    pub(super) weight: &'a [f32],
+    /// What is added to the gradients of the inputs.
+    pub(super) add: [Option<&'a [f32]>; 2],
+}
+
+/// Computes the gradients `dx`, `dw: [k, c[0] + c[1]]` and, if wanted, `db: [k]`; false, without effect, where that would
+/// not pay.
+pub(super) fn gradients(g: &Gradients, dx: [&mut [f32]; 2], dw: &mut [f32], db: Option<&mut [f32]>) -> bool {
+    let Gradients { n, pixels, c, k, .. } = *g;
+    let c_all = c[0] + c[1];
+    assert!(g.dy.len() == n * k * pixels && g.weight.len() == k * c_all && dw.len() == k * c_all);
+    assert!((0..2).all(|i| g.x[i].len() == n * c[i] * pixels && dx[i].len() == g.x[i].len()));
+    assert!((0..2).all(|i| g.add[i].is_none_or(|add| add.len() == dx[i].len())));
+    assert!(db.as_ref().is_none_or(|db| db.len() == k));
+    if n * k * c_all * pixels == 0 || !inplace::pays(k * c_all, pixels) {
+        return false;
+    }
+    let isa = Isa::current();
+    let chunks = Chunks { n, pixels, limit: CHUNK };
+    let tasks = chunks.count().min(TASKS);
+    // The side with fewer channels is turned, if it is in one tensor.
+    let turned = k <= c_all || c[0] * c[1] > 0;
+    let side = |values: &[f32], channels: usize| Side { values: Shared::read(values), channels };
+    let (dy, x) = (side(g.dy, k), [side(g.x[0], c[0]), side(g.x[1], c[1])]);
+    let [dx0, dx1] = dx;
+    let dx = [Side { values: Shared::new(dx0), channels: c[0] }, Side { values: Shared::new(dx1), channels: c[1] }];
+    let none = Side { values: Shared::read(&[]), channels: 0 };
+    let alone = if c[0] > 0 { x[0] } else { x[1] };
+    let (rows, columns) = if turned { (x, dy) } else { ([dy, none], alone) };
+    let m = rows[0].channels + rows[1].channels;
+    let cs = columns.channels.next_multiple_of(PANEL);
+    // The products of a task, then its sums of `dy`.
+    let (products, partial) = (m * cs, m * cs + k);
+    with(packed_a_len(k * c_all, 1) + tasks * partial, |scratch| {
+        let (packed, sums) = scratch.split_at_mut(k * c_all);
+        let (first, second) = packed.split_at_mut(k * c[0]);
+        for (i, packed) in [&mut *first, &mut *second].into_iter().enumerate() {
+            let values = g.weight.get(i * c[0]..).unwrap_or(&[]);
+            pack(isa, &Matrix { values, rs: 1, cs: c_all }, c[i], k, packed);
+        }
+        let weight = [Shared::read(first), Shared::read(second)];
+        let (sums, add) = (Shared::new(sums), g.add.map(|add| add.map(Shared::read)));
+        (0..tasks).into_par_iter().with_max_len(1).for_each(|i| {
+            let channels = sums.at(i * partial + products);
+            // SAFETY: these sums are this task's own.
+            unsafe { std::slice::from_raw_parts_mut(channels, k) }.fill(0.0);
+            with(cs * (CHUNK.max(L) + L), |panels| {
+                let task = Task {
+                    chunks,
+                    from: chunks.count() * i / tasks,
+                    to: chunks.count() * (i + 1) / tasks,
+                    dy,
+                    dx,
+                    add,
+                    weight,
+                    rows,
+                    columns,
+                    panels: panels.as_mut_ptr(),
+                    products: sums.at(i * partial),
+                    sums: if db.is_some() { channels } else { std::ptr::null_mut() },
+                    turned,
+                };
+                // SAFETY: the lengths were checked; chunks have at most CHUNK pixels; the sums are the task's own, and tasks
+                // write disjoint pixels of `dx`.
+                unsafe { task_isa(isa, &task) }
+            });
+        });
+        // SAFETY: nobody else touches the sums any more.
+        let sums = unsafe { std::slice::from_raw_parts_mut(sums.at(0), tasks * partial) };
+        let total = add_parts(sums, partial);
+        if let Some(db) = db {
+            db.copy_from_slice(&total[products..]);
+        }
+        if turned {
+            let (src, dst) = (total.as_ptr(), dw.as_mut_ptr());
+            // SAFETY: the sums are `c` × `cs`, at least as many columns as are read; `dw` is `k` × `c`.
+            unsafe { turn(isa, &Turn { src, src_rs: cs, rows: c_all, columns: k, dst, dst_rs: c_all }) };
+        } else {
+            for (row, total) in dw.chunks_exact_mut(c_all).zip(total.chunks_exact(cs)) {
+                row.copy_from_slice(&total[..c_all]);
+            }
+        }
+    });
+    true
+}
