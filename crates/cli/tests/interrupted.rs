@@ -72,7 +72,8 @@ fn a_damaged_checkpoint_is_passed_over_and_the_bits_are_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let whole = train(dir.path(), "whole", &["--steps", "9", "--checkpoint-every", "3"]);
     let newest = "checkpoints/step-0000006";
-    let damages: &[(&str, &dyn Fn(&Path), &str)] = &[
+    type Damage<'a> = (&'a str, &'a dyn Fn(&Path), &'a str);
+    let damages: &[Damage] = &[
         (
             "truncated",
             &|dir| {

@@ -65,6 +65,7 @@ mod preview;
 mod run_dir;
 pub mod sampling;
 mod trainer;
+mod watch;
 
 pub use checkpoint::TrainState;
 pub use checksum::file_sha256;
@@ -80,4 +81,5 @@ pub use run_dir::{
     FoundCheckpoint, FoundCheckpoints, IncompleteCheckpoint, NewCheckpoint, OpenedRun, PassedOver, RunDir,
     free_run_path,
 };
-pub use trainer::{Ending, Outcome, Run, Silent, Watch};
+pub use trainer::{Ending, Outcome, Run};
+pub use watch::{Silent, Watch};

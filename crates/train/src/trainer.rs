@@ -1,9 +1,11 @@
 //! The training loop: Ho et al. (2020), Algorithm 1, and everything that a run needs around it.
 
+mod time;
+
 use std::{
     marker::PhantomData,
     ops::ControlFlow,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
     time::Instant,
 };
@@ -18,58 +20,19 @@ use sfumato_process::{
 use sfumato_schedule::NoiseSchedule;
 
 use crate::{
-    DataRecord, FoundCheckpoint, Metrics, NewCheckpoint, PlanPoint, Planned, RunDir, TrainConfig, TrainError,
-    TrainState,
+    DataRecord, FoundCheckpoint, Metrics, NewCheckpoint, PlanPoint, RunDir, TrainConfig, TrainError, TrainState, Watch,
     batch::{Batch, Batches},
     checkpoint::{Resumed, not_finite, read_times, read_training, read_window, write_training},
-    config::{LearningRateDecay, ModelConfig, TrainingConfig},
+    config::ModelConfig,
     data::Dataset,
     error::Kept,
-    learning_rate::planned_learning_rate,
     metrics::{MetricsLog, OpenedLog, Window},
     model::pipeline_spec,
     network::Blueprint,
     optimizer::Optimizer,
-    plan::{Planner, last_step},
+    plan::Planner,
     preview,
 };
-
-/// What looks on while a run goes.
-pub trait Watch {
-    /// The run begins, or goes on, at `state`; the network has `parameters` weights.
-    fn begin(&mut self, state: &TrainState, parameters: usize);
-    /// A step is done; `loss` is that of its batch.
-    fn step(&mut self, state: &TrainState, loss: f64);
-    /// A line was written to `metrics.jsonl`.
-    fn metrics(&mut self, metrics: &Metrics);
-    /// A checkpoint was written.
-    fn checkpoint(&mut self, path: &Path);
-    /// Samples are being drawn: `done` of `total` sampler steps.
-    fn sampling(&mut self, done: usize, total: usize);
-    /// A sample grid was written.
-    fn samples(&mut self, path: &Path);
-    /// It is known how many steps fit into the time limit.
-    fn planned(&mut self, planned: &Planned) {
-        let _ = planned;
-    }
-    /// Something that the user should know, in a sentence; the run goes on. It is logged if nobody looks.
-    fn warn(&mut self, text: &str) {
-        tracing::warn!("{text}");
-    }
-}
-
-/// Looks away.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Silent;
-
-impl Watch for Silent {
-    fn begin(&mut self, _: &TrainState, _: usize) {}
-    fn step(&mut self, _: &TrainState, _: f64) {}
-    fn metrics(&mut self, _: &Metrics) {}
-    fn checkpoint(&mut self, _: &Path) {}
-    fn sampling(&mut self, _: usize, _: usize) {}
-    fn samples(&mut self, _: &Path) {}
-}
 
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -345,59 +308,6 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
             run: dir.root().to_path_buf(),
             kept,
         })
-    }
-
-    /// The configuration with the plan as it is now.
-    fn config(&self) -> TrainConfig {
-        let mut config = self.run.config.clone();
-        config.training.plan.clone_from(&self.plan);
-        config
-    }
-
-    fn last_step(&self) -> u64 {
-        last_step(&self.plan, self.run.config.training.steps)
-    }
-
-    /// The learning rate of step `step`.
-    fn rate(&self, step: u64) -> f64 {
-        let config = self.run.config;
-        planned_learning_rate(&config.optimizer, &self.plan, step, config.training.steps)
-    }
-
-    /// Seconds that there are. A run that goes on with a plan has no limit: it does the steps that were planned.
-    fn limit(&self) -> f64 {
-        let TrainingConfig { max_minutes, plan, .. } = &self.run.config.training;
-        let is_planned = plan.last().is_some_and(|point| point.steps.is_some());
-        if *max_minutes > 0.0 && !is_planned { max_minutes * 60.0 } else { f64::INFINITY }
-    }
-
-    /// Holds the learning rate until it is known how many steps fit into the time limit.
-    fn begin_planning(&mut self) {
-        let (config, step) = (self.run.config, self.state.step);
-        if config.optimizer.decay == LearningRateDecay::Constant || self.limit() == f64::INFINITY {
-            return;
-        }
-        if self.plan.is_empty() {
-            let mut config = self.config();
-            config.plan_anew(step);
-            self.plan = config.training.plan;
-        }
-        let warm = config.optimizer.start_step + config.optimizer.warmup_steps;
-        self.planner = Some(Planner::new(self.limit(), step, warm, config.training.steps));
-    }
-
-    /// Compares the time with the plan. A new plan is written down before the next step: a run that is resumed has it too.
-    fn follow_time(&mut self, began: f64, watch: &mut dyn Watch) -> Result<(), TrainError> {
-        let step = self.state.step;
-        let seconds = self.state.seconds - began;
-        let Some(planned) = self.planner.as_mut().and_then(|planner| planner.observe(step, seconds)) else {
-            return Ok(());
-        };
-        let progress = self.config().decay_progress(step);
-        self.plan.push(PlanPoint { after: step, progress, steps: Some(planned.steps) });
-        self.run.dir.write_config(&self.config())?;
-        watch.planned(&planned);
-        Ok(())
     }
 
     /// Whether samples are drawn after `step`, which is not the last.

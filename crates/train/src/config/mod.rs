@@ -3,6 +3,7 @@
 //! Layers, later ones winning: the defaults, a preset, a file, flags of the command line. The result is written whole to
 //! `runs/NAME/config.toml` before the first step.
 
+mod length;
 mod model;
 mod presets;
 mod room;
@@ -26,8 +27,6 @@ use crate::{
     data::{Background, Dataset, DatasetSpec, ImageSize, LabelsFrom, LoadOptions, Split, ValueRange},
     error::IoContext,
     files::read_text,
-    learning_rate::planned_learning_rate,
-    plan::{decay_progress, last_step},
 };
 
 /// Most examples in a batch, and most samples in a grid: far above use, low enough that products of sizes cannot overflow.
@@ -359,38 +358,8 @@ impl TrainConfig {
             !untrained,
             &format!("\"hybrid\" or \"vlb\", as nothing else trains the variance {}", self.diffusion.variance.name()),
         )?;
-        check_plan(&self.training.plan)?;
+        length::check_plan(&self.training.plan)?;
         self.model.validate()
-    }
-
-    /// The learning rate of step `step`, from 1.
-    pub fn learning_rate(&self, step: u64) -> f64 {
-        planned_learning_rate(&self.optimizer, &self.training.plan, step, self.training.steps)
-    }
-
-    /// The last step: as planned for the time that there is, else `training.steps`.
-    pub fn last_step(&self) -> u64 {
-        last_step(&self.training.plan, self.training.steps)
-    }
-
-    /// Lets a run that goes on after `step` with a time limit plan its end anew: the rate is held where it is until the time of a
-    /// step is known, or begins at its full height where it has fallen to its end.
-    pub fn plan_anew(&mut self, step: u64) {
-        let ended = step >= self.last_step();
-        let progress = if ended || step == 0 { 0.0 } else { self.decay_progress(step) };
-        let plan = &mut self.training.plan;
-        plan.retain(|point| point.after <= step);
-        if self.optimizer.decay == LearningRateDecay::Constant || self.training.max_minutes == 0.0 {
-            plan.clear();
-        } else {
-            plan.push(PlanPoint { after: step, progress, steps: None });
-        }
-    }
-
-    /// How much of the learning rate's decay is done at step `step`, from 0 to 1.
-    pub fn decay_progress(&self, step: u64) -> f64 {
-        let TrainingConfig { plan, steps, .. } = &self.training;
-        decay_progress(plan, self.optimizer.start_step + self.optimizer.warmup_steps, step, *steps)
     }
 
     /// The loss on `data`: with the decoder for 256 levels where the data has them.
@@ -463,18 +432,6 @@ pub(crate) fn check(key: &'static str, value: impl ToString, valid: bool, expect
         return Ok(());
     }
     Err(TrainError::ConfigValue { key, value: value.to_string(), expected: expected.to_owned() })
-}
-
-/// Checks what a run has written down itself, and somebody may have edited.
-fn check_plan(plan: &[PlanPoint]) -> Result<(), TrainError> {
-    for (i, &PlanPoint { after, progress, steps }) in plan.iter().enumerate() {
-        let rises = i == 0 || plan[i - 1].after <= after;
-        check("training.plan.after", after, rises, "no less than in the entry before it")?;
-        check("training.plan.progress", progress, (0.0..=1.0).contains(&progress), "a number in [0, 1]")?;
-        let steps = steps.unwrap_or(u64::MAX);
-        check("training.plan.steps", steps, steps >= after && steps > 0, "at least 1, and no less than after")?;
-    }
-    Ok(())
 }
 
 fn is_zero(number: &u64) -> bool {

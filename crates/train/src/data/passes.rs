@@ -12,6 +12,8 @@ const AT_A_TIME: usize = 1 << 18;
 
 /// Whether there is more to look at.
 type Further = ControlFlow<()>;
+/// What looks at some values, and the number of values before them.
+type Each<'a, T> = dyn FnMut(usize, &[T]) -> Result<Further, DataError> + 'a;
 
 /// An array that can be read again and again.
 pub(super) trait Source {
@@ -73,10 +75,7 @@ impl<'s, T: Element> Passes<'s, T> {
     }
 
     /// All values in order, some whole examples at a time, with the number of values before them.
-    pub(super) fn all(
-        &mut self,
-        each: &mut dyn FnMut(usize, &[T]) -> Result<Further, DataError>,
-    ) -> Result<(), DataError> {
+    pub(super) fn all(&mut self, each: &mut Each<'_, T>) -> Result<(), DataError> {
         let (total, step) = (self.count * self.example, (AT_A_TIME / self.example).max(1) * self.example);
         let starts = (0..total).step_by(step);
         if let Some(values) = &self.turned {

@@ -9,7 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
@@ -101,15 +101,22 @@ impl Scoring {
                 }
             );
         }
+        // Each result is given, whatever becomes of the others.
+        let kept = self.keep(&report, elapsed);
+        let printed = report.print(elapsed);
+        kept.and(printed)
+    }
+
+    /// Writes the files that were asked for.
+    fn keep(&self, report: &report::Report<'_>, elapsed: Duration) -> Result<()> {
         if let Some(path) = &self.args.json {
             let json = format!("{:#}\n", report.json(elapsed));
             output::write_atomically(path, json.as_bytes())?;
         }
-        if let Some(path) = &self.args.curve {
-            report.draw(path)?;
+        match &self.args.curve {
+            Some(path) => report.draw(path),
+            None => Ok(()),
         }
-        // Last: whether anybody reads it decides nothing about the files.
-        report.print(elapsed)
     }
 
     fn plan(&self) -> Result<EvalPlan<'_>> {
