@@ -17,10 +17,11 @@ struct Step {
     run: fn() -> anyhow::Result<()>,
 }
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     Step { name: "fmt", about: "the code is formatted", run: fmt },
     Step { name: "tree", about: "the dependency tree is as decided", run: check_tree },
     Step { name: "unsafe", about: "one crate has unsafe code, all others have none", run: check_unsafe },
+    Step { name: "package", about: "every crate can be packaged for a registry", run: package },
     Step { name: "clippy", about: "no warning in any target", run: clippy },
     Step { name: "doc", about: "the documentation builds, every link leads somewhere", run: doc },
     Step { name: "builds", about: "the program and the tests share one build of Burn", run: check_one_build },
@@ -109,6 +110,12 @@ fn fmt() -> anyhow::Result<()> {
     pass(cargo("fmt").args(["--all", "--", "--check"]))
 }
 
+/// What a registry asks for: versions, metadata, no file from outside of a crate's folder. The packages are not built: the
+/// other steps build the same sources.
+fn package() -> anyhow::Result<()> {
+    pass(cargo("package").args(["--workspace", "--no-verify", "--allow-dirty", "--exclude", "xtask"]))
+}
+
 fn clippy() -> anyhow::Result<()> {
     pass(cargo("clippy").args(["--release", "--workspace", "--all-targets", "--", "-D", "warnings"]))
 }
@@ -184,7 +191,7 @@ mod tests {
         assert_eq!(selected(&["--only", "fmt", "--only=doc"]).unwrap(), ["fmt", "doc"]);
         assert_eq!(
             selected(&["--skip", "test"]).unwrap(),
-            ["fmt", "tree", "unsafe", "clippy", "doc", "builds", "torture", "features", "backends"]
+            ["fmt", "tree", "unsafe", "package", "clippy", "doc", "builds", "torture", "features", "backends"]
         );
         assert!(selected(&["--only", "fmt", "--skip", "fmt"]).unwrap().is_empty());
     }
