@@ -17,6 +17,9 @@ pub(super) const LOCK_FILE: &str = ".lock";
 const LOOKS: usize = 20;
 const PAUSE: Duration = Duration::from_millis(25);
 
+/// How often the file may be another than the one that was locked.
+const TRIES: usize = 100;
+
 /// The right to write a run, until it is dropped.
 ///
 /// The system holds the lock and releases it with the process, so that a crash leaves none behind.
@@ -33,7 +36,9 @@ impl RunLock {
     /// [`TrainError::Held`] with what is known of the holder; [`TrainError::Io`].
     pub(super) fn acquire(root: &Path) -> Result<Self, TrainError> {
         let path = root.join(LOCK_FILE);
+        let mut tries = 0;
         loop {
+            tries += 1;
             let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
             let file = file.context("lock", &path)?;
             match file.try_lock() {
@@ -41,16 +46,15 @@ impl RunLock {
                 Err(TryLockError::WouldBlock) => {
                     return Err(TrainError::Held { path: root.to_path_buf(), holder: holder(&path) });
                 }
-                Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
-                    tracing::warn!(
-                        "{}: this file system has no locks; see to it that no other process writes this run",
-                        root.display()
-                    );
-                }
-                Err(TryLockError::Error(source)) => return Err(TrainError::Io { action: "lock", path, source }),
+                // Many a mounted file system has no locks: that is no reason not to train.
+                Err(TryLockError::Error(error)) => tracing::warn!(
+                    "{} cannot be locked ({error}); see to it that no other process writes this run",
+                    root.display()
+                ),
             }
             // Whoever held it before may have removed the file between our two calls: then it is another file's lock.
-            if is_same_file(&file, &path) {
+            // A file system whose files have no fixed numbers cannot tell.
+            if is_same_file(&file, &path) || tries == TRIES {
                 let mut lock = Self { path, file };
                 // A name that cannot be written, as on a full disk, is missing from a message at most.
                 let _ = lock.write_name();
