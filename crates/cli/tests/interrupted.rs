@@ -10,27 +10,7 @@ use std::{
     time::Duration,
 };
 
-use common::{fail, failure, sfumato, stderr, succeed};
-
-/// A network of a few hundred parameters, on points.
-const POINTS: &[&str] = &[
-    "--preset",
-    "swiss-roll",
-    "--set",
-    "model.hidden=8",
-    "--set",
-    "model.layers=2",
-    "--batch-size",
-    "8",
-    "--sample-every",
-    "0",
-    "--set",
-    "samples.num=4",
-    "--set",
-    "samples.steps=2",
-    "--threads",
-    "1",
-];
+use common::{POINTS, fail, failure, sfumato, stderr, succeed};
 
 /// `train ARGS… --out NAME`
 fn train(dir: &Path, name: &str, args: &[&str]) -> PathBuf {

@@ -13,29 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{sfumato, stderr, stdout, succeed, train_tiny};
+use common::{POINTS, sfumato, stderr, stdout, succeed, train_tiny};
 
-/// Runs that take a moment.
-const R: &[&str] = &[
-    "--preset",
-    "swiss-roll",
-    "--set",
-    "model.hidden=8",
-    "--set",
-    "model.layers=2",
-    "--batch-size",
-    "8",
-    "--sample-every",
-    "0",
-    "--set",
-    "samples.num=4",
-    "--set",
-    "samples.steps=2",
-    "--set",
-    "training.log_every=1",
-    "--threads",
-    "1",
-];
 /// Steps of a run that is stopped in the middle, on a machine of any speed.
 const LONG: &str = "1000000";
 
@@ -123,7 +102,8 @@ fn every_way(dir: &Path, code: i32, prints: bool, args: &[&str], check: impl Fn(
 }
 
 fn train<'a>(out: &'a str, steps: &'a str) -> Vec<&'a str> {
-    ["train", "--out", out, "--steps", steps].into_iter().chain(R.iter().copied()).collect()
+    let log = ["--set", "training.log_every=1"];
+    ["train", "--out", out, "--steps", steps].into_iter().chain(POINTS.iter().copied()).chain(log).collect()
 }
 
 /// The weights at the end of a run, with the optimizer's state and all that was not averaged.

@@ -90,6 +90,9 @@ fn a_run_with_a_time_limit_ends_annealed_and_can_be_repeated_to_the_bit() {
     succeed(dir.path(), &["train", "--config", "run/config.toml", "--out", "again"]);
     assert!(weights(&dir.path().join("again"), last) == weights_at_the_end);
 
+    let said = stderr(&succeed(dir.path(), &["train", "--resume", "run"]));
+    assert!(said.contains("has done all of its") && said.contains("or --minutes M, goes on"), "{said}");
+
     // More time begins a new plan at the full rate, and that is said.
     let said = stderr(&succeed(dir.path(), &["train", "--resume", "run", "--minutes", "0.02"]));
     assert!(said.contains("learning rate") && said.contains("fit into the time limit"), "{said}");

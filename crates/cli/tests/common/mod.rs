@@ -76,6 +76,26 @@ pub(crate) const TINY: &[&str] = &[
     "8",
 ];
 
+/// A network of a few hundred parameters, on points.
+pub(crate) const POINTS: &[&str] = &[
+    "--preset",
+    "swiss-roll",
+    "--set",
+    "model.hidden=8",
+    "--set",
+    "model.layers=2",
+    "--batch-size",
+    "8",
+    "--sample-every",
+    "0",
+    "--set",
+    "samples.num=4",
+    "--set",
+    "samples.steps=2",
+    "--threads",
+    "1",
+];
+
 /// `train ARGS… --out runs/NAME` with [`TINY`].
 pub(crate) fn train_tiny(dir: &Path, name: &str, args: &[&str]) -> PathBuf {
     let out = format!("runs/{name}");

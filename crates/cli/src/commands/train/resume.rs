@@ -52,7 +52,7 @@ impl Going {
             settle_plan(before, &mut config, step);
         }
         if step >= config.last_step() {
-            return finished(args, &dir, step, config.last_step()).map(|()| None);
+            return finished(args, &dir, step, &config).map(|()| None);
         }
         let before = match before {
             Some(before) => {
@@ -108,9 +108,12 @@ impl Going {
 }
 
 /// A run whose steps are all done: says so, or what is wrong with what was asked.
-fn finished(args: &TrainArgs, dir: &RunDir, step: u64, steps: u64) -> Result<()> {
+fn finished(args: &TrainArgs, dir: &RunDir, step: u64, config: &TrainConfig) -> Result<()> {
     let root = dir.root().display();
-    let way_out = format!("--steps N with N above {step} goes on");
+    let steps = config.last_step();
+    // Where the time decided the end, more time is as good as more steps.
+    let minutes = if step < config.training.steps { ", or --minutes M," } else { "" };
+    let way_out = format!("--steps N with N above {step}{minutes} goes on");
     if let Some(asked) = args.steps.filter(|asked| *asked < step) {
         return Err(UsageError(format!("--steps {asked}: {root} has done {step} steps already; {way_out}")).into());
     }
