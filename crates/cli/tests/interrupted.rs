@@ -10,20 +10,12 @@ use std::{
     time::Duration,
 };
 
-use common::{POINTS, fail, failure, sfumato, stderr, succeed};
+use common::{POINTS, fail, failure, learned, sfumato, stderr, succeed};
 
 /// `train ARGS… --out NAME`
 fn train(dir: &Path, name: &str, args: &[&str]) -> PathBuf {
     succeed(dir, &[&["train", "--out", name], POINTS, args].concat());
     dir.join(name)
-}
-
-/// The files that hold what the last checkpoint has learned.
-fn learned(run: &Path, step: u64) -> Vec<Vec<u8>> {
-    let dir = run.join(format!("checkpoints/step-{step:07}"));
-    ["unet/diffusion_pytorch_model.safetensors", "training/weights.safetensors", "training/optimizer.safetensors"]
-        .map(|file| fs::read(dir.join(file)).unwrap_or_else(|error| panic!("{}: {error}", dir.join(file).display())))
-        .into()
 }
 
 /// The lines of `metrics.jsonl` without what time decides.

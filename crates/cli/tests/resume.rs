@@ -7,17 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use common::{TINY, fail, run, stderr, stdout, succeed, train_tiny};
+use common::{TINY, fail, learned, run, stderr, stdout, succeed, train_tiny};
 
 const QUIET: [&str; 2] = ["--sample-every", "0"];
-
-/// The weights of the newest checkpoint of `run`, which are those of `step`.
-fn weights(run: &Path, step: u64) -> Vec<Vec<u8>> {
-    let dir = run.join(format!("checkpoints/step-{step:07}"));
-    ["unet/diffusion_pytorch_model.safetensors", "training/weights.safetensors", "training/optimizer.safetensors"]
-        .map(|file| fs::read(dir.join(file)).unwrap_or_else(|error| panic!("{}: {error}", dir.join(file).display())))
-        .into()
-}
 
 fn metrics(run: &Path) -> Vec<serde_json::Value> {
     let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
@@ -145,7 +137,7 @@ fn a_run_goes_on_wherever_it_was_copied_and_whatever_became_of_its_link() {
         let stderr = stderr(&output);
         contains_all(&stderr, said);
         assert_eq!(stderr.matches("warning: ").count(), usize::from(!linked), "{name}: once:\n{stderr}");
-        assert!(weights(&moved, 8) == weights(&whole, 8), "{name}: other weights");
+        assert!(learned(&moved, 8) == learned(&whole, 8), "{name}: other weights");
         assert_eq!(fs::read_link(moved.join("model")).ok().as_deref() == Some(newest), *linked, "{name}");
         let sample_from = if *linked { "model" } else { "checkpoints/step-0000008" };
         contains_all(&stderr, &[&format!("sample --model runs/{name}/{sample_from} ")]);
@@ -211,7 +203,7 @@ fn a_run_that_has_no_checkpoint_yet_starts_at_its_first_step() {
     fs::copy(whole.join("config.toml"), stopped.join("config.toml")).unwrap();
     let said = stderr(&succeed(dir.path(), &["train", "--resume", "runs/stopped"]));
     contains_all(&said, &["has no checkpoint yet", "step 1"]);
-    assert!(weights(&stopped, 3) == weights(&whole, 3));
+    assert!(learned(&stopped, 3) == learned(&whole, 3));
 }
 
 #[test]
@@ -323,7 +315,7 @@ fn other_settings_make_a_section_of_the_run() {
     fs::write(&file, edited).unwrap();
     let said = stderr(&succeed(dir.path(), &["train", "--resume", "runs/by-hand"]));
     contains_all(&said, &["training.batch_size: 8 so far, 4 from here on", "config-0000004.toml"]);
-    assert!(weights(&by_hand, 8) == weights(&root, 8));
+    assert!(learned(&by_hand, 8) == learned(&root, 8));
 }
 
 #[test]
@@ -415,10 +407,10 @@ fn a_divergence_before_the_first_checkpoint_does_not_speak_of_one() {
 fn a_run_can_go_on_from_an_older_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
     let root = train_tiny(dir.path(), "x", &[&["--steps", "6", "--checkpoint-every", "2"][..], &QUIET].concat());
-    let whole = weights(&root, 6);
+    let whole = learned(&root, 6);
     let said = stderr(&succeed(dir.path(), &["train", "--resume", "runs/x/checkpoints/step-0000002/", "--steps", "6"]));
     contains_all(&said, &["resuming from step 2", "abandoned-step-0000004", "abandoned-step-0000006"]);
-    assert!(weights(&root, 6) == whole);
+    assert!(learned(&root, 6) == whole);
     assert_eq!(metrics(&root).len(), 6);
 }
 

@@ -121,7 +121,7 @@ pub fn settle_plan(before: &TrainConfig, after: &mut TrainConfig, step: u64) {
     let (was, is) = (&before.training, &mut after.training);
     if was.steps != is.steps {
         is.plan.clear();
-    } else if was.max_minutes != is.max_minutes && is.plan.last().is_none_or(|point| point.steps.is_some()) {
+    } else if was.max_minutes != is.max_minutes && (is.plan.is_empty() || is.is_planned()) {
         after.plan_anew(step);
     }
 }

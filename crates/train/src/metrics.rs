@@ -1,14 +1,14 @@
 //! `metrics.jsonl`: one JSON object a line.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{ErrorKind, Write},
+    fs::{File, OpenOptions},
+    io::{ErrorKind, Read, Write},
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
-use crate::{TrainError, error::IoContext, run_dir::write_atomically};
+use crate::{TrainError, error::IoContext, files::open_regular, run_dir::write_atomically};
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,11 +58,12 @@ impl MetricsLog {
     ///
     /// Damaged lines are left out; the file with them is kept beside the new one.
     pub(crate) fn open(path: &Path, step: u64) -> Result<OpenedLog, TrainError> {
-        let bytes = match fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        let mut bytes = Vec::new();
+        match open_regular(path).and_then(|mut file| file.read_to_end(&mut bytes)) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(source) => return Err(TrainError::Io { action: "read", path: path.to_path_buf(), source }),
-        };
+        }
         let Lines { kept, damaged } = Lines::of(&bytes, step);
         let mut warning = None;
         if let [first, ..] = damaged[..] {
@@ -140,6 +141,8 @@ fn write_beside(path: &Path, bytes: &[u8]) -> Result<PathBuf, TrainError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn line(step: u64) -> String {

@@ -38,7 +38,7 @@ use crate::cargo;
 const HELP: &str = "\
 Usage: cargo xtask torture [--rounds N] [--seed S] [--only KIND] [--round N] [--program FILE] [--keep-going]
 
-Trains tiny models, disturbs the runs, lets them go on, and compares them with runs that nobody disturbed: the same
+Trains tiny models, disturbs the runs, lets them go on, and compares them with undisturbed runs: the same
 bits in the last checkpoint, the same lines in metrics.jsonl, nothing left over, and no step lost that a complete
 checkpoint holds. The program must never panic, and never die of a signal that was not sent to it.
 

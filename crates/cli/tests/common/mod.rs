@@ -104,6 +104,16 @@ pub(crate) fn train_tiny(dir: &Path, name: &str, args: &[&str]) -> PathBuf {
     dir.join(out)
 }
 
+/// The files that hold what the checkpoint of step `step` has learned.
+pub(crate) fn learned(run: &Path, step: u64) -> Vec<Vec<u8>> {
+    let dir = run.join(format!("checkpoints/step-{step:07}"));
+    let read =
+        |file| std::fs::read(dir.join(file)).unwrap_or_else(|error| panic!("{}: {error}", dir.join(file).display()));
+    ["unet/diffusion_pytorch_model.safetensors", "training/weights.safetensors", "training/optimizer.safetensors"]
+        .map(read)
+        .into()
+}
+
 /// Reads a float32 array as the rest of the world would.
 pub(crate) fn read_npy(path: &Path) -> (Vec<u64>, Vec<f32>) {
     let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -7,6 +7,13 @@ use crate::{
     plan::{decay_progress, last_step},
 };
 
+impl TrainingConfig {
+    /// Whether it is known how many steps fit into the time limit: the run then does these, without a limit.
+    pub fn is_planned(&self) -> bool {
+        self.plan.last().is_some_and(|point| point.steps.is_some())
+    }
+}
+
 impl TrainConfig {
     /// The learning rate of step `step`, from 1.
     pub fn learning_rate(&self, step: u64) -> f64 {

@@ -74,25 +74,8 @@ impl Dataset {
         class_names: Vec<String>,
     ) -> Dataset {
         debug_assert_eq!(values.len() % shape.iter().product::<usize>(), 0);
-        let labels: Option<Arc<[u32]>> = labels.map(Into::into);
         let sha256 = content_sha256(&shape, &values, labels.as_deref());
-        let count = values.len() / shape.iter().product::<usize>();
-        let (skipped, notes, warnings) = (Vec::new(), Vec::new(), Vec::new());
-        Dataset {
-            name,
-            split,
-            shape,
-            values,
-            count,
-            part: None,
-            labels,
-            class_names,
-            skipped,
-            notes,
-            warnings,
-            resizing: None,
-            sha256,
-        }
+        Dataset::with_checksum(name, split, shape, values, labels, class_names, sha256)
     }
 
     /// A data set of `count` examples, of which those of `part` are in memory, in the order of their numbers. `sha256` is that of
@@ -109,19 +92,31 @@ impl Dataset {
         sha256: String,
     ) -> Dataset {
         debug_assert_eq!(values.len(), part.ids.len() * shape.iter().product::<usize>());
-        let (skipped, notes, warnings) = (Vec::new(), Vec::new(), Vec::new());
+        let kept = Dataset::with_checksum(name, split, shape, values, labels, class_names, sha256);
+        Dataset { count, part: Some(Arc::new(part)), ..kept }
+    }
+
+    fn with_checksum(
+        name: String,
+        split: Split,
+        shape: Vec<usize>,
+        values: Values,
+        labels: Option<Vec<u32>>,
+        class_names: Vec<String>,
+        sha256: String,
+    ) -> Dataset {
         Dataset {
+            count: values.len() / shape.iter().product::<usize>(),
             name,
             split,
             shape,
             values,
-            count,
-            part: Some(Arc::new(part)),
+            part: None,
             labels: labels.map(Into::into),
             class_names,
-            skipped,
-            notes,
-            warnings,
+            skipped: Vec::new(),
+            notes: Vec::new(),
+            warnings: Vec::new(),
             resizing: None,
             sha256,
         }

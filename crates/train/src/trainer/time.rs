@@ -5,7 +5,7 @@ use sfumato_kernels::AutodiffBackend;
 use super::Session;
 use crate::{
     PlanPoint, TrainConfig, TrainError, Watch,
-    config::{LearningRateDecay, TrainingConfig},
+    config::LearningRateDecay,
     learning_rate::planned_learning_rate,
     plan::{Planner, last_step},
 };
@@ -30,9 +30,8 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
 
     /// Seconds that there are. A run that goes on with a plan has no limit: it does the steps that were planned.
     pub(super) fn limit(&self) -> f64 {
-        let TrainingConfig { max_minutes, plan, .. } = &self.run.config.training;
-        let is_planned = plan.last().is_some_and(|point| point.steps.is_some());
-        if *max_minutes > 0.0 && !is_planned { max_minutes * 60.0 } else { f64::INFINITY }
+        let training = &self.run.config.training;
+        if training.max_minutes > 0.0 && !training.is_planned() { training.max_minutes * 60.0 } else { f64::INFINITY }
     }
 
     /// Holds the learning rate until it is known how many steps fit into the time limit.

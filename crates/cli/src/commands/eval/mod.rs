@@ -101,7 +101,7 @@ impl Scoring {
                 }
             );
         }
-        // Each result is given, whatever becomes of the others.
+        // If one result cannot be written, the others still are.
         let kept = self.keep(&report, elapsed);
         let printed = report.print(elapsed);
         kept.and(printed)

@@ -20,10 +20,9 @@ pub(super) fn run(
     let examples = steps.saturating_mul(training.batch_size as u64);
     let epochs = examples as f64 / data.len() as f64;
     let epochs = if epochs < 10.0 { format!("{epochs:.1}") } else { format!("{epochs:.0}") };
-    let planned = training.plan.last().is_some_and(|point| point.steps.is_some());
     let limit = match training.max_minutes {
         0.0 => "no time limit".to_owned(),
-        minutes if planned => format!("as planned for {minutes} minutes"),
+        minutes if training.is_planned() => format!("as planned for {minutes} minutes"),
         minutes => format!("{minutes} minutes at most (--minutes)"),
     };
     let threads = rayon::current_num_threads();

@@ -100,8 +100,7 @@ impl Work for Training {
         }
         let run = Run { config, data: &data, dir, from: from.as_ref(), environment: &environment, stop: &stop };
         // A run that has a plan does its steps, without a limit.
-        let is_planned = config.training.plan.last().is_some_and(|point| point.steps.is_some());
-        let minutes = if is_planned { 0.0 } else { config.training.max_minutes };
+        let minutes = if config.training.is_planned() { 0.0 } else { config.training.max_minutes };
         let mut progress = TrainProgress::new(config.last_step(), minutes);
         let outcome = run.train::<Autodiff<B>>(&device, &mut progress);
         progress.finish();
