@@ -4,8 +4,9 @@ use std::path::Path;
 
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 use rand::RngExt;
+use sfumato_files::NpyError;
+use sfumato_files::write_npy_f32;
 use sfumato_process::noise::{Purpose, fill_normal, stream};
-use sfumato_train::output::{OutputError, write_npy_f32};
 
 const SEED: u64 = 0;
 /// Steps of the schedule that batches are drawn for, `T`.
@@ -47,8 +48,8 @@ impl Batch {
     /// Writes `x_0.npy`, `epsilon.npy` and `t.npy` (float32, steps from 1) into `dir`.
     ///
     /// # Errors
-    /// [`OutputError`] that names the file that cannot be written.
-    pub fn write(&self, dir: &Path) -> Result<(), OutputError> {
+    /// [`NpyError`] that names the file that cannot be written.
+    pub fn write(&self, dir: &Path) -> Result<(), NpyError> {
         let t: Vec<f32> = self.t.iter().map(|&t| t as f32).collect();
         write_npy_f32(&dir.join("x_0.npy"), &self.shape, &self.x_0)?;
         write_npy_f32(&dir.join("epsilon.npy"), &self.shape, &self.epsilon)?;

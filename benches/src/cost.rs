@@ -1,9 +1,8 @@
 //! Multiplications of a network, and the time that Winograd's algorithm would need for them at the machine's peak.
 
+use burn::backend::Flex;
 use sfumato_nets::params::{Init, ParamSource};
 use sfumato_nets::{NetError, unet::UNet2DConfig};
-
-use burn::backend::Flex;
 
 /// Multiplications that F(4×4, 3×3) saves: 144 for 16 outputs become 36 (Lavin & Gray 2016, arXiv:1509.09308, §4.3).
 const WINOGRAD: f64 = 4.0;
@@ -76,8 +75,9 @@ impl ParamSource for Names {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use sfumato_nets::unet::{DownBlockType, UpBlockType};
+
+    use super::*;
 
     #[test]
     fn convolutions_are_counted_at_the_size_they_run_at() {

@@ -7,12 +7,12 @@ use burn::{
     tensor::{Tensor, TensorData},
 };
 use serde_json::json;
-use sfumato_nets::pipeline::Scheduler;
+use sfumato_model::pipeline::Scheduler;
+use sfumato_model::sampling::{Sampler, SamplerChoice};
 use sfumato_process::{
     Denoiser, RecordedNoise, SeededNoise,
     sampler::{Ancestral, DdimSteps, DpmSolver, Euler, Heun, SampleError, SamplerKind, State, Stepper, walk},
 };
-use sfumato_train::sampling::{Sampler, SamplerChoice};
 
 const DEVICE: FlexDevice = FlexDevice;
 

@@ -14,7 +14,8 @@ use burn::{
     tensor::{Tensor, TensorData, backend::Backend},
 };
 use serde_json::Value;
-use sfumato_nets::{
+use sfumato_model::sampling::{Sampler, SamplerChoice};
+use sfumato_model::{
     pipeline::{Pipeline, Scheduler},
     tensor_file::read_tensors,
 };
@@ -23,7 +24,6 @@ use sfumato_process::{
     sampler::{Ancestral, DdimSteps, DpmSolver, Euler, Heun, SamplerKind, Stepper, ignore, walk},
 };
 use sfumato_schedule::{NoiseSchedule, Spacing};
-use sfumato_train::sampling::{Sampler, SamplerChoice};
 
 const DEVICE: FlexDevice = FlexDevice;
 /// Largest difference of final states: both sides round to f32 at every step, at most a thousand times.
@@ -328,5 +328,5 @@ fn images_of_a_network_are_those_of_diffusers() {
 }
 
 fn network(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../crates/nets/tests/golden").join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../crates/model/tests/golden").join(name)
 }

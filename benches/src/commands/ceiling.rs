@@ -1,5 +1,6 @@
 //! The share of the machine's arithmetic that a step uses.
 
+use burn::backend::Flex;
 use sfumato_bench::{
     cost::Cost,
     measure::{in_pool, median, times},
@@ -7,8 +8,6 @@ use sfumato_bench::{
     training::Training,
     workload::Workload,
 };
-
-use burn::backend::Flex;
 
 use super::{B, DEVICE};
 

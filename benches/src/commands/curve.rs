@@ -7,11 +7,7 @@ use burn::{
     tensor::{FloatDType, IntDType, set_default_dtypes},
 };
 use sfumato_bench::measure::in_pool;
-use sfumato_train::{
-    Metrics, Run, RunDir, TrainConfig, TrainState, Watch,
-    config::ModelConfig,
-    data::{self, LoadOptions},
-};
+use sfumato_train::{Metrics, Run, RunDir, TrainConfig, TrainState, Watch, config::ModelConfig};
 
 use super::{B, DEVICE};
 
@@ -32,7 +28,7 @@ pub(crate) fn run(composed: bool, steps: u64) -> anyhow::Result<()> {
     if let ModelConfig::Unet(unet) = &mut config.model {
         unet.channels = vec![16, 32, 32];
     }
-    let data = data::load(&config.data.dataset, &LoadOptions::default())?;
+    let data = sfumato_data::load(&config.data.dataset, &sfumato_data::LoadOptions::default())?;
     let folder = tempfile::tempdir()?;
     let environment = serde_json::json!({});
     let dir = RunDir::create(&folder.path().join("curve"), &config, &environment)?;

@@ -10,7 +10,7 @@ use sfumato_bench::{
     training::{Training, network},
     workload::Workload,
 };
-use sfumato_nets::pipeline::{AnyConfig, Facts, PipelineSpec, Scheduler};
+use sfumato_model::pipeline::{AnyConfig, Facts, PipelineSpec, Scheduler};
 
 use super::{B, DEVICE};
 use crate::Timing;

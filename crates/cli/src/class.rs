@@ -1,7 +1,7 @@
 //! A class of a model as people call it: by its number or by its name.
 
 use anyhow::{Result, bail};
-use sfumato_nets::pipeline::Pipeline;
+use sfumato_model::pipeline::Pipeline;
 
 /// Names that are listed in a message; a model can have thousands.
 const LISTED: usize = 20;

@@ -1,10 +1,8 @@
 //! Whether a network is one that the commands can run: said before anything is loaded.
 
 use anyhow::{Context, Result, bail};
-use sfumato_nets::{
-    pipeline::{AnyConfig, Pipeline},
-    unet::ClassEmbedType,
-};
+use sfumato_model::pipeline::{AnyConfig, Pipeline};
+use sfumato_nets::unet::ClassEmbedType;
 
 use crate::args::UsageError;
 
@@ -88,6 +86,6 @@ pub(crate) fn labels(model: &Pipeline) -> Result<Labels> {
             model.dir().display()
         ),
         Some(ClassEmbedType::Timestep) => Ok(Labels::Any),
-        _ => Ok(sfumato_train::model::named_classes(model).map_or(Labels::None, Labels::Below)),
+        _ => Ok(model.named_classes().map_or(Labels::None, Labels::Below)),
     }
 }

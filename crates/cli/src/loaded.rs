@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use anyhow::Result;
-use sfumato_nets::{pipeline::Pipeline, tensor_file::WeightFiles};
-use sfumato_train::data::Dataset;
+use sfumato_data::LoadedDataset;
+use sfumato_model::{pipeline::Pipeline, tensor_file::WeightFiles};
 
 /// Unreadable files that are named; a folder can have thousands.
 const NAMED: usize = 5;
@@ -33,7 +33,7 @@ pub(crate) fn notes(model: &Pipeline) -> Vec<String> {
 }
 
 /// Says on stderr how the data was read and what was left out, each once.
-pub(crate) fn tell(data: &Dataset) {
+pub(crate) fn tell(data: &LoadedDataset) {
     for note in data.notes() {
         say!("note: {note}");
     }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 /// A writable copy of a golden pipeline with other values in `unet/config.json` and `scheduler_config.json`.
 fn model(dir: &Path, name: &str, config: Value, scheduler: Value) -> String {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../nets/tests/golden").join(name);
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/golden").join(name);
     succeed(dir, &["export", "--model", golden.to_str().unwrap(), "--out", name]);
     for (file, changes) in [("unet/config.json", config), ("scheduler/scheduler_config.json", scheduler)] {
         let path: PathBuf = dir.join(name).join(file);
@@ -108,7 +108,7 @@ fn too_little_noise_is_an_error_before_the_first_step() {
     let dir = tempfile::tempdir().unwrap();
     let model = model(dir.path(), "cifar", json!({}), json!({}));
     let noise = vec![0.5; 999 * 2 * 3 * 16 * 16];
-    sfumato_train::output::write_npy_f32(&dir.path().join("noise.npy"), &[999, 2, 3, 16, 16], &noise).unwrap();
+    sfumato_files::write_npy_f32(&dir.path().join("noise.npy"), &[999, 2, 3, 16, 16], &noise).unwrap();
     let args = ["sample", "--model", &model, "--noise", "noise.npy", "--out", "x", "--sampler"];
     for (more, expected) in [
         // Seconds of work, if it came to the last step.

@@ -123,7 +123,7 @@ fn the_report_says_what_was_scored_and_how_well_it_is_known() {
     assert_eq!((&result["variance"], &result["decoder"]["cdf"]), (&"fixed-small".into(), &"exact".into()));
     assert_eq!(result["schedule"]["kind"], "linear");
     let weights = Path::new(result["weights"].as_str().unwrap());
-    let expected = sfumato_train::file_sha256(&dir.path().join(weights)).unwrap();
+    let expected = sfumato_files::file_sha256(&dir.path().join(weights)).unwrap();
     assert_eq!(result["weights_sha256"], expected);
     assert_eq!(result["dataset_sha256"].as_str().map(str::len), Some(64));
     let [total, prior, diffusion, decoder] =
@@ -254,7 +254,7 @@ fn recorded_noise_replaces_the_seed() {
         sfumato_process::noise::fill_normal(9, purpose, (i % 2) as u64, (i / 2) as u64, out);
     }
     let file = dir.path().join("noise.npy");
-    sfumato_train::output::write_npy_f32(&file, &[4, 2, 1, 28, 28], &noise).unwrap();
+    sfumato_files::write_npy_f32(&file, &[4, 2, 1, 28, 28], &noise).unwrap();
     assert_eq!(read_npy(&file).0, [4, 2, 1, 28, 28]);
     let score = |extra: &[&str]| {
         let args = ["eval", "--model", "runs/a/model", "--dataset", &data, "--steps", "4", "--stride", "1"];

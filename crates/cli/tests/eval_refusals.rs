@@ -34,14 +34,14 @@ fn what_does_not_fit_is_refused_before_the_work() {
     refuse(1, &["--json", "runs"], &["cannot write runs: is a directory"]);
     refuse(1, &["--ignore-labels"], &["--ignore-labels", "runs/a/model"]);
     refuse(1, &["--noise", "nowhere.npy"], &["nowhere.npy"]);
-    sfumato_train::output::write_npy_f32(&dir.path().join("noise.npy"), &[3, 2, 1, 28, 28], &[0.5; 6 * 784]).unwrap();
+    sfumato_files::write_npy_f32(&dir.path().join("noise.npy"), &[3, 2, 1, 28, 28], &[0.5; 6 * 784]).unwrap();
     refuse(1, &["--noise", "noise.npy"], &["noise.npy", "[3, 2, 1, 28, 28]", "[1000, 2, 1, 28, 28]"]);
     refuse(1, &["--noise", "noise.npy", "--steps", "3", "--draws", "2"], &["[6, 2, 1, 28, 28]"]);
     refuse(1, &["--noise", "images.npy"], &["images.npy", "float32"]);
     // Broken recordings, each with two values of three steps.
     let recording = |values: &[f32]| {
         let path = dir.path().join("broken.npy");
-        sfumato_train::output::write_npy_f32(&path, &[3, 2, 1, 28, 28], values).unwrap();
+        sfumato_files::write_npy_f32(&path, &[3, 2, 1, 28, 28], values).unwrap();
         path
     };
     let (broken, mut values) = (["--noise", "broken.npy", "--steps", "3"], vec![0.5; 6 * 784]);

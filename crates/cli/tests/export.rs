@@ -12,7 +12,7 @@ use common::{fail, stdout, succeed, train_tiny};
 const WEIGHTS: &str = "unet/diffusion_pytorch_model.safetensors";
 
 fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../nets/tests/golden").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/golden").join(name)
 }
 
 fn json(path: &Path) -> serde_json::Value {

@@ -216,7 +216,7 @@ fn a_picture_with_an_odd_palette_is_read() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("pictures");
     fs::create_dir(&folder).unwrap();
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../train/tests/golden");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/tests/golden");
     let bad = fs::read_dir(golden).unwrap().flatten().map(|entry| entry.path().join("bad-palette.png"));
     fs::copy(bad.into_iter().find(|path| path.is_file()).unwrap(), folder.join("odd.png")).unwrap();
     image::GrayImage::from_pixel(8, 8, image::Luma([40])).save(folder.join("good.png")).unwrap();

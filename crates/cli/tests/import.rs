@@ -1,9 +1,9 @@
 //! Importing through the program: checkpoints that torch wrote, and files that are none.
 
 mod common;
-#[path = "../../nets/tests/common/formula.rs"]
+#[path = "../../model/tests/common/formula.rs"]
 mod formula;
-#[path = "../../nets/tests/common/torch_writer.rs"]
+#[path = "../../model/tests/common/torch_writer.rs"]
 mod torch_writer;
 
 use std::{
@@ -18,7 +18,7 @@ const FLAGS: &str =
     "--image_size 16 --channel_mult 1,1 --num_channels 32 --num_heads 2 --num_res_blocks 1 --attention_resolutions 8";
 
 fn golden(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../nets/tests/golden/openai").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/golden/openai").join(name);
     path.to_str().unwrap().to_owned()
 }
 

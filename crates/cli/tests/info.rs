@@ -8,7 +8,7 @@ use common::{fail, stderr, stdout, succeed, train_tiny};
 use serde_json::{Value, json};
 
 fn golden(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../nets/tests/golden").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/golden").join(name);
     path.to_str().unwrap().to_owned()
 }
 

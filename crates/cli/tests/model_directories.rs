@@ -1,7 +1,7 @@
 //! Model directories of other people through the program: the same samples from every layout, and a clear word where one is needed.
 
 mod common;
-#[path = "../../nets/tests/common/torch_writer.rs"]
+#[path = "../../model/tests/common/torch_writer.rs"]
 mod torch_writer;
 
 use std::{
@@ -11,7 +11,7 @@ use std::{
 
 use common::{fail, images, read_npy, stderr, stdout, succeed, train_tiny};
 use serde_json::{Value, json};
-use sfumato_nets::tensor_file::read_tensors;
+use sfumato_model::tensor_file::read_tensors;
 
 const WEIGHTS: &str = "unet/diffusion_pytorch_model.safetensors";
 const CONFIG: &str = "unet/config.json";
@@ -309,7 +309,7 @@ fn a_scheduler_of_which_the_sampler_is_not_here_draws_with_the_nearest() {
 #[test]
 fn descriptions_fit_a_terminal() {
     let dir = tempfile::tempdir().unwrap();
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../nets/tests/golden");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/golden");
     let models = ["cifar", "defaults", "classes", "resnets", "fourier", "identity"].map(str::to_owned);
     let files = ["bf16", "flat", "fp16", "sharded", "sharded-fp16"].map(|name| format!("files/{name}"));
     for name in models.iter().chain(&files) {

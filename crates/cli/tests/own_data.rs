@@ -321,7 +321,7 @@ fn a_broken_picture_is_reported_once() {
 fn arrays_say_which_numbers_are_black_and_white() {
     let dir = tempfile::tempdir().unwrap();
     let values: Vec<f32> = (0..4 * 64).map(|i| (i % 256) as f32 / 255.0).collect();
-    sfumato_train::output::write_npy_f32(&dir.path().join("x.npy"), &[4, 8, 8, 1], &values).unwrap();
+    sfumato_files::write_npy_f32(&dir.path().join("x.npy"), &[4, 8, 8, 1], &values).unwrap();
     let said = train(dir.path(), "a", &["--dataset", "x.npy"]);
     assert!(said.contains("note: ") && said.contains("add --range 0..1"), "{said}");
     let said = train(dir.path(), "b", &["--dataset", "npy:x.npy", "--range", "0..1"]);

@@ -354,7 +354,7 @@ fn after_a_divergence_the_run_goes_on_with_a_lower_rate() {
     let root = dir.path().join("runs/d");
     let newest = fs::read_link(root.join("model")).unwrap();
     for file in ["training/weights.safetensors", "training/optimizer.safetensors"] {
-        let tensors = sfumato_nets::tensor_file::read_tensors(&root.join(&newest).join(file)).unwrap();
+        let tensors = sfumato_model::tensor_file::read_tensors(&root.join(&newest).join(file)).unwrap();
         assert!(tensors.iter().flat_map(|tensor| &tensor.values).all(|value| value.is_finite()), "{file}");
     }
     let step: u64 = newest.to_str().unwrap().rsplit('-').next().unwrap().parse().unwrap();

@@ -93,10 +93,10 @@ fn recorded_noise_replaces_the_random_numbers() {
         }
     }
     let file = dir.path().join("noise.npy");
-    sfumato_train::output::write_npy_f32(&file, &[4, 2, 1, 28, 28], &noise).unwrap();
+    sfumato_files::write_npy_f32(&file, &[4, 2, 1, 28, 28], &noise).unwrap();
     assert_eq!(sample("replayed", &["--noise", "noise.npy"]), sample("seeded", &["--seed", "9"]));
 
-    sfumato_train::output::write_npy_f32(&file, &[2, 2, 1, 28, 28], &noise[..2 * 2 * 784]).unwrap();
+    sfumato_files::write_npy_f32(&file, &[2, 2, 1, 28, 28], &noise[..2 * 2 * 784]).unwrap();
     let args = [
         "sample",
         "--model",

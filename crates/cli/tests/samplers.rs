@@ -93,7 +93,7 @@ fn one_entry_of_noise_is_enough_for_what_draws_none() {
         let purpose = sfumato_process::noise::Purpose::Sampling;
         sfumato_process::noise::fill_normal(9, purpose, sample as u64, 0, values);
     }
-    sfumato_train::output::write_npy_f32(&dir.path().join("noise.npy"), &[1, 2, 1, 28, 28], &noise).unwrap();
+    sfumato_files::write_npy_f32(&dir.path().join("noise.npy"), &[1, 2, 1, 28, 28], &noise).unwrap();
     for sampler in ["ddim", "dpm-solver++", "euler", "heun"] {
         let args = ["--sampler", sampler, "--steps", "3"];
         let replayed = sample(dir.path(), &model, &[&args[..], &["--noise", "noise.npy"]].concat()).0;

@@ -242,7 +242,7 @@ fn commands_on_models_end_as_documented_with_any_streams() {
     every_way(dir.path(), 0, true, &["export", "--model", unet, "--out", "OUT"], |out| {
         assert!(out.join("model_index.json").is_file());
     });
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../nets/tests/golden/openai/zip.pt");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/golden/openai/zip.pt");
     let flags = "--image_size 16 --channel_mult 1,1 --num_channels 32 --num_heads 2 --num_res_blocks 1 --attention_resolutions 8";
     let import = ["import", "guided-diffusion", file.to_str().unwrap(), "--flags", flags, "--out", "OUT"];
     every_way(dir.path(), 0, true, &import, |out| assert!(out.join("model_index.json").is_file()));

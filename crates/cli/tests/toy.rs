@@ -3,7 +3,7 @@
 mod common;
 
 use common::{read_npy, succeed};
-use sfumato_train::data::{DatasetSpec, LoadOptions, Toy, load};
+use sfumato_data::{Dataset, DatasetSpec, LoadOptions, Toy, load};
 
 /// Points of each sample that are compared.
 const N: usize = 4000;
@@ -16,7 +16,7 @@ fn data(seed: u64) -> Vec<[f64; 2]> {
     let mut point = [0.0; 2];
     (0..N)
         .map(|i| {
-            data.write_example(i, false, &mut point);
+            data.write(i, &mut point);
             point.map(f64::from)
         })
         .collect()

@@ -1,6 +1,7 @@
 //! Errors of building and running networks.
 
-use crate::{params::WeightsMismatch, tensor_file::TensorFileError};
+/// What a [source of parameters](crate::params::ParamSource) reports.
+pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a network could not be built or cannot take an input.
 #[derive(Debug, thiserror::Error)]
@@ -12,12 +13,9 @@ pub enum NetError {
     /// The input does not fit the network.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// The weights file, of safetensors or of torch, is damaged or unreadable.
+    /// The source of the parameters has failed: the error is the source's own.
     #[error(transparent)]
-    File(#[from] TensorFileError),
-    /// The weights file holds other tensors than the network.
-    #[error(transparent)]
-    Mismatch(Box<WeightsMismatch>),
+    Source(SourceError),
 }
 
 /// A configuration value that cannot be used.

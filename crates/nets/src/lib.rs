@@ -1,8 +1,6 @@
-//! Denoising networks in the layout of diffusers: a U-Net for images, a multilayer perceptron for low-dimensional data,
-//! and the pipeline directory that both are kept in.
+//! Denoising networks in the layout of diffusers: a U-Net for images, a multilayer perceptron for low-dimensional data.
 //!
-//! Any unconditional or class-conditional `UNet2DModel` pipeline is a network here, and every network written here opens
-//! in diffusers: the names of fields *are* the names of tensors, the keys of [`UNet2DConfig`](unet::UNet2DConfig) are those of its
+//! Any unconditional or class-conditional `UNet2DModel` of diffusers is a network here: the names of fields *are* the names of tensors, the keys of [`UNet2DConfig`](unet::UNet2DConfig) are those of its
 //! `config.json`, and values agree to float rounding. Networks are generic over the backend
 //! ([`sfumato_kernels::Backend`]) and know no noise schedule; to a diffusion process they are
 //! [`Denoiser`](sfumato_process::Denoiser)s.
@@ -13,23 +11,18 @@
 //! | [`mlp`] | residual layers for points in the plane and the like |
 //! | [`Network`], [`Call`], [`Guided`] | networks as denoisers, with class labels and classifier-free guidance |
 //! | [`layers`] | convolution, linear map, group norm, embedding, addressed dropout |
-//! | [`params`] | where parameters come from (a seed, a file) and how they leave a module |
-//! | [`tensor_file`] | safetensors: bounded memory, no trust, deterministic bytes, atomic writes |
-//! | [`pipeline`] | the directory of configuration, weights and scheduler |
-//! | [`torch_file`] | files of `torch.save`, read without executing anything |
-//! | [`disguise`] | what lies under a file's name in place of it: pointers, pages, nothing |
-//! | [`openai`] | checkpoints of improved-diffusion and guided-diffusion |
+//! | [`params`] | where parameters come from (a seed, or whatever implements [`ParamSource`](params::ParamSource)) and how they leave a module |
 //!
-//! Configurations and files are checked when they are read, inputs by [`UNet2D::check`](unet::UNet2D::check): what a user, a
+//! Files of parameters and directories of models are the business of the crate `sfumato-model`.
+//!
+//! Configurations are checked when they are read, inputs by [`UNet2D::check`](unet::UNet2D::check): what a user, a
 //! file or a device can cause is an error value, not a panic.
 //!
 //! # Example
-//! A network from a seed, written as a diffusers pipeline and read back.
 //! ```
 //! use burn::{backend::Flex, tensor::Tensor};
 //! use sfumato_nets::{
 //!     params::RandomParams,
-//!     pipeline::{AnyConfig, Facts, Pipeline, PipelineSpec, Scheduler},
 //!     unet::{DownBlockType, UNet2DConfig, UpBlockType},
 //! };
 //!
@@ -48,32 +41,16 @@
 //! // Two images of 28x28 pixels at timesteps 0 and 999 (counted from 0, as in diffusers).
 //! let output = net.forward(Tensor::zeros([2, 1, 28, 28], &device), &[0.0, 999.0], None, None);
 //! assert_eq!(output.dims(), [2, 1, 28, 28]);
-//!
-//! let dir = tempfile::tempdir()?;
-//! let spec = PipelineSpec { config: AnyConfig::UNet(config), scheduler: Scheduler::default(), facts: Facts::default() };
-//! spec.write(dir.path(), &net)?;
-//! let pipeline = Pipeline::open(dir.path())?;
-//! assert_eq!(pipeline.spec, spec);
-//! let same = pipeline.load_unet::<Flex>(&device)?;
-//! # let _ = same;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # Ok::<(), sfumato_nets::NetError>(())
 //! ```
 #![forbid(unsafe_code)]
 
-pub mod disguise;
 mod error;
-mod json;
 pub mod layers;
 pub mod mlp;
 mod network;
-pub mod openai;
 pub mod params;
-pub mod pipeline;
-mod state_names;
-pub mod tensor_file;
-pub mod torch_file;
 pub mod unet;
 
-pub use error::{ConfigError, InputError, NetError};
-pub use json::JsonError;
+pub use error::{ConfigError, InputError, NetError, SourceError};
 pub use network::{Call, Guided, Network};

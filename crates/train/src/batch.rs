@@ -2,12 +2,11 @@
 
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 use rand::RngExt;
+use sfumato_data::{Dataset, EpochSampler, mirror};
 use sfumato_process::{
     noise::{Purpose, fill_normal, stream},
     times::{ImportanceTimes, TimeDraw},
 };
-
-use crate::data::{Dataset, EpochSampler};
 
 /// Chance that a label is replaced by the null class, so that one network learns both the conditional and the
 /// unconditional model (Ho & Salimans 2022, arXiv:2207.12598, §4).
@@ -29,7 +28,7 @@ pub(crate) struct Batch<B: Backend, const D: usize> {
 
 /// Makes batches from a data set.
 pub(crate) struct Batches<'a> {
-    data: &'a Dataset,
+    data: &'a dyn Dataset,
     sampler: EpochSampler,
     seed: u64,
     steps: usize,
@@ -40,7 +39,7 @@ pub(crate) struct Batches<'a> {
 
 impl<'a> Batches<'a> {
     /// Batches of `data` for a chain of `steps`.
-    pub(crate) fn new(data: &'a Dataset, seed: u64, steps: usize, flip: bool, null_class: Option<usize>) -> Self {
+    pub(crate) fn new(data: &'a dyn Dataset, seed: u64, steps: usize, flip: bool, null_class: Option<usize>) -> Self {
         Self { data, sampler: EpochSampler::new(seed, data.len()), seed, steps, flip, null_class }
     }
 
@@ -62,7 +61,10 @@ impl<'a> Batches<'a> {
         let rows = x_0.chunks_exact_mut(example).zip(epsilon.chunks_exact_mut(example));
         for (draw, (x, noise)) in (first..).zip(rows) {
             let index = self.sampler.index(draw);
-            self.data.write_example(index, self.flip && self.sampler.flip(draw), x);
+            self.data.write(index, x);
+            if self.flip && self.sampler.flip(draw) {
+                mirror(self.data.shape(), x);
+            }
             fill_normal(self.seed, Purpose::Training, draw, 0, noise);
             let mut rng = stream(self.seed, Purpose::TrainingStep, draw, 0);
             match (times, &mut weights) {

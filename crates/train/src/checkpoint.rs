@@ -23,22 +23,19 @@ use burn::{
     tensor::{Tensor, TensorData},
 };
 use serde::{Deserialize, Serialize};
+use sfumato_files::{file_sha256, read_bytes, read_text};
 use sfumato_kernels::{AdamState, Backend};
-use sfumato_nets::{
-    params::{FileParams, named_parameters, write_parameters},
+use sfumato_model::Blueprint;
+use sfumato_model::{
+    params::{FileParams, write_parameters},
     pipeline::WEIGHTS_FILE,
-    tensor_file::{NamedTensor, TensorFileError, read_tensors, write_tensors},
+    tensor_file::{NamedTensor, read_tensors, write_tensors},
 };
+use sfumato_nets::params::named_parameters;
 use sfumato_process::times::ImportanceTimes;
 
 use crate::{
-    DataRecord, TrainConfig, TrainError,
-    error::IoContext,
-    file_sha256,
-    files::{read_bytes, read_text},
-    metrics::Window,
-    network::Blueprint,
-    optimizer::Optimizer,
+    DataRecord, TrainConfig, TrainError, error::IoContext, metrics::Window, optimizer::Optimizer,
     run_dir::write_atomically,
 };
 
@@ -103,7 +100,7 @@ pub(crate) fn check_whole(dir: &Path) -> Result<(), TrainError> {
     let checksums = dir.join(DIR).join(CHECKSUMS);
     if !checksums.exists() {
         // Of an older version: that its tensors can be read is all that can be known.
-        return WEIGHTS.iter().try_for_each(|file| read_tensors(&dir.join(file)).map(drop).map_err(net));
+        return WEIGHTS.iter().try_for_each(|file| Ok(drop(read_tensors(&dir.join(file))?)));
     }
     for (file, expected) in read_json::<BTreeMap<String, String>>(&checksums)? {
         let path = dir.join(file);
@@ -146,7 +143,7 @@ pub(crate) fn write_training<B: Backend, M: burn::module::Module<B>>(
     fs::create_dir(&dir).context("create", &dir)?;
     data.write(whole)?;
     write_atomically(&dir.join("config.toml"), config.to_toml().as_bytes())?;
-    write_parameters(model, &dir.join("weights.safetensors")).map_err(net)?;
+    write_parameters(model, &dir.join("weights.safetensors"))?;
     let mut moments = Vec::with_capacity(2 * optimizer.states().len());
     for (parameter, state) in named_parameters(model).into_iter().zip(optimizer.states()) {
         for (prefix, moment) in [(FIRST_MOMENT, &state.m), (SECOND_MOMENT, &state.v)] {
@@ -157,7 +154,7 @@ pub(crate) fn write_training<B: Backend, M: burn::module::Module<B>>(
             });
         }
     }
-    write_tensors(&dir.join("optimizer.safetensors"), &[("format", "pt")], &moments).map_err(net)?;
+    write_tensors(&dir.join("optimizer.safetensors"), &[("format", "pt")], &moments)?;
     if let Some(times) = times {
         let stored = StoredTimes { losses: times.losses().to_vec(), counts: times.counts().to_vec() };
         let text = serde_json::to_string(&stored).expect("plain numbers");
@@ -219,7 +216,7 @@ where
     P::Net<A>: AutodiffModule<A>,
 {
     let training = dir.join(DIR);
-    let mut source = FileParams::open(&training.join("weights.safetensors")).map_err(net)?;
+    let mut source = FileParams::open(&training.join("weights.safetensors"))?;
     let model: P::Net<A> = blueprint.build(&mut source, device)?;
     let moments_file = training.join("optimizer.safetensors");
     let averages_file = dir.join("unet").join(WEIGHTS_FILE);
@@ -247,7 +244,7 @@ struct Tensors<'a> {
 
 impl<'a> Tensors<'a> {
     fn read(path: &'a Path) -> Result<Self, TrainError> {
-        let tensors = read_tensors(path).map_err(net)?;
+        let tensors = read_tensors(path)?;
         Ok(Self { path, by_name: tensors.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect() })
     }
 
@@ -269,8 +266,4 @@ impl<'a> Tensors<'a> {
 
 fn host<B: Backend>(tensor: &Tensor<B, 1>) -> Vec<f32> {
     tensor.to_data().convert::<f32>().into_vec::<f32>().expect("the data was just converted to f32")
-}
-
-fn net(error: TensorFileError) -> TrainError {
-    TrainError::Net(error.into())
 }

@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use sfumato_data::Dataset;
+use sfumato_files::read_text;
 
-use crate::{TrainError, data::Dataset, error::IoContext, files::read_text, run_dir::write_atomically};
+use crate::{TrainError, error::IoContext, run_dir::write_atomically};
 
 /// Where a checkpoint keeps it.
 const FILE: &str = "training/data.json";
@@ -26,7 +28,7 @@ pub struct DataRecord {
 
 impl DataRecord {
     /// What there is to say of `data`.
-    pub fn of(data: &Dataset) -> Self {
+    pub fn of(data: &dyn Dataset) -> Self {
         Self {
             dataset: data.name().to_owned(),
             sha256: data.sha256().to_owned(),
@@ -40,7 +42,11 @@ impl DataRecord {
     ///
     /// # Errors
     /// As [`DataRecord::compare`]; [`TrainError::Io`], [`TrainError::BadCheckpoint`] if the record is damaged.
-    pub fn compare_with_checkpoint(dir: &Path, now: &Dataset, conditional: bool) -> Result<Option<String>, TrainError> {
+    pub fn compare_with_checkpoint(
+        dir: &Path,
+        now: &dyn Dataset,
+        conditional: bool,
+    ) -> Result<Option<String>, TrainError> {
         if let Some(before) = Self::read(dir)? {
             return before.compare(&Self::of(now), conditional);
         }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::data::DataError;
+use sfumato_data::DataError;
 
 /// Why a run could not start, go on or be read.
 #[derive(Debug, thiserror::Error)]
@@ -139,13 +139,16 @@ pub enum TrainError {
     Data(#[from] DataError),
     /// A picture or an array could not be written.
     #[error(transparent)]
-    Output(#[from] crate::output::OutputError),
-    /// The network or its files.
+    Output(#[from] sfumato_model::picture::OutputError),
+    /// The network, or what it is built from.
     #[error(transparent)]
     Net(#[from] sfumato_nets::NetError),
+    /// A file of tensors.
+    #[error(transparent)]
+    Tensors(#[from] sfumato_model::tensor_file::TensorFileError),
     /// A model directory.
     #[error(transparent)]
-    Pipeline(#[from] sfumato_nets::pipeline::PipelineError),
+    Pipeline(#[from] sfumato_model::pipeline::PipelineError),
     /// The noise schedule.
     #[error("noise schedule: {0}")]
     Schedule(#[from] sfumato_schedule::ScheduleError),

@@ -1,19 +1,13 @@
-//! Training of diffusion models: data sets, the loop, checkpoints, many samples from a model, and its score.
+//! Training of diffusion models: the loop, its checkpoints and runs.
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | [`data`] | data sets, embedded, on disk or downloaded, and the order in which examples are seen |
-//! | [`output`] | arrays, pictures, animations, scatter plots |
 //! | [`config`] | everything that decides a run, as TOML, and the presets |
 //! | [`Run`] | the training loop |
 //! | [`RunDir`] | what lies where in `runs/NAME` |
 //! | [`Continuation`], [`DataRecord`] | what is compared when a run goes on: its settings, its data |
 //! | [`PlanPoint`] | how many steps fit into a time limit, and how the rate falls over them |
 //! | [`optimizer`] | Adam, clipping and the moving average of the weights |
-//! | [`model`] | model directories: what a trained network needs besides its weights |
-//! | [`sampling`] | many samples, batch by batch |
-//! | [`evaluation`] | bits/dim of a model on a data set |
-//! | [`file_sha256`] | which file it was |
 //! | [`learning_rate`](mod@learning_rate) | warm-up, decay, and the decay of the weights' average |
 //!
 //! Every random number of a run is a function of its seed and of the example's number: a run that is stopped and resumed
@@ -24,12 +18,13 @@
 //! ```
 //! use std::sync::atomic::AtomicBool;
 //! use burn::backend::{Autodiff, Flex};
-//! use sfumato_train::{Ending, Run, RunDir, Silent, TrainConfig, data};
+//! use sfumato_data::{LoadOptions, load};
+//! use sfumato_train::{Ending, Run, RunDir, Silent, TrainConfig};
 //!
 //! let mut config = TrainConfig::layered(Some("swiss-roll"), None, &[])?;
 //! config.training.steps = 3;
 //! config.samples.num = 10;
-//! let data = data::load(&config.data.dataset, &data::LoadOptions::default())?;
+//! let data = load(&config.data.dataset, &LoadOptions::default())?;
 //! let folder = tempfile::tempdir()?;
 //! let environment = serde_json::json!({ "program": "a doctest" });
 //! let dir = RunDir::create(&folder.path().join("roll"), &config, &environment)?;
@@ -44,38 +39,26 @@
 
 mod batch;
 mod checkpoint;
-mod checksum;
 pub mod config;
 mod continuation;
-pub mod data;
 mod data_record;
 mod error;
-pub mod evaluation;
-pub mod files;
 pub mod learning_rate;
-pub mod memory;
 mod metrics;
-pub mod model;
-mod network;
 pub mod optimizer;
-pub mod output;
-mod picture;
 mod plan;
 mod preview;
 mod run_dir;
-pub mod sampling;
+mod spec;
 mod trainer;
 mod watch;
 
 pub use checkpoint::TrainState;
-pub use checksum::file_sha256;
 pub use config::{DEFAULT_PRESET, PRESETS, Preset, TrainConfig};
 pub use continuation::{Change, Continuation, settle_plan};
 pub use data_record::DataRecord;
 pub use error::{Kept, TrainError};
 pub use metrics::Metrics;
-pub use network::Blueprint;
-pub use picture::{Picture, picture_kind, write_picture};
 pub use plan::{PlanPoint, Planned};
 pub use run_dir::{
     FoundCheckpoint, FoundCheckpoints, IncompleteCheckpoint, NewCheckpoint, OpenedRun, PassedOver, RunDir,

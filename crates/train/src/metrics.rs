@@ -7,8 +7,9 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use sfumato_files::open_regular;
 
-use crate::{TrainError, error::IoContext, files::open_regular, run_dir::write_atomically};
+use crate::{TrainError, error::IoContext, run_dir::write_atomically};
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

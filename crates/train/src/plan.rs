@@ -127,8 +127,9 @@ impl Planner {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     /// Runs the clock: the steps done, the seconds taken, and the plan.
     fn run(limit: f64, warm: u64, most: u64, time: impl Fn(u64) -> f64) -> (u64, f64, Vec<PlanPoint>) {

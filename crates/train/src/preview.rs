@@ -6,19 +6,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sfumato_nets::pipeline::PipelineSpec;
-use sfumato_process::{ReverseVariance, sampler::SamplerKind};
-
-use crate::{
-    TrainConfig, TrainError,
-    data::Dataset,
-    error::IoContext,
+use sfumato_data::Dataset;
+use sfumato_model::pipeline::PipelineSpec;
+use sfumato_model::{
     picture::write_picture,
     sampling::{Classes, Noise, SamplePlan, SamplerChoice},
 };
+use sfumato_process::{ReverseVariance, sampler::SamplerKind};
+
+use crate::{TrainConfig, TrainError, error::IoContext};
 
 /// Samples drawn at a time.
 const BATCH: usize = 64;
+/// Points of the data behind those that were drawn.
+const REFERENCE_POINTS: usize = 4000;
 
 /// What is drawn: always the same noise, so that grids of different steps can be compared picture by picture.
 pub(crate) fn plan(config: &TrainConfig, spec: &PipelineSpec) -> Result<SamplePlan<'static>, TrainError> {
@@ -49,13 +50,20 @@ pub(crate) fn write(
     step: u64,
     samples: &[f32],
     plan: &SamplePlan<'_>,
-    data: &Dataset,
+    data: &dyn Dataset,
 ) -> Result<PathBuf, TrainError> {
     match fs::create_dir(dir) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error).context("create", dir),
         _ => {}
     }
     let path = path(dir, step);
-    write_picture(&path, data.shape(), samples, plan.classes.columns(plan.num), Some(data))?;
+    write_picture(&path, data.shape(), samples, plan.classes.columns(plan.num), reference(data).as_deref())?;
     Ok(path)
+}
+
+/// The points of the data that a scatter plot shows behind the samples.
+fn reference(data: &dyn Dataset) -> Option<Vec<f32>> {
+    let mut values = vec![0.0; 2 * data.len().min(REFERENCE_POINTS)];
+    let points = values.chunks_exact_mut(2).enumerate();
+    (data.shape() == [2]).then(|| points.for_each(|(i, point)| data.write(i, point))).map(|()| values)
 }

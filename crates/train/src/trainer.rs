@@ -11,8 +11,11 @@ use std::{
 };
 
 use burn::{module::AutodiffModule, tensor::ElementConversion};
+use sfumato_data::Dataset;
 use sfumato_kernels::AutodiffBackend;
-use sfumato_nets::{Call, Network, layers::DropoutKey, params::RandomParams, pipeline::PipelineSpec};
+use sfumato_model::Blueprint;
+use sfumato_model::pipeline::PipelineSpec;
+use sfumato_nets::{Call, Network, layers::DropoutKey, params::RandomParams};
 use sfumato_process::{
     Objective,
     times::{ImportanceTimes, Times},
@@ -24,14 +27,12 @@ use crate::{
     batch::{Batch, Batches},
     checkpoint::{Resumed, not_finite, read_times, read_training, read_window, write_training},
     config::ModelConfig,
-    data::Dataset,
     error::Kept,
     metrics::{MetricsLog, OpenedLog, Window},
-    model::pipeline_spec,
-    network::Blueprint,
     optimizer::Optimizer,
     plan::Planner,
     preview,
+    spec::pipeline_spec,
 };
 
 /// Why a run ended.
@@ -66,7 +67,7 @@ pub struct Run<'a> {
     /// Everything that decides it.
     pub config: &'a TrainConfig,
     /// Its data.
-    pub data: &'a Dataset,
+    pub data: &'a dyn Dataset,
     /// Where it is written.
     pub dir: &'a RunDir,
     /// Goes on from this checkpoint instead of starting.
@@ -379,11 +380,12 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
         let plan = preview::plan(config, &self.spec)?;
         let net = self.optimizer.averaged(model.valid());
         let stop = self.run.stop;
-        let mut observe = |progress: crate::sampling::Progress<'_, A::InnerBackend, D>| {
+        let mut observe = |progress: sfumato_model::sampling::Progress<'_, A::InnerBackend, D>| {
             watch.sampling(progress.done, progress.total);
             if stop.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let samples = match crate::sampling::draw(&net, &plan, self.run.data.shape(), self.device, &mut observe) {
+        let samples = match sfumato_model::sampling::draw(&net, &plan, self.run.data.shape(), self.device, &mut observe)
+        {
             Ok(samples) => samples,
             // Asked to stop meanwhile: the picture can wait.
             Err(sfumato_process::sampler::SampleError::Stopped { .. }) => return Ok(()),

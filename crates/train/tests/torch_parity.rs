@@ -2,9 +2,9 @@
 //!
 //! `golden/make_training.py` and `golden/make_objectives.py` made the numbers and say with which versions.
 
-#[path = "../../nets/tests/common/formula.rs"]
+#[path = "../../model/tests/common/formula.rs"]
 mod formula;
-#[path = "../../nets/tests/common/noise.rs"]
+#[path = "../../model/tests/common/noise.rs"]
 mod noise;
 
 use std::{collections::BTreeMap, fs, path::Path};
@@ -16,10 +16,10 @@ use burn::{
 };
 use formula::{Formula, uniform};
 use noise::noise;
+use sfumato_model::tensor_file::{NamedTensor, read_tensors};
 use sfumato_nets::{
     Call,
     params::named_parameters,
-    tensor_file::{NamedTensor, read_tensors},
     unet::{UNet2D, UNet2DConfig},
 };
 use sfumato_process::{Loss, ModelVariance, Objective, Parameterization, bound::Decoder, loss};

@@ -1,6 +1,6 @@
 """Makes the golden trajectories beside this file: what diffusers' schedulers make of the same predictions and noise.
 
-Most cases ask a closed-form denoiser on tensors of 48 or 4 numbers, some a small U-Net of crates/nets/tests/golden. Noise is a hash of
+Most cases ask a closed-form denoiser on tensors of 48 or 4 numbers, some a small U-Net of crates/model/tests/golden. Noise is a hash of
 entry and position. `cases.json` lists the cases with their scheduler_config.json; `samplers.safetensors` holds the final states,
 states before and after single steps, and the tables of alpha_bar that the steps were made with.
 
@@ -30,7 +30,7 @@ from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteSchedule
 from diffusers.schedulers.scheduling_heun_discrete import HeunDiscreteScheduler
 
 HERE = pathlib.Path(__file__).parent
-NETS = HERE.parents[2] / "crates/nets/tests/golden"
+NETS = HERE.parents[2] / "crates/model/tests/golden"
 SHAPE = (2, 2, 3, 4)
 SMALL = (1, 1, 2, 2)
 T = 1000

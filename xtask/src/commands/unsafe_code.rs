@@ -9,7 +9,7 @@ use crate::cargo;
 /// The crate that has it.
 const CRATE: &str = "crates/cpu/";
 /// Files outside of that crate that need it: an allocator is an `unsafe` trait.
-const ALLOCATORS: [&str; 2] = ["crates/cli/src/allocator.rs", "crates/nets/tests/common/memory.rs"];
+const ALLOCATORS: [&str; 2] = ["crates/cli/src/allocator.rs", "crates/model/tests/common/memory.rs"];
 /// Folders that hold the workspace's code.
 const FOLDERS: [&str; 4] = ["benches", "crates", "tests", "xtask"];
 

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use sfumato_data::{Background, DatasetSpec, LabelsFrom, Split, ValueRange};
 use sfumato_process::ReverseVariance;
 use sfumato_schedule::probability::LikelihoodCdf;
-use sfumato_train::data::{Background, DatasetSpec, LabelsFrom, Split, ValueRange};
 
 use super::MachineArgs;
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use sfumato_nets::tensor_file::Precision;
+use sfumato_model::tensor_file::Precision;
 
 /// Write a model as a directory that diffusers loads
 ///

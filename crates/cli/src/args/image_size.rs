@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 
 use clap::{Arg, Command, builder::TypedValueParser, error::Error};
-use sfumato_train::data::ImageSize;
+use sfumato_data::ImageSize;
 
 use super::values::wrong;
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use sfumato_nets::openai::Project;
+use sfumato_model::openai::Project;
 
 /// Convert a checkpoint of another project
 ///

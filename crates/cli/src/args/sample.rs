@@ -3,9 +3,9 @@
 use std::{path::PathBuf, str::FromStr};
 
 use clap::{Args, ValueEnum};
+use sfumato_model::sampling::DdimConvention;
 use sfumato_process::sampler::SamplerKind;
 use sfumato_schedule::Spacing;
-use sfumato_train::sampling::DdimConvention;
 
 use super::{
     MachineArgs,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use sfumato_train::data::{DatasetSpec, ImageSize};
+use sfumato_data::{DatasetSpec, ImageSize};
 
 use super::image_size::Size;
 use super::values;

@@ -3,11 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use sfumato_data::{Background, DatasetSpec, ImageSize, LabelsFrom, ValueRange};
 use sfumato_process::{Loss, ModelVariance};
-use sfumato_train::{
-    PRESETS,
-    data::{Background, DatasetSpec, ImageSize, LabelsFrom, ValueRange},
-};
+use sfumato_train::PRESETS;
 
 use super::image_size::Size;
 use super::{MachineArgs, values};

@@ -17,7 +17,7 @@ pub(crate) use figure::{Figure, Panel, Series};
 use std::path::Path;
 
 use anyhow::Result;
-use sfumato_train::output::write_atomically;
+use sfumato_files::write_atomically;
 
 use crate::args::UsageError;
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use sfumato_kernels::Backend;
-use sfumato_nets::{
+use sfumato_model::{
     params::FileParams,
     pipeline::{AnyConfig, Pipeline, PipelineSpec, Warning},
 };

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde_json::Map;
 use sfumato_kernels::Backend;
-use sfumato_nets::{
+use sfumato_model::{
     openai::{Checkpoint, CheckpointError, OpenAiFlags},
     pipeline::Facts,
 };

@@ -16,20 +16,20 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::Tensor;
+use record::Destination;
+use results::Results;
+use sfumato_files::memory;
 use sfumato_kernels::Backend;
-use sfumato_nets::{
-    Network,
-    pipeline::{AnyConfig, Pipeline, SamplingDefaults},
+use sfumato_model::pipeline::{AnyConfig, Pipeline, SamplingDefaults};
+use sfumato_model::sampling::{
+    Classes, Guidance, LateStart, Noise, Progress, SamplePlan, SamplerChoice, draw_batches, fewest_steps,
 };
+use sfumato_nets::Network;
 use sfumato_process::{
     RecordedNoise,
     sampler::{SampleError, SamplerKind},
 };
-use sfumato_train::{
-    config::least_to_predict,
-    memory, output,
-    sampling::{Classes, Guidance, LateStart, Noise, Progress, SamplePlan, SamplerChoice, draw_batches, fewest_steps},
-};
+use sfumato_train::config::least_to_predict;
 
 use crate::{
     args::{SampleArgs, UsageError},
@@ -40,8 +40,6 @@ use crate::{
     progress::SampleProgress,
     signals,
 };
-use record::Destination;
-use results::Results;
 
 /// Frames of the animation.
 const GIF_FRAMES: usize = 50;
@@ -53,7 +51,7 @@ pub(crate) fn run(mut args: SampleArgs) -> Result<()> {
     check(&args, &model, &sampler)?;
     let shape = fit::example_shape(&model, args.image_size.map(|size| size.0))?;
     check_memory(&args, &model.spec.config, &shape)?;
-    let noise = args.noise.as_deref().map(output::read_npy_f32).transpose()?;
+    let noise = args.noise.as_deref().map(sfumato_files::read_npy_f32).transpose()?;
     let machine = args.machine.clone();
     with_backend(&machine, Sampling { args, model, sampler, shape, noise, stop: signals::stop_flag()? })
 }

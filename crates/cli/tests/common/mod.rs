@@ -124,7 +124,7 @@ pub(crate) fn read_npy(path: &Path) -> (Vec<u64>, Vec<f32>) {
 
 /// The first images of the embedded set, as an array.
 pub(crate) fn images(dir: &Path, count: usize) -> String {
-    use sfumato_train::data::{DatasetSpec, LoadOptions, Values, load};
+    use sfumato_data::{DatasetSpec, LoadOptions, Values, load};
     let data = load(&DatasetSpec::FashionMnistMini, &LoadOptions::default()).unwrap();
     let Values::U8(values) = data.values() else { panic!("pictures are bytes") };
     let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({count}, 28, 28), }}");

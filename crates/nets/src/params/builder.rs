@@ -70,8 +70,8 @@ impl<'a, B: Backend> Builder<'a, B> {
     /// Ends the construction.
     ///
     /// # Errors
-    /// What the source reports: with [`FileParams`](super::FileParams), every tensor that did not match.
+    /// [`NetError::Source`] with what the source reports: of a file, every tensor that did not match.
     pub fn finish(&mut self) -> Result<(), NetError> {
-        self.source.finish()
+        self.source.finish().map_err(NetError::Source)
     }
 }

@@ -1,21 +1,18 @@
 //! Where parameters come from, and how they leave.
 //!
 //! A network is built in one way only: its layers ask a [`ParamSource`] for each tensor by its full name. The source
-//! draws the values ([`RandomParams`]) or reads them ([`FileParams`]); the network cannot tell the difference, so that a
+//! draws the values ([`RandomParams`]) or reads them from a file; the network cannot tell the difference, so that a
 //! model built from a file has exactly the structure of one built from a seed.
 
 mod builder;
 mod collect;
-mod file;
-mod names;
 mod random;
 
 pub use builder::Builder;
-pub use collect::{named_parameters, write_parameters, write_parameters_as};
-pub use file::{FileParams, Misshaped, WeightsMismatch};
+pub use collect::{NamedTensor, Parameter, named_parameters, parameters};
 pub use random::RandomParams;
 
-use crate::NetError;
+use crate::SourceError;
 
 /// How a parameter starts when it is not read from a file.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,7 +43,7 @@ pub trait ParamSource {
     ///
     /// # Errors
     /// Everything that went wrong, in one error.
-    fn finish(&mut self) -> Result<(), NetError> {
+    fn finish(&mut self) -> Result<(), SourceError> {
         Ok(())
     }
 }

@@ -174,7 +174,7 @@ impl UNet2DConfig {
     }
 
     /// Heads and channels of a head in an attention over `channels`.
-    pub(crate) fn heads(&self, channels: usize) -> (usize, usize) {
+    pub fn heads(&self, channels: usize) -> (usize, usize) {
         match self.attention_heads {
             Some(heads) => (heads, channels / heads),
             None => {

@@ -78,7 +78,7 @@ impl UNet2DConfig {
     /// ```
     ///
     /// # Errors
-    /// [`NetError::Config`] if the configuration is invalid, and what `source` reports: [`NetError::Mismatch`] with all
+    /// [`NetError::Config`] if the configuration is invalid, and what `source` reports: [`NetError::Source`] with all
     /// tensors that do not fit if it is a file.
     pub fn build<B: Backend>(&self, source: &mut dyn ParamSource, device: &B::Device) -> Result<UNet2D<B>, NetError> {
         self.validate()?;

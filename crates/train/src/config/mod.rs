@@ -18,16 +18,13 @@ pub use sized::{DEFAULT_MINUTES, Length};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sfumato_nets::pipeline::AnyConfig;
+use sfumato_data::{Background, Dataset, DatasetSpec, ImageSize, LabelsFrom, LoadOptions, Split, ValueRange};
+use sfumato_files::read_text;
+use sfumato_model::pipeline::AnyConfig;
 use sfumato_process::{Loss, ModelVariance, Objective, Parameterization, bound::Decoder, times::Times};
 use sfumato_schedule::{CheckConditions, Finding, ScheduleConfig, Severity, probability::LikelihoodCdf};
 
-use crate::{
-    PlanPoint, TrainError,
-    data::{Background, Dataset, DatasetSpec, ImageSize, LabelsFrom, LoadOptions, Split, ValueRange},
-    error::IoContext,
-    files::read_text,
-};
+use crate::{PlanPoint, TrainError, error::IoContext};
 
 /// Most examples in a batch, and most samples in a grid: far above use, low enough that products of sizes cannot overflow.
 const MOST: usize = 1 << 20;
@@ -363,7 +360,7 @@ impl TrainConfig {
     }
 
     /// The loss on `data`: with the decoder for 256 levels where the data has them.
-    pub fn objective(&self, data: &Dataset) -> Objective {
+    pub fn objective(&self, data: &dyn Dataset) -> Objective {
         let DiffusionConfig { parameterization, variance, .. } = self.diffusion;
         let usual = if variance.learned().is_some() { Loss::Hybrid } else { Loss::Simple };
         Objective {
@@ -380,7 +377,7 @@ impl TrainConfig {
     ///
     /// # Errors
     /// [`TrainError::ConfigValue`] if the network does not fit its shape or its labels.
-    pub fn check_data(&self, data: &Dataset) -> Result<(), TrainError> {
+    pub fn check_data(&self, data: &dyn Dataset) -> Result<(), TrainError> {
         self.network(data).map(drop)
     }
 
@@ -388,7 +385,7 @@ impl TrainConfig {
     ///
     /// # Errors
     /// As [`TrainConfig::check_data`].
-    pub fn network(&self, data: &Dataset) -> Result<AnyConfig, TrainError> {
+    pub fn network(&self, data: &dyn Dataset) -> Result<AnyConfig, TrainError> {
         let variance = self.diffusion.variance;
         match &self.model {
             ModelConfig::Unet(spec) => {
@@ -412,7 +409,7 @@ impl TrainConfig {
     /// # Errors
     /// [`TrainError::Schedule`] for a description that gives no schedule, [`TrainError::ScheduleUnfit`] for a schedule that
     /// cannot work.
-    pub fn check_schedule(&self, data: &Dataset) -> Result<Vec<Finding>, TrainError> {
+    pub fn check_schedule(&self, data: &dyn Dataset) -> Result<Vec<Finding>, TrainError> {
         let conditions = CheckConditions {
             mean_square: data.mean_square(),
             prediction: self.diffusion.parameterization.into(),

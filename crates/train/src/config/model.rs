@@ -1,16 +1,16 @@
 //! The network, in a few words; [`resolve`](UNetSpec::resolve) fills in what the data decides.
 
 use serde::{Deserialize, Serialize};
+use sfumato_data::Dataset;
 use sfumato_nets::{
     ConfigError, NetError,
     mlp::MlpConfig,
     unet::{DownBlockType, SampleSize, UNet2DConfig, UpBlockType},
 };
-
 use sfumato_process::ModelVariance;
 
 use super::check;
-use crate::{TrainError, data::Dataset};
+use crate::TrainError;
 
 /// Which network is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -161,7 +161,7 @@ impl UNetSpec {
     /// # Errors
     /// [`TrainError::ConfigValue`] if the data is no image, its sides cannot be halved often enough, or it has no labels for a
     /// class-conditional model.
-    pub fn resolve(&self, data: &Dataset, variance: ModelVariance) -> Result<UNet2DConfig, TrainError> {
+    pub fn resolve(&self, data: &dyn Dataset, variance: ModelVariance) -> Result<UNet2DConfig, TrainError> {
         let &[channels, height, width] = data.shape() else {
             let hint =
                 format!("\"mlp\", since {} holds points and no images (--preset swiss-roll has one)", data.name());
@@ -233,7 +233,7 @@ impl MlpSpec {
     ///
     /// # Errors
     /// [`TrainError::ConfigValue`] if the data are images.
-    pub fn resolve(&self, data: &Dataset, variance: ModelVariance) -> Result<MlpConfig, TrainError> {
+    pub fn resolve(&self, data: &dyn Dataset, variance: ModelVariance) -> Result<MlpConfig, TrainError> {
         let &[dimensions] = data.shape() else {
             let expected = format!("\"unet\": {} holds images", data.name());
             return Err(TrainError::ConfigValue { key: "model.kind", value: "mlp".into(), expected });

@@ -2,10 +2,12 @@
 //!
 //! The figures are bounds from below. What they refuse cannot work; what they let pass may still be too much.
 
-use sfumato_nets::pipeline::AnyConfig;
+use sfumato_data::Dataset;
+use sfumato_files::memory;
+use sfumato_model::pipeline::AnyConfig;
 
 use super::{TrainConfig, check};
-use crate::{TrainError, data::Dataset, memory};
+use crate::TrainError;
 
 const FLOAT: f64 = size_of::<f32>() as f64;
 /// A weight, its gradient, its two moments and its average.
@@ -40,7 +42,7 @@ impl TrainConfig {
     ///
     /// # Errors
     /// [`TrainError::ConfigValue`] with the key that asks for too much.
-    pub fn check_memory(&self, data: &Dataset, memory: u64, on_host: bool) -> Result<(), TrainError> {
+    pub fn check_memory(&self, data: &dyn Dataset, memory: u64, on_host: bool) -> Result<(), TrainError> {
         self.check_room(&self.network(data)?, data.shape(), memory as f64, on_host)
     }
 

@@ -4,8 +4,10 @@
 //! less, attention acts at 16×16 and in the middle, and the first level has few channels where it has many pixels, since it costs
 //! most. Sizes are chosen for what two CPU cores do in minutes.
 
+use sfumato_data::Dataset;
+
 use super::{LearningRateDecay, ModelConfig, TrainConfig, UNetSpec};
-use crate::{TrainError, data::Dataset};
+use crate::TrainError;
 
 /// Minutes of training where neither a number of steps nor a time is given.
 pub const DEFAULT_MINUTES: f64 = 10.0;
@@ -41,7 +43,11 @@ impl TrainConfig {
     ///
     /// # Errors
     /// As [`TrainConfig::layered`].
-    pub fn sized(data: &Dataset, length: Length, overrides: &[(Vec<String>, toml::Value)]) -> Result<Self, TrainError> {
+    pub fn sized(
+        data: &dyn Dataset,
+        length: Length,
+        overrides: &[(Vec<String>, toml::Value)],
+    ) -> Result<Self, TrainError> {
         let &[_, height, width] = data.shape() else {
             return Self::layered(Some("swiss-roll"), None, overrides);
         };

@@ -1,10 +1,9 @@
 //! What is wrong with the text of a configuration, said for people: the key, the value, and what was probably meant.
 
 use sfumato_schedule::ScheduleConfig;
-
-use super::{MlpSpec, ModelConfig, TrainConfig};
 use sfumato_schedule::nearest;
 
+use super::{MlpSpec, ModelConfig, TrainConfig};
 use crate::TrainError;
 
 /// Keys whose numbers begin at 1; the type alone says 0.

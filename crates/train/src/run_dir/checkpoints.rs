@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sfumato_nets::pipeline::WEIGHTS_FILE;
+use sfumato_model::pipeline::WEIGHTS_FILE;
 
 use super::{
     RunDir,

@@ -15,8 +15,6 @@ pub(super) const REPLACED: &str = ".replaced-";
 /// A link that is to become `model`, and what it replaces.
 pub(super) const NEW_LINK: &str = ".model-new";
 pub(super) const OLD_LINK: &str = ".model-old";
-/// How the temporary names of pictures begin.
-const PICTURE: &str = ".sfumato-";
 
 impl RunDir {
     /// Removes what an interruption left half done, and gives a checkpoint its name back that was to be replaced and was
@@ -38,7 +36,7 @@ impl RunDir {
                 fs::remove_dir_all(&path).context("remove", &path)?;
             }
         }
-        for (dir, is_ours) in [(self.root.clone(), is_temporary as fn(&str) -> bool), (self.samples(), is_picture)] {
+        for (dir, is_ours) in [(self.root.clone(), is_temporary as fn(&str) -> bool), (self.samples(), is_new_file)] {
             for name in names(&dir)?.iter().filter(|name| is_ours(name)) {
                 let path = dir.join(name);
                 if fs::symlink_metadata(&path).is_ok_and(|found| !found.is_dir()) {
@@ -78,7 +76,7 @@ pub(super) fn is_vacant(root: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// `.NAME.PID.tmp` of a file that a run writes, or the link that was to become `model`.
+/// A file that is being written (of older versions: `.NAME.PID.tmp` for a NAME that a run writes), or the link that was to become `model`.
 fn is_temporary(name: &str) -> bool {
     let written = |name: &str| {
         let config = name.strip_prefix("config").and_then(|rest| rest.strip_suffix(".toml"));
@@ -89,11 +87,12 @@ fn is_temporary(name: &str) -> bool {
         let (file, pid) = name.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.')?;
         (pid.bytes().all(|byte| byte.is_ascii_digit()) && written(file)).then_some(())
     };
-    name == NEW_LINK || process(name).is_some()
+    name == NEW_LINK || is_new_file(name) || process(name).is_some()
 }
 
-fn is_picture(name: &str) -> bool {
-    name.starts_with(PICTURE)
+/// A file that is being written.
+fn is_new_file(name: &str) -> bool {
+    name.starts_with(sfumato_files::TEMPORARY)
 }
 
 /// The names in a directory that may not be there, or be something else.
@@ -128,7 +127,7 @@ mod tests {
 
     #[test]
     fn only_names_of_ours_are_temporary() {
-        for name in [".config.toml.123.tmp", ".metrics.jsonl.9.tmp", ".config-0002000.toml.7.tmp", ".model-new"] {
+        for name in [".sfumato-Ab12", ".config.toml.123.tmp", ".metrics.jsonl.9.tmp", ".config-0002000.toml.7.tmp", ".model-new"] {
             assert!(is_temporary(name), "{name}");
         }
         for name in ["config.toml", ".config.toml.tmp", ".config.toml.x.tmp", ".notes.txt.1.tmp", ".configs.toml.1.tmp"]

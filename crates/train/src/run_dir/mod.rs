@@ -19,15 +19,15 @@ mod lock;
 
 use checkpoints::missing_file;
 pub use checkpoints::{FoundCheckpoint, FoundCheckpoints, IncompleteCheckpoint, PassedOver};
-use leftovers::{PARTIAL, REPLACED, is_vacant};
-use locate::{locate, looked_for};
-use lock::RunLock;
-
 use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
+
+use leftovers::{PARTIAL, REPLACED, is_vacant};
+use locate::{locate, looked_for};
+use lock::RunLock;
 
 use crate::{TrainConfig, TrainError, checkpoint::check_whole, error::IoContext};
 
@@ -337,5 +337,5 @@ fn sync_dir(dir: &Path) {
 
 /// Writes a file whole or not at all.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    sfumato_nets::tensor_file::write_atomically(path, |file| file.write_all(bytes)).context("write", path)
+    sfumato_files::write_durably(path, |file| file.write_all(bytes)).context("write", path)
 }

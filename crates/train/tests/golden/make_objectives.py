@@ -18,7 +18,7 @@ import platform
 import sys
 
 HERE = pathlib.Path(__file__).parent
-sys.path.insert(0, str(HERE.parents[2] / "nets/tests/golden"))
+sys.path.insert(0, str(HERE.parents[2] / "model/tests/golden"))
 
 import diffusers
 import formula

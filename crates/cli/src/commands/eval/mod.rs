@@ -13,17 +13,14 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use sfumato_data::Dataset;
+use sfumato_data::LoadedDataset;
+use sfumato_evaluate::{EvalPlan, Order, evaluate};
+use sfumato_files::file_sha256;
 use sfumato_kernels::Backend;
-use sfumato_nets::{
-    Network,
-    pipeline::{AnyConfig, Pipeline},
-};
+use sfumato_model::pipeline::{AnyConfig, Pipeline};
+use sfumato_nets::Network;
 use sfumato_process::bound::{Bound, Progress};
-use sfumato_train::{
-    data::Dataset,
-    evaluation::{EvalPlan, Order, evaluate},
-    file_sha256, output,
-};
 
 use crate::{
     args::EvalArgs,
@@ -38,7 +35,7 @@ pub(crate) fn run(args: EvalArgs) -> Result<()> {
     plan::check(&args, &model)?;
     // Before the work, so that an impossible place costs nothing.
     for path in [&args.json, &args.curve].into_iter().flatten() {
-        output::check_writable(path)?;
+        sfumato_files::check_writable(path)?;
     }
     let stop = signals::stop_flag()?;
     with_backend(&args.machine.clone(), Command { args, model, stop })
@@ -58,7 +55,7 @@ impl Work for Command {
         let Self { args, model, stop } = self;
         // Here and not before: pictures are decoded on the threads that the arguments ask for.
         let data = plan::load_data(&args, &model)?;
-        let noise = args.noise.as_deref().map(output::read_npy_f32).transpose()?;
+        let noise = args.noise.as_deref().map(sfumato_files::read_npy_f32).transpose()?;
         Scoring { args, model, data, noise, stop }.run::<B>(&device)
     }
 }
@@ -67,7 +64,7 @@ impl Work for Command {
 struct Scoring {
     args: EvalArgs,
     model: Pipeline,
-    data: Dataset,
+    data: LoadedDataset,
     noise: Option<(Vec<usize>, Vec<f32>)>,
     stop: Arc<AtomicBool>,
 }
@@ -111,7 +108,7 @@ impl Scoring {
     fn keep(&self, report: &report::Report<'_>, elapsed: Duration) -> Result<()> {
         if let Some(path) = &self.args.json {
             let json = format!("{:#}\n", report.json(elapsed));
-            output::write_atomically(path, json.as_bytes())?;
+            sfumato_files::write_atomically(path, json.as_bytes())?;
         }
         match &self.args.curve {
             Some(path) => report.draw(path),

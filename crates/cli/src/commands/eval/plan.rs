@@ -1,18 +1,16 @@
 //! From arguments to a plan: what fits what, said before any work.
 
 use anyhow::{Context, Result, anyhow, bail};
-use sfumato_nets::pipeline::{AnyConfig, Pipeline};
+use sfumato_data::Dataset;
+use sfumato_data::{self, DataError, ImageSize, LoadOptions, LoadedDataset, Part};
+use sfumato_evaluate::{Condition, EvalPlan, Order};
+use sfumato_files::memory;
+use sfumato_model::pipeline::{AnyConfig, Pipeline};
 use sfumato_process::{
     RecordedNoise,
     bound::{BoundNoise, Decoder, Plan, Strata},
 };
-use sfumato_train::{
-    config::least_to_predict,
-    data::{self, DataError, Dataset, ImageSize, LoadOptions, Part},
-    evaluation::{Condition, EvalPlan, Order},
-    memory,
-    model::reverse_chain,
-};
+use sfumato_train::config::least_to_predict;
 
 use crate::{
     args::{EvalArgs, UsageError},
@@ -59,7 +57,7 @@ fn in_order(args: &EvalArgs) -> bool {
 }
 
 /// Loads the data in the model's size, and says what was left out.
-pub(super) fn load_data(args: &EvalArgs, model: &Pipeline) -> Result<Dataset> {
+pub(super) fn load_data(args: &EvalArgs, model: &Pipeline) -> Result<LoadedDataset> {
     let shape = shape(model)?;
     let mut options = LoadOptions {
         split: args.split.into(),
@@ -79,7 +77,7 @@ pub(super) fn load_data(args: &EvalArgs, model: &Pipeline) -> Result<Dataset> {
         options.channels = Some(channels);
         options.image_size = Some(ImageSize { height, width });
     }
-    let data = data::load(&args.dataset, &options).map_err(|error| match error {
+    let data = sfumato_data::load(&args.dataset, &options).map_err(|error| match error {
         // The size is the model's; nobody has asked for it.
         DataError::ImageSize { reason, .. } | DataError::Channels { reason, .. } => anyhow!(
             "{}: the model draws examples of shape {shape:?}, which {} cannot give: {reason}",
@@ -101,7 +99,7 @@ pub(super) fn load_data(args: &EvalArgs, model: &Pipeline) -> Result<Dataset> {
 }
 
 /// The data with its classes numbered as the model's: by their names, or by their rank where the model knows no names.
-fn match_classes(args: &EvalArgs, model: &Pipeline, data: Dataset) -> Result<Dataset> {
+fn match_classes(args: &EvalArgs, model: &Pipeline, data: LoadedDataset) -> Result<LoadedDataset> {
     let (Labels::Below(classes), Some(found)) = (fit::labels(model)?, data.classes()) else { return Ok(data) };
     if args.ignore_labels {
         return Ok(data);
@@ -142,7 +140,7 @@ fn shape(model: &Pipeline) -> Result<Vec<usize>> {
 pub(super) fn plan<'a>(
     args: &EvalArgs,
     model: &Pipeline,
-    data: &Dataset,
+    data: &LoadedDataset,
     noise: Option<(&'a [usize], &'a [f32])>,
 ) -> Result<EvalPlan<'a>> {
     let (steps, stride) = steps(args, model)?;
@@ -153,7 +151,7 @@ pub(super) fn plan<'a>(
     let draws = usize::from(args.draws);
     let strata = Strata::with_stride(steps, stride);
     check_batch(args, model, data, num.saturating_mul(strata.len()).saturating_mul(draws))?;
-    let mut chain = reverse_chain(&model.spec.scheduler, steps)?;
+    let mut chain = model.spec.scheduler.evenly_spaced_chain(steps)?;
     if let Some(variance) = args.variance {
         chain = chain.with_variance(variance.into());
     }
@@ -186,7 +184,7 @@ pub(super) fn plan<'a>(
 }
 
 /// Refuses a batch that there is no memory for; it is never larger than all evaluations together.
-fn check_batch(args: &EvalArgs, model: &Pipeline, data: &Dataset, evaluations: usize) -> Result<()> {
+fn check_batch(args: &EvalArgs, model: &Pipeline, data: &LoadedDataset, evaluations: usize) -> Result<()> {
     let (batch, limit) = ((args.batch_size as usize).min(evaluations), memory::limit() as f64);
     let needed = least_to_predict(&model.spec.config, data.shape(), batch);
     if needed > limit && args.machine.backend.is_cpu() {
@@ -200,7 +198,7 @@ fn check_batch(args: &EvalArgs, model: &Pipeline, data: &Dataset, evaluations: u
     Ok(())
 }
 
-fn decoder(args: &EvalArgs, data: &Dataset) -> Result<Decoder> {
+fn decoder(args: &EvalArgs, data: &LoadedDataset) -> Result<Decoder> {
     match (data.is_discrete(), args.cdf) {
         (true, cdf) => Ok(Decoder::Discretized(cdf.unwrap_or_default())),
         (false, None) => Ok(Decoder::Gaussian),
@@ -213,7 +211,7 @@ fn decoder(args: &EvalArgs, data: &Dataset) -> Result<Decoder> {
     }
 }
 
-fn condition(args: &EvalArgs, model: &Pipeline, data: &Dataset) -> Result<Condition> {
+fn condition(args: &EvalArgs, model: &Pipeline, data: &LoadedDataset) -> Result<Condition> {
     if fit::labels(model)? == Labels::None {
         return Ok(Condition::None);
     }

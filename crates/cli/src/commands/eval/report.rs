@@ -4,16 +4,15 @@ use std::{io::Write, path::Path, time::Duration};
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use sfumato_nets::pipeline::Pipeline;
+use sfumato_data::Dataset;
+use sfumato_data::{ImageSize, LoadedDataset, Resizing};
+use sfumato_evaluate::{Condition, EvalPlan, Order};
+use sfumato_model::pipeline::Pipeline;
 use sfumato_process::{
     Clipping, ModelVariance, ReverseVariance,
     bound::{Bound, BoundNoise, Decoder, ExampleTerms, Mean, StepTerm},
 };
 use sfumato_schedule::probability::LikelihoodCdf;
-use sfumato_train::{
-    data::{Dataset, ImageSize, Resizing},
-    evaluation::{Condition, EvalPlan, Order},
-};
 
 use crate::{
     args::EvalArgs,
@@ -26,7 +25,7 @@ pub(super) struct Report<'a> {
     pub(super) args: &'a EvalArgs,
     pub(super) model: &'a Pipeline,
     pub(super) weights_sha256: Option<String>,
-    pub(super) data: &'a Dataset,
+    pub(super) data: &'a LoadedDataset,
     pub(super) plan: &'a EvalPlan<'a>,
     pub(super) bound: &'a Bound,
 }

@@ -7,11 +7,14 @@ use std::{
 
 use anyhow::Result;
 use sfumato_kernels::Backend;
-use sfumato_nets::{
-    NetError,
-    params::{FileParams, Init, ParamSource, WeightsMismatch},
+use sfumato_model::{
+    params::{FileParams, WeightsMismatch},
     pipeline::{AnyConfig, Pipeline},
     tensor_file::{Dtype, WeightFiles},
+};
+use sfumato_nets::{
+    SourceError,
+    params::{Init, ParamSource},
 };
 use sfumato_train::{TrainConfig, TrainState};
 
@@ -27,7 +30,7 @@ pub(super) struct Weights {
     /// Names of matrices and kernels that are zero everywhere.
     pub(super) zeros: Vec<String>,
     /// Where file and configuration disagree.
-    pub(super) mismatch: Option<Box<WeightsMismatch>>,
+    pub(super) mismatch: Option<WeightsMismatch>,
 }
 
 /// Builds the network with its weights, as sampling would, and lets it go again.
@@ -52,8 +55,10 @@ impl Work for Inspecting {
         };
         match built {
             Ok(()) => {}
-            Err(NetError::Mismatch(mismatch)) => weights.mismatch = Some(mismatch),
-            Err(error) => return Err(error.into()),
+            Err(error) => match WeightsMismatch::of(&error) {
+                Some(mismatch) => weights.mismatch = Some(mismatch.clone()),
+                None => return Err(error.into()),
+            },
         }
         weights.zeros = source.zeros;
         Ok(weights)
@@ -86,7 +91,7 @@ impl ParamSource for Watched {
         values
     }
 
-    fn finish(&mut self) -> Result<(), NetError> {
+    fn finish(&mut self) -> Result<(), SourceError> {
         self.params.finish()
     }
 }

@@ -10,11 +10,8 @@ use std::io::{Result as IoResult, Write};
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use sfumato_nets::{
-    pipeline::{AnyConfig, Pipeline},
-    unet::{Summary, UNet2DConfig},
-};
-use sfumato_train::model::named_classes;
+use sfumato_model::pipeline::{AnyConfig, Pipeline};
+use sfumato_nets::unet::{Summary, UNet2DConfig};
 
 use self::{
     inspect::{Training, Weights},
@@ -40,7 +37,7 @@ pub(crate) fn run(args: InfoArgs) -> Result<()> {
         say::result(|out| print(out, &pipeline, &weights, training.as_ref(), &odd))?;
     }
     // Everything is said; a network that its weights do not fit is an error all the same.
-    weights.mismatch.map_or(Ok(()), |mismatch| Err((*mismatch).into()))
+    weights.mismatch.map_or(Ok(()), |mismatch| Err((mismatch).into()))
 }
 
 /// Blocks of a U-Net for images of its own size, or the smallest that fit; a size that does not fit is rounded up.
@@ -67,7 +64,7 @@ fn as_json(pipeline: &Pipeline, weights: &Weights, training: Option<&Training>, 
         "variance": process::variance_name(&spec.scheduler),
         "clipping": spec.scheduler.clipping(),
         "sampler": process::sampler_json(&spec.scheduler),
-        "classes": named_classes(pipeline),
+        "classes": pipeline.named_classes(),
         "class_names": spec.facts.class_names,
         "training": training.map(|training| training.state),
         "provenance": spec.facts.provenance,
@@ -111,7 +108,7 @@ fn print(
     row("variance", process::variance(&spec.scheduler))?;
     row("clips x0", process::clipping(&spec.scheduler))?;
     row("sampler", process::sampler(&spec.scheduler))?;
-    match (named_classes(pipeline), spec.facts.null_class) {
+    match (pipeline.named_classes(), spec.facts.null_class) {
         (Some(classes), Some(null)) => row("classes", format!("0 to {}, and {null} for any (guidance)", classes - 1))?,
         (Some(classes), None) => row("classes", format!("0 to {}", classes - 1))?,
         _ => {}

@@ -1,9 +1,7 @@
 //! What is missing or odd about a model: things that work, but not as someone may think.
 
-use sfumato_nets::{
-    pipeline::{AnyConfig, Pipeline, Scheduler},
-    unet::{ClassEmbedType, TimeEmbeddingType},
-};
+use sfumato_model::pipeline::{AnyConfig, Pipeline, Scheduler};
+use sfumato_nets::unet::{ClassEmbedType, TimeEmbeddingType};
 use sfumato_process::Parameterization;
 use sfumato_schedule::{CheckConditions, Prediction, check};
 

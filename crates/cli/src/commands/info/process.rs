@@ -1,7 +1,7 @@
 //! The process that a model was trained for, in words: variance, clipping, and how it is sampled from.
 
 use serde_json::{Value, json};
-use sfumato_nets::pipeline::{SamplingDefaults, Scheduler};
+use sfumato_model::pipeline::{SamplingDefaults, Scheduler};
 use sfumato_process::{
     Clipping, ModelVariance,
     levels::FinalSigma,

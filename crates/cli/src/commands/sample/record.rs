@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sfumato_train::{files::read_text, output};
+use sfumato_files::read_text;
 
 /// The name of the record, and of what lies beside it.
 const RECORD: &str = "sample.json";
@@ -90,7 +90,7 @@ impl Destination {
         }
         let done = match dir.join(SAMPLES) {
             path if path.exists() => {
-                let (found, values) = output::read_npy_f32(&path)?;
+                let (found, values) = sfumato_files::read_npy_f32(&path)?;
                 if found.len() != shape.len() + 1 || found[1..] != *shape {
                     bail!("{} has shape {found:?}, but the samples have shape {shape:?}; {way_out}", path.display());
                 }
@@ -123,7 +123,7 @@ impl Destination {
             }
         }
         let text = serde_json::to_string_pretty(&record).context("a record is JSON")? + "\n";
-        Ok(output::write_atomically(&self.dir.join(RECORD), text.as_bytes())?)
+        Ok(sfumato_files::write_atomically(&self.dir.join(RECORD), text.as_bytes())?)
     }
 }
 

@@ -6,11 +6,7 @@ use std::{
 };
 
 use anyhow::Result;
-use sfumato_train::{
-    Picture,
-    output::{self, GridLayout},
-    picture_kind, write_picture,
-};
+use sfumato_model::picture::{self, GridLayout, Picture, picture_kind, write_picture};
 
 use super::record::{GIF, GRID, SAMPLES, SCATTER, picture_name};
 
@@ -45,7 +41,7 @@ impl Results<'_> {
             written.push(path.display().to_string());
             path
         };
-        output::write_npy_f32(&path(SAMPLES), &all, samples)?;
+        sfumato_files::write_npy_f32(&path(SAMPLES), &all, samples)?;
         let name = match picture_kind(shape) {
             Picture::Grid => GRID,
             Picture::Scatter => SCATTER,
@@ -61,10 +57,10 @@ impl Results<'_> {
             let layout =
                 GridLayout { columns: if n > self.columns { self.columns } else { 0 }, ..GridLayout::default() };
             let frames: Vec<&[f32]> = self.frames.iter().map(|frame| &frame[..n * c * h * w]).collect();
-            output::write_gif(&path(GIF), &frames, [n, c, h, w], layout, GIF_DELAY)?;
+            picture::write_gif(&path(GIF), &frames, [n, c, h, w], layout, GIF_DELAY)?;
         }
         for (i, sample) in samples.chunks_exact(c * h * w).enumerate() {
-            output::write_png(&dir.join(picture_name(i)), sample, [c, h, w])?;
+            picture::write_png(&dir.join(picture_name(i)), sample, [c, h, w])?;
         }
         let single = |i: usize| dir.join(picture_name(i)).display().to_string();
         written.push(match self.count() - 1 {

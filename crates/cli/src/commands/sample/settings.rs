@@ -4,13 +4,10 @@ use std::{collections::BTreeSet, path::Path};
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
-use sfumato_nets::pipeline::Pipeline;
+use sfumato_files::{file_sha256, read_text};
+use sfumato_model::pipeline::Pipeline;
+use sfumato_model::sampling::{Classes, SamplePlan, Sampler, SamplerChoice};
 use sfumato_process::sampler::SamplerKind;
-use sfumato_train::{
-    file_sha256,
-    files::read_text,
-    sampling::{Classes, SamplePlan, Sampler, SamplerChoice},
-};
 
 use crate::args::SampleArgs;
 

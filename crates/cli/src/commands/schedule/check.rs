@@ -4,11 +4,10 @@ use std::io::Write;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
+use sfumato_data::Dataset;
+use sfumato_data::{self, LoadOptions};
+use sfumato_model::sampling::{LateStart, SamplerChoice};
 use sfumato_schedule::{CheckConditions, Finding, NoiseSchedule, Prediction, Severity, Spacing, check};
-use sfumato_train::{
-    data::{self, LoadOptions},
-    sampling::{LateStart, SamplerChoice},
-};
 
 use super::source::Source;
 use crate::{
@@ -34,7 +33,7 @@ impl Conditions {
                     data_dir: args.data_dir.clone(),
                     ..LoadOptions::default()
                 };
-                let data = data::load(spec, &options).context("cannot load the data")?;
+                let data = sfumato_data::load(spec, &options).context("cannot load the data")?;
                 loaded::tell(&data);
                 data.mean_square()
             }

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use sfumato_nets::pipeline::Scheduler;
+use sfumato_files::read_text;
+use sfumato_model::pipeline::Scheduler;
 use sfumato_schedule::{NoiseSchedule, Prediction, ScheduleConfig, ScheduleError};
-use sfumato_train::{TrainConfig, files::read_text};
+use sfumato_train::TrainConfig;
 
 use crate::args::UsageError;
 

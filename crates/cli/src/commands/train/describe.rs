@@ -1,8 +1,11 @@
 //! What is said of a run: at its start, what will happen; at its end, what can be done with it.
 
 use anyhow::Result;
-use sfumato_nets::{pipeline::AnyConfig, unet::DownBlockType};
-use sfumato_train::{Ending, Outcome, RunDir, TrainConfig, data::Dataset};
+use sfumato_data::Dataset;
+use sfumato_data::LoadedDataset;
+use sfumato_model::pipeline::AnyConfig;
+use sfumato_nets::unet::DownBlockType;
+use sfumato_train::{Ending, Outcome, RunDir, TrainConfig};
 
 use super::resume::to_sample_from;
 use crate::args::MachineArgs;
@@ -11,7 +14,7 @@ use crate::args::MachineArgs;
 pub(super) fn run(
     config: &TrainConfig,
     origin: &str,
-    data: &Dataset,
+    data: &LoadedDataset,
     machine: &MachineArgs,
     dir: &RunDir,
 ) -> Result<Vec<String>> {
@@ -64,7 +67,7 @@ fn network(config: &AnyConfig) -> String {
     }
 }
 
-fn classes(config: &TrainConfig, data: &Dataset) -> String {
+fn classes(config: &TrainConfig, data: &LoadedDataset) -> String {
     match (config.model.class_conditional(), data.classes()) {
         (true, Some(count)) => format!("{count} are learned"),
         (false, Some(count)) if data.shape().len() == 3 => {

@@ -12,12 +12,10 @@ use std::{
 
 use anyhow::{Context, Result};
 use burn::backend::Autodiff;
+use sfumato_data::{self, DatasetSpec, LoadedDataset};
+use sfumato_files::memory;
 use sfumato_kernels::Backend;
-use sfumato_train::{
-    FoundCheckpoint, Run, RunDir, TrainConfig,
-    data::{self, Dataset, DatasetSpec},
-    memory,
-};
+use sfumato_train::{FoundCheckpoint, Run, RunDir, TrainConfig};
 
 use self::{new_run::NewRun, resume::Going};
 use crate::{
@@ -113,7 +111,7 @@ impl Work for Training {
 }
 
 /// Checks the configuration and how it fits the data; warns of what is odd about the noise schedule.
-fn check(config: &TrainConfig, data: &Dataset, machine: &MachineArgs) -> Result<()> {
+fn check(config: &TrainConfig, data: &LoadedDataset, machine: &MachineArgs) -> Result<()> {
     config.validate()?;
     config.check_data(data)?;
     config.check_memory(data, memory::limit(), machine.backend.is_cpu())?;
@@ -176,8 +174,8 @@ fn apply_flags(config: &mut TrainConfig, args: &TrainArgs) {
 }
 
 /// Loads the data and tells how it was read. `way_out` is added to the error where a relative path is not there.
-fn load_data(config: &TrainConfig, way_out: &str) -> Result<Dataset> {
-    let data = data::load(&config.data.dataset, &config.data.load_options(config.seed)).with_context(|| match missing(&config.data.dataset) {
+fn load_data(config: &TrainConfig, way_out: &str) -> Result<LoadedDataset> {
+    let data = sfumato_data::load(&config.data.dataset, &config.data.load_options(config.seed)).with_context(|| match missing(&config.data.dataset) {
         Some((path, here)) => format!(
             "cannot load the data: {} is not in {}, where relative paths are looked for; start the program where it is{way_out}",
             path.display(),

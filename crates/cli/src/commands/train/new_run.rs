@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use anyhow::Result;
+use sfumato_data::Dataset;
+use sfumato_data::{DatasetSpec, LoadedDataset};
 use sfumato_train::{
     DEFAULT_PRESET, RunDir, TrainConfig, TrainError,
     config::{DEFAULT_MINUTES, Length, ModelConfig},
-    data::{Dataset, DatasetSpec},
     free_run_path,
 };
 
@@ -88,7 +89,7 @@ impl NewRun {
     }
 
     /// The configuration for `data`, and where it comes from.
-    pub(super) fn config(&self, data: &Dataset) -> Result<(TrainConfig, String)> {
+    pub(super) fn config(&self, data: &LoadedDataset) -> Result<(TrainConfig, String)> {
         if let Some(config) = self.config_without_data()? {
             let preset = match &self.base {
                 Base::Named { preset: Some(name) } => Some(format!("preset {name}")),

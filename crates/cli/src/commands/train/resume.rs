@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use serde_json::Value;
+use sfumato_data::LoadedDataset;
 use sfumato_train::{
-    Continuation, DataRecord, FoundCheckpoint, OpenedRun, RunDir, TrainConfig, TrainError, TrainState, data::Dataset,
-    settle_plan,
+    Continuation, DataRecord, FoundCheckpoint, OpenedRun, RunDir, TrainConfig, TrainError, TrainState, settle_plan,
 };
 
 use super::{Ready, apply_flags, overrides};
@@ -66,7 +66,7 @@ impl Going {
     }
 
     /// Compares the data with what the run was started with, and warns if its content has changed.
-    pub(super) fn compare_data(&self, data: &Dataset) -> Result<()> {
+    pub(super) fn compare_data(&self, data: &LoadedDataset) -> Result<()> {
         let Some(from) = &self.from else { return Ok(()) };
         if let Some(warning) =
             DataRecord::compare_with_checkpoint(&from.path, data, self.config.model.class_conditional())?

@@ -1,0 +1,119 @@
+//! How well a model predicts data: the variational bound over a data set.
+
+use std::ops::ControlFlow;
+
+use burn::tensor::Tensor;
+use sfumato_kernels::{Backend, KeptFilters};
+use sfumato_nets::Network;
+use sfumato_process::{
+    Chain,
+    bound::{self, Bound, BoundError, Examples, Plan, Progress},
+};
+
+use sfumato_data::{Dataset, Subset};
+
+/// Which class a class-conditional model is told about an example.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// The model knows none.
+    None,
+    /// The example's label: the bound is on `-log p(x | class)`.
+    Labels,
+    /// The class that stands for "any": the bound is on `-log p(x)`.
+    Null(usize),
+}
+
+/// Which examples are scored, where it is not all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// A random part that depends on the seed alone: an unbiased sample of the whole, wherever the work stops.
+    Random {
+        /// The seed.
+        seed: u64,
+    },
+    /// The first in the data set's own order.
+    First,
+}
+
+/// What to score, and how.
+#[derive(Clone, Debug)]
+pub struct EvalPlan<'a> {
+    /// The reverse chain.
+    pub chain: Chain,
+    /// Steps, noise and decoder.
+    pub bound: Plan<'a>,
+    /// What a class-conditional model is told.
+    pub condition: Condition,
+    /// Number of examples, not more than the data set has.
+    pub num: usize,
+    /// Which they are; a data set of which a [part](Dataset::part) is in memory has been loaded in this order.
+    pub order: Order,
+    /// Evaluations of the network at a time; the result depends on it only by the network's rounding.
+    pub batch_size: usize,
+}
+
+/// The bound of the model `net` over examples of `data`; over those that are complete where `observe` breaks off.
+///
+/// An example's noise depends on its place in the data set, whichever others are scored. Beyond the data set itself three numbers are kept of each example.
+///
+/// # Errors
+/// [`BoundError`]: as [`estimate`](fn@bound::estimate).
+///
+/// # Panics
+/// If the network does not fit the data, or the labels are wanted of data that has none.
+pub fn evaluate<B: Backend, N: Network<B, D>, const D: usize>(
+    net: &N,
+    plan: &EvalPlan<'_>,
+    data: &dyn Dataset,
+    device: &B::Device,
+    observe: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Bound, BoundError> {
+    let _kept = KeptFilters::new();
+    let subset = match plan.order {
+        Order::Random { seed } => Some(Subset::new(seed, data.len())),
+        Order::First => None,
+    };
+    // A part in memory is in the order of the plan already, without what could not be read.
+    let ids = data.part();
+    let examples = Part { data, ids, subset, num: plan.num.min(ids.map_or(data.len(), <[usize]>::len)) };
+    let label = |&i: &usize| data.label(i).expect("the plan asks for labels only where there are some");
+    let predict = |x_t: Tensor<B, D>, t: &[usize], examples: &[usize]| {
+        let classes: Option<Vec<usize>> = match plan.condition {
+            Condition::None => None,
+            Condition::Labels => Some(examples.iter().map(label).collect()),
+            Condition::Null(class) => Some(vec![class; examples.len()]),
+        };
+        net.forward_at(x_t, t, classes.as_deref(), None)
+    };
+    bound::estimate::<B, D>(&plan.chain, &predict, &plan.bound, &examples, plan.batch_size, device, observe)
+}
+
+/// Examples of a data set, as they are: nothing is mirrored.
+struct Part<'a> {
+    data: &'a dyn Dataset,
+    ids: Option<&'a [usize]>,
+    subset: Option<Subset>,
+    num: usize,
+}
+
+impl Examples for Part<'_> {
+    fn len(&self) -> usize {
+        self.num
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.data.shape()
+    }
+
+    fn write(&self, i: usize, out: &mut [f32]) {
+        self.data.write(self.id(i), out);
+    }
+
+    fn id(&self, i: usize) -> usize {
+        match (self.ids, self.subset) {
+            (Some(ids), _) => ids[i],
+            (None, Some(subset)) => subset.index(i),
+            (None, None) => i,
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Pictures of samples: PNG files, grids, scatter plots, animations.
+//!
+//! Files are [written whole or not at all](sfumato_files::write_atomically). Pixels are `f32` in [-1, 1], N×C×H×W or C×H×W, and
+//! become bytes by `round(127.5·(x + 1))` clamped to 0..=255: the exact inverse of `k/127.5 - 1`.
+//!
+//! # Examples
+//! ```
+//! use sfumato_model::picture::{GridLayout, write_grid, write_png};
+//!
+//! let folder = tempfile::tempdir()?;
+//! // Six grey pictures of 4×4 pixels, from black to white.
+//! let samples: Vec<f32> = (0..6).flat_map(|n| vec![n as f32 / 2.5 - 1.0; 16]).collect();
+//! write_grid(&folder.path().join("grid.png"), &samples, [6, 1, 4, 4], GridLayout::default())?;
+//! write_png(&folder.path().join("0000.png"), &samples[..16], [1, 4, 4])?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod error;
+mod gif;
+mod grid;
+mod of;
+mod raster;
+mod scatter;
+
+pub use error::OutputError;
+pub use gif::{LAST_FRAME, write_gif};
+pub use grid::{GridLayout, write_grid, write_png};
+pub use of::{Picture, picture_kind, write_picture};
+pub use scatter::write_scatter;
