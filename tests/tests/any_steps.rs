@@ -8,10 +8,11 @@ use burn::{
 };
 use serde_json::json;
 use sfumato_model::pipeline::Scheduler;
-use sfumato_model::sampling::{Sampler, SamplerChoice};
+use sfumato_model::sampling::SamplerChoice;
+use sfumato_model::sampling::SamplerKind;
 use sfumato_process::{
     Denoiser, RecordedNoise, SeededNoise,
-    sampler::{Ancestral, DdimSteps, DpmSolver, Euler, Heun, SampleError, SamplerKind, State, Stepper, walk},
+    sampler::{SampleError, State, Stepper, walk},
 };
 
 const DEVICE: FlexDevice = FlexDevice;
@@ -47,7 +48,7 @@ struct Drawn {
     evaluations: usize,
 }
 
-fn draw(sampler: &mut impl Stepper<Flex, 2>, total: usize) -> Drawn {
+fn draw(sampler: &mut dyn Stepper<Flex, 2>, total: usize) -> Drawn {
     let mut steps = 0;
     let mut count = |state: State<'_, Flex, 2>| {
         steps += 1;
@@ -60,18 +61,8 @@ fn draw(sampler: &mut impl Stepper<Flex, 2>, total: usize) -> Drawn {
 }
 
 fn run(scheduler: &Scheduler, choice: &SamplerChoice) -> Drawn {
-    let (chain, sampler) =
-        choice.resolve(scheduler).unwrap_or_else(|error| panic!("{scheduler:?} {choice:?}: {error}"));
-    let total = chain.trained_schedule().steps();
-    match &sampler {
-        Sampler::Ddpm => draw(&mut Ancestral::new(&chain), total),
-        Sampler::Ddim { options, leaps } => {
-            draw(&mut DdimSteps::new(&chain, *options).with_leaps(leaps.clone()), total)
-        }
-        Sampler::DpmSolver { levels, options } => draw(&mut DpmSolver::new(&chain, levels, *options), total),
-        Sampler::Euler(levels) => draw(&mut Euler::new(&chain, levels), total),
-        Sampler::Heun(levels) => draw(&mut Heun::new(&chain, levels), total),
-    }
+    let sampler = choice.resolve(scheduler).unwrap_or_else(|error| panic!("{scheduler:?} {choice:?}: {error}"));
+    draw(&mut sampler.stepper(), sampler.chain().trained_schedule().steps())
 }
 
 const CLASSES: [&str; 5] = [
@@ -139,11 +130,10 @@ fn every_sampler_takes_the_numbers_of_steps_that_people_publish() {
     }
     let trailing = Scheduler::from_json(&json!({ "timestep_spacing": "trailing" })).unwrap();
     let choice = SamplerChoice { steps: Some(13), ..SamplerChoice::new(SamplerKind::Ddim) };
-    let (_, sampler) = choice.resolve(&trailing).unwrap();
-    let Sampler::Ddim { leaps, .. } = sampler else { panic!("ddim was asked for") };
+    let sampler = choice.resolve(&trailing).unwrap();
     let steps = [1000, 923, 846, 769, 692, 615, 538, 462, 385, 308, 231, 154, 77];
     let expected: Vec<_> = steps.iter().copied().zip(steps[1..].iter().copied().chain([0])).collect();
-    assert_eq!(leaps.pairs(), expected);
+    assert_eq!(sampler.leaps().unwrap().pairs(), expected);
 }
 
 /// The usual number of steps is a wish: a setting that leaves a few less is no error.
@@ -164,14 +154,14 @@ fn the_usual_number_of_steps_never_exceeds_what_there_is() {
 #[test]
 fn a_replayed_state_is_the_state_that_was_recorded() {
     let scheduler = Scheduler::default();
-    let (chain, _) = SamplerChoice { steps: Some(5), ..SamplerChoice::new(scheduler.sampler().unwrap()) }
+    let sampler = SamplerChoice { steps: Some(5), ..SamplerChoice::new(scheduler.sampler().unwrap()) }
         .resolve(&scheduler)
         .unwrap();
     // One entry for x_T and one for each of the four noisy steps.
     let noise: Vec<f32> = (0..5 * 2).map(|i| (i as f32 * 0.37).sin()).collect();
     let recorded = RecordedNoise::new(&[5, 1, 2], &noise).unwrap();
     let mut states = vec![noise[..2].to_vec()];
-    let mut sampler = Ancestral::new(&chain);
+    let mut sampler = sampler.stepper();
     let mut remember = |state: State<'_, Flex, 2>| {
         states.push(state.x.to_data().into_vec().unwrap());
         ControlFlow::Continue(())

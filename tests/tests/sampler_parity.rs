@@ -11,17 +11,17 @@ use std::{
 
 use burn::{
     backend::{Flex, flex::FlexDevice},
-    tensor::{Tensor, TensorData, backend::Backend},
+    tensor::{Tensor, TensorData},
 };
 use serde_json::Value;
-use sfumato_model::sampling::{Sampler, SamplerChoice};
+use sfumato_model::sampling::{SamplerChoice, SamplerKind};
 use sfumato_model::{
     pipeline::{Pipeline, Scheduler},
     tensor_file::read_tensors,
 };
 use sfumato_process::{
     Clipping, Denoiser, NoiseError, NoiseSource, Parameterization,
-    sampler::{Ancestral, DdimSteps, DpmSolver, Euler, Heun, SamplerKind, Stepper, ignore, walk},
+    sampler::{Stepper, ignore, walk},
 };
 use sfumato_schedule::{NoiseSchedule, Spacing};
 
@@ -35,25 +35,21 @@ const STEP: f64 = 1e-5;
 const STEP_OF_FLOAT32: f64 = 1.5e-4;
 
 /// The same noise as in the script: SplitMix64, then Box and Muller.
-struct HashedNoise;
+struct HashedNoise {
+    /// Samples of the batch.
+    batch: usize,
+}
 
 impl NoiseSource for HashedNoise {
-    fn normal<B: Backend, const D: usize>(
-        &self,
-        draw: usize,
-        shape: [usize; D],
-        device: &B::Device,
-    ) -> Result<Tensor<B, D>, NoiseError> {
-        let size: usize = shape.iter().product();
-        let values: Vec<f32> = (0..size)
-            .map(|i| {
-                let n = 2 * (draw * size + i) as u64;
-                let a = ((splitmix(n) >> 11) as f64 + 1.0) * 2f64.powi(-53);
-                let b = (splitmix(n + 1) >> 11) as f64 * 2f64.powi(-53);
-                ((-2.0 * a.ln()).sqrt() * (2.0 * std::f64::consts::PI * b).cos()) as f32
-            })
-            .collect();
-        Ok(Tensor::from_data(TensorData::new(values, shape), device))
+    fn fill(&self, draw: usize, sample: usize, _: &[usize], out: &mut [f32]) -> Result<(), NoiseError> {
+        let first = (draw * self.batch + sample) * out.len();
+        for (i, out) in out.iter_mut().enumerate() {
+            let n = 2 * (first + i) as u64;
+            let a = ((splitmix(n) >> 11) as f64 + 1.0) * 2f64.powi(-53);
+            let b = (splitmix(n + 1) >> 11) as f64 * 2f64.powi(-53);
+            *out = ((-2.0 * a.ln()).sqrt() * (2.0 * std::f64::consts::PI * b).cos()) as f32;
+        }
+        Ok(())
     }
 }
 
@@ -170,15 +166,15 @@ struct Differences {
 
 /// Compares a whole walk with the golden one, or each recorded step from the golden state before it.
 fn compare(
-    sampler: &mut impl Stepper<Flex, 4>,
-    denoiser: &impl Denoiser<Flex, 4>,
+    sampler: &mut dyn Stepper<Flex, 4>,
+    denoiser: &dyn Denoiser<Flex, 4>,
     golden: &Golden,
     case: &Value,
     steps: bool,
 ) -> Differences {
     let shape: [usize; 4] = golden.of(case, "final").0.clone().try_into().unwrap();
     if !steps {
-        let last = walk(sampler, denoiser, &HashedNoise, shape, &DEVICE, &mut ignore).unwrap();
+        let last = walk(sampler, denoiser, &HashedNoise { batch: shape[0] }, shape, &DEVICE, &mut ignore).unwrap();
         return Differences { last: distance(&values(last), &golden.of(case, "final").1), ..Differences::default() };
     }
     let mut found = Differences::default();
@@ -187,7 +183,9 @@ fn compare(
     let size: usize = shape.iter().product();
     for (i, &step) in golden.of(case, "steps").1.iter().enumerate() {
         let x = TensorData::new(before[i * size..][..size].to_vec(), shape);
-        let next = sampler.step(step as usize, Tensor::from_data(x, &DEVICE), denoiser, &HashedNoise).unwrap();
+        let next = sampler
+            .step(step as usize, Tensor::from_data(x, &DEVICE), denoiser, &HashedNoise { batch: shape[0] })
+            .unwrap();
         // Of states as large as the noise, in the scale of the data.
         let scale = sampler.view_scale(step as usize);
         let x = values(next.x);
@@ -210,28 +208,16 @@ fn distance(ours: &[f64], theirs: &[f32]) -> f64 {
     differences.fold(0.0, |max, difference| if difference <= max { max } else { difference })
 }
 
-fn check(golden: &Golden, case: &Value, denoiser: &impl Denoiser<Flex, 4>, steps: bool) -> Differences {
+fn check(golden: &Golden, case: &Value, denoiser: &dyn Denoiser<Flex, 4>, steps: bool) -> Differences {
     let scheduler = golden.scheduler(case);
     let choice = SamplerChoice {
         steps: case["steps"].as_u64().map(|steps| steps as usize),
         eta: case["eta"].as_f64().unwrap(),
         ..SamplerChoice::new(scheduler.sampler().unwrap())
     };
-    let (chain, sampler) =
-        if steps { choice.resolve_on(&scheduler, &golden.rounded_schedule(case)) } else { choice.resolve(&scheduler) }
-            .unwrap();
-    match &sampler {
-        Sampler::Ddpm => compare(&mut Ancestral::new(&chain), denoiser, golden, case, steps),
-        Sampler::Ddim { options, leaps } => {
-            let mut ddim = DdimSteps::new(&chain, *options).with_leaps(leaps.clone());
-            compare(&mut ddim, denoiser, golden, case, steps)
-        }
-        Sampler::DpmSolver { levels, options } => {
-            compare(&mut DpmSolver::new(&chain, levels, *options), denoiser, golden, case, steps)
-        }
-        Sampler::Euler(levels) => compare(&mut Euler::new(&chain, levels), denoiser, golden, case, steps),
-        Sampler::Heun(levels) => compare(&mut Heun::new(&chain, levels), denoiser, golden, case, steps),
-    }
+    let sampler =
+        if steps { choice.resolve_on(&scheduler, &golden.rounded_schedule(case)) } else { choice.resolve(&scheduler) };
+    compare(&mut sampler.unwrap().stepper(), denoiser, golden, case, steps)
 }
 
 /// Compares every case of the closed-form denoiser.

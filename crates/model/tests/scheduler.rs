@@ -4,10 +4,10 @@ use std::fs;
 
 use serde_json::{Value, json};
 use sfumato_model::pipeline::{Pipeline, Scheduler, Thresholding, Warning};
+use sfumato_model::sampling::{FinalSigma, SamplerKind};
 use sfumato_process::{
     Clipping, ModelVariance, Parameterization,
-    levels::FinalSigma,
-    sampler::{SamplerKind, SolverOrder, SolverType},
+    sampler::{SolverOrder, SolverType},
 };
 use sfumato_schedule::{Cosine, Linear, ScheduleConfig, Spacing};
 

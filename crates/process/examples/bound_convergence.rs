@@ -9,9 +9,10 @@ use burn::{
 };
 use rand_distr::{Distribution, StandardNormal};
 use sfumato_process::{
-    Chain, NoiseSource, Parameterization, ReverseVariance, SeededNoise,
+    Chain, Parameterization, ReverseVariance, SeededNoise,
     bound::{Decoder, Mean, Moments, prior_term, step_terms},
     forward::q_sample,
+    noise,
     noise::{Purpose, stream},
     oracle::{DataError, GaussianData, MixtureData, Oracle},
 };
@@ -156,7 +157,7 @@ fn sampled_gap(chain: &Chain, oracle: &Oracle, data: &MixtureData) -> Result<Mea
     let noise = SeededNoise::new(3).with_purpose(Purpose::Forward);
     for t in 1..=chain.steps() {
         let steps = vec![t; EXAMPLES];
-        let epsilon: Tensor<Flex, 2> = noise.normal(t - 1, shape, &device)?;
+        let epsilon: Tensor<Flex, 2> = noise::normal(&noise, t - 1, shape, &device)?;
         let x_t = q_sample(chain.schedule(), x_0.clone(), &steps, epsilon.cast(DType::F64));
         let terms = step_terms(chain, oracle, Decoder::Gaussian, x_0.clone(), x_t, &steps)?;
         gaps.iter_mut().zip(terms).for_each(|(gap, term)| *gap += term);

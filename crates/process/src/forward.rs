@@ -7,9 +7,9 @@ use sfumato_schedule::NoiseSchedule;
 
 use crate::{
     broadcast::{check_shapes, check_steps, coefficients},
-    noise::{NoiseError, NoiseSource},
+    gaussian::Gaussian,
+    noise::{NoiseError, NoiseSource, normal},
     parameterization::Scales,
-    reverse::Gaussian,
 };
 
 /// One step of the chain: `x_t = √(1 - β_t) x_{t-1} + √β_t ε` (Eq. 2).
@@ -60,12 +60,12 @@ pub fn q_sample<B: Backend, const D: usize>(
 pub fn q_trajectory<B: Backend, const D: usize>(
     schedule: &NoiseSchedule,
     x_0: Tensor<B, D>,
-    noise: &impl NoiseSource,
+    noise: &dyn NoiseSource,
 ) -> impl Iterator<Item = Result<Tensor<B, D>, NoiseError>> {
     let (shape, device, dtype) = (x_0.dims(), x_0.device(), x_0.dtype());
     (1..=schedule.steps()).scan(Some(x_0), move |state, t| {
         let x_prev = state.take()?;
-        Some(noise.normal(t - 1, shape, &device).map(|epsilon| {
+        Some(normal(noise, t - 1, shape, &device).map(|epsilon| {
             let epsilon = epsilon.cast(dtype);
             let x_t = q_step(schedule, x_prev, &vec![t; shape[0]], epsilon);
             *state = Some(x_t.clone());

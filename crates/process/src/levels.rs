@@ -1,15 +1,29 @@
 //! The noise levels that a solver of the probability-flow ODE visits.
 //!
 //! The solvers measure noise by `σ = √((1 - ᾱ) / ᾱ)`, the standard deviation of the noise where the signal is not scaled
-//! (Karras et al. 2022, arXiv:2206.00364, Eq. 1 with `s(t) = 1`). A chain has `T` such levels, one a step, and the solvers pick
-//! among them, or in between. `log σ` is minus half the log-SNR.
+//! (Karras et al. 2022, arXiv:2206.00364, Eq. 1 with `s(t) = 1`). A chain has `T` such levels ([`Sigmas`]), one a step, and the solvers pick
+//! among them, or in between. `log σ` is minus half the log-SNR. Any falling list of levels will do ([`NoiseLevels::new`]).
+//!
+//! # Examples
+//! Ten levels after Karras et al. for the linear schedule, and four steps of the caller's own:
+//! ```
+//! use sfumato_process::{NoiseLevels, levels::{Sigmas, karras}};
+//! use sfumato_schedule::ScheduleConfig;
+//!
+//! let sigmas = Sigmas::of(&ScheduleConfig::default().build()?);
+//! let levels = karras(sigmas.at(1000.0), sigmas.at(1.0), 10).map(|sigma| sigmas.level_of(sigma)).collect();
+//! assert_eq!(NoiseLevels::new(levels, None)?.steps(), 10);
+//!
+//! let own = NoiseLevels::new([1000.0, 600.0, 200.5, 3.0].map(|t| sigmas.level(t)).to_vec(), None)?;
+//! assert!(own.levels()[2].sigma > own.levels()[3].sigma);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
-use serde::{Deserialize, Serialize};
-use sfumato_schedule::{NoiseSchedule, ScheduleError, Spacing, evenly_spaced, leading, trailing};
+use sfumato_schedule::NoiseSchedule;
 
 /// `ρ` of Karras et al. (2022), Eq. 5: how much shorter the steps near the data are.
-const RHO: f64 = 7.0;
-/// Smallest `ᾱ` that is given a `σ` (the smallest f16), for schedules that end in pure noise, whose `σ_T` is infinite: diffusers' constant.
+pub const RHO: f64 = 7.0;
+/// Smallest `ᾱ` that is given a `σ`, for schedules that end in pure noise, whose `σ_T` is infinite: the smallest f16, as in diffusers.
 const LEAST_SIGNAL: f64 = 1.0 / 16_777_216.0;
 /// Largest `σ`: beyond it the data in a state is lost in `f32`, and some powers of ten later so is the state.
 const MOST_NOISE: f64 = 1e18;
@@ -35,127 +49,72 @@ impl NoiseLevel {
     }
 }
 
-/// Where a solver stops.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FinalSigma {
-    /// At clean data, `σ = 0`.
-    #[default]
-    Zero,
-    /// At the trained chain's first step, `σ_1`.
-    First,
-}
-
-/// Which levels are visited; the defaults are those of diffusers' solvers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LevelOptions {
-    /// How the steps are spread over the trained chain.
-    pub spacing: Spacing,
-    /// Steps by which `leading` starts later: diffusers' `steps_offset`.
-    pub offset: usize,
-    /// Levels after Karras et al. (2022), Eq. 5, with `ρ = 7`, instead of the levels of evenly spread steps.
-    pub karras: bool,
-    /// Where the solver stops.
-    pub end: FinalSigma,
-    /// Steps whose half log-SNR `½ log(ᾱ / (1 - ᾱ))` lies below are not visited: diffusers' `lambda_min_clipped` (DPM-Solver++ only).
-    pub lambda_min: f64,
-    /// With Karras levels DPM-Solver++ tells the network whole steps; this takes the step below instead of the nearest one, as
-    /// diffusers does for the cosine schedule.
-    pub round_down: bool,
-}
-
-impl Default for LevelOptions {
-    fn default() -> Self {
-        Self {
-            spacing: Spacing::Linspace,
-            offset: 0,
-            karras: false,
-            end: FinalSigma::Zero,
-            lambda_min: f64::NEG_INFINITY,
-            round_down: false,
-        }
-    }
-}
-
 /// The levels of a solver's steps, from noise to data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NoiseLevels {
-    /// At least one, `σ` decreasing; then the end, which is no step of its own and not above the last.
+    /// At least one, `σ` not rising; then the end, which is no step of its own and not above the last.
     levels: Vec<NoiseLevel>,
     end: Option<NoiseLevel>,
     start_scale: f64,
 }
 
+/// Why a list of levels cannot be walked.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LevelsError {
+    /// No levels.
+    #[error("no noise levels were given, expected at least one")]
+    None,
+    /// A `σ` that is not positive and finite, or a time that no step has.
+    #[error(
+        "noise level {index} (from 0) has sigma {sigma} and time {t}, expected a positive sigma and a time of at least 1"
+    )]
+    Value {
+        /// Position in the list; the end comes after the last.
+        index: usize,
+        /// Its `σ`.
+        sigma: f64,
+        /// Its time.
+        t: f64,
+    },
+    /// A level above the one before.
+    #[error(
+        "noise level {index} (from 0) has sigma {sigma}, above the {before} of the level before; expected a falling list"
+    )]
+    Rises {
+        /// Position in the list; the end comes after the last.
+        index: usize,
+        /// Its `σ`.
+        sigma: f64,
+        /// `σ` of the level before.
+        before: f64,
+    },
+}
+
 impl NoiseLevels {
-    /// `count` levels for Euler and Heun, at times that may lie between the trained chain's steps.
-    ///
-    /// As in diffusers' EulerDiscreteScheduler, `linspace` does not round, and `σ` is interpolated linearly between steps;
-    /// Karras levels reach from the first to the last of the spread steps. A single `linspace` step is at `T`, where diffusers
-    /// takes the first step.
+    /// The levels from which the steps start, `σ` falling from noise to data, and where the last step ends; none is clean data.
     ///
     /// # Errors
-    /// [`ScheduleError`] if `count` is 0 or above `T`, or the offset leads past `T`.
-    pub fn for_euler(schedule: &NoiseSchedule, count: usize, options: &LevelOptions) -> Result<Self, ScheduleError> {
-        let steps = schedule.steps();
-        let whole = match options.spacing {
-            Spacing::Linspace => evenly_spaced(steps, count)?,
-            Spacing::Leading => leading(steps, count, options.offset)?,
-            Spacing::Trailing => trailing(steps, count)?,
-        };
-        let mut times: Vec<f64> = whole.iter().map(|&t| t as f64).collect();
-        if options.spacing == Spacing::Linspace && count > 1 {
-            let stride = (steps - 1) as f64 / (count - 1) as f64;
-            // Through f32, in which the network is told the time.
-            times = (0..count).map(|i| 1.0 + f64::from((i as f64 * stride) as f32)).collect();
+    /// [`LevelsError`] if there are none, one is not positive and finite, or one is above the level before.
+    pub fn new(levels: Vec<NoiseLevel>, end: Option<NoiseLevel>) -> Result<Self, LevelsError> {
+        let Some(first) = levels.first() else { return Err(LevelsError::None) };
+        let mut before = f64::INFINITY;
+        for (index, &NoiseLevel { sigma, t }) in levels.iter().chain(&end).enumerate() {
+            if !(sigma > 0.0 && sigma.is_finite() && t >= 1.0 && t.is_finite()) {
+                return Err(LevelsError::Value { index, sigma, t });
+            }
+            if sigma > before {
+                return Err(LevelsError::Rises { index, sigma, before });
+            }
+            before = sigma;
         }
-        times.reverse();
-        let sigmas = table(schedule);
-        let mut levels: Vec<NoiseLevel> = times.iter().map(|&t| NoiseLevel { sigma: between(&sigmas, t), t }).collect();
-        if options.karras {
-            let (max, min) = (levels[0].sigma, levels[count - 1].sigma);
-            levels = karras(max, min, count).map(|sigma| NoiseLevel { sigma, t: time_of(&sigmas, sigma) }).collect();
-        }
-        fall(&mut levels);
-        let max = levels[0].sigma;
-        // Only the noise of x_T for the spacings that reach T; with `leading`, where the data is still there, its variance too.
-        let start_scale = if options.spacing == Spacing::Leading { max.hypot(1.0) } else { max };
-        Ok(Self { end: end(&sigmas, &levels, options.end), levels, start_scale })
+        Ok(Self { start_scale: first.sigma, levels, end })
     }
 
-    /// `count` levels for DPM-Solver++, at whole steps of the trained chain.
-    ///
-    /// As in diffusers' DPMSolverMultistepScheduler, `linspace` and `leading` choose `count + 1` steps and leave out the first,
-    /// and Karras levels reach over the whole chain, whatever `lambda_min` says. As many levels as steps are all steps, where
-    /// diffusers visits some twice; with `lambda_min`, `trailing` may give fewer levels than asked for.
-    ///
-    /// # Errors
-    /// [`ScheduleError`] if `count` is 0 or above `T`; without Karras levels also if it is above the number of steps that `lambda_min`
-    /// leaves, or the offset leads past them.
-    pub fn for_dpm_solver(
-        schedule: &NoiseSchedule,
-        count: usize,
-        options: &LevelOptions,
-    ) -> Result<Self, ScheduleError> {
-        let sigmas = table(schedule);
-        let steps = schedule.steps();
-        trailing(steps, count)?; // for its errors
-        let mut levels: Vec<NoiseLevel> = if options.karras {
-            let time = |sigma| {
-                let zero_based = time_of(&sigmas, sigma) - 1.0;
-                1.0 + if options.round_down { zero_based.floor() } else { zero_based.round_ties_even() }
-            };
-            let levels = karras(sigmas[steps - 1], sigmas[0], count);
-            let mut levels: Vec<NoiseLevel> = levels.map(|sigma| NoiseLevel { sigma, t: time(sigma) }).collect();
-            if options.round_down {
-                levels[0].t = if steps > 1 && is_told_below(schedule) { steps as f64 - 1.0 } else { steps as f64 };
-            }
-            levels
-        } else {
-            let times = dpm_solver_steps(&sigmas, count, options)?;
-            times.iter().rev().map(|&t| NoiseLevel { sigma: sigmas[t - 1], t: t as f64 }).collect()
-        };
-        fall(&mut levels);
-        Ok(Self { end: end(&sigmas, &levels, options.end), levels, start_scale: 1.0 })
+    /// The same levels, but solvers that do not scale the signal start from a state of this standard deviation, and not from the first
+    /// level's `σ`. Where the first level still holds much of the data it may be worth to give its variance too: `√(σ² + 1)`.
+    pub fn with_start_scale(self, start_scale: f64) -> Self {
+        Self { start_scale, ..self }
     }
 
     /// Number of steps.
@@ -163,7 +122,7 @@ impl NoiseLevels {
         self.levels.len()
     }
 
-    /// The levels from which the steps start, `σ` decreasing.
+    /// The levels from which the steps start, `σ` not rising.
     pub fn levels(&self) -> &[NoiseLevel] {
         &self.levels
     }
@@ -178,100 +137,67 @@ impl NoiseLevels {
     }
 
     /// Standard deviation of the first state, where the signal is not scaled.
-    pub(crate) fn start_scale(&self) -> f64 {
+    pub fn start_scale(&self) -> f64 {
         self.start_scale
     }
 }
 
-/// The steps of DPM-Solver++ without Karras levels, increasing; `sigmas` are those of the chain.
-fn dpm_solver_steps(sigmas: &[f64], count: usize, options: &LevelOptions) -> Result<Vec<usize>, ScheduleError> {
-    let steps = sigmas.len();
-    // λ = -log σ falls with the step.
-    let last = sigmas.iter().take_while(|sigma| -sigma.ln() >= options.lambda_min).count();
-    if last == 0 {
-        return Err(ScheduleError::NoTimesteps);
-    }
-    Ok(match options.spacing {
-        Spacing::Linspace if count < last => evenly_spaced(last, count + 1)?[1..].to_vec(),
-        Spacing::Linspace => evenly_spaced(last, count)?,
-        Spacing::Leading if count < last => leading(last, count + 1, options.offset)?[1..].to_vec(),
-        Spacing::Leading => leading(last, count, options.offset)?,
-        Spacing::Trailing if last == steps => trailing(steps, count)?,
-        Spacing::Trailing => {
-            let stride = steps as f64 / count as f64;
-            let down = (0..count).map(|i| last as f64 - i as f64 * stride).take_while(|&t| t > 0.5);
-            let mut times: Vec<usize> = down.map(|t| t.round_ties_even() as usize).collect();
-            times.reverse();
-            times
+/// `σ` of a chain's steps, and between them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sigmas(Vec<f64>);
+
+impl Sigmas {
+    /// Those of `schedule`. Where it ends in pure noise, `σ_T` is as large as f16 can say (4096) instead of infinite.
+    pub fn of(schedule: &NoiseSchedule) -> Self {
+        let sigma = |t: usize| schedule.snr(t).sqrt().recip().min(MOST_NOISE);
+        let mut sigmas: Vec<f64> = (1..=schedule.steps()).map(sigma).collect();
+        if schedule.has_zero_terminal_snr()
+            && let Some(last) = sigmas.last_mut()
+        {
+            *last = ((1.0 - LEAST_SIGNAL) / LEAST_SIGNAL).sqrt();
         }
-    })
-}
-
-/// `σ` of every step; index `t - 1` holds step `t`.
-fn table(schedule: &NoiseSchedule) -> Vec<f64> {
-    let sigma = |t: usize| schedule.snr(t).sqrt().recip().min(MOST_NOISE);
-    let mut sigmas: Vec<f64> = (1..=schedule.steps()).map(sigma).collect();
-    if schedule.has_zero_terminal_snr()
-        && let Some(last) = sigmas.last_mut()
-    {
-        *last = ((1.0 - LEAST_SIGNAL) / LEAST_SIGNAL).sqrt();
+        Self(sigmas)
     }
-    sigmas
-}
 
-/// Puts the first level above the second. Of a chain that ends in pure noise, the step before the last may have less signal than the
-/// last one was given: a grid that visits both would rise.
-fn fall(levels: &mut [NoiseLevel]) {
-    if let [first, second, ..] = levels
-        && first.sigma < second.sigma
-    {
-        first.sigma = 2.0 * second.sigma;
+    /// `σ` of every step; index `t - 1` holds step `t`.
+    pub fn steps(&self) -> &[f64] {
+        &self.0
+    }
+
+    /// `σ` at a time in `1..=T`, linear between steps; that of the nearest end outside.
+    pub fn at(&self, t: f64) -> f64 {
+        let low = (t.floor() as usize).clamp(1, self.0.len());
+        let high = (low + 1).min(self.0.len());
+        self.0[low - 1] + (t - low as f64) * (self.0[high - 1] - self.0[low - 1])
+    }
+
+    /// The time in `1..=T` with the given `σ`, where `log σ` is linear between steps.
+    pub fn time_of(&self, sigma: f64) -> f64 {
+        let sigmas = &self.0;
+        if sigmas.len() == 1 {
+            return 1.0;
+        }
+        let low = sigmas.partition_point(|&at| at <= sigma).clamp(1, sigmas.len() - 1);
+        let (below, above) = (sigmas[low - 1].ln(), sigmas[low].ln());
+        if below == above {
+            return low as f64; // the two are one in f64
+        }
+        low as f64 + ((sigma.ln() - below) / (above - below)).clamp(0.0, 1.0)
+    }
+
+    /// The level at a time in `1..=T`.
+    pub fn level(&self, t: f64) -> NoiseLevel {
+        NoiseLevel { sigma: self.at(t), t }
+    }
+
+    /// The level with the given `σ`.
+    pub fn level_of(&self, sigma: f64) -> NoiseLevel {
+        NoiseLevel { sigma, t: self.time_of(sigma) }
     }
 }
 
-/// Where the steps from `levels` end. Karras levels end at `σ_1` but for rounding: the end is not above them.
-fn end(sigmas: &[f64], levels: &[NoiseLevel], end: FinalSigma) -> Option<NoiseLevel> {
-    let last = levels.last().map_or(f64::INFINITY, |level| level.sigma);
-    match end {
-        FinalSigma::Zero => None,
-        FinalSigma::First => Some(NoiseLevel { sigma: sigmas[0].min(last), t: 1.0 }),
-    }
-}
-
-/// `σ` at a time in `1..=T`, linear between steps.
-fn between(sigmas: &[f64], t: f64) -> f64 {
-    let low = (t.floor() as usize).clamp(1, sigmas.len());
-    let high = (low + 1).min(sigmas.len());
-    sigmas[low - 1] + (t - low as f64) * (sigmas[high - 1] - sigmas[low - 1])
-}
-
-/// The time in `1..=T` with the given `σ`, where `log σ` is linear between steps.
-fn time_of(sigmas: &[f64], sigma: f64) -> f64 {
-    if sigmas.len() == 1 {
-        return 1.0;
-    }
-    let low = sigmas.partition_point(|&at| at <= sigma).clamp(1, sigmas.len() - 1);
-    let (below, above) = (sigmas[low - 1].ln(), sigmas[low].ln());
-    if below == above {
-        return low as f64; // the two are one in f64
-    }
-    low as f64 + ((sigma.ln() - below) / (above - below)).clamp(0.0, 1.0)
-}
-
-/// Whether diffusers tells the network the step below `T` at the highest of Karras levels that are rounded down.
-///
-/// It looks `log σ_T`, rounded to float32, up in f64: where it was rounded up, `σ_T` lies below step `T`. So it is with the cosine
-/// schedule of 1000 steps.
-fn is_told_below(schedule: &NoiseSchedule) -> bool {
-    let alpha = |t| f64::from(1.0 - schedule.beta(t) as f32);
-    let alpha_bar = (1..=schedule.steps()).map(alpha).product::<f64>() as f32;
-    let sigma = ((1.0 - alpha_bar) / alpha_bar).sqrt();
-    let looked_up = f64::from(sigma).powf(1.0 / RHO).powf(RHO).ln();
-    looked_up < f64::from(f64::from(sigma).ln() as f32)
-}
-
-/// Karras et al. (2022), Eq. 5: `σ_i = (σ_max^{1/ρ} + i / (N - 1) · (σ_min^{1/ρ} - σ_max^{1/ρ}))^ρ`.
-fn karras(max: f64, min: f64, count: usize) -> impl Iterator<Item = f64> {
+/// Karras et al. (2022), Eq. 5: `σ_i = (σ_max^{1/ρ} + i / (N - 1) · (σ_min^{1/ρ} - σ_max^{1/ρ}))^ρ`, with `ρ` = [`RHO`].
+pub fn karras(max: f64, min: f64, count: usize) -> impl Iterator<Item = f64> {
     let (max, min) = (max.powf(1.0 / RHO), min.powf(1.0 / RHO));
     let last = count.saturating_sub(1).max(1) as f64;
     (0..count).map(move |i| (max + i as f64 / last * (min - max)).powf(RHO))
@@ -279,68 +205,52 @@ fn karras(max: f64, min: f64, count: usize) -> impl Iterator<Item = f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use sfumato_schedule::ScheduleConfig;
 
-    fn schedule() -> NoiseSchedule {
-        ScheduleConfig::default().build().unwrap()
+    use super::*;
+
+    fn sigmas() -> Sigmas {
+        Sigmas::of(&ScheduleConfig::default().build().unwrap())
     }
 
     #[test]
     fn signal_and_noise_are_those_of_the_schedule() {
-        let levels = NoiseLevels::for_dpm_solver(&schedule(), 10, &LevelOptions::default()).unwrap();
-        for level in levels.levels() {
-            let t = level.t as usize;
-            assert!((level.signal() - schedule().alpha_bar(t).sqrt()).abs() < 1e-12);
-            assert!((level.noise() - schedule().one_minus_alpha_bar(t).sqrt()).abs() < 1e-12);
-        }
-    }
-
-    #[test]
-    fn levels_fall_for_every_spacing_and_count() {
-        for spacing in [Spacing::Leading, Spacing::Linspace, Spacing::Trailing] {
-            for karras in [false, true] {
-                for count in [1, 2, 3, 7, 20, 333, 500, 999, 1000] {
-                    let options = LevelOptions { spacing, karras, ..LevelOptions::default() };
-                    for levels in [
-                        NoiseLevels::for_euler(&schedule(), count, &options).unwrap(),
-                        NoiseLevels::for_dpm_solver(&schedule(), count, &options).unwrap(),
-                    ] {
-                        assert_eq!(levels.steps(), count);
-                        let falls = levels.levels().windows(2).all(|pair| pair[0].sigma > pair[1].sigma);
-                        let known = levels.levels().iter().all(|level| (1.0..=1000.0).contains(&level.t));
-                        assert!(falls && known, "{spacing} {karras} {count}");
-                    }
-                }
-            }
+        let schedule = ScheduleConfig::default().build().unwrap();
+        for t in [1, 17, 500, 1000] {
+            let level = sigmas().level(t as f64);
+            assert!((level.signal() - schedule.alpha_bar(t).sqrt()).abs() < 1e-12);
+            assert!((level.noise() - schedule.one_minus_alpha_bar(t).sqrt()).abs() < 1e-12);
         }
     }
 
     #[test]
     fn times_and_levels_are_each_others_inverse_at_steps() {
-        let sigmas = table(&schedule());
+        let sigmas = sigmas();
         for t in [1, 2, 77, 500, 999, 1000] {
-            assert!((time_of(&sigmas, sigmas[t - 1]) - t as f64).abs() < 1e-9);
-            assert_eq!(between(&sigmas, t as f64), sigmas[t - 1]);
-        }
-    }
-
-    #[test]
-    fn steps_without_signal_can_be_left_out() {
-        let cosine = "cosine".parse::<ScheduleConfig>().unwrap().build().unwrap();
-        let options = LevelOptions { lambda_min: -5.1, ..LevelOptions::default() };
-        for spacing in [Spacing::Leading, Spacing::Linspace, Spacing::Trailing] {
-            let levels = NoiseLevels::for_dpm_solver(&cosine, 20, &LevelOptions { spacing, ..options }).unwrap();
-            assert!(levels.levels()[0].sigma <= 5.1f64.exp(), "{spacing}");
-            let none = LevelOptions { lambda_min: 50.0, spacing, ..options };
-            assert_eq!(NoiseLevels::for_dpm_solver(&cosine, 20, &none), Err(ScheduleError::NoTimesteps));
+            assert!((sigmas.time_of(sigmas.steps()[t - 1]) - t as f64).abs() < 1e-9);
+            assert_eq!(sigmas.at(t as f64), sigmas.steps()[t - 1]);
         }
     }
 
     #[test]
     fn pure_noise_has_a_finite_level() {
-        let schedule = schedule().with_zero_terminal_snr().unwrap();
-        let levels = NoiseLevels::for_euler(&schedule, 5, &LevelOptions::default()).unwrap();
-        assert!((levels.levels()[0].sigma - 4096.0).abs() < 1.0);
+        let schedule = ScheduleConfig::default().build().unwrap().with_zero_terminal_snr().unwrap();
+        assert!((Sigmas::of(&schedule).at(1000.0) - 4096.0).abs() < 1.0);
+    }
+
+    #[test]
+    fn lists_that_cannot_be_walked_are_refused() {
+        let level = |sigma, t| NoiseLevel { sigma, t };
+        assert_eq!(NoiseLevels::new(Vec::new(), None), Err(LevelsError::None));
+        let rises = NoiseLevels::new(vec![level(2.0, 9.0), level(3.0, 8.0)], None);
+        assert_eq!(rises, Err(LevelsError::Rises { index: 1, sigma: 3.0, before: 2.0 }));
+        let above = NoiseLevels::new(vec![level(2.0, 9.0)], Some(level(2.5, 1.0)));
+        assert_eq!(above, Err(LevelsError::Rises { index: 1, sigma: 2.5, before: 2.0 }));
+        for (sigma, t) in [(0.0, 1.0), (-1.0, 1.0), (f64::INFINITY, 1.0), (1.0, 0.5)] {
+            let refused = NoiseLevels::new(vec![level(sigma, t)], None);
+            assert_eq!(refused, Err(LevelsError::Value { index: 0, sigma, t }));
+        }
+        assert!(matches!(NoiseLevels::new(vec![level(f64::NAN, 1.0)], None), Err(LevelsError::Value { index: 0, .. })));
+        assert_eq!(NoiseLevels::new(vec![level(2.0, 9.0); 2], None).unwrap().start_scale(), 2.0);
     }
 }

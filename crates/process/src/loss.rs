@@ -22,7 +22,7 @@ use crate::{Denoiser, Parameterization, forward::q_sample, output::halves};
 pub fn simple<B: Backend, const D: usize>(
     schedule: &NoiseSchedule,
     parameterization: Parameterization,
-    denoiser: &impl Denoiser<B, D>,
+    denoiser: &dyn Denoiser<B, D>,
     x_0: Tensor<B, D>,
     t: &[usize],
     epsilon: Tensor<B, D>,

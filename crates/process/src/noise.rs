@@ -118,20 +118,36 @@ pub enum NoiseError {
     },
 }
 
-/// A source of standard normal noise, addressed by draw number.
+/// A source of standard normal noise, addressed by draw and sample.
+///
+/// It knows no tensors and no backend, so that a source can be boxed and used with any.
 pub trait NoiseSource {
-    /// Noise for a batch.
+    /// Fills `out` with the noise of one sample, whose values have `shape` (without the batch), in row-major order.
     ///
-    /// `draw` counts the uses within one chain: 0 is `x_T`, then one for each stochastic step in the order of use.
+    /// `draw` counts the uses within one chain: 0 is `x_T`, then one for each stochastic step in the order of use. `sample` counts
+    /// from 0 within the batch.
     ///
     /// # Errors
     /// [`NoiseError`] if a recording does not hold what is asked for.
-    fn normal<B: Backend, const D: usize>(
-        &self,
-        draw: usize,
-        shape: [usize; D],
-        device: &B::Device,
-    ) -> Result<Tensor<B, D>, NoiseError>;
+    fn fill(&self, draw: usize, sample: usize, shape: &[usize], out: &mut [f32]) -> Result<(), NoiseError>;
+}
+
+/// The noise of `source` for a batch of `shape`, `[batch, …]`.
+///
+/// # Errors
+/// As [`NoiseSource::fill`].
+pub fn normal<B: Backend, const D: usize>(
+    source: &dyn NoiseSource,
+    draw: usize,
+    shape: [usize; D],
+    device: &B::Device,
+) -> Result<Tensor<B, D>, NoiseError> {
+    let size: usize = shape[1..].iter().product();
+    let mut values = vec![0.0; shape[0] * size];
+    for (sample, out) in values.chunks_exact_mut(size.max(1)).enumerate() {
+        source.fill(draw, sample, &shape[1..], out)?;
+    }
+    Ok(Tensor::from_data(TensorData::new(values, shape), device))
 }
 
 /// Counter-based noise: sample `n` of seed `s` is the same whatever the batch size, thread count or backend.
@@ -160,18 +176,9 @@ impl SeededNoise {
 }
 
 impl NoiseSource for SeededNoise {
-    fn normal<B: Backend, const D: usize>(
-        &self,
-        draw: usize,
-        shape: [usize; D],
-        device: &B::Device,
-    ) -> Result<Tensor<B, D>, NoiseError> {
-        let size: usize = shape[1..].iter().product();
-        let mut values = vec![0.0; shape[0] * size];
-        for (i, sample) in values.chunks_exact_mut(size.max(1)).enumerate() {
-            fill_normal(self.seed, self.purpose, self.first_sample + i as u64, draw as u64, sample);
-        }
-        Ok(Tensor::from_data(TensorData::new(values, shape), device))
+    fn fill(&self, draw: usize, sample: usize, _: &[usize], out: &mut [f32]) -> Result<(), NoiseError> {
+        fill_normal(self.seed, self.purpose, self.first_sample + sample as u64, draw as u64, out);
+        Ok(())
     }
 }
 
@@ -232,38 +239,39 @@ impl<'a> RecordedNoise<'a> {
 }
 
 impl NoiseSource for RecordedNoise<'_> {
-    fn normal<B: Backend, const D: usize>(
-        &self,
-        draw: usize,
-        shape: [usize; D],
-        device: &B::Device,
-    ) -> Result<Tensor<B, D>, NoiseError> {
-        let [entries, samples] = [self.shape[0], self.shape[1]];
-        if self.shape[2..] != shape[1..] {
-            let (expected, found) = (shape[1..].to_vec(), self.shape[2..].to_vec());
-            return Err(NoiseError::WrongShape { expected, found });
+    fn fill(&self, draw: usize, sample: usize, shape: &[usize], out: &mut [f32]) -> Result<(), NoiseError> {
+        let recorded = self.shape().2;
+        if recorded != shape {
+            return Err(NoiseError::WrongShape { expected: shape.to_vec(), found: recorded.to_vec() });
         }
-        if draw >= entries {
-            return Err(NoiseError::Exhausted { draw, available: entries });
-        }
-        if self.first_sample + shape[0] > samples {
-            let sample = self.first_sample + shape[0] - 1;
-            return Err(NoiseError::TooFewSamples { sample, available: samples });
-        }
-        let size: usize = shape[1..].iter().product();
-        let start = (draw * samples + self.first_sample) * size;
-        let values = self.values[start..start + shape[0] * size].to_vec();
-        Ok(Tensor::from_data(TensorData::new(values, shape), device))
+        out.copy_from_slice(self.get(draw, sample)?);
+        Ok(())
+    }
+}
+
+/// The samples of another source from number `first` on: a batch in the middle of many.
+#[derive(Clone, Copy)]
+pub struct From<'a> {
+    /// The source of all samples.
+    pub noise: &'a dyn NoiseSource,
+    /// Its sample that is sample 0 here.
+    pub first: usize,
+}
+
+impl NoiseSource for From<'_> {
+    fn fill(&self, draw: usize, sample: usize, shape: &[usize], out: &mut [f32]) -> Result<(), NoiseError> {
+        self.noise.fill(draw, self.first + sample, shape, out)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use burn::backend::Flex;
 
-    fn draw(source: &impl NoiseSource, draw: usize, batch: usize) -> Vec<f32> {
-        source.normal::<Flex, 2>(draw, [batch, 5], &Default::default()).unwrap().into_data().into_vec().unwrap()
+    use super::*;
+
+    fn draw(source: &dyn NoiseSource, draw: usize, batch: usize) -> Vec<f32> {
+        normal::<Flex, 2>(source, draw, [batch, 5], &Default::default()).unwrap().into_data().into_vec().unwrap()
     }
 
     #[test]
@@ -313,7 +321,7 @@ mod tests {
         let noise = RecordedNoise::new(&[2, 3, 5], &values).unwrap();
         assert_eq!(draw(&noise.starting_at(1), 1, 2), values[20..30]);
         let device = Default::default();
-        let get = |noise: &RecordedNoise, draw, shape| noise.normal::<Flex, 2>(draw, shape, &device).map(|_| ());
+        let get = |noise: &dyn NoiseSource, draw, shape| normal::<Flex, 2>(noise, draw, shape, &device).map(|_| ());
         assert_eq!(get(&noise, 2, [3, 5]), Err(NoiseError::Exhausted { draw: 2, available: 2 }));
         assert_eq!(get(&noise.starting_at(2), 0, [2, 5]), Err(NoiseError::TooFewSamples { sample: 3, available: 3 }));
         let expected = NoiseError::WrongShape { expected: vec![4], found: vec![5] };

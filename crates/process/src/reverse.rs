@@ -8,19 +8,11 @@ use sfumato_schedule::{NoiseSchedule, ScheduleError};
 use crate::{
     Clipping, Denoiser, LearnedVariance, ModelVariance, Parameterization, ReverseVariance, StepVariance, VarianceError,
     forward::q_posterior,
+    gaussian::Gaussian,
     levels::NoiseLevel,
     output::{OutputShapeError, halves, try_halves},
     variance::{Affine, Variance},
 };
-
-/// A batch of isotropic Gaussians.
-#[derive(Clone, Debug)]
-pub struct Gaussian<B: Backend, const D: usize> {
-    /// `[batch, …]`
-    pub mean: Tensor<B, D>,
-    /// Natural logarithm of the variance, one for each example.
-    pub log_variance: Vec<f64>,
-}
 
 /// The reverse chain of a trained model: which steps it takes and how a prediction becomes a Gaussian.
 ///
@@ -215,7 +207,7 @@ impl Chain {
     /// If `i` is outside `1..=S`, or the network's output has neither the shape of `x` nor twice its channels.
     pub fn predict<B: Backend, const D: usize>(
         &self,
-        denoiser: &impl Denoiser<B, D>,
+        denoiser: &dyn Denoiser<B, D>,
         x: Tensor<B, D>,
         i: usize,
     ) -> (Tensor<B, D>, Tensor<B, D>) {
@@ -233,7 +225,7 @@ impl Chain {
     /// If the network's output has neither the shape of `x_t` nor twice its channels.
     pub fn predict_at<B: Backend, const D: usize>(
         &self,
-        denoiser: &impl Denoiser<B, D>,
+        denoiser: &dyn Denoiser<B, D>,
         x_t: Tensor<B, D>,
         level: NoiseLevel,
     ) -> Tensor<B, D> {
@@ -255,7 +247,7 @@ impl Chain {
     /// knows both kinds.
     pub fn p_mean_variance<B: Backend, const D: usize>(
         &self,
-        denoiser: &impl Denoiser<B, D>,
+        denoiser: &dyn Denoiser<B, D>,
         x: Tensor<B, D>,
         i: usize,
     ) -> Reverse<B, D> {
@@ -272,7 +264,7 @@ impl Chain {
     /// learned and it does not have twice the channels.
     pub fn p_step<B: Backend, const D: usize>(
         &self,
-        denoiser: &impl Denoiser<B, D>,
+        denoiser: &dyn Denoiser<B, D>,
         x: Tensor<B, D>,
         i: usize,
     ) -> ReverseStep<B, D> {
@@ -299,7 +291,7 @@ impl Chain {
     /// [`OutputShapeError`] if the output does not fit `x`.
     pub(crate) fn predict_each<B: Backend, const D: usize>(
         &self,
-        denoiser: &impl Denoiser<B, D>,
+        denoiser: &dyn Denoiser<B, D>,
         x: Tensor<B, D>,
         steps: &[usize],
     ) -> Result<Predictions<B, D>, OutputShapeError> {
@@ -313,7 +305,7 @@ impl Chain {
     #[track_caller]
     fn fitting<B: Backend, const D: usize>(
         &self,
-        denoiser: &impl Denoiser<B, D>,
+        denoiser: &dyn Denoiser<B, D>,
         x: Tensor<B, D>,
         steps: &[usize],
     ) -> Predictions<B, D> {

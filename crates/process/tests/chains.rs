@@ -9,7 +9,7 @@ use burn::{
 use proptest::prelude::*;
 use sfumato_process::{
     Chain, Denoiser, NoiseError, NoiseSource, Parameterization, RecordedNoise, ReverseVariance, SeededNoise, forward,
-    loss,
+    loss, noise,
     sampler::{self, Ddim, SampleError},
 };
 use sfumato_schedule::{NoiseSchedule, ScheduleConfig};
@@ -32,7 +32,7 @@ fn assert_close(a: &[f64], b: &[f64], tolerance: f64) {
 }
 
 fn normal(seed: u64, draw: usize, shape: [usize; 2]) -> Tensor<Flex, 2> {
-    SeededNoise::new(seed).normal(draw, shape, &DEVICE).unwrap()
+    noise::normal(&SeededNoise::new(seed), draw, shape, &DEVICE).unwrap()
 }
 
 /// Noise that is 1 in the draw `at` and 0 in all others.
@@ -40,13 +40,9 @@ struct Impulse {
     at: Option<usize>,
 }
 impl NoiseSource for Impulse {
-    fn normal<B: Backend, const D: usize>(
-        &self,
-        draw: usize,
-        shape: [usize; D],
-        device: &B::Device,
-    ) -> Result<Tensor<B, D>, NoiseError> {
-        Ok(if self.at == Some(draw) { Tensor::ones(shape, device) } else { Tensor::zeros(shape, device) })
+    fn fill(&self, draw: usize, _: usize, _: &[usize], out: &mut [f32]) -> Result<(), NoiseError> {
+        out.fill(if self.at == Some(draw) { 1.0 } else { 0.0 });
+        Ok(())
     }
 }
 

@@ -6,9 +6,8 @@ use burn::{
 };
 use proptest::prelude::*;
 use sfumato_process::{
-    NoiseSource,
     Parameterization::{Epsilon, V, X0},
-    SeededNoise, forward,
+    SeededNoise, forward, noise,
 };
 use sfumato_schedule::{Constant, Explicit, Linear, NoiseSchedule, ScheduleConfig};
 
@@ -47,7 +46,7 @@ proptest! {
     #[test]
     fn every_reading_gives_back_the_other_two(schedule in schedule(), fraction in 0.0..1.0, seed: u64) {
         let t = vec![1 + (fraction * schedule.steps() as f64) as usize; 2];
-        let normal = |draw| SeededNoise::new(seed).normal::<Flex, 2>(draw, [2, 8], &FlexDevice).unwrap();
+        let normal = |draw| noise::normal::<Flex, 2>(&SeededNoise::new(seed), draw, [2, 8], &FlexDevice).unwrap();
         let (x_0, epsilon) = (normal(0).clamp(-1.0, 1.0), normal(1));
         let x_t = forward::q_sample(&schedule, x_0.clone(), &t, epsilon.clone());
         let v = V.target(&schedule, x_0.clone(), epsilon.clone(), &t);

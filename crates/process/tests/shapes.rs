@@ -4,14 +4,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use burn::{
     backend::{Flex, flex::FlexDevice},
-    tensor::{Tensor, backend::Backend},
+    tensor::Tensor,
 };
 use sfumato_process::{
-    Chain, Denoiser, NoiseError, NoiseLevels, NoiseSource, Parameterization, SeededNoise, StepVariance,
+    Chain, Denoiser, NoiseLevels, Parameterization, SeededNoise, StepVariance,
     bound::{self, BoundError, Decoder},
     forward,
-    levels::LevelOptions,
-    loss,
+    levels::Sigmas,
+    loss, noise,
     sampler::{self, Ddim, DpmSolver, DpmSolverOptions, Euler, Heun, ignore, walk},
 };
 use sfumato_schedule::{NoiseSchedule, ScheduleConfig};
@@ -23,7 +23,7 @@ fn schedule() -> NoiseSchedule {
 }
 
 fn normal<const D: usize>(draw: usize, shape: [usize; D]) -> Tensor<Flex, D> {
-    SeededNoise::new(5).normal(draw, shape, &DEVICE).unwrap()
+    noise::normal(&SeededNoise::new(5), draw, shape, &DEVICE).unwrap()
 }
 
 fn values<const D: usize>(x: Tensor<Flex, D>) -> Vec<f64> {
@@ -74,7 +74,8 @@ fn the_loss_of_a_network_with_a_learned_variance_is_that_of_its_prediction() {
 #[test]
 fn every_sampler_takes_the_prediction_alone_and_refuses_other_shapes() {
     let chain = Chain::respaced(&schedule(), &[1, 400, 1000], Parameterization::Epsilon).unwrap();
-    let levels = NoiseLevels::for_euler(&schedule(), 3, &LevelOptions::default()).unwrap();
+    let levels =
+        NoiseLevels::new([1000.0, 500.5, 1.0].map(|t| Sigmas::of(&schedule()).level(t)).to_vec(), None).unwrap();
     let noise = SeededNoise::new(2);
     let shape = [2, 3, 2, 2];
     let draw = |sampler: &str, net: &Channels| {
@@ -130,26 +131,4 @@ fn data_and_noise_of_other_shapes_are_refused() {
         assert!(refused(|| kind.to_v(&schedule, one(), x(), &t)).contains("the same shape"));
     }
     assert!(refused(|| StepVariance::Learned(x()).scale(one())).contains("the same shape"));
-}
-
-/// Gives one channel, whatever it is asked for.
-struct OneChannel;
-
-impl NoiseSource for OneChannel {
-    fn normal<B: Backend, const D: usize>(
-        &self,
-        draw: usize,
-        mut shape: [usize; D],
-        device: &B::Device,
-    ) -> Result<Tensor<B, D>, NoiseError> {
-        shape[1] = 1;
-        SeededNoise::new(1).normal(draw, shape, device)
-    }
-}
-
-#[test]
-fn a_source_of_noise_of_another_shape_is_refused() {
-    let chain = Chain::new(&schedule(), Parameterization::Epsilon);
-    let draw = || sampler::ancestral(&chain, &Channels(3), &OneChannel, [1, 3, 2, 2], &DEVICE, &mut ignore);
-    assert!(refused(draw).contains("source of noise"));
 }

@@ -7,10 +7,10 @@ use burn::{
 use sfumato_process::{
     Chain, Denoiser, NoiseLevel, NoiseLevels, Parameterization, RecordedNoise, ReverseVariance, SeededNoise,
     StepVariance,
-    levels::{FinalSigma, LevelOptions},
+    levels::{Sigmas, karras},
     sampler::{Ddim, DdimSteps, DpmSolver, DpmSolverOptions, Euler, Heun, Leaps, SolverOrder, Stepper, ignore, walk},
 };
-use sfumato_schedule::{NoiseSchedule, ScheduleConfig, Spacing};
+use sfumato_schedule::{NoiseSchedule, ScheduleConfig, Spacing, evenly_spaced};
 
 const DEVICE: FlexDevice = FlexDevice;
 const MEAN: f64 = -0.2;
@@ -18,6 +18,12 @@ const DEVIATION: f64 = 0.3;
 
 fn schedule() -> NoiseSchedule {
     ScheduleConfig::default().build().unwrap()
+}
+
+/// Levels at the given steps, which increase, down to clean data.
+fn levels_at(steps: &[usize]) -> NoiseLevels {
+    let sigmas = Sigmas::of(&schedule());
+    NoiseLevels::new(steps.iter().rev().map(|&t| sigmas.level(t as f64)).collect(), None).unwrap()
 }
 
 /// The best possible prediction of the data, for data `N(MEAN, DEVIATION²)`, at any time.
@@ -42,7 +48,7 @@ impl<B: Backend> Denoiser<B, 2> for Oracle {
 
 /// The error of a walk down to the first step's level. The probability-flow ODE keeps quantiles: at every level the state has
 /// the same distance from the mean, in standard deviations.
-fn error(sampler: &mut impl Stepper<Flex, 2>, levels: &NoiseLevels) -> f64 {
+fn error(sampler: &mut dyn Stepper<Flex, 2>, levels: &NoiseLevels) -> f64 {
     const X_T: f32 = 1.3;
     let recording = [X_T];
     let noise = RecordedNoise::new(&[1, 1, 1], &recording).unwrap();
@@ -61,12 +67,19 @@ fn error(sampler: &mut impl Stepper<Flex, 2>, levels: &NoiseLevels) -> f64 {
 #[test]
 fn solvers_approach_the_solution_and_higher_orders_do_so_faster() {
     let chain = Chain::new(&schedule(), Parameterization::X0);
-    let options = LevelOptions { end: FinalSigma::First, ..LevelOptions::default() };
+    let sigmas = Sigmas::of(&schedule());
+    let to_first = |levels: Vec<NoiseLevel>| {
+        let end = NoiseLevel { sigma: sigmas.at(1.0).min(levels[levels.len() - 1].sigma), t: 1.0 };
+        NoiseLevels::new(levels, Some(end)).unwrap()
+    };
     let dpm = |order, count| {
-        let levels = NoiseLevels::for_dpm_solver(&schedule(), count, &options).unwrap();
+        let steps = evenly_spaced(1000, count + 1).unwrap();
+        let levels = to_first(steps[1..].iter().rev().map(|&t| sigmas.level(t as f64)).collect());
         error(&mut DpmSolver::new(&chain, &levels, DpmSolverOptions { order, ..Default::default() }), &levels)
     };
-    let levels = |count| NoiseLevels::for_euler(&schedule(), count, &LevelOptions { karras: true, ..options }).unwrap();
+    let levels = |count| {
+        to_first(karras(sigmas.at(1000.0), sigmas.at(1.0), count).map(|sigma| sigmas.level_of(sigma)).collect())
+    };
     let euler = |count| error(&mut Euler::new(&chain, &levels(count)), &levels(count));
     let heun = |count| error(&mut Heun::new(&chain, &levels(count)), &levels(count));
     let at = |count| {
@@ -86,18 +99,16 @@ fn solvers_approach_the_solution_and_higher_orders_do_so_faster() {
 /// Lu et al. (2022): DPM-Solver++ of order 1 is DDIM; and so is Euler, which only measures noise otherwise.
 #[test]
 fn first_order_solvers_are_ddim() {
-    let options = LevelOptions { spacing: Spacing::Trailing, ..LevelOptions::default() };
     let steps = Spacing::Trailing.timesteps(1000, 10).unwrap();
     let chain = Chain::respaced(&schedule(), &steps, Parameterization::X0).unwrap();
     let run = |sampler: &mut dyn FnMut() -> Tensor<Flex, 2>| sampler().into_data().iter::<f64>().collect::<Vec<_>>();
     let noise = SeededNoise::new(4);
     let mut ddim = DdimSteps::new(&chain, Ddim::default());
     let a = run(&mut || walk(&mut ddim, &Oracle, &noise, [3, 2], &DEVICE, &mut ignore).unwrap());
-    let levels = NoiseLevels::for_dpm_solver(&schedule(), 10, &options).unwrap();
+    let levels = levels_at(&steps);
     let first = DpmSolverOptions { order: SolverOrder::First, ..Default::default() };
     let mut dpm = DpmSolver::new(&chain, &levels, first);
     let b = run(&mut || walk(&mut dpm, &Oracle, &noise, [3, 2], &DEVICE, &mut ignore).unwrap());
-    let levels = NoiseLevels::for_euler(&schedule(), 10, &options).unwrap();
     let mut euler = Euler::new(&chain, &levels);
     let c = run(&mut || walk(&mut euler, &Oracle, &noise, [3, 2], &DEVICE, &mut ignore).unwrap());
     for ((a, b), c) in a.iter().zip(&b).zip(&c) {
@@ -108,19 +119,16 @@ fn first_order_solvers_are_ddim() {
 }
 
 #[test]
-fn leaps_are_pairs_of_steps_and_differ_only_where_the_stride_does_not_divide() {
+fn leaps_are_pairs_of_steps() {
     let chain = |spacing: Spacing, count| {
         let steps = spacing.timesteps(1000, count).unwrap();
         Chain::respaced(&schedule(), &steps, Parameterization::X0).unwrap()
     };
     let whole = chain(Spacing::Trailing, 4);
     assert_eq!(Leaps::visited(&whole).pairs(), [(1000, 750), (750, 500), (500, 250), (250, 0)]);
-    assert_eq!(Leaps::strided(&whole), Leaps::visited(&whole));
-    assert_eq!(Leaps::visited(&whole).ending_at_first_step().pairs()[3], (250, 1));
-    let leading = chain(Spacing::Leading, 7);
-    assert_eq!(Leaps::strided(&leading), Leaps::visited(&leading));
-    let odd = chain(Spacing::Trailing, 7);
-    assert_eq!((Leaps::strided(&odd).pairs()[0], Leaps::visited(&odd).pairs()[0]), ((1000, 858), (1000, 857)));
+    assert_eq!(Leaps::visited(&chain(Spacing::Trailing, 7)).pairs()[0], (1000, 857));
+    let noisy = |eta| Leaps::visited(&whole).draws(eta);
+    assert_eq!((noisy(0.0), noisy(1.0)), (1, 4), "the last step adds no noise");
 }
 
 /// Predicts zero, and says of the variance what it was made with.
@@ -152,7 +160,7 @@ fn a_learned_variance_lies_between_the_fixed_ones() {
     assert!(!fixed.has_learned_range());
     let gaussian = fixed.p_mean_variance(&Learned(0.3), x.clone(), 9).gaussian;
     assert_eq!((gaussian.mean.dims(), gaussian.log_variance.len()), ([2, 2], 2));
-    let levels = NoiseLevels::for_euler(&schedule(), 3, &LevelOptions::default()).unwrap();
+    let levels = levels_at(&evenly_spaced(1000, 3).unwrap());
     let noise = SeededNoise::new(1);
     let x = walk(&mut Heun::new(&chain, &levels), &Learned(0.3), &noise, [2, 2], &DEVICE, &mut ignore).unwrap();
     assert_eq!(x.into_data().iter::<f64>().collect::<Vec<_>>(), [0.0; 4]);
@@ -161,7 +169,7 @@ fn a_learned_variance_lies_between_the_fixed_ones() {
 #[test]
 fn multistep_solvers_forget_between_batches() {
     let chain = Chain::new(&schedule(), Parameterization::X0);
-    let levels = NoiseLevels::for_dpm_solver(&schedule(), 8, &LevelOptions::default()).unwrap();
+    let levels = levels_at(&evenly_spaced(1000, 9).unwrap()[1..]);
     let options = DpmSolverOptions { order: SolverOrder::Third, ..Default::default() };
     let mut solver = DpmSolver::<Flex, 2>::new(&chain, &levels, options);
     let mut draw = |first| {

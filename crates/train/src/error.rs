@@ -143,6 +143,9 @@ pub enum TrainError {
     /// The network, or what it is built from.
     #[error(transparent)]
     Net(#[from] sfumato_nets::NetError),
+    /// A sampler that the model does not have.
+    #[error(transparent)]
+    Sampler(#[from] sfumato_model::sampling::SamplerError),
     /// A file of tensors.
     #[error(transparent)]
     Tensors(#[from] sfumato_model::tensor_file::TensorFileError),

@@ -8,11 +8,12 @@ use std::{
 
 use sfumato_data::Dataset;
 use sfumato_model::pipeline::PipelineSpec;
+use sfumato_model::sampling::SamplerKind;
 use sfumato_model::{
     picture::write_picture,
     sampling::{Classes, Noise, SamplePlan, SamplerChoice},
 };
-use sfumato_process::{ReverseVariance, sampler::SamplerKind};
+use sfumato_process::{Chain, ReverseVariance};
 
 use crate::{TrainConfig, TrainError, error::IoContext};
 
@@ -26,10 +27,11 @@ pub(crate) fn plan(config: &TrainConfig, spec: &PipelineSpec) -> Result<SamplePl
     // Over the steps that `sample` takes. Few of them leave grain with the large variance (Nichol & Dhariwal 2021, §4), whatever the
     // model is sampled with later.
     let choice = SamplerChoice { steps: Some(config.samples.steps), ..SamplerChoice::new(SamplerKind::Ddpm) };
-    let (chain, sampler) = choice.resolve(&spec.scheduler)?;
+    let sampler = choice.resolve(&spec.scheduler)?;
+    let small =
+        |chain: Chain| if chain.learned().is_some() { chain } else { chain.with_variance(ReverseVariance::FixedSmall) };
     Ok(SamplePlan {
-        chain: if chain.learned().is_some() { chain } else { chain.with_variance(ReverseVariance::FixedSmall) },
-        sampler,
+        sampler: sampler.with_chain(small),
         noise: Noise::Seeded(config.seed),
         classes: spec.facts.null_class.map_or(Classes::None, Classes::Cycle),
         guidance: None,

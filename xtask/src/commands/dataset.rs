@@ -74,7 +74,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
         Some(other) => return Err(Usage(format!("unknown data set `{other}`, expected fashion-mnist-mini")).into()),
         None => return Err(Usage("which data set? expected: cargo xtask dataset fashion-mnist-mini".into()).into()),
     }
-    let folder = cargo::root().join("crates/train/data/fashion-mnist-mini");
+    let folder = cargo::root().join("crates/data/data/fashion-mnist-mini");
     for part in &PARTS {
         let target = folder.join(part.target);
         let bytes = make(part, &from)?;
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn the_checked_in_files_are_the_pinned_ones_and_are_described() {
-        let folder = cargo::root().join("crates/train/data/fashion-mnist-mini");
+        let folder = cargo::root().join("crates/data/data/fashion-mnist-mini");
         let readme = fs::read_to_string(folder.join("README.md")).unwrap();
         assert!(fs::read_to_string(folder.join("LICENSE")).unwrap().contains("Zalando SE"));
         for part in &PARTS {

@@ -4,13 +4,12 @@
 use std::ffi::OsStr;
 
 use clap::{
-    Arg, Command, ValueEnum,
-    builder::{EnumValueParser, PossibleValue, TypedValueParser},
+    Arg, Command,
+    builder::{PossibleValue, TypedValueParser},
     error::{Error, ErrorKind},
 };
+use sfumato_model::sampling::{SamplerInfo, SamplerKind};
 use sfumato_schedule::{Spacing, nearest};
-
-use super::sample::SamplerName;
 
 /// The samplers of other programs that do not exist here, by their beginnings, and what to use in their place; the longest beginning
 /// that fits is taken. Letters and digits alone count, and `+` is `p`.
@@ -56,24 +55,26 @@ const MULTISTEP: &str = "it does not exist here; `dpm-solver++` is the multistep
 const DISTILLED: &str = "it is for distilled models, which are not supported";
 const INVERSE: &str = "it goes from data to noise, which is not supported";
 
+/// A name without case and separators, in which `+` is `p`.
+fn plain_name(name: &str) -> String {
+    name.to_lowercase().replace("plus", "+").replace('+', "p").chars().filter(|c| c.is_alphanumeric()).collect()
+}
+
 /// The sampler of a name, or what to say about it.
-fn sampler(name: &str) -> Result<SamplerName, String> {
-    let plain: String =
-        name.to_lowercase().replace("plus", "+").replace('+', "p").chars().filter(|c| c.is_alphanumeric()).collect();
+fn sampler(name: &str) -> Result<SamplerKind, String> {
+    let plain = plain_name(name);
     let plain = plain.strip_prefix("sample").unwrap_or(&plain);
     let plain = plain.strip_suffix("scheduler").unwrap_or(plain);
     let plain = plain.strip_prefix('k').filter(|rest| rest.len() > 2 && plain != "kdpm2").unwrap_or(plain);
-    Ok(match plain {
-        "ddpm" => SamplerName::Ddpm,
-        "ddim" => SamplerName::Ddim,
-        "dpmsolverpp" | "dpmsolvermultistep" => SamplerName::DpmSolver,
-        "euler" | "eulerdiscrete" => SamplerName::Euler,
-        "heun" | "heundiscrete" => SamplerName::Heun,
-        _ => {
+    let is_it = |info: &SamplerInfo| {
+        plain_name(info.name) == plain
+            || info.classes.iter().any(|class| plain_name(class).strip_suffix("scheduler") == Some(plain))
+    };
+    Ok(match SamplerKind::all().find(is_it) {
+        Some(info) => info.kind,
+        None => {
             let other = OTHERS.iter().filter(|(begins, _)| plain.starts_with(begins));
-            let known = SamplerName::value_variants().iter().filter_map(ValueEnum::to_possible_value);
-            let known: Vec<PossibleValue> = known.collect();
-            let names: Vec<&str> = known.iter().map(PossibleValue::get_name).collect();
+            let names: Vec<&str> = SamplerKind::all().map(|info| info.name).collect();
             let hint = match other.max_by_key(|(begins, _)| begins.len()) {
                 Some((_, hint)) => format!("; {hint}"),
                 None => nearest(name, &names).map_or_else(String::new, |name| format!("; did you mean `{name}`?")),
@@ -88,15 +89,14 @@ fn sampler(name: &str) -> Result<SamplerName, String> {
 pub(crate) struct Samplers;
 
 impl TypedValueParser for Samplers {
-    type Value = SamplerName;
+    type Value = SamplerKind;
 
-    fn parse_ref(&self, command: &Command, _: Option<&Arg>, value: &OsStr) -> Result<SamplerName, Error> {
+    fn parse_ref(&self, command: &Command, _: Option<&Arg>, value: &OsStr) -> Result<SamplerKind, Error> {
         sampler(&value.to_string_lossy()).map_err(|message| wrong(command, message))
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        let values: Vec<PossibleValue> = EnumValueParser::<SamplerName>::new().possible_values()?.collect();
-        Some(Box::new(values.into_iter()))
+        Some(Box::new(SamplerKind::all().map(|info| PossibleValue::new(info.name).help(info.about))))
     }
 }
 
@@ -131,14 +131,14 @@ mod tests {
     #[test]
     fn samplers_go_by_several_names() {
         for (names, expected) in [
-            (&["ddpm", "DDPM", "DDPMScheduler"][..], SamplerName::Ddpm),
-            (&["ddim", "DDIM", "DDIMScheduler", "k_ddim"], SamplerName::Ddim),
+            (&["ddpm", "DDPM", "DDPMScheduler"][..], SamplerKind::Ddpm),
+            (&["ddim", "DDIM", "DDIMScheduler", "k_ddim"], SamplerKind::Ddim),
             (
                 &["dpm-solver++", "DPM-Solver++", "dpmsolver++", "dpm_solver_plus_plus", "DPMSolverMultistepScheduler"],
-                SamplerName::DpmSolver,
+                SamplerKind::DpmSolver,
             ),
-            (&["euler", "k_euler", "sample_euler", "EulerDiscreteScheduler"], SamplerName::Euler),
-            (&["Heun", "k_heun", "HeunDiscreteScheduler"], SamplerName::Heun),
+            (&["euler", "k_euler", "sample_euler", "EulerDiscreteScheduler"], SamplerKind::Euler),
+            (&["Heun", "k_heun", "HeunDiscreteScheduler"], SamplerKind::Heun),
         ] {
             for name in names {
                 assert_eq!(sampler(name), Ok(expected), "{name}");

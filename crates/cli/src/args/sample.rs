@@ -3,8 +3,7 @@
 use std::{path::PathBuf, str::FromStr};
 
 use clap::{Args, ValueEnum};
-use sfumato_model::sampling::DdimConvention;
-use sfumato_process::sampler::SamplerKind;
+use sfumato_model::sampling::{DdimConvention, SamplerKind};
 use sfumato_schedule::Spacing;
 
 use super::{
@@ -31,7 +30,7 @@ pub(crate) struct SampleArgs {
     pub(crate) num: u32,
     /// Which sampler [default: the one that the model's scheduler_config.json names]
     #[arg(long, value_parser = Samplers, value_name = "NAME")]
-    pub(crate) sampler: Option<SamplerName>,
+    pub(crate) sampler: Option<SamplerKind>,
     /// Steps of the sampler, out of the schedule's, usually 1000 [default: 50 for ddpm and ddim, 20 for the others]
     #[arg(long, value_name = "S", value_parser = values::at_least::<usize>(0))]
     pub(crate) steps: Option<usize>,
@@ -100,34 +99,6 @@ impl FromStr for ImageSize {
         let expected =
             || format!("expected a side such as 64, or height x width such as 64x128, of 1 to {MAX_SIDE} pixels");
         sides.map(|(height, width)| Self([height, width])).ok_or_else(expected)
-    }
-}
-
-/// The samplers there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SamplerName {
-    /// Ancestral sampling (Ho et al. 2020): fresh noise at every step
-    Ddpm,
-    /// Song et al. (2021): between ddpm (--eta 1) and a deterministic map (--eta 0)
-    Ddim,
-    /// Lu et al. (2022), multistep, orders 1 to 3: for models that need few steps
-    #[value(name = "dpm-solver++")]
-    DpmSolver,
-    /// Euler's method on the probability-flow ODE (Karras et al. 2022)
-    Euler,
-    /// Heun's method on the same: two evaluations per step
-    Heun,
-}
-
-impl From<SamplerName> for SamplerKind {
-    fn from(name: SamplerName) -> Self {
-        match name {
-            SamplerName::Ddpm => Self::Ddpm,
-            SamplerName::Ddim => Self::Ddim,
-            SamplerName::DpmSolver => Self::DpmSolver,
-            SamplerName::Euler => Self::Euler,
-            SamplerName::Heun => Self::Heun,
-        }
     }
 }
 

@@ -21,14 +21,10 @@ use results::Results;
 use sfumato_files::memory;
 use sfumato_kernels::Backend;
 use sfumato_model::pipeline::{AnyConfig, Pipeline, SamplingDefaults};
-use sfumato_model::sampling::{
-    Classes, Guidance, LateStart, Noise, Progress, SamplePlan, SamplerChoice, draw_batches, fewest_steps,
-};
+use sfumato_model::sampling::SamplerKind;
+use sfumato_model::sampling::{Classes, Guidance, LateStart, Noise, Progress, SamplePlan, SamplerChoice, draw_batches};
 use sfumato_nets::Network;
-use sfumato_process::{
-    RecordedNoise,
-    sampler::{SampleError, SamplerKind},
-};
+use sfumato_process::{RecordedNoise, sampler::SampleError};
 use sfumato_train::config::least_to_predict;
 
 use crate::{
@@ -81,7 +77,7 @@ fn check_memory(args: &SampleArgs, network: &AnyConfig, shape: &[usize]) -> Resu
 /// The sampler that was asked for, or else the model's own.
 fn sampler(args: &SampleArgs, model: &Pipeline) -> Result<SamplerChoice> {
     let scheduler = &model.spec.scheduler;
-    let kind = args.sampler.map(SamplerKind::from).or(scheduler.sampler()).unwrap_or_else(|| {
+    let kind = args.sampler.or(scheduler.sampler()).unwrap_or_else(|| {
         let nearest = scheduler.nearest_sampler();
         say!(
             "note: the sampler of {} does not exist here; {nearest} is used instead (--sampler chooses another)",
@@ -115,7 +111,7 @@ fn check(args: &SampleArgs, model: &Pipeline, sampler: &SamplerChoice) -> Result
     if let Some(order) = args.order.filter(|_| kind != SamplerKind::DpmSolver) {
         return usage(format!("--order {order}: only dpm-solver++ has it, and the sampler is {kind}"));
     }
-    if args.karras.is_some() && matches!(kind, SamplerKind::Ddpm | SamplerKind::Ddim) {
+    if args.karras.is_some() && !kind.info().visits_levels {
         return usage(format!("--karras: only dpm-solver++, euler and heun have it, and the sampler is {kind}"));
     }
     fit::check_channels(model)?;
@@ -170,7 +166,7 @@ impl Work for Sampling {
             say!(
                 "drawing {}, {} of {} each",
                 counted(num - plan.first, "sample"),
-                counted(plan.steps(), "step"),
+                counted(plan.sampler.steps(), "step"),
                 self.sampler.kind
             );
         }
@@ -196,7 +192,7 @@ impl Work for Sampling {
         let written = results.write(out)?;
         let new = there - plan.first;
         if new > 0 {
-            let (steps, kind, rate) = (plan.steps(), self.sampler.kind, new as f64 / seconds);
+            let (steps, kind, rate) = (plan.sampler.steps(), self.sampler.kind, new as f64 / seconds);
             let (new, steps) = (counted(new, "sample"), counted(steps, "step"));
             say!("{new}, {steps} of {kind} each, in {seconds:.1} s ({rate:.2} per second)");
         }
@@ -219,7 +215,7 @@ impl Sampling {
     fn plan(&self) -> Result<SamplePlan<'_>> {
         let args = &self.args;
         let scheduler = &self.model.spec.scheduler;
-        let (chain, sampler) = self.sampler.resolve(scheduler).with_context(|| {
+        let sampler = self.sampler.resolve(scheduler).with_context(|| {
             let SamplingDefaults { steps_offset, lambda_min, .. } = scheduler.sampling;
             let lambda_min =
                 if lambda_min.is_finite() { format!(", lambda_min_clipped {lambda_min}") } else { String::new() };
@@ -241,18 +237,18 @@ impl Sampling {
         };
         let guidance =
             self.model.spec.facts.null_class.map(|null_class| Guidance { weight: args.guidance, null_class });
-        let late = LateStart::find(&self.sampler, scheduler, chain.trained_schedule());
+        let late = LateStart::find(&self.sampler, scheduler, sampler.chain().trained_schedule());
         if let Some(late) = late.with_context(|| args.model.display().to_string())? {
             say!("warning: {late}");
         }
-        let (steps, kind, total) = (sampler.steps(&chain), self.sampler.kind, chain.trained_schedule().steps());
-        let fewest = fewest_steps(kind);
+        let (steps, kind) = (sampler.steps(), self.sampler.kind);
+        let (fewest, total) = (kind.info().fewest_steps, sampler.chain().trained_schedule().steps());
         if steps < fewest.min(total) {
             let (steps, verb) = (counted(steps, "step"), if steps == 1 { "draws" } else { "draw" });
             say!("note: {steps} of {kind} {verb} blurred pictures or holes; take {fewest} or more");
         }
         let (num, batch_size) = (args.num as usize, args.batch_size as usize);
-        let plan = SamplePlan { chain, sampler, noise, classes, guidance, first: 0, num, batch_size };
+        let plan = SamplePlan { sampler, noise, classes, guidance, first: 0, num, batch_size };
         // Before the first step, not where the recording ends.
         plan.check_noise(&self.shape).with_context(|| noise_file(args))?;
         Ok(plan)
@@ -267,9 +263,9 @@ impl Sampling {
         device: &B::Device,
     ) -> Result<Drawn> {
         let batches = (plan.num - plan.first).div_ceil(plan.batch_size);
-        let progress = SampleProgress::new((batches * plan.steps()) as u64);
+        let progress = SampleProgress::new((batches * plan.sampler.steps()) as u64);
         let mut frames = Vec::new();
-        let every = plan.steps().div_ceil(GIF_FRAMES);
+        let every = plan.sampler.steps().div_ceil(GIF_FRAMES);
         let stop = |now: bool| if now { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         let stopped = || self.stop.load(Ordering::SeqCst);
         let mut observe = |state: Progress<'_, B, D>| {

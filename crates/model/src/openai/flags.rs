@@ -152,11 +152,11 @@ impl OpenAiFlags {
     /// Reads flags as the READMEs print them: `--flag VALUE --flag=VALUE …`, later ones winning.
     ///
     /// ```
-    /// use sfumato_nets::openai::{OpenAiFlags, Project};
+    /// use sfumato_model::openai::{OpenAiFlags, Project};
     /// let text = "--image_size 32 --num_channels 128 --num_res_blocks 3 --learn_sigma True --dropout 0.3";
     /// let flags = OpenAiFlags::parse(Project::ImprovedDiffusion, text)?;
     /// assert!(flags.learn_sigma && flags.rescale_timesteps && flags.image_size == 32);
-    /// # Ok::<(), sfumato_nets::openai::FlagError>(())
+    /// # Ok::<(), sfumato_model::openai::FlagError>(())
     /// ```
     ///
     /// # Errors

@@ -1,14 +1,11 @@
 //! The noise schedule and what goes with it.
 
 use serde_json::{Map, Value};
-use sfumato_process::{
-    Chain, Clipping, ModelVariance, Parameterization,
-    levels::{FinalSigma, LevelOptions},
-    sampler::{DpmSolverOptions, SamplerKind},
-};
+use sfumato_process::{Chain, Clipping, ModelVariance, Parameterization, sampler::DpmSolverOptions};
 use sfumato_schedule::{Explicit, NoiseSchedule, ScheduleConfig, ScheduleError, Spacing, evenly_spaced};
 
 use super::{scheduler_class, scheduler_write::beta_schedule};
+use crate::sampling::{FinalSigma, LevelOptions, SamplerKind};
 
 /// Betas that are listed one by one.
 const LISTED: usize = 8;

@@ -1,18 +1,8 @@
 //! Classes of schedulers: which are here, which are read for their noise schedule, and which are of another process.
 
-use sfumato_process::sampler::SamplerKind;
 use sfumato_schedule::Spacing;
 
-/// Classes that exist here, by the sampler that they stand for.
-const OWN: [(&str, SamplerKind); 7] = [
-    ("DDPMScheduler", SamplerKind::Ddpm),
-    ("DDPMParallelScheduler", SamplerKind::Ddpm),
-    ("DDIMScheduler", SamplerKind::Ddim),
-    ("DDIMParallelScheduler", SamplerKind::Ddim),
-    ("DPMSolverMultistepScheduler", SamplerKind::DpmSolver),
-    ("EulerDiscreteScheduler", SamplerKind::Euler),
-    ("HeunDiscreteScheduler", SamplerKind::Heun),
-];
+use crate::sampling::SamplerKind;
 
 /// Classes that work with the noise schedules of DDPM, but whose samplers do not exist here, and the sampler that is nearest.
 const OTHER: [(&str, SamplerKind); 14] = [
@@ -64,7 +54,7 @@ pub(super) fn same(one: &str, other: &str) -> bool {
 
 /// The sampler of a class, if it exists here.
 pub(super) fn sampler(class: &str) -> Option<SamplerKind> {
-    find(&OWN, class)
+    SamplerKind::of_class(class)
 }
 
 /// The sampler that comes nearest to one that does not exist here.

@@ -4,8 +4,7 @@ use serde_json::Value;
 use sfumato_nets::ConfigError;
 use sfumato_process::{
     ModelVariance, Parameterization,
-    levels::FinalSigma,
-    sampler::{DpmSolverOptions, SamplerKind, SolverOrder, SolverType},
+    sampler::{DpmSolverOptions, SolverOrder, SolverType},
 };
 use sfumato_schedule::{Cosine, Explicit, Linear, MAX_STEPS, ScaledLinear, ScheduleConfig, Sigmoid};
 
@@ -15,6 +14,7 @@ use super::{
     scheduler_class::{self, ClassDefaults},
     scheduler_write::{LEARNED_LOG, SIGMOID_RANGE},
 };
+use crate::sampling::{FinalSigma, SamplerKind};
 
 /// Steps of the chain if nothing is said: the default of every class.
 const DEFAULT_STEPS: usize = 1000;

@@ -1,14 +1,11 @@
 //! Writing `scheduler_config.json`.
 
 use serde_json::{Map, Value, json};
-use sfumato_process::{
-    ModelVariance, Parameterization,
-    levels::FinalSigma,
-    sampler::{SamplerKind, SolverType},
-};
+use sfumato_process::{ModelVariance, Parameterization, sampler::SolverType};
 use sfumato_schedule::{Cosine, Linear, ScaledLinear, ScheduleConfig, ScheduleError, Sigmoid};
 
 use super::Scheduler;
+use crate::sampling::{FinalSigma, SamplerKind};
 
 /// Half width of diffusers' sigmoid schedule.
 pub(super) const SIGMOID_RANGE: f64 = 6.0;

@@ -1,29 +1,17 @@
 //! Which sampler, and over which steps: what the model's scheduler says, and what the caller says instead.
 
 use sfumato_process::{
-    Chain, NoiseLevels,
-    levels::LevelOptions,
-    sampler::{Ddim, DpmSolverOptions, Leaps, SamplerKind, SolverOrder},
+    Chain,
+    sampler::{Ddim, Leaps, SolverOrder},
 };
 use sfumato_schedule::{NoiseSchedule, ScheduleError, Spacing, evenly_spaced, leading, trailing};
 
-use super::Sampler;
+use super::{
+    LevelOptions, Sampler, SamplerError, SamplerKind,
+    leaps::{ending_at_first_step, strided},
+    registry,
+};
 use crate::pipeline::Scheduler;
-
-/// Steps of the samplers that take small steps, if nothing is said.
-const MANY_STEPS: usize = 50;
-/// Steps of the solvers, if nothing is said.
-const FEW_STEPS: usize = 20;
-
-/// Steps below which a sampler's pictures of the default preset's model are blurred or full of holes; `docs/guides/sample.md` has the
-/// measurement.
-pub fn fewest_steps(kind: SamplerKind) -> usize {
-    match kind {
-        SamplerKind::Ddpm | SamplerKind::DpmSolver => 10,
-        SamplerKind::Ddim | SamplerKind::Euler => 20,
-        SamplerKind::Heun => 4,
-    }
-}
 
 /// Whose DDIM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,80 +47,66 @@ impl SamplerChoice {
         Self { kind, steps: None, spacing: None, eta: 0.0, ddim: None, order: None, karras: None }
     }
 
-    /// The chain of the model and the sampler over its steps.
+    /// The sampler, over steps of the model's chain.
     ///
     /// # Errors
-    /// [`ScheduleError`] if the schedule cannot be built, or does not have the steps that were asked for.
-    pub fn resolve(&self, scheduler: &Scheduler) -> Result<(Chain, Sampler), ScheduleError> {
+    /// [`SamplerError`] if the schedule cannot be built, or does not have the steps that were asked for.
+    pub fn resolve(&self, scheduler: &Scheduler) -> Result<Sampler, SamplerError> {
         self.resolve_on(scheduler, &scheduler.noise_schedule()?)
     }
 
     /// The same on a noise schedule that is known already, in place of the scheduler's own.
     ///
     /// # Errors
-    /// [`ScheduleError`] if the schedule does not have the steps that were asked for.
-    pub fn resolve_on(
-        &self,
-        scheduler: &Scheduler,
-        schedule: &NoiseSchedule,
-    ) -> Result<(Chain, Sampler), ScheduleError> {
+    /// [`SamplerError`] if the schedule does not have the steps that were asked for.
+    pub fn resolve_on(&self, scheduler: &Scheduler, schedule: &NoiseSchedule) -> Result<Sampler, SamplerError> {
         if let Some(count) = self.steps {
             return self.over(count, scheduler, schedule);
         }
-        let usual = if matches!(self.kind, SamplerKind::Ddpm | SamplerKind::Ddim) { MANY_STEPS } else { FEW_STEPS };
-        let most = usual.min(schedule.steps());
+        let most = self.kind.info().usual_steps.min(schedule.steps());
         self.over(most, scheduler, schedule).or_else(|error| {
             // A `steps_offset` or a `lambda_min_clipped` may leave a few less; much fewer are for the caller to choose.
             (most.div_ceil(2)..most).rev().find_map(|count| self.over(count, scheduler, schedule).ok()).ok_or(error)
         })
     }
 
-    /// The sampler over `count` steps.
-    fn over(
+    fn over(&self, count: usize, scheduler: &Scheduler, schedule: &NoiseSchedule) -> Result<Sampler, SamplerError> {
+        registry::resolve(self, count, scheduler, schedule)
+    }
+
+    /// The steps of the chain that are visited, `count` of them.
+    pub(super) fn steps_of(
         &self,
         count: usize,
         scheduler: &Scheduler,
         schedule: &NoiseSchedule,
-    ) -> Result<(Chain, Sampler), ScheduleError> {
-        let defaults = &scheduler.sampling;
-        let spacing = self.spacing.unwrap_or(defaults.spacing);
-        let levels =
-            LevelOptions { spacing, karras: self.karras.unwrap_or(defaults.karras), ..scheduler.level_options() };
-        let whole = || scheduler.chain(schedule, &(1..=schedule.steps()).collect::<Vec<_>>());
-        let spread = || {
-            let steps = match spacing {
-                Spacing::Leading => leading(schedule.steps(), count, defaults.steps_offset)?,
-                Spacing::Linspace => evenly_spaced(schedule.steps(), count)?,
-                Spacing::Trailing => trailing(schedule.steps(), count)?,
-            };
-            scheduler.chain(schedule, &steps)
-        };
-        Ok(match self.kind {
-            SamplerKind::Ddpm => (spread()?, Sampler::Ddpm),
-            SamplerKind::Ddim => {
-                let chain = spread()?;
-                let (options, leaps) = self.ddim(scheduler, &chain);
-                (chain, Sampler::Ddim { options, leaps })
-            }
-            SamplerKind::DpmSolver => {
-                let options =
-                    DpmSolverOptions { order: self.order.unwrap_or(defaults.solver.order), ..defaults.solver };
-                let levels = NoiseLevels::for_dpm_solver(schedule, count, &levels)?;
-                (whole()?, Sampler::DpmSolver { levels, options })
-            }
-            SamplerKind::Euler => (whole()?, Sampler::Euler(NoiseLevels::for_euler(schedule, count, &levels)?)),
-            SamplerKind::Heun => (whole()?, Sampler::Heun(NoiseLevels::for_euler(schedule, count, &levels)?)),
-        })
+    ) -> Result<Vec<usize>, ScheduleError> {
+        match self.spacing.unwrap_or(scheduler.sampling.spacing) {
+            Spacing::Leading => leading(schedule.steps(), count, scheduler.sampling.steps_offset),
+            Spacing::Linspace => evenly_spaced(schedule.steps(), count),
+            Spacing::Trailing => trailing(schedule.steps(), count),
+        }
     }
 
-    fn ddim(&self, scheduler: &Scheduler, chain: &Chain) -> (Ddim, Leaps) {
+    /// Which levels a solver visits.
+    pub(super) fn level_options(&self, scheduler: &Scheduler) -> LevelOptions {
+        let usual = scheduler.level_options();
+        LevelOptions {
+            spacing: self.spacing.unwrap_or(usual.spacing),
+            karras: self.karras.unwrap_or(usual.karras),
+            ..usual
+        }
+    }
+
+    /// The options of DDIM, and where its steps lead.
+    pub(super) fn ddim(&self, scheduler: &Scheduler, chain: &Chain) -> (Ddim, Leaps) {
         let made_for_ddim = scheduler.sampler() == Some(SamplerKind::Ddim);
         let usual = if made_for_ddim { DdimConvention::Diffusers } else { DdimConvention::Consistent };
         let (keep_epsilon, leaps) = match self.ddim.unwrap_or(usual) {
             DdimConvention::Consistent => (false, Leaps::visited(chain)),
-            DdimConvention::Diffusers => (true, Leaps::strided(chain)),
+            DdimConvention::Diffusers => (true, strided(chain)),
         };
-        let leaps = if scheduler.sampling.set_alpha_to_one { leaps } else { leaps.ending_at_first_step() };
+        let leaps = if scheduler.sampling.set_alpha_to_one { leaps } else { ending_at_first_step(leaps) };
         (Ddim { eta: self.eta, keep_epsilon }, leaps)
     }
 }

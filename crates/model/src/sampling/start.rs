@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use sfumato_process::{Chain, sampler::SamplerKind};
-use sfumato_schedule::{NoiseSchedule, ScheduleError, Spacing};
+use sfumato_schedule::{NoiseSchedule, Spacing};
 
-use super::{Sampler, SamplerChoice};
+use super::{Sampler, SamplerChoice, SamplerError, SamplerKind};
 use crate::pipeline::Scheduler;
 
 /// Signal that the first state may lack, beyond what the chain's own last step keeps: `√ᾱ` in parts of 1.
@@ -41,21 +40,21 @@ impl LateStart {
     /// What is wrong with where `choice` starts; nothing if the first state has no more signal than step `T`, give or take 1 %.
     ///
     /// # Errors
-    /// [`ScheduleError`] as [`SamplerChoice::resolve_on`].
+    /// [`SamplerError`] as [`SamplerChoice::resolve_on`].
     pub fn find(
         choice: &SamplerChoice,
         scheduler: &Scheduler,
         schedule: &NoiseSchedule,
-    ) -> Result<Option<Self>, ScheduleError> {
-        let (chain, sampler) = choice.resolve_on(scheduler, schedule)?;
-        let (first, signal) = start(&chain, &sampler);
+    ) -> Result<Option<Self>, SamplerError> {
+        let sampler = choice.resolve_on(scheduler, schedule)?;
+        let (first, signal) = start(&sampler);
         if !is_late(signal, schedule) {
             return Ok(None);
         }
-        let steps = sampler.steps(&chain);
+        let steps = sampler.steps();
         let starts_late = |choice: &SamplerChoice| {
             let resolved = choice.resolve_on(scheduler, schedule);
-            resolved.map_or(true, |(chain, sampler)| is_late(start(&chain, &sampler).1, schedule))
+            resolved.map_or(true, |sampler| is_late(start(&sampler).1, schedule))
         };
         let with = |spacing: &Spacing| SamplerChoice { steps: Some(steps), spacing: Some(*spacing), ..*choice };
         let better: Vec<Spacing> = WHOLE.into_iter().filter(|spacing| !starts_late(&with(spacing))).collect();
@@ -74,15 +73,16 @@ impl LateStart {
 }
 
 /// The first step that is visited, and `√ᾱ` there.
-fn start(chain: &Chain, sampler: &Sampler) -> (usize, f64) {
-    match sampler {
-        Sampler::Ddpm | Sampler::Ddim { .. } => {
-            let t = chain.original_step(chain.steps());
-            (t, chain.trained_schedule().alpha_bar(t).sqrt())
-        }
-        Sampler::DpmSolver { levels, .. } | Sampler::Euler(levels) | Sampler::Heun(levels) => {
+fn start(sampler: &Sampler) -> (usize, f64) {
+    match sampler.levels() {
+        Some(levels) => {
             let level = levels.levels()[0];
             (level.t.round() as usize, level.signal())
+        }
+        None => {
+            let chain = sampler.chain();
+            let t = chain.original_step(chain.steps());
+            (t, chain.trained_schedule().alpha_bar(t).sqrt())
         }
     }
 }

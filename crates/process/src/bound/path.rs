@@ -36,7 +36,7 @@ impl<B: Backend, const D: usize> Path<B, D> {
     ///
     /// # Errors
     /// [`BoundError::Noise`].
-    pub fn sample(schedule: &NoiseSchedule, x_0: Tensor<B, D>, noise: &impl NoiseSource) -> Result<Self, BoundError> {
+    pub fn sample(schedule: &NoiseSchedule, x_0: Tensor<B, D>, noise: &dyn NoiseSource) -> Result<Self, BoundError> {
         let mut states = vec![x_0.clone()];
         for x_t in q_trajectory(schedule, x_0, noise) {
             states.push(x_t?);
@@ -88,7 +88,7 @@ impl<B: Backend, const D: usize> Path<B, D> {
     pub fn log_p(
         &self,
         chain: &Chain,
-        denoiser: &impl Denoiser<B, D>,
+        denoiser: &dyn Denoiser<B, D>,
         decoder: Decoder,
     ) -> Result<Vec<f64>, BoundError> {
         self.check(chain.schedule())?;

@@ -21,10 +21,10 @@ use crate::{Chain, Denoiser, NoiseSource, forward::q_trajectory};
 /// [`BoundError`] from the noise, from data that does not suit `decoder`, from predictions that are not finite.
 pub fn pathwise<B: Backend, const D: usize>(
     chain: &Chain,
-    denoiser: &impl Denoiser<B, D>,
+    denoiser: &dyn Denoiser<B, D>,
     decoder: Decoder,
     x_0: Tensor<B, D>,
-    noise: &impl NoiseSource,
+    noise: &dyn NoiseSource,
 ) -> Result<Vec<f64>, BoundError> {
     let schedule = chain.schedule();
     let (batch, size) = (x_0.dims()[0], x_0.dims()[1..].iter().product());

@@ -33,7 +33,7 @@ impl Predicted {
     /// The predictions for `x_t` at steps `t` of `chain`.
     pub(super) fn at<B: Backend, const D: usize>(
         chain: &Chain,
-        denoiser: &impl Denoiser<B, D>,
+        denoiser: &dyn Denoiser<B, D>,
         x_t: Tensor<B, D>,
         t: &[usize],
     ) -> Result<Self, BoundError> {

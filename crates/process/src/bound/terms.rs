@@ -51,7 +51,7 @@ pub fn prior_term(chain: &Chain, x_0: &[f64]) -> f64 {
 /// If the number of steps is not the batch size, or a step is outside `1..=S`.
 pub fn step_terms<B: Backend, const D: usize>(
     chain: &Chain,
-    denoiser: &impl Denoiser<B, D>,
+    denoiser: &dyn Denoiser<B, D>,
     decoder: Decoder,
     x_0: Tensor<B, D>,
     x_t: Tensor<B, D>,

@@ -46,12 +46,12 @@ pub use error::ObjectiveError;
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 use sfumato_schedule::NoiseSchedule;
+use step_term::StepTerms;
 
 use crate::{
     Denoiser, ModelVariance, Parameterization, bound::Decoder, broadcast::check_steps, forward::q_sample,
     output::try_halves,
 };
-use step_term::StepTerms;
 
 /// Weight of `L_vlb`, in bits/dim, beside `L_simple`: Nichol & Dhariwal (2021), §3.1.
 const BOUND_WEIGHT: f64 = 0.001;
@@ -102,7 +102,7 @@ impl Objective {
     pub fn losses<B: Backend, const D: usize>(
         &self,
         schedule: &NoiseSchedule,
-        denoiser: &impl Denoiser<B, D>,
+        denoiser: &dyn Denoiser<B, D>,
         x_0: Tensor<B, D>,
         t: &[usize],
         epsilon: Tensor<B, D>,

@@ -2,8 +2,8 @@
 
 use burn::tensor::{Tensor, backend::Backend};
 
-use super::{Observer, SampleError, Step, Stepper, walk, walk::drawn};
-use crate::{Chain, Denoiser, NoiseError, NoiseSource, reverse::ReverseStep};
+use super::{Observer, SampleError, Step, Stepper, walk};
+use crate::{Chain, Denoiser, NoiseError, NoiseSource, noise, reverse::ReverseStep};
 
 /// Each reverse step of a chain in turn: `x_{t-1} = μ(x_t, t) + σ_t z`.
 ///
@@ -28,17 +28,22 @@ impl<B: Backend, const D: usize> Stepper<B, D> for Ancestral<'_> {
         self.chain.steps()
     }
 
+    fn draws(&self) -> usize {
+        // The last step adds none.
+        self.chain.steps()
+    }
+
     fn step(
         &mut self,
         step: usize,
         x: Tensor<B, D>,
-        denoiser: &impl Denoiser<B, D>,
-        noise: &impl NoiseSource,
+        denoiser: &dyn Denoiser<B, D>,
+        noise: &dyn NoiseSource,
     ) -> Result<Step<B, D>, NoiseError> {
         let i = self.chain.steps() + 1 - step;
         let (shape, device) = (x.dims(), x.device());
         let ReverseStep { x_0, mean, variance } = self.chain.p_step(denoiser, x, i);
-        let x = if i > 1 { mean + variance.scale(drawn(noise, step, shape, &device)?) } else { mean };
+        let x = if i > 1 { mean + variance.scale(noise::normal(noise, step, shape, &device)?) } else { mean };
         Ok(Step { x, x_0 })
     }
 }
@@ -54,8 +59,8 @@ impl<B: Backend, const D: usize> Stepper<B, D> for Ancestral<'_> {
 /// [`SampleError::Noise`] from the noise source, [`SampleError::Stopped`] by the observer.
 pub fn ancestral<B: Backend, const D: usize>(
     chain: &Chain,
-    denoiser: &impl Denoiser<B, D>,
-    noise: &impl NoiseSource,
+    denoiser: &dyn Denoiser<B, D>,
+    noise: &dyn NoiseSource,
     shape: [usize; D],
     device: &B::Device,
     observer: &mut Observer<'_, B, D>,

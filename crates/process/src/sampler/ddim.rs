@@ -2,8 +2,8 @@
 
 use burn::tensor::{Tensor, backend::Backend};
 
-use super::{Observer, SampleError, Step, Stepper, walk, walk::drawn};
-use crate::{Chain, Denoiser, NoiseError, NoiseSource, Parameterization};
+use super::{Observer, SampleError, Step, Stepper, walk};
+use crate::{Chain, Denoiser, NoiseError, NoiseSource, Parameterization, noise};
 
 /// Options of [`ddim`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -28,18 +28,16 @@ impl Leaps {
         Self((0..steps.len()).rev().map(|i| (steps[i], if i == 0 { 0 } else { steps[i - 1] })).collect())
     }
 
-    /// Each step leads `⌊T / S⌋` steps down, as in diffusers' DDIMScheduler, whichever step is visited next.
-    ///
-    /// With spacing `leading`, and with `trailing` where `S` divides `T`, this is the same as [`visited`](Self::visited). Elsewhere the
-    /// network is shown states with a little more noise, or less, than it is told.
-    pub fn strided(chain: &Chain) -> Self {
-        let stride = chain.trained_schedule().steps() / chain.steps();
-        Self(chain.original_steps().iter().rev().map(|&t| (t, t.saturating_sub(stride))).collect())
+    /// Leaps of the caller's own: where the steps lead need not be where the next ones start, but then the network is shown states with
+    /// a little more noise, or less, than it is told.
+    pub fn new(pairs: Vec<(usize, usize)>) -> Self {
+        Self(pairs)
     }
 
-    /// The same leaps, but what led to clean data leads to `t = 1`: diffusers' `set_alpha_to_one = false`.
-    pub fn ending_at_first_step(self) -> Self {
-        Self(self.0.into_iter().map(|(t, s)| (t, s.max(1))).collect())
+    /// Draws of noise with `η` = `eta`: `x_T`, and one for each step up to the last that adds noise.
+    pub fn draws(&self, eta: f64) -> usize {
+        let noisy = self.0.iter().rposition(|&(t, s)| 0 < s && s < t);
+        1 + noisy.filter(|_| eta > 0.0).map_or(0, |last| last + 1)
     }
 
     /// The pairs, in the order of use.
@@ -52,7 +50,7 @@ impl Leaps {
 ///
 /// Noise: with `η > 0` draw `k` is for the `k`-th step; where `s` is clean data none is added.
 ///
-/// With [`Leaps::strided`] and [`Ddim::keep_epsilon`] this is diffusers' DDIMScheduler.
+/// With [`Ddim::keep_epsilon`], and leaps that are all equally long, this is diffusers' DDIMScheduler.
 #[derive(Clone, Debug)]
 pub struct DdimSteps<'a> {
     chain: &'a Chain,
@@ -82,12 +80,16 @@ impl<B: Backend, const D: usize> Stepper<B, D> for DdimSteps<'_> {
         self.chain.steps()
     }
 
+    fn draws(&self) -> usize {
+        self.leaps.draws(self.options.eta)
+    }
+
     fn step(
         &mut self,
         step: usize,
         x: Tensor<B, D>,
-        denoiser: &impl Denoiser<B, D>,
-        noise: &impl NoiseSource,
+        denoiser: &dyn Denoiser<B, D>,
+        noise: &dyn NoiseSource,
     ) -> Result<Step<B, D>, NoiseError> {
         let schedule = self.chain.trained_schedule();
         let (t, s) = self.leaps.0[step - 1];
@@ -105,7 +107,7 @@ impl<B: Backend, const D: usize> Stepper<B, D> for DdimSteps<'_> {
         let direction = (noise_s - variance).max(0.0).sqrt();
         let mut x = x_0.clone() * schedule.alpha_bar(s).sqrt() + epsilon * direction;
         if variance > 0.0 {
-            x = x + drawn(noise, step, shape, &device)? * variance.sqrt();
+            x = x + noise::normal(noise, step, shape, &device)? * variance.sqrt();
         }
         Ok(Step { x, x_0 })
     }
@@ -123,8 +125,8 @@ impl<B: Backend, const D: usize> Stepper<B, D> for DdimSteps<'_> {
 pub fn ddim<B: Backend, const D: usize>(
     chain: &Chain,
     options: Ddim,
-    denoiser: &impl Denoiser<B, D>,
-    noise: &impl NoiseSource,
+    denoiser: &dyn Denoiser<B, D>,
+    noise: &dyn NoiseSource,
     shape: [usize; D],
     device: &B::Device,
     observer: &mut Observer<'_, B, D>,

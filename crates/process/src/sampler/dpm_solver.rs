@@ -156,8 +156,8 @@ impl<B: Backend, const D: usize> Stepper<B, D> for DpmSolver<'_, B, D> {
         &mut self,
         step: usize,
         x: Tensor<B, D>,
-        denoiser: &impl Denoiser<B, D>,
-        _: &impl NoiseSource,
+        denoiser: &dyn Denoiser<B, D>,
+        _: &dyn NoiseSource,
     ) -> Result<Step<B, D>, NoiseError> {
         if step == 1 {
             self.predictions.clear();

@@ -36,8 +36,8 @@ impl<B: Backend, const D: usize> Stepper<B, D> for Euler<'_> {
         &mut self,
         step: usize,
         x: Tensor<B, D>,
-        denoiser: &impl Denoiser<B, D>,
-        _: &impl NoiseSource,
+        denoiser: &dyn Denoiser<B, D>,
+        _: &dyn NoiseSource,
     ) -> Result<Step<B, D>, NoiseError> {
         let from = self.levels.levels()[step - 1];
         let sigma_next = self.levels.after(step).map_or(0.0, |level| level.sigma);
@@ -57,7 +57,7 @@ impl<B: Backend, const D: usize> Stepper<B, D> for Euler<'_> {
 /// The prediction of clean data for a state whose signal is not scaled.
 pub(super) fn denoise<B: Backend, const D: usize>(
     chain: &Chain,
-    denoiser: &impl Denoiser<B, D>,
+    denoiser: &dyn Denoiser<B, D>,
     x: Tensor<B, D>,
     level: NoiseLevel,
 ) -> Tensor<B, D> {

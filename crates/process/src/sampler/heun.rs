@@ -34,8 +34,8 @@ impl<B: Backend, const D: usize> Stepper<B, D> for Heun<'_> {
         &mut self,
         step: usize,
         x: Tensor<B, D>,
-        denoiser: &impl Denoiser<B, D>,
-        _: &impl NoiseSource,
+        denoiser: &dyn Denoiser<B, D>,
+        _: &dyn NoiseSource,
     ) -> Result<Step<B, D>, NoiseError> {
         let (from, to) = (self.levels.levels()[step - 1], self.levels.after(step));
         let x_0 = denoise(self.chain, denoiser, x.clone(), from);

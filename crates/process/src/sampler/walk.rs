@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use burn::tensor::{Tensor, backend::Backend};
 
-use crate::{Denoiser, NoiseError, NoiseSource};
+use crate::{Denoiser, NoiseError, NoiseSource, noise};
 
 /// A sampler: how one state becomes the next.
 ///
@@ -25,9 +25,14 @@ pub trait Stepper<B: Backend, const D: usize> {
         &mut self,
         step: usize,
         x: Tensor<B, D>,
-        denoiser: &impl Denoiser<B, D>,
-        noise: &impl NoiseSource,
+        denoiser: &dyn Denoiser<B, D>,
+        noise: &dyn NoiseSource,
     ) -> Result<Step<B, D>, NoiseError>;
+
+    /// Draws of noise that the walk takes: `x_T`, and one for each step up to the last that adds noise.
+    fn draws(&self) -> usize {
+        1
+    }
 
     /// Standard deviation of the state that the walk starts from.
     fn start_scale(&self) -> f64 {
@@ -37,6 +42,34 @@ pub trait Stepper<B: Backend, const D: usize> {
     /// What turns the state after `done` steps into an `x_t` of unit variance, for solvers that do not scale the signal.
     fn view_scale(&self, _done: usize) -> f64 {
         1.0
+    }
+}
+
+impl<B: Backend, const D: usize, S: Stepper<B, D> + ?Sized> Stepper<B, D> for Box<S> {
+    fn total(&self) -> usize {
+        (**self).total()
+    }
+
+    fn step(
+        &mut self,
+        step: usize,
+        x: Tensor<B, D>,
+        denoiser: &dyn Denoiser<B, D>,
+        noise: &dyn NoiseSource,
+    ) -> Result<Step<B, D>, NoiseError> {
+        (**self).step(step, x, denoiser, noise)
+    }
+
+    fn draws(&self) -> usize {
+        (**self).draws()
+    }
+
+    fn start_scale(&self) -> f64 {
+        (**self).start_scale()
+    }
+
+    fn view_scale(&self, done: usize) -> f64 {
+        (**self).view_scale(done)
     }
 }
 
@@ -57,15 +90,15 @@ pub struct Step<B: Backend, const D: usize> {
 /// # Errors
 /// [`SampleError::Noise`] from the noise source, [`SampleError::Stopped`] by the observer.
 pub fn walk<B: Backend, const D: usize>(
-    sampler: &mut impl Stepper<B, D>,
-    denoiser: &impl Denoiser<B, D>,
-    noise: &impl NoiseSource,
+    sampler: &mut dyn Stepper<B, D>,
+    denoiser: &dyn Denoiser<B, D>,
+    noise: &dyn NoiseSource,
     shape: [usize; D],
     device: &B::Device,
     observer: &mut Observer<'_, B, D>,
 ) -> Result<Tensor<B, D>, SampleError> {
     let total = sampler.total();
-    let mut x = scaled(drawn(noise, 0, shape, device)?, sampler.start_scale());
+    let mut x = scaled(noise::normal(noise, 0, shape, device)?, sampler.start_scale());
     for done in 1..=total {
         let Step { x: next, x_0 } = sampler.step(done, x, denoiser, noise)?;
         let view = scaled(next.clone(), sampler.view_scale(done));
@@ -75,21 +108,6 @@ pub fn walk<B: Backend, const D: usize>(
         }
     }
     Ok(x)
-}
-
-/// A draw of noise for a batch of `shape`.
-///
-/// # Panics
-/// If the source gives another shape than it was asked for: a mistake in the calling code.
-pub(super) fn drawn<B: Backend, const D: usize>(
-    noise: &impl NoiseSource,
-    draw: usize,
-    shape: [usize; D],
-    device: &B::Device,
-) -> Result<Tensor<B, D>, NoiseError> {
-    let z = noise.normal(draw, shape, device)?;
-    assert_eq!(z.dims(), shape, "a source of noise must give the shape that it is asked for");
-    Ok(z)
 }
 
 fn scaled<B: Backend, const D: usize>(x: Tensor<B, D>, scale: f64) -> Tensor<B, D> {

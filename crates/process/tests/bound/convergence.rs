@@ -2,9 +2,10 @@
 
 use burn::{backend::Flex, tensor::Tensor};
 use sfumato_process::{
-    Chain, NoiseSource, Parameterization, ReverseVariance, SeededNoise,
+    Chain, Parameterization, ReverseVariance, SeededNoise,
     bound::{Decoder, prior_term, step_terms},
     forward::q_sample,
+    noise,
     oracle::{GaussianData, MixtureData, Oracle},
 };
 use sfumato_schedule::{Cosine, ScheduleConfig};
@@ -33,7 +34,7 @@ fn gap(steps: usize, variance: Option<ReverseVariance>) -> (f64, f64) {
     let values: Vec<f64> = x_0.to_data().iter::<f64>().collect();
     let mut gaps: Vec<f64> = values.chunks_exact(2).map(|x| prior_term(&chain, x) + data().log_density(x)).collect();
     for t in 1..=steps {
-        let epsilon: Tensor<Flex, 2> = SeededNoise::new(3).normal(t, [N, 2], &DEVICE).unwrap();
+        let epsilon: Tensor<Flex, 2> = noise::normal(&SeededNoise::new(3), t, [N, 2], &DEVICE).unwrap();
         let x_t = q_sample(&schedule, x_0.clone(), &[t; N], epsilon.cast(x_0.dtype()));
         let terms = step_terms(&chain, &oracle, Decoder::Gaussian, x_0.clone(), x_t, &[t; N]).unwrap();
         gaps.iter_mut().zip(terms).for_each(|(gap, term)| *gap += term);

@@ -17,7 +17,7 @@ const VARIANCES: [ReverseVariance; 2] = [ReverseVariance::FixedSmall, ReverseVar
 
 /// The KL form with its expectation taken exactly: each term is quadratic in `x_0` and in the noise, so two points for each, one
 /// standard deviation to either side, are a Gauss-Hermite rule without error.
-fn kl_form(chain: &Chain, denoiser: &impl Denoiser<Flex, 2>, data: &Gaussian) -> ExactBound {
+fn kl_form(chain: &Chain, denoiser: &dyn Denoiser<Flex, 2>, data: &Gaussian) -> ExactBound {
     let (low, high) = (data.mean() - data.std_dev(), data.mean() + data.std_dev());
     let x_0 = || tensor(vec![low, low, high, high], [4, 1]);
     let epsilon = || tensor(vec![-1.0, 1.0, -1.0, 1.0], [4, 1]);

@@ -127,7 +127,13 @@ mod tests {
 
     #[test]
     fn only_names_of_ours_are_temporary() {
-        for name in [".sfumato-Ab12", ".config.toml.123.tmp", ".metrics.jsonl.9.tmp", ".config-0002000.toml.7.tmp", ".model-new"] {
+        for name in [
+            ".sfumato-Ab12",
+            ".config.toml.123.tmp",
+            ".metrics.jsonl.9.tmp",
+            ".config-0002000.toml.7.tmp",
+            ".model-new",
+        ] {
             assert!(is_temporary(name), "{name}");
         }
         for name in ["config.toml", ".config.toml.tmp", ".config.toml.x.tmp", ".notes.txt.1.tmp", ".configs.toml.1.tmp"]

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 use sfumato_model::pipeline::{SamplingDefaults, Scheduler};
+use sfumato_model::sampling::{FinalSigma, SamplerKind};
 use sfumato_process::{
     Clipping, ModelVariance,
-    levels::FinalSigma,
-    sampler::{DpmSolverOptions, SamplerKind, SolverType},
+    sampler::{DpmSolverOptions, SolverType},
 };
 
 /// The name of the variance.

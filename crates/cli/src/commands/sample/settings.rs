@@ -6,8 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 use sfumato_files::{file_sha256, read_text};
 use sfumato_model::pipeline::Pipeline;
-use sfumato_model::sampling::{Classes, SamplePlan, Sampler, SamplerChoice};
-use sfumato_process::sampler::SamplerKind;
+use sfumato_model::sampling::{Classes, SamplePlan, SamplerChoice};
 
 use crate::args::SampleArgs;
 
@@ -24,16 +23,16 @@ pub(super) fn of(
     let mut map = Map::new();
     let mut put = |name: &str, value: Value| drop(map.insert(name.to_owned(), value));
     put("sampler", json!(choice.kind.name()));
-    put("steps", json!(plan.steps()));
+    put("steps", json!(plan.sampler.steps()));
     put("spacing", json!(choice.spacing.unwrap_or(defaults.spacing).name()));
-    if let Sampler::Ddim { options, .. } = &plan.sampler {
+    if let Some(options) = plan.sampler.ddim() {
         put("eta", json!(options.eta));
         put("ddim", json!(if options.keep_epsilon { "diffusers" } else { "consistent" }));
     }
-    if let Sampler::DpmSolver { options, .. } = &plan.sampler {
+    if let Some(options) = plan.sampler.dpm_solver() {
         put("order", json!(options.order));
     }
-    if !matches!(choice.kind, SamplerKind::Ddpm | SamplerKind::Ddim) {
+    if choice.kind.info().visits_levels {
         put("karras", json!(choice.karras.unwrap_or(defaults.karras)));
     }
     match plan.classes {

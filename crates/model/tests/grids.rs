@@ -7,9 +7,9 @@ use burn::{
     tensor::Tensor,
 };
 use proptest::prelude::*;
+use sfumato_model::sampling::{FinalSigma, LevelOptions, SamplerError, dpm_solver_levels, euler_levels};
 use sfumato_process::{
     Chain, Denoiser, NoiseLevels, Parameterization, SeededNoise,
-    levels::{FinalSigma, LevelOptions},
     sampler::{DpmSolver, DpmSolverOptions, Euler, Heun, SolverOrder, SolverType, Stepper, ignore, walk},
 };
 use sfumato_schedule::{NoiseSchedule, ScheduleConfig, ScheduleError, Spacing};
@@ -35,7 +35,7 @@ impl Denoiser<Flex, 2> for Counting {
 }
 
 /// The samples and the number of evaluations.
-fn draw(sampler: &mut impl Stepper<Flex, 2>, steps: usize) -> (Vec<f64>, usize) {
+fn draw(sampler: &mut dyn Stepper<Flex, 2>, steps: usize) -> (Vec<f64>, usize) {
     let counting = Counting { steps, asked: Cell::new(0) };
     let x = walk(sampler, &counting, &SeededNoise::new(1), [2, 3], &DEVICE, &mut ignore).unwrap();
     (x.into_data().iter::<f64>().collect(), counting.asked.get())
@@ -70,7 +70,7 @@ fn assert_solvers_work(
     let chain = Chain::new(schedule, parameterization);
     let to_data = options.end == FinalSigma::Zero;
 
-    match NoiseLevels::for_dpm_solver(schedule, count, options) {
+    match dpm_solver_levels(schedule, count, options) {
         Ok(levels) => {
             assert_falls(&levels, steps);
             // A limit may leave fewer steps of a grid that was laid from the other end.
@@ -81,10 +81,10 @@ fn assert_solvers_work(
             assert_eq!(asked, levels.steps());
             assert_finite(&x);
         }
-        Err(ScheduleError::TimestepOutOfRange { .. }) => assert!(options.offset > 0),
+        Err(SamplerError::Schedule(ScheduleError::TimestepOutOfRange { .. })) => assert!(options.offset > 0),
         Err(error) => assert!(options.lambda_min.is_finite(), "{error}"),
     }
-    match NoiseLevels::for_euler(schedule, count, options) {
+    match euler_levels(schedule, count, options) {
         Ok(levels) => {
             assert_falls(&levels, steps);
             assert_eq!(levels.steps(), count);
@@ -95,7 +95,9 @@ fn assert_solvers_work(
             assert_eq!(asked, if to_data { 2 * count - 1 } else { 2 * count });
             assert_finite(&x);
         }
-        Err(error) => assert!(matches!(error, ScheduleError::TimestepOutOfRange { .. }), "{error}"),
+        Err(error) => {
+            assert!(matches!(error, SamplerError::Schedule(ScheduleError::TimestepOutOfRange { .. })), "{error}")
+        }
     }
 }
 
@@ -170,7 +172,7 @@ fn a_step_to_the_same_level_leaves_the_state() {
             let schedule = name.parse::<ScheduleConfig>().unwrap().build().unwrap();
             let chain = Chain::new(&schedule, Parameterization::Epsilon);
             let options = LevelOptions { end: FinalSigma::First, karras, ..LevelOptions::default() };
-            let levels = NoiseLevels::for_dpm_solver(&schedule, 20, &options).unwrap();
+            let levels = dpm_solver_levels(&schedule, 20, &options).unwrap();
             let (end, last) = (levels.after(20).unwrap(), levels.levels()[19]);
             assert!((end.sigma - last.sigma).abs() <= 1e-12 * last.sigma, "{end:?} {last:?}");
             for order in [SolverOrder::First, SolverOrder::Second, SolverOrder::Third] {
@@ -202,8 +204,8 @@ fn a_chain_without_signal_at_its_end_falls_with_all_its_steps() {
         for spacing in [Spacing::Leading, Spacing::Linspace, Spacing::Trailing] {
             let options = LevelOptions { spacing, ..LevelOptions::default() };
             for count in [steps, steps - 1, 20] {
-                assert_falls(&NoiseLevels::for_euler(&schedule, count, &options).unwrap(), steps);
-                assert_falls(&NoiseLevels::for_dpm_solver(&schedule, count, &options).unwrap(), steps);
+                assert_falls(&euler_levels(&schedule, count, &options).unwrap(), steps);
+                assert_falls(&dpm_solver_levels(&schedule, count, &options).unwrap(), steps);
             }
         }
     }
@@ -228,7 +230,7 @@ fn karras_levels_of_the_cosine_schedule_are_those_of_diffusers() {
     for lambda_min in [f64::NEG_INFINITY, -5.1] {
         for (times, sigmas) in [eight, twenty] {
             let options = LevelOptions { karras: true, round_down: true, lambda_min, ..LevelOptions::default() };
-            let levels = NoiseLevels::for_dpm_solver(&cosine, times.len(), &options).unwrap();
+            let levels = dpm_solver_levels(&cosine, times.len(), &options).unwrap();
             let found: Vec<usize> = levels.levels().iter().map(|level| level.t as usize - 1).collect();
             assert_eq!(found, times);
             for (level, sigma) in levels.levels().iter().zip(sigmas) {
@@ -240,7 +242,7 @@ fn karras_levels_of_the_cosine_schedule_are_those_of_diffusers() {
         for (steps, top) in [(100, 99), (400, 398), (1000, 998), (2000, 1998), (4000, 3998)] {
             let cosine = format!("cosine:{steps}").parse::<ScheduleConfig>().unwrap().build().unwrap();
             let options = LevelOptions { karras: true, round_down: true, lambda_min, ..LevelOptions::default() };
-            let levels = NoiseLevels::for_dpm_solver(&cosine, 5, &options).unwrap();
+            let levels = dpm_solver_levels(&cosine, 5, &options).unwrap();
             assert_eq!(levels.levels()[0].t as usize - 1, top, "{steps}");
         }
         // The same limit on steps that are spread.
@@ -250,7 +252,7 @@ fn karras_levels_of_the_cosine_schedule_are_those_of_diffusers() {
             (Spacing::Trailing, [995, 870, 745, 620, 495, 370, 245, 120]),
         ] {
             let options = LevelOptions { spacing, lambda_min: -5.1, ..LevelOptions::default() };
-            let levels = NoiseLevels::for_dpm_solver(&cosine, 8, &options).unwrap();
+            let levels = dpm_solver_levels(&cosine, 8, &options).unwrap();
             let found: Vec<usize> = levels.levels().iter().map(|level| level.t as usize - 1).collect();
             assert_eq!(found, expected, "{spacing}");
         }
