@@ -14,12 +14,7 @@ const LISTED: usize = 20;
 /// If it is neither a number nor the name of a class.
 pub(crate) fn resolve(text: &str, model: &Pipeline) -> Result<usize> {
     let names = &model.spec.facts.class_names;
-    let named = |name: &str| {
-        // Case counts only where it tells two classes apart.
-        let same = |known: &&String| known.to_lowercase() == name.to_lowercase();
-        let only = names.iter().filter(same).count() == 1;
-        names.iter().position(|known| known == name || (only && same(&known)))
-    };
+    let named = |name: &str| model.class_by_name(name);
     if let Some(name) = text.strip_prefix("name:") {
         return named(name).map_or_else(|| unknown(text, model), Ok);
     }

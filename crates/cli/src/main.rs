@@ -18,7 +18,6 @@ mod chart;
 mod class;
 mod commands;
 mod environment;
-mod fit;
 mod loaded;
 mod output_dir;
 mod progress;

@@ -2,15 +2,13 @@
 
 use std::ops::ControlFlow;
 
-use burn::tensor::Tensor;
-use sfumato_kernels::{Backend, KeptFilters};
-use sfumato_nets::Network;
+use sfumato_data::{Dataset, Subset};
+use sfumato_kernels::Backend;
+use sfumato_model::{Model, ModelError};
 use sfumato_process::{
     Chain,
-    bound::{self, Bound, BoundError, Examples, Plan, Progress},
+    bound::{Bound, Examples, Plan, Progress},
 };
-
-use sfumato_data::{Dataset, Subset};
 
 /// Which class a class-conditional model is told about an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,23 +50,21 @@ pub struct EvalPlan<'a> {
     pub batch_size: usize,
 }
 
-/// The bound of the model `net` over examples of `data`; over those that are complete where `observe` breaks off.
+/// The bound of `model` over examples of `data`; over those that are complete where `observe` breaks off.
 ///
 /// An example's noise depends on its place in the data set, whichever others are scored. Beyond the data set itself three numbers are kept of each example.
 ///
 /// # Errors
-/// [`BoundError`]: as [`estimate`](fn@bound::estimate).
+/// [`ModelError::Bound`]: as [`estimate`](fn@sfumato_process::bound::estimate).
 ///
 /// # Panics
 /// If the network does not fit the data, or the labels are wanted of data that has none.
-pub fn evaluate<B: Backend, N: Network<B, D>, const D: usize>(
-    net: &N,
+pub fn evaluate<B: Backend>(
+    model: &Model<B>,
     plan: &EvalPlan<'_>,
     data: &dyn Dataset,
-    device: &B::Device,
     observe: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-) -> Result<Bound, BoundError> {
-    let _kept = KeptFilters::new();
+) -> Result<Bound, ModelError> {
     let subset = match plan.order {
         Order::Random { seed } => Some(Subset::new(seed, data.len())),
         Order::First => None,
@@ -77,15 +73,12 @@ pub fn evaluate<B: Backend, N: Network<B, D>, const D: usize>(
     let ids = data.part();
     let examples = Part { data, ids, subset, num: plan.num.min(ids.map_or(data.len(), <[usize]>::len)) };
     let label = |&i: &usize| data.label(i).expect("the plan asks for labels only where there are some");
-    let predict = |x_t: Tensor<B, D>, t: &[usize], examples: &[usize]| {
-        let classes: Option<Vec<usize>> = match plan.condition {
-            Condition::None => None,
-            Condition::Labels => Some(examples.iter().map(label).collect()),
-            Condition::Null(class) => Some(vec![class; examples.len()]),
-        };
-        net.forward_at(x_t, t, classes.as_deref(), None)
+    let classes = |examples: &[usize]| match plan.condition {
+        Condition::None => None,
+        Condition::Labels => Some(examples.iter().map(label).collect()),
+        Condition::Null(class) => Some(vec![class; examples.len()]),
     };
-    bound::estimate::<B, D>(&plan.chain, &predict, &plan.bound, &examples, plan.batch_size, device, observe)
+    model.bound(&plan.chain, &plan.bound, &examples, &classes, plan.batch_size, observe)
 }
 
 /// Examples of a data set, as they are: nothing is mirrored.

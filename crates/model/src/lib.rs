@@ -5,6 +5,7 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
+//! | [`Model`] | a model on a device: [`Sampling`] and [`Scoring`] say how it is sampled and scored, [`Samples`] are the result |
 //! | [`pipeline`] | the directory of configuration, weights and scheduler |
 //! | [`sampling`] | many samples, batch by batch |
 //! | [`params`] | parameters of networks in files |
@@ -13,20 +14,40 @@
 //! | [`openai`] | checkpoints of improved-diffusion and guided-diffusion |
 //! | [`disguise`] | what lies under a file's name in place of it: pointers, pages, nothing |
 //! | `picture` | PNG files, grids, scatter plots and animations, with the feature `pictures` |
+//!
+//! # Example
+//! ```no_run
+//! use burn::backend::Flex;
+//! use sfumato_model::Model;
+//!
+//! let samples = Model::<Flex>::open("google/ddpm-cifar10-32")?.sample(16).steps(20).seed(7).draw()?;
+//! assert_eq!(samples.to_rgb8(0)?.len(), 32 * 32 * 3);
+//! # Ok::<(), sfumato_model::ModelError>(())
+//! ```
 #![forbid(unsafe_code)]
 
 mod blueprint;
+mod builder;
 pub mod disguise;
+mod error;
 mod json;
+mod model;
 pub mod openai;
 pub mod params;
 #[cfg(feature = "pictures")]
 pub mod picture;
 pub mod pipeline;
+mod samples;
 pub mod sampling;
+mod score;
 mod state_names;
 pub mod tensor_file;
 pub mod torch_file;
 
 pub use blueprint::Blueprint;
+pub use builder::Sampling;
+pub use error::ModelError;
 pub use json::JsonError;
+pub use model::{Model, Net, Step};
+pub use samples::Samples;
+pub use score::Scoring;

@@ -23,7 +23,11 @@ const BATCH: usize = 64;
 const REFERENCE_POINTS: usize = 4000;
 
 /// What is drawn: always the same noise, so that grids of different steps can be compared picture by picture.
-pub(crate) fn plan(config: &TrainConfig, spec: &PipelineSpec) -> Result<SamplePlan<'static>, TrainError> {
+pub(crate) fn plan(
+    config: &TrainConfig,
+    spec: &PipelineSpec,
+    shape: &[usize],
+) -> Result<SamplePlan<'static>, TrainError> {
     // Over the steps that `sample` takes. Few of them leave grain with the large variance (Nichol & Dhariwal 2021, §4), whatever the
     // model is sampled with later.
     let choice = SamplerChoice { steps: Some(config.samples.steps), ..SamplerChoice::new(SamplerKind::Ddpm) };
@@ -31,6 +35,7 @@ pub(crate) fn plan(config: &TrainConfig, spec: &PipelineSpec) -> Result<SamplePl
     let small =
         |chain: Chain| if chain.learned().is_some() { chain } else { chain.with_variance(ReverseVariance::FixedSmall) };
     Ok(SamplePlan {
+        shape: shape.to_vec(),
         sampler: sampler.with_chain(small),
         noise: Noise::Seeded(config.seed),
         classes: spec.facts.null_class.map_or(Classes::None, Classes::Cycle),

@@ -377,15 +377,14 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
         P::Net<A>: AutodiffModule<A, InnerModule = P::Net<A::InnerBackend>>,
     {
         let config = self.run.config;
-        let plan = preview::plan(config, &self.spec)?;
+        let plan = preview::plan(config, &self.spec, self.run.data.shape())?;
         let net = self.optimizer.averaged(model.valid());
         let stop = self.run.stop;
         let mut observe = |progress: sfumato_model::sampling::Progress<'_, A::InnerBackend, D>| {
             watch.sampling(progress.done, progress.total);
             if stop.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let samples = match sfumato_model::sampling::draw(&net, &plan, self.run.data.shape(), self.device, &mut observe)
-        {
+        let samples = match sfumato_model::sampling::draw(&net, &plan, self.device, &mut observe) {
             Ok(samples) => samples,
             // Asked to stop meanwhile: the picture can wait.
             Err(sfumato_process::sampler::SampleError::Stopped { .. }) => return Ok(()),

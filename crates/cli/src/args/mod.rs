@@ -28,6 +28,7 @@ use clap::{
     Args, CommandFactory, FromArgMatches, Parser, Subcommand,
     error::{ContextKind, ContextValue, Error, ErrorKind},
 };
+use sfumato_model::ModelError;
 
 use crate::{backend::BackendName, say};
 
@@ -118,6 +119,15 @@ impl std::fmt::Display for UsageError {
 }
 
 impl std::error::Error for UsageError {}
+
+/// The error of a model in the words of the command line: its options are those of the commands.
+pub(crate) fn of_model(error: ModelError) -> anyhow::Error {
+    match error {
+        ModelError::Value { option, value, reason } => UsageError(format!("--{option} {value}: {reason}")).into(),
+        ModelError::Unfit { option, value, reason } => anyhow::anyhow!("--{option} {value}: {reason}"),
+        other => other.into(),
+    }
+}
 
 /// What was typed, and the command that it belongs to.
 pub(crate) struct Invocation {

@@ -15,24 +15,25 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use burn::tensor::Tensor;
 use record::Destination;
 use results::Results;
 use sfumato_files::memory;
 use sfumato_kernels::Backend;
-use sfumato_model::pipeline::{AnyConfig, Pipeline, SamplingDefaults};
-use sfumato_model::sampling::SamplerKind;
-use sfumato_model::sampling::{Classes, Guidance, LateStart, Noise, Progress, SamplePlan, SamplerChoice, draw_batches};
-use sfumato_nets::Network;
-use sfumato_process::{RecordedNoise, sampler::SampleError};
+use sfumato_model::{
+    Model, ModelError, Step,
+    pipeline::{AnyConfig, Pipeline},
+    sampling::{LateStart, Noise, SampleOptions, SamplePlan, SamplerChoice, SamplerKind},
+};
+use sfumato_process::{
+    RecordedNoise,
+    sampler::{SampleError, SolverOrder},
+};
 use sfumato_train::config::least_to_predict;
 
 use crate::{
-    args::{SampleArgs, UsageError},
+    args::{SampleArgs, UsageError, of_model},
     backend::{Work, with_backend},
-    class,
-    fit::{self, Labels},
-    loaded,
+    class, loaded,
     progress::SampleProgress,
     signals,
 };
@@ -43,13 +44,52 @@ const GIF_FRAMES: usize = 50;
 pub(crate) fn run(mut args: SampleArgs) -> Result<()> {
     let model = loaded::open_model(&args.model)?;
     args.class = args.class_name.as_deref().map(|text| class::resolve(text, &model)).transpose()?;
-    let sampler = sampler(&args, &model)?;
-    check(&args, &model, &sampler)?;
-    let shape = fit::example_shape(&model, args.image_size.map(|size| size.0))?;
+    let order = args.order.map(TryInto::try_into).transpose().map_err(UsageError)?;
+    let scheduler = &model.spec.scheduler;
+    if args.sampler.is_none() && scheduler.sampler().is_none() {
+        say!(
+            "note: the sampler of {} does not exist here; {} is used instead (--sampler chooses another)",
+            scheduler.class_name,
+            scheduler.nearest_sampler()
+        );
+    }
+    options(&args, order, None)?.check(&model).map_err(of_model)?;
+    let shape = model.example_shape(args.image_size.map(|size| size.0)).map_err(of_model)?;
     check_memory(&args, &model.spec.config, &shape)?;
     let noise = args.noise.as_deref().map(sfumato_files::read_npy_f32).transpose()?;
     let machine = args.machine.clone();
-    with_backend(&machine, Sampling { args, model, sampler, shape, noise, stop: signals::stop_flag()? })
+    with_backend(&machine, Sampling { args, model, order, shape, noise, stop: signals::stop_flag()? })
+}
+
+/// What is asked for; `recorded` is the noise of `--noise`, once it has been read.
+fn options<'a>(
+    args: &SampleArgs,
+    order: Option<SolverOrder>,
+    recorded: Option<&'a (Vec<usize>, Vec<f32>)>,
+) -> Result<SampleOptions<'a>> {
+    let noise = match recorded {
+        Some((shape, values)) => Noise::Recorded(RecordedNoise::new(shape, values).with_context(|| noise_file(args))?),
+        None => Noise::Seeded(args.seed),
+    };
+    let choice = SamplerChoice {
+        steps: args.steps,
+        spacing: args.spacing,
+        eta: args.eta,
+        ddim: args.ddim.map(Into::into),
+        order,
+        karras: args.karras,
+        ..SamplerChoice::new(SamplerKind::Ddpm)
+    };
+    Ok(SampleOptions {
+        sampler: args.sampler,
+        choice,
+        noise,
+        class: args.class,
+        guidance: args.guidance,
+        image_size: args.image_size.map(|size| size.0),
+        batch_size: args.batch_size as usize,
+        ..SampleOptions::new(args.num as usize)
+    })
 }
 
 /// Refuses batches that there is no memory for, which would end the program without a word about the cause.
@@ -74,72 +114,11 @@ fn check_memory(args: &SampleArgs, network: &AnyConfig, shape: &[usize]) -> Resu
     )
 }
 
-/// The sampler that was asked for, or else the model's own.
-fn sampler(args: &SampleArgs, model: &Pipeline) -> Result<SamplerChoice> {
-    let scheduler = &model.spec.scheduler;
-    let kind = args.sampler.or(scheduler.sampler()).unwrap_or_else(|| {
-        let nearest = scheduler.nearest_sampler();
-        say!(
-            "note: the sampler of {} does not exist here; {nearest} is used instead (--sampler chooses another)",
-            scheduler.class_name
-        );
-        nearest
-    });
-    let order = args.order.map(TryInto::try_into).transpose().map_err(UsageError)?;
-    let (steps, spacing, eta, ddim, karras) =
-        (args.steps, args.spacing, args.eta, args.ddim.map(Into::into), args.karras);
-    Ok(SamplerChoice { kind, steps, spacing, eta, ddim, order, karras })
-}
-
-/// Compares the arguments with the model; what is wrong is said before anything is loaded.
-fn check(args: &SampleArgs, model: &Pipeline, sampler: &SamplerChoice) -> Result<()> {
-    let usage = |text: String| Err(UsageError(text).into());
-    let kind = sampler.kind;
-    let total = model.spec.scheduler.schedule.steps();
-    if let Some(steps) = args.steps.filter(|steps| !(1..=total).contains(steps)) {
-        return usage(format!("--steps {steps}: the model's schedule has {total} steps, so 1 to {total} are possible"));
-    }
-    if !(0.0..=1.0).contains(&args.eta) {
-        return usage(format!("--eta {}: expected a number from 0 to 1", args.eta));
-    }
-    if args.eta > 0.0 && kind != SamplerKind::Ddim {
-        return usage(format!("--eta {}: only ddim has it, and the sampler is {kind}", args.eta));
-    }
-    if args.ddim.is_some() && kind != SamplerKind::Ddim {
-        return usage(format!("--ddim: the sampler is {kind}"));
-    }
-    if let Some(order) = args.order.filter(|_| kind != SamplerKind::DpmSolver) {
-        return usage(format!("--order {order}: only dpm-solver++ has it, and the sampler is {kind}"));
-    }
-    if args.karras.is_some() && !kind.info().visits_levels {
-        return usage(format!("--karras: only dpm-solver++, euler and heun have it, and the sampler is {kind}"));
-    }
-    fit::check_channels(model)?;
-    if !args.guidance.is_finite() {
-        return usage(format!("--guidance {}: expected a finite number", args.guidance));
-    }
-    match (args.class, fit::labels(model)?) {
-        (Some(class), Labels::None) => bail!("--class {class}: {} is not class-conditional", args.model.display()),
-        (None, Labels::Any) => bail!(
-            "{}: the model knows any number as a class (class_embed_type timestep); say which with --class",
-            args.model.display()
-        ),
-        (Some(class), Labels::Below(classes)) if class >= classes => {
-            bail!("--class {class}: the model in {} knows the classes 0 to {}", args.model.display(), classes - 1)
-        }
-        _ => {}
-    }
-    if args.guidance != 1.0 && model.spec.facts.null_class.is_none() {
-        bail!("--guidance {}: {} was not trained for guidance", args.guidance, args.model.display());
-    }
-    Ok(())
-}
-
 /// The work of the command, for whichever backend.
 struct Sampling {
     args: SampleArgs,
     model: Pipeline,
-    sampler: SamplerChoice,
+    order: Option<SolverOrder>,
     /// Shape of one sample.
     shape: Vec<usize>,
     noise: Option<(Vec<usize>, Vec<f32>)>,
@@ -151,8 +130,10 @@ impl Work for Sampling {
 
     fn run<B: Backend>(self, device: B::Device) -> Result<()> {
         let (num, out) = (self.args.num as usize, &self.args.out);
-        let mut plan = self.plan()?;
-        let settings = settings::of(&self.args, &self.model, &self.sampler, &plan)?;
+        let options = options(&self.args, self.order, self.noise.as_ref())?;
+        let choice = options.choice(&self.model);
+        let mut plan = self.plan(&options)?;
+        let settings = settings::of(&self.args, &self.model, &choice, &plan)?;
         let destination = Destination::find(out, settings, num, &self.shape, self.args.overwrite)?;
         // Before the work, so that an unwritable place costs nothing.
         fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
@@ -167,18 +148,14 @@ impl Work for Sampling {
                 "drawing {}, {} of {} each",
                 counted(num - plan.first, "sample"),
                 counted(plan.sampler.steps(), "step"),
-                self.sampler.kind
+                choice.kind
             );
         }
         let start = Instant::now();
-        let drawn = match &self.model.spec.config {
-            _ if plan.first == num => Drawn { samples: destination.done.clone(), ..Drawn::default() },
-            AnyConfig::UNet(_) => {
-                self.draw::<B, _, 4>(&self.model.load_unet(&device)?, &plan, &destination.done, &device)?
-            }
-            AnyConfig::Mlp(_) => {
-                self.draw::<B, _, 2>(&self.model.load_mlp(&device)?, &plan, &destination.done, &device)?
-            }
+        let drawn = if plan.first == num {
+            Drawn { samples: destination.done.clone(), ..Drawn::default() }
+        } else {
+            self.draw(&Model::<B>::load(self.model.clone(), &device)?, &plan, &destination.done)?
         };
         let seconds = start.elapsed().as_secs_f64();
         let Drawn { samples, frames } = &drawn;
@@ -192,7 +169,7 @@ impl Work for Sampling {
         let written = results.write(out)?;
         let new = there - plan.first;
         if new > 0 {
-            let (steps, kind, rate) = (plan.sampler.steps(), self.sampler.kind, new as f64 / seconds);
+            let (steps, kind, rate) = (plan.sampler.steps(), choice.kind, new as f64 / seconds);
             let (new, steps) = (counted(new, "sample"), counted(steps, "step"));
             say!("{new}, {steps} of {kind} each, in {seconds:.1} s ({rate:.2} per second)");
         }
@@ -212,63 +189,35 @@ struct Drawn {
 }
 
 impl Sampling {
-    fn plan(&self) -> Result<SamplePlan<'_>> {
-        let args = &self.args;
-        let scheduler = &self.model.spec.scheduler;
-        let sampler = self.sampler.resolve(scheduler).with_context(|| {
-            let SamplingDefaults { steps_offset, lambda_min, .. } = scheduler.sampling;
-            let lambda_min =
-                if lambda_min.is_finite() { format!(", lambda_min_clipped {lambda_min}") } else { String::new() };
-            format!(
-                "{}: no such steps with the scheduler's steps_offset {steps_offset}{lambda_min}",
-                args.model.display()
-            )
+    /// Every step settled; what is probably a mistake is said.
+    fn plan<'a>(&self, options: &SampleOptions<'a>) -> Result<SamplePlan<'a>> {
+        let plan = options.plan(&self.model).map_err(|error| match error {
+            ModelError::Noise(error) => anyhow::Error::new(error).context(noise_file(&self.args)),
+            error => of_model(error),
         })?;
-        let noise = match (&self.noise, &args.noise) {
-            (Some((shape, values)), Some(path)) => {
-                Noise::Recorded(RecordedNoise::new(shape, values).with_context(|| path.display().to_string())?)
-            }
-            _ => Noise::Seeded(args.seed),
-        };
-        let classes = match (args.class, fit::labels(&self.model)?) {
-            (Some(class), _) => Classes::Only(class),
-            (None, Labels::Below(classes)) => Classes::Cycle(classes),
-            (None, _) => Classes::None,
-        };
-        let guidance =
-            self.model.spec.facts.null_class.map(|null_class| Guidance { weight: args.guidance, null_class });
-        let late = LateStart::find(&self.sampler, scheduler, sampler.chain().trained_schedule());
-        if let Some(late) = late.with_context(|| args.model.display().to_string())? {
+        let (choice, sampler) = (options.choice(&self.model), &plan.sampler);
+        let schedule = sampler.chain().trained_schedule();
+        let late = LateStart::find(&choice, &self.model.spec.scheduler, schedule);
+        if let Some(late) = late.with_context(|| self.args.model.display().to_string())? {
             say!("warning: {late}");
         }
-        let (steps, kind) = (sampler.steps(), self.sampler.kind);
-        let (fewest, total) = (kind.info().fewest_steps, sampler.chain().trained_schedule().steps());
-        if steps < fewest.min(total) {
+        let (steps, fewest) = (sampler.steps(), choice.kind.info().fewest_steps);
+        if steps < fewest.min(schedule.steps()) {
             let (steps, verb) = (counted(steps, "step"), if steps == 1 { "draws" } else { "draw" });
-            say!("note: {steps} of {kind} {verb} blurred pictures or holes; take {fewest} or more");
+            say!("note: {steps} of {} {verb} blurred pictures or holes; take {fewest} or more", choice.kind);
         }
-        let (num, batch_size) = (args.num as usize, args.batch_size as usize);
-        let plan = SamplePlan { sampler, noise, classes, guidance, first: 0, num, batch_size };
-        // Before the first step, not where the recording ends.
-        plan.check_noise(&self.shape).with_context(|| noise_file(args))?;
         Ok(plan)
     }
 
     /// The samples in `done` and those after them; only some of these if it is asked to stop meanwhile.
-    fn draw<B: Backend, N: Network<B, D>, const D: usize>(
-        &self,
-        net: &N,
-        plan: &SamplePlan<'_>,
-        done: &[f32],
-        device: &B::Device,
-    ) -> Result<Drawn> {
+    fn draw<B: Backend>(&self, model: &Model<B>, plan: &SamplePlan<'_>, done: &[f32]) -> Result<Drawn> {
         let batches = (plan.num - plan.first).div_ceil(plan.batch_size);
         let progress = SampleProgress::new((batches * plan.sampler.steps()) as u64);
         let mut frames = Vec::new();
         let every = plan.sampler.steps().div_ceil(GIF_FRAMES);
         let stop = |now: bool| if now { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         let stopped = || self.stop.load(Ordering::SeqCst);
-        let mut observe = |state: Progress<'_, B, D>| {
+        let mut observe = |state: Step<'_>| {
             progress.step(&format!(
                 "samples {}–{} of {}",
                 state.first + 1,
@@ -277,7 +226,7 @@ impl Sampling {
             ));
             let wanted = state.done.is_multiple_of(every) || state.done == state.total;
             if self.args.gif && state.first == 0 && wanted {
-                frames.push(host(state.x));
+                frames.push(state.state());
             }
             // A batch that is finished is kept.
             stop(stopped() && state.done < state.total)
@@ -287,10 +236,10 @@ impl Sampling {
             samples.extend(batch);
             stop(stopped())
         };
-        let result = draw_batches(net, plan, &self.shape, device, &mut observe, &mut keep);
+        let result = model.draw(plan, &mut observe, &mut keep);
         progress.finish();
         match result {
-            Err(SampleError::Stopped { .. }) if samples.len() > done.len() => {}
+            Err(ModelError::Sample(SampleError::Stopped { .. })) if samples.len() > done.len() => {}
             result => result.context("nothing was written")?,
         }
         Ok(Drawn { samples, frames })
@@ -300,10 +249,6 @@ impl Sampling {
 /// The file of recorded noise, for messages about it.
 fn noise_file(args: &SampleArgs) -> String {
     args.noise.as_deref().map_or_else(String::new, |path| path.display().to_string())
-}
-
-fn host<B: Backend, const D: usize>(x: &Tensor<B, D>) -> Vec<f32> {
-    x.to_data().convert::<f32>().into_vec::<f32>().expect("the data was just converted to f32")
 }
 
 /// A number with its noun: `1 step`, `2 steps`.

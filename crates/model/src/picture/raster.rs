@@ -8,6 +8,7 @@ use image::{ExtendedColorType, ImageEncoder};
 use sfumato_files::write_atomically;
 
 use super::OutputError;
+use crate::samples::to_byte;
 
 /// Largest picture, in bytes of pixels: far beyond what a viewer shows.
 const MAX_BYTES: usize = 1 << 29;
@@ -63,12 +64,6 @@ impl Raster {
             .map_err(|source| OutputError::Encode { path: path.to_owned(), source })?;
         Ok(write_atomically(path, bytes.get_ref())?)
     }
-}
-
-/// `round(127.5·(x + 1))`, clamped; not-a-number becomes 0.
-pub(super) fn to_byte(x: f32) -> u8 {
-    // In f64, so that no value lands on the wrong side of a half. The cast saturates.
-    ((f64::from(x) + 1.0) * 127.5).round() as u8
 }
 
 /// Checks that `values` is a batch of pictures that can be drawn.

@@ -13,6 +13,7 @@
 mod any_config;
 mod error;
 mod facts;
+mod fit;
 mod index;
 mod keys;
 mod layout;
@@ -27,6 +28,7 @@ mod write;
 pub use any_config::AnyConfig;
 pub use error::{Note, PipelineError, Warning};
 pub use facts::Facts;
+pub use fit::Labels;
 pub use read::Pipeline;
 pub use scheduler::{SamplingDefaults, Scheduler, Thresholding};
 pub use write::{PipelineSpec, WEIGHTS_FILE};

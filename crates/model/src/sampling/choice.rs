@@ -22,6 +22,16 @@ pub enum DdimConvention {
     Diffusers,
 }
 
+impl DdimConvention {
+    /// The name on command lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Consistent => "consistent",
+            Self::Diffusers => "diffusers",
+        }
+    }
+}
+
 /// A sampler, with what is left open taken from the model's scheduler.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SamplerChoice {

@@ -28,23 +28,22 @@ pub struct Progress<'a, B: Backend, const D: usize> {
     pub x_0: &'a Tensor<B, D>,
 }
 
-/// Draws the samples of `plan`, each of `shape` (without the batch), one after the other in the result.
+/// Draws the samples of `plan`, one after the other in the result.
 ///
 /// # Errors
 /// [`SampleError`] from the noise, or if `observe` stops the chain.
 pub fn draw<B: Backend, N: Network<B, D>, const D: usize>(
     net: &N,
     plan: &SamplePlan<'_>,
-    shape: &[usize],
     device: &B::Device,
     observe: &mut dyn FnMut(Progress<'_, B, D>) -> ControlFlow<()>,
 ) -> Result<Vec<f32>, SampleError> {
-    let mut samples = Vec::with_capacity((plan.num - plan.first) * shape.iter().product::<usize>());
+    let mut samples = Vec::with_capacity((plan.num - plan.first) * plan.shape.iter().product::<usize>());
     let mut keep = |batch: Vec<f32>| {
         samples.extend(batch);
         ControlFlow::Continue(())
     };
-    draw_batches(net, plan, shape, device, observe, &mut keep)?;
+    draw_batches(net, plan, device, observe, &mut keep)?;
     Ok(samples)
 }
 
@@ -55,7 +54,6 @@ pub fn draw<B: Backend, N: Network<B, D>, const D: usize>(
 pub fn draw_batches<B: Backend, N: Network<B, D>, const D: usize>(
     net: &N,
     plan: &SamplePlan<'_>,
-    shape: &[usize],
     device: &B::Device,
     observe: &mut dyn FnMut(Progress<'_, B, D>) -> ControlFlow<()>,
     keep: &mut dyn FnMut(Vec<f32>) -> ControlFlow<()>,
@@ -72,7 +70,7 @@ pub fn draw_batches<B: Backend, N: Network<B, D>, const D: usize>(
     };
     for first in (plan.first..plan.num).step_by(plan.batch_size) {
         let mut batch_shape = [plan.batch_size.min(plan.num - first); D];
-        batch_shape[1..].copy_from_slice(shape);
+        batch_shape[1..].copy_from_slice(&plan.shape);
         let classes: Option<Vec<usize>> = match plan.classes {
             Classes::None => None,
             Classes::Cycle(classes) => Some((first..first + batch_shape[0]).map(|n| n % classes.max(1)).collect()),

@@ -5,6 +5,7 @@
 //! | [`SamplerKind`] | the samplers by name, and what is known of each |
 //! | [`SamplerChoice`] | what the caller says; the rest comes from the model's scheduler |
 //! | [`Sampler`] | the same with every step settled |
+//! | [`SampleOptions`] | all that a caller can ask for, and whether the model can do it |
 //! | [`SamplePlan`], [`draw`](fn@draw) | how many samples, of which classes, from which noise; and the drawing |
 //! | [`LateStart`] | where a sampler takes data for noise |
 //! | [`LevelOptions`], [`euler_levels`], [`dpm_solver_levels`] | the noise levels of diffusers' solvers |
@@ -14,6 +15,7 @@ mod draw;
 mod error;
 mod leaps;
 mod levels;
+mod options;
 mod plan;
 mod registry;
 mod start;
@@ -23,6 +25,7 @@ pub use draw::{Progress, draw, draw_batches};
 pub use error::SamplerError;
 pub use leaps::{ending_at_first_step, strided};
 pub use levels::{FinalSigma, LevelOptions, dpm_solver_levels, euler_levels};
+pub use options::SampleOptions;
 pub use plan::{Classes, Guidance, Noise, SamplePlan};
 pub use registry::{Sampler, SamplerInfo, SamplerKind};
 pub use start::LateStart;

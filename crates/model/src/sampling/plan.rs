@@ -63,6 +63,8 @@ pub struct Guidance {
 /// What to draw, and how.
 #[derive(Clone, Debug)]
 pub struct SamplePlan<'a> {
+    /// Shape of one sample.
+    pub shape: Vec<usize>,
     /// The sampler, over the steps of the model's reverse chain.
     pub sampler: Sampler,
     /// Where the noise comes from.
@@ -80,15 +82,15 @@ pub struct SamplePlan<'a> {
 }
 
 impl SamplePlan<'_> {
-    /// Checks that recorded noise is enough for all samples, each of `shape` (without the batch).
+    /// Checks that recorded noise is enough for all samples.
     ///
     /// # Errors
     /// The [`NoiseError`] that [`draw`] would end in, perhaps after many steps.
-    pub fn check_noise(&self, shape: &[usize]) -> Result<(), NoiseError> {
+    pub fn check_noise(&self) -> Result<(), NoiseError> {
         let Noise::Recorded(noise) = &self.noise else { return Ok(()) };
         let (entries, samples, recorded) = noise.shape();
-        if recorded != shape {
-            return Err(NoiseError::WrongShape { expected: shape.to_vec(), found: recorded.to_vec() });
+        if recorded != self.shape {
+            return Err(NoiseError::WrongShape { expected: self.shape.clone(), found: recorded.to_vec() });
         }
         match (entries < self.sampler.draws(), samples < self.num) {
             (true, _) => Err(NoiseError::Exhausted { draw: self.sampler.draws() - 1, available: entries }),

@@ -65,7 +65,7 @@ pub fn estimate<B: Backend, const D: usize>(
     chain: &Chain,
     predict: &Predict<'_, B, D>,
     plan: &Plan<'_>,
-    examples: &impl Examples,
+    examples: &dyn Examples,
     batch_size: usize,
     device: &B::Device,
     observe: &mut dyn FnMut(Progress) -> ControlFlow<()>,

@@ -18,8 +18,7 @@ use sfumato_data::LoadedDataset;
 use sfumato_evaluate::{EvalPlan, Order, evaluate};
 use sfumato_files::file_sha256;
 use sfumato_kernels::Backend;
-use sfumato_model::pipeline::{AnyConfig, Pipeline};
-use sfumato_nets::Network;
+use sfumato_model::{Model, pipeline::Pipeline};
 use sfumato_process::bound::{Bound, Progress};
 
 use crate::{
@@ -74,10 +73,8 @@ impl Scoring {
         let plan = self.plan()?;
         let weights_sha256 = self.weights_sha256()?;
         let start = Instant::now();
-        let bound = match &self.model.spec.config {
-            AnyConfig::UNet(_) => self.score::<B, _, 4>(&self.model.load_unet(device)?, &plan, device),
-            AnyConfig::Mlp(_) => self.score::<B, _, 2>(&self.model.load_mlp(device)?, &plan, device),
-        }?;
+        let model = Model::<B>::load(self.model.clone(), device)?;
+        let bound = self.score(&model, &plan)?;
         let elapsed = start.elapsed();
         let report = report::Report {
             args: &self.args,
@@ -131,12 +128,7 @@ impl Scoring {
         file_sha256(weights).map(Some).with_context(|| format!("cannot read {}", weights.display()))
     }
 
-    fn score<B: Backend, N: Network<B, D>, const D: usize>(
-        &self,
-        net: &N,
-        plan: &EvalPlan<'_>,
-        device: &B::Device,
-    ) -> Result<Bound> {
+    fn score<B: Backend>(&self, model: &Model<B>, plan: &EvalPlan<'_>) -> Result<Bound> {
         let evaluations = plan.num * plan.bound.points_per_example();
         say!("scoring {} of {} examples, {evaluations} evaluations of the network", plan.num, self.data.len());
         let mut shown = EvalProgress::new(evaluations as u64);
@@ -144,7 +136,7 @@ impl Scoring {
             shown.update(progress.evaluations, &format!("{} of {} examples", progress.examples, plan.num));
             if self.stop.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let bound = evaluate::<B, N, D>(net, plan, &self.data, device, &mut observe);
+        let bound = evaluate(model, plan, &self.data, &mut observe);
         shown.finish();
         bound.with_context(|| format!("{}: nothing was written", self.args.model.display()))
     }

@@ -5,7 +5,7 @@ use sfumato_data::Dataset;
 use sfumato_data::{self, DataError, ImageSize, LoadOptions, LoadedDataset, Part};
 use sfumato_evaluate::{Condition, EvalPlan, Order};
 use sfumato_files::memory;
-use sfumato_model::pipeline::{AnyConfig, Pipeline};
+use sfumato_model::pipeline::{AnyConfig, Labels, Pipeline};
 use sfumato_process::{
     RecordedNoise,
     bound::{BoundNoise, Decoder, Plan, Strata},
@@ -14,9 +14,7 @@ use sfumato_train::config::least_to_predict;
 
 use crate::{
     args::{EvalArgs, UsageError},
-    chart,
-    fit::{self, Labels},
-    loaded,
+    chart, loaded,
 };
 
 /// Strata of at most this fraction of the steps if nothing is said.
@@ -40,8 +38,8 @@ pub(super) fn check(args: &EvalArgs, model: &Pipeline) -> Result<()> {
     if !(1..=steps).contains(&stride) {
         return usage(format!("--stride {stride}: the chain has {steps} steps, so 1 to {steps} are possible"));
     }
-    fit::check_channels(model)?;
-    fit::labels(model)?;
+    model.check_channels()?;
+    model.labels()?;
     if args.ignore_labels && model.spec.facts.null_class.is_none() {
         bail!("--ignore-labels: {} has no class that stands for \"any\"", args.model.display());
     }
@@ -100,7 +98,7 @@ pub(super) fn load_data(args: &EvalArgs, model: &Pipeline) -> Result<LoadedDatas
 
 /// The data with its classes numbered as the model's: by their names, or by their rank where the model knows no names.
 fn match_classes(args: &EvalArgs, model: &Pipeline, data: LoadedDataset) -> Result<LoadedDataset> {
-    let (Labels::Below(classes), Some(found)) = (fit::labels(model)?, data.classes()) else { return Ok(data) };
+    let (Labels::Below(classes), Some(found)) = (model.labels()?, data.classes()) else { return Ok(data) };
     if args.ignore_labels {
         return Ok(data);
     }
@@ -127,7 +125,7 @@ fn match_classes(args: &EvalArgs, model: &Pipeline, data: LoadedDataset) -> Resu
 
 /// Shape of one example of the model.
 fn shape(model: &Pipeline) -> Result<Vec<usize>> {
-    let shape = fit::example_shape(model, None)?;
+    let shape = model.example_shape(None)?;
     // Asked for pictures, a loader of points would blame the size; the kind is what is wrong.
     let points = matches!(model.spec.config, AnyConfig::Mlp(_));
     if points != (shape.len() == 1) {
@@ -212,7 +210,7 @@ fn decoder(args: &EvalArgs, data: &LoadedDataset) -> Result<Decoder> {
 }
 
 fn condition(args: &EvalArgs, model: &Pipeline, data: &LoadedDataset) -> Result<Condition> {
-    if fit::labels(model)? == Labels::None {
+    if model.labels()? == Labels::None {
         return Ok(Condition::None);
     }
     match (data.classes(), model.spec.facts.null_class) {

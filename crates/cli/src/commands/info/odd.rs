@@ -6,7 +6,6 @@ use sfumato_process::Parameterization;
 use sfumato_schedule::{CheckConditions, Prediction, check};
 
 use super::inspect::{Training, Weights};
-use crate::fit;
 
 /// Names shown of a list.
 const SHOWN: usize = 5;
@@ -17,7 +16,7 @@ pub(super) fn findings(pipeline: &Pipeline, weights: &Weights, training: Option<
     let mut odd: Vec<String> = pipeline.warnings.iter().map(ToString::to_string).collect();
     if spec.config.example_shape().is_none() {
         odd.push("config.json has no sample_size (the size of images in pixels): `sample` needs --image-size".into());
-    } else if let Err(error) = fit::example_shape(pipeline, None) {
+    } else if let Err(error) = pipeline.example_shape(None) {
         odd.push(error.to_string());
     }
     odd.extend(of_network(pipeline));
@@ -47,7 +46,7 @@ fn of_network(pipeline: &Pipeline) -> Vec<String> {
     let AnyConfig::UNet(config) = &pipeline.spec.config else { return Vec::new() };
     let mut odd = Vec::new();
     // Says all of it.
-    if let Err(error) = fit::check_channels(pipeline) {
+    if let Err(error) = pipeline.check_channels() {
         odd.push(format!("not supported: {error}"));
     }
     match config.class_embed_type {

@@ -1,0 +1,155 @@
+//! What a caller asks for, and whether the model can do it: settled before any weight is read.
+
+use sfumato_schedule::NoiseSchedule;
+
+use super::{Classes, Guidance, Noise, SamplePlan, SamplerChoice, SamplerKind};
+use crate::{
+    ModelError,
+    pipeline::{Labels, Pipeline, SamplingDefaults},
+};
+
+/// Samples drawn at a time if nothing is said.
+const BATCH: usize = 64;
+
+/// What to draw. Everything that is left open comes from the model's scheduler.
+#[derive(Clone, Debug)]
+pub struct SampleOptions<'a> {
+    /// Number of samples.
+    pub num: usize,
+    /// Which sampler; none for the one that the model's scheduler stands for, or the nearest that exists here.
+    pub sampler: Option<SamplerKind>,
+    /// Its steps and its own options; the `kind` in it counts where `sampler` is none and the scheduler says nothing.
+    pub choice: SamplerChoice,
+    /// Where the noise comes from.
+    pub noise: Noise<'a>,
+    /// The class of all samples; none for all classes in turn.
+    pub class: Option<usize>,
+    /// Weight of classifier-free guidance: 1 is none.
+    pub guidance: f64,
+    /// Height and width of images in pixels; none for those in the model's configuration.
+    pub image_size: Option<[usize; 2]>,
+    /// Index of the first sample.
+    pub first: usize,
+    /// Samples at a time; the samples do not depend on it.
+    pub batch_size: usize,
+}
+
+impl SampleOptions<'_> {
+    /// `num` samples with seed 0, and everything else as the model says.
+    pub fn new(num: usize) -> Self {
+        Self {
+            num,
+            sampler: None,
+            choice: SamplerChoice::new(SamplerKind::Ddpm),
+            noise: Noise::Seeded(0),
+            class: None,
+            guidance: 1.0,
+            image_size: None,
+            first: 0,
+            batch_size: BATCH,
+        }
+    }
+}
+
+impl<'a> SampleOptions<'a> {
+    /// The sampler and its options, with the kind that the model's scheduler stands for where none was asked for.
+    pub fn choice(&self, model: &Pipeline) -> SamplerChoice {
+        let kind = self.sampler.unwrap_or_else(|| model.spec.scheduler.nearest_sampler());
+        SamplerChoice { kind, ..self.choice }
+    }
+
+    /// Every step and every class settled.
+    ///
+    /// # Errors
+    /// [`ModelError::Value`] for what no such model takes, [`ModelError::Unfit`] for what this one does not,
+    /// [`ModelError::Model`] if it cannot be sampled as it is, [`ModelError::Noise`] for recorded noise that is not enough.
+    pub fn plan(&self, model: &Pipeline) -> Result<SamplePlan<'a>, ModelError> {
+        let choice = self.check(model)?;
+        let shape = model.example_shape(self.image_size)?;
+        let schedule = model.spec.scheduler.noise_schedule()?;
+        let sampler = choice
+            .resolve_on(&model.spec.scheduler, &schedule)
+            .or_else(|error| model.unusable(&format!("{}: {error}", no_such_steps(&model.spec.scheduler.sampling))))?;
+        let classes = match (self.class, model.labels()?) {
+            (Some(class), _) => Classes::Only(class),
+            (None, Labels::Below(classes)) => Classes::Cycle(classes),
+            (None, _) => Classes::None,
+        };
+        let guidance = model.spec.facts.null_class.map(|null_class| Guidance { weight: self.guidance, null_class });
+        let (noise, first, batch_size) = (self.noise.clone(), self.first, self.batch_size.max(1));
+        let plan = SamplePlan { shape, sampler, noise, classes, guidance, first, num: first + self.num, batch_size };
+        // Before the first step, not where the recording ends.
+        plan.check_noise()?;
+        Ok(plan)
+    }
+
+    /// Compares what is asked for with the model.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan), but for the noise and the size.
+    pub fn check(&self, model: &Pipeline) -> Result<SamplerChoice, ModelError> {
+        let choice = self.choice(model);
+        check_choice(&choice, &model.spec.scheduler.noise_schedule()?)?;
+        model.check_channels()?;
+        let value =
+            |option, value: String, reason: &str| ModelError::Value { option, value, reason: reason.to_owned() };
+        if self.num == 0 {
+            return Err(value("num", "0".into(), "expected at least 1"));
+        }
+        if !(self.guidance.is_finite() && self.guidance >= 0.0) {
+            return Err(value("guidance", self.guidance.to_string(), "expected a finite number of at least 0"));
+        }
+        let unfit = |option, value: String, reason| Err(ModelError::Unfit { option, value, reason });
+        let dir = model.dir().display();
+        match (self.class, model.labels()?) {
+            (Some(class), Labels::None) => unfit("class", class.to_string(), format!("{dir} is not class-conditional")),
+            (None, Labels::Any) => model
+                .unusable("the model knows any number as a class (class_embed_type timestep); say which with --class"),
+            (Some(class), Labels::Below(classes)) if class >= classes => {
+                let reason = format!("the model in {dir} knows the classes 0 to {}", classes.saturating_sub(1));
+                unfit("class", class.to_string(), reason)
+            }
+            _ if self.guidance != 1.0 && model.spec.facts.null_class.is_none() => {
+                unfit("guidance", self.guidance.to_string(), format!("{dir} was not trained for guidance"))
+            }
+            _ => Ok(choice),
+        }
+    }
+}
+
+/// Refuses options that another sampler has, and steps that the schedule does not have.
+fn check_choice(choice: &SamplerChoice, schedule: &NoiseSchedule) -> Result<(), ModelError> {
+    let (kind, total) = (choice.kind, schedule.steps());
+    let wrong = |option, value: String, reason: String| Err(ModelError::Value { option, value, reason });
+    if let Some(steps) = choice.steps.filter(|steps| !(1..=total).contains(steps)) {
+        let reason = format!("the model's schedule has {total} steps, so 1 to {total} are possible");
+        return wrong("steps", steps.to_string(), reason);
+    }
+    if !(0.0..=1.0).contains(&choice.eta) {
+        return wrong("eta", choice.eta.to_string(), "expected a number from 0 to 1".into());
+    }
+    let ddim = kind == SamplerKind::Ddim;
+    if choice.eta > 0.0 && !ddim {
+        return wrong("eta", choice.eta.to_string(), format!("only ddim has it, and the sampler is {kind}"));
+    }
+    if let Some(whose) = choice.ddim.filter(|_| !ddim) {
+        return wrong("ddim", whose.name().into(), format!("only ddim has it, and the sampler is {kind}"));
+    }
+    if let Some(order) = choice.order.filter(|_| kind != SamplerKind::DpmSolver) {
+        let reason = format!("only dpm-solver++ has it, and the sampler is {kind}");
+        return wrong("order", u8::from(order).to_string(), reason);
+    }
+    if let Some(karras) = choice.karras.filter(|_| !kind.info().visits_levels) {
+        let have: Vec<&str> = SamplerKind::all().filter(|info| info.visits_levels).map(|info| info.name).collect();
+        let reason = format!("only {} have it, and the sampler is {kind}", have.join(", "));
+        return wrong("karras", karras.to_string(), reason);
+    }
+    Ok(())
+}
+
+/// Why a schedule may lack steps that it seems to have.
+fn no_such_steps(defaults: &SamplingDefaults) -> String {
+    let &SamplingDefaults { steps_offset, lambda_min, .. } = defaults;
+    let lambda_min = if lambda_min.is_finite() { format!(", lambda_min_clipped {lambda_min}") } else { String::new() };
+    format!("no such steps with the scheduler's steps_offset {steps_offset}{lambda_min}")
+}
