@@ -2,11 +2,11 @@
 
 use burn::tensor::{Tensor, backend};
 use burn::{module::AutodiffModule, tensor::ElementConversion};
-use sfumato_kernels::{AdamState, AutodiffBackend};
+use sfumato_kernels::{Adam, AdamState, AutodiffBackend};
 use sfumato_nets::{NetError, params::RandomParams, unet::UNet2D};
 use sfumato_process::{Parameterization, loss};
 use sfumato_schedule::{NoiseSchedule, ScheduleConfig};
-use sfumato_train::{config::OptimizerConfig, optimizer::Optimizer};
+use sfumato_train::config::OptimizerConfig;
 
 use crate::{batch::Batch, workload::Workload};
 
@@ -19,7 +19,7 @@ const SEED: u64 = 0;
 pub struct Training<A: AutodiffBackend> {
     /// Taken out while the optimizer has it.
     net: Option<UNet2D<A>>,
-    optimizer: Optimizer<Inner<A>>,
+    optimizer: Adam<Inner<A>>,
     schedule: NoiseSchedule,
     x_0: Tensor<A, 4>,
     epsilon: Tensor<A, 4>,
@@ -56,9 +56,9 @@ impl<A: AutodiffBackend> Training<A> {
     /// [`NetError`] if the configuration is invalid.
     pub fn new(workload: &Workload, device: &A::Device) -> Result<Self, NetError> {
         let net: UNet2D<A> = network(workload, device)?;
-        let with_averages = Optimizer::new(&optimizer_config(), &net.valid());
+        let with_averages = Adam::new(&optimizer_config().adam(), &net.valid());
         let states = with_averages.states().iter().map(|state| AdamState { ema: None, ..state.clone() }).collect();
-        let optimizer = Optimizer::resumed(&optimizer_config(), states);
+        let optimizer = Adam::resumed(&optimizer_config().adam(), states);
         let batch = Batch::new(workload.shape());
         let [x_0, epsilon] = batch.tensors(device);
         let schedule = ScheduleConfig::default().build().expect("the default schedule is valid");

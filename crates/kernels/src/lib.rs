@@ -50,6 +50,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod adam;
 mod autodiff;
 mod backend;
 mod composed;
@@ -59,6 +60,7 @@ mod kept_filters;
 mod operands;
 mod ops;
 
+pub use adam::{Adam, AdamOptions, StepNorm, ema_decay};
 pub use backend::{AutodiffBackend, Backend};
 pub use kept_filters::KeptFilters;
 pub use operands::{

@@ -82,6 +82,12 @@ impl<B: Backend> Model<B> {
         let net = match &pipeline.spec.config {
             AnyConfig::UNet(_) => Net::UNet(pipeline.load_unet(device)?),
             AnyConfig::Mlp(_) => Net::Mlp(pipeline.load_mlp(device)?),
+            AnyConfig::Own(own) => {
+                return pipeline.unusable(&format!(
+                    "the network {} can only be built by the program that defines it",
+                    own.class_name
+                ));
+            }
         };
         Ok(Self { pipeline, net, device: device.clone() })
     }

@@ -87,6 +87,12 @@ pub enum InputError {
         /// The most of an image.
         most: usize,
     },
+    /// Examples that are no images, or no points, for a network that takes these.
+    #[error("{reason}")]
+    Rank {
+        /// What the network takes, and what it was given.
+        reason: String,
+    },
     /// Not one timestep an example.
     #[error("{found} timesteps were given for a batch of {batch}, expected one for each example")]
     Timesteps {

@@ -75,7 +75,7 @@ pub use denoiser::Denoiser;
 pub use gaussian::Gaussian;
 pub use levels::{NoiseLevel, NoiseLevels};
 pub use noise::{NoiseError, NoiseSource, RecordedNoise, SeededNoise};
-pub use objective::{Loss, Objective};
+pub use objective::{DiffusionObjective, Loss, Objective};
 pub use output::OutputShapeError;
 pub use parameterization::Parameterization;
 pub use reverse::{Chain, ReverseStep};

@@ -6,7 +6,7 @@ use burn::{
 };
 use proptest::prelude::*;
 use sfumato_process::{
-    Chain, Denoiser, LearnedVariance, Loss, ModelVariance, Objective, Parameterization,
+    Chain, Denoiser, DiffusionObjective, LearnedVariance, Loss, ModelVariance, Objective, Parameterization,
     bound::{Decoder, step_terms},
     forward::q_sample,
     objective::ObjectiveError,
@@ -29,7 +29,7 @@ impl<B: Backend> Denoiser<B, 3> for Says<B> {
 /// A batch with what a network says of it.
 #[derive(Clone, Debug)]
 struct Case {
-    objective: Objective,
+    objective: DiffusionObjective,
     schedule: NoiseSchedule,
     shape: [usize; 3],
     x_0: Vec<f64>,
@@ -53,7 +53,7 @@ impl Case {
     fn losses(&self, loss: Loss) -> (Vec<f64>, Vec<f64>) {
         let tensor = |values: &[f64]| self.tensor::<Train>(values);
         let says = tensor(&self.says).require_grad();
-        let objective = Objective { loss, ..self.objective };
+        let objective = DiffusionObjective { loss, ..self.objective };
         let denoiser = Says(says.clone());
         let losses =
             objective.losses(&self.schedule, &denoiser, tensor(&self.x_0), &self.t, tensor(&self.epsilon)).unwrap();
@@ -63,7 +63,7 @@ impl Case {
 
     /// The bound's terms as evaluation computes them, in bits/dim times `T`.
     fn terms(&self, says: &[f64]) -> Vec<f64> {
-        let Objective { parameterization, variance, decoder, .. } = self.objective;
+        let DiffusionObjective { parameterization, variance, decoder, .. } = self.objective;
         let chain = Chain::new(&self.schedule, parameterization);
         let chain = match (variance.fixed(), variance.learned()) {
             (Some(rule), _) => chain.with_variance(rule),
@@ -101,7 +101,7 @@ fn cases() -> impl Strategy<Value = Case> {
                 (state >> 11) as f64 / (1u64 << 53) as f64
             };
             let values = n * c * w;
-            let objective = Objective { parameterization, variance, loss: Loss::Vlb, decoder };
+            let objective = DiffusionObjective { parameterization, variance, loss: Loss::Vlb, decoder };
             let x_0 = (0..values).map(|_| (next() * 255.0).round() / 127.5 - 1.0).collect();
             let epsilon = (0..values).map(|_| 4.0 * next() - 2.0).collect();
             // The first step more often than others: it has a decoder of its own.
@@ -151,7 +151,7 @@ proptest! {
         let (hybrid, gradient) = case.losses(Loss::Hybrid);
         let (vlb, bound) = case.losses(Loss::Vlb);
         let fixed = Case {
-            objective: Objective { variance: ModelVariance::FixedSmall, ..case.objective },
+            objective: DiffusionObjective { variance: ModelVariance::FixedSmall, ..case.objective },
             says: half(&case, 0),
             ..case.clone()
         };
@@ -193,8 +193,12 @@ fn losses_and_gradients_stay_finite_in_f32() {
                         Tensor::<Train, 3>::from_data(TensorData::new(values, [5, channels, 1]), &DEVICE)
                     };
                     let says = tensor(says, 2).require_grad();
-                    let objective =
-                        Objective { parameterization: Parameterization::Epsilon, variance, loss: Loss::Vlb, decoder };
+                    let objective = DiffusionObjective {
+                        parameterization: Parameterization::Epsilon,
+                        variance,
+                        loss: Loss::Vlb,
+                        decoder,
+                    };
                     let losses = objective
                         .losses(&schedule, &Says(says.clone()), tensor(vec![1.0; 5], 1), &t, tensor(vec![0.3; 5], 1))
                         .unwrap();
@@ -213,7 +217,7 @@ fn what_a_loss_cannot_use_is_refused() {
     let schedule = ScheduleConfig::default().build().unwrap();
     let x = |channels| Tensor::<Flex, 3>::zeros([2, channels, 1], &DEVICE);
     let losses = |variance, loss, channels, decoder| {
-        let objective = Objective { parameterization: Parameterization::Epsilon, variance, loss, decoder };
+        let objective = DiffusionObjective { parameterization: Parameterization::Epsilon, variance, loss, decoder };
         objective.losses(&schedule, &Says(x(channels)), x(1), &[1, 7], x(1)).map(drop)
     };
     assert_eq!(losses(ModelVariance::LearnedRange, Loss::Simple, 2, Decoder::Gaussian), Err(ObjectiveError::Untrained));

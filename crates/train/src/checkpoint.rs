@@ -24,7 +24,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 use sfumato_files::{file_sha256, read_bytes, read_text};
-use sfumato_kernels::{AdamState, Backend};
+use sfumato_kernels::{Adam, AdamState, Backend};
 use sfumato_model::Blueprint;
 use sfumato_model::{
     params::{FileParams, write_parameters},
@@ -34,10 +34,7 @@ use sfumato_model::{
 use sfumato_nets::params::named_parameters;
 use sfumato_process::times::ImportanceTimes;
 
-use crate::{
-    DataRecord, TrainConfig, TrainError, error::IoContext, metrics::Window, optimizer::Optimizer,
-    run_dir::write_atomically,
-};
+use crate::{DataRecord, TrainConfig, TrainError, error::IoContext, metrics::Window, run_dir::write_atomically};
 
 const DIR: &str = "training";
 /// Longest record of losses that is read: that of the longest schedule.
@@ -115,10 +112,7 @@ pub(crate) fn check_whole(dir: &Path) -> Result<(), TrainError> {
 }
 
 /// The name of a tensor that holds a value which is not finite, among the weights, their moments and their averages.
-pub(crate) fn not_finite<B: Backend, M: burn::module::Module<B>>(
-    model: &M,
-    optimizer: &Optimizer<B>,
-) -> Option<String> {
+pub(crate) fn not_finite<B: Backend, M: burn::module::Module<B>>(model: &M, optimizer: &Adam<B>) -> Option<String> {
     let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
     let mut parameters = named_parameters(model).into_iter().zip(optimizer.states());
     let (found, _) = parameters.find(|(parameter, state)| {
@@ -136,7 +130,7 @@ pub(crate) fn write_training<B: Backend, M: burn::module::Module<B>>(
     (state, since_last_metrics): (TrainState, Window),
     times: Option<&ImportanceTimes>,
     model: &M,
-    optimizer: &Optimizer<B>,
+    optimizer: &Adam<B>,
 ) -> Result<(), TrainError> {
     let whole = dir;
     let dir = dir.join(DIR);
@@ -200,7 +194,7 @@ pub(crate) fn read_times(dir: &Path, steps: usize) -> Result<ImportanceTimes, Tr
 /// What a run goes on with.
 pub(crate) struct Resumed<M, B: Backend> {
     pub(crate) model: M,
-    pub(crate) optimizer: Optimizer<B>,
+    pub(crate) optimizer: Adam<B>,
 }
 
 /// The model and the optimizer of the checkpoint in `dir`.
@@ -233,7 +227,7 @@ where
             ema: Some(take(&mut averages, "")?),
         });
     }
-    Ok(Resumed { model, optimizer: Optimizer::resumed(&config.optimizer, states) })
+    Ok(Resumed { model, optimizer: Adam::resumed(&config.optimizer.adam(), states) })
 }
 
 /// The tensors of a file, by name.

@@ -29,14 +29,6 @@ pub fn planned_learning_rate(config: &OptimizerConfig, plan: &[PlanPoint], step:
     }
 }
 
-/// Decay of the weights' moving average at step `step` (from 1): `min(ceiling, (1 + s) / (10 + s))` with `s = step - 1`.
-///
-/// The early average would otherwise be mostly the initial weights.
-pub fn ema_decay(ceiling: f64, step: u64) -> f64 {
-    let done = step.saturating_sub(1) as f64;
-    ceiling.min((1.0 + done) / (10.0 + done))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,12 +71,5 @@ mod tests {
                 assert_eq!(learning_rate(&later, 40 + step, 100), learning_rate(&first, step, 60));
             }
         }
-    }
-
-    #[test]
-    fn the_average_forgets_quickly_at_first_and_slowly_later() {
-        assert_eq!(ema_decay(0.999, 1), 0.1);
-        assert_eq!(ema_decay(0.999, 91), 91.0 / 100.0);
-        assert_eq!(ema_decay(0.999, 1_000_000), 0.999);
     }
 }

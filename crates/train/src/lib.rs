@@ -7,7 +7,6 @@
 //! | [`RunDir`] | what lies where in `runs/NAME` |
 //! | [`Continuation`], [`DataRecord`] | what is compared when a run goes on: its settings, its data |
 //! | [`PlanPoint`] | how many steps fit into a time limit, and how the rate falls over them |
-//! | [`optimizer`] | Adam, clipping and the moving average of the weights |
 //! | [`learning_rate`](mod@learning_rate) | warm-up, decay, and the decay of the weights' average |
 //!
 //! Every random number of a run is a function of its seed and of the example's number: a run that is stopped and resumed
@@ -45,7 +44,6 @@ mod data_record;
 mod error;
 pub mod learning_rate;
 mod metrics;
-pub mod optimizer;
 mod plan;
 mod preview;
 mod run_dir;

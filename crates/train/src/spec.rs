@@ -20,7 +20,7 @@ pub(crate) fn pipeline_spec(
 ) -> PipelineSpec {
     let null_class = match &config {
         AnyConfig::UNet(config) => config.num_classes().map(|classes| classes.saturating_sub(1)),
-        AnyConfig::Mlp(_) => None,
+        AnyConfig::Mlp(_) | AnyConfig::Own(_) => None,
     };
     let mut provenance = environment.as_object().cloned().unwrap_or_default();
     provenance.insert("dataset".into(), data.name().into());
@@ -29,7 +29,8 @@ pub(crate) fn pipeline_spec(
         schedule: diffusion.schedule.clone(),
         parameterization: diffusion.parameterization,
         variance: diffusion.variance,
-        clip_sample: matches!(config, AnyConfig::UNet(_)),
+        // Images are in [-1, 1], points anywhere.
+        clip_sample: config.example_shape().is_none_or(|shape| shape.len() == 3),
         sampling: SamplingDefaults { spacing: spacing(diffusion.variance), ..SamplingDefaults::default() },
         ..Scheduler::default()
     };

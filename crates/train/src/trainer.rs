@@ -1,10 +1,10 @@
 //! The training loop: Ho et al. (2020), Algorithm 1, and everything that a run needs around it.
 
 mod time;
+mod write;
 
 use std::{
     marker::PhantomData,
-    ops::ControlFlow,
     path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
     time::Instant,
@@ -12,10 +12,12 @@ use std::{
 
 use burn::{module::AutodiffModule, tensor::ElementConversion};
 use sfumato_data::Dataset;
-use sfumato_kernels::AutodiffBackend;
-use sfumato_model::Blueprint;
-use sfumato_model::pipeline::PipelineSpec;
-use sfumato_nets::{Call, Network, layers::DropoutKey, params::RandomParams};
+use sfumato_kernels::{Adam, AutodiffBackend};
+use sfumato_model::{
+    Blueprint,
+    pipeline::{AnyConfig, PipelineSpec},
+};
+use sfumato_nets::{Call, InputError, NetError, Network, layers::DropoutKey, params::RandomParams};
 use sfumato_process::{
     Objective,
     times::{ImportanceTimes, Times},
@@ -23,13 +25,12 @@ use sfumato_process::{
 use sfumato_schedule::NoiseSchedule;
 
 use crate::{
-    DataRecord, FoundCheckpoint, Metrics, NewCheckpoint, PlanPoint, RunDir, TrainConfig, TrainError, TrainState, Watch,
+    FoundCheckpoint, Metrics, PlanPoint, RunDir, TrainConfig, TrainError, TrainState, Watch,
     batch::{Batch, Batches},
-    checkpoint::{Resumed, not_finite, read_times, read_training, read_window, write_training},
+    checkpoint::{Resumed, not_finite, read_times, read_training, read_window},
     config::ModelConfig,
     error::Kept,
     metrics::{MetricsLog, OpenedLog, Window},
-    optimizer::Optimizer,
     plan::Planner,
     preview,
     spec::pipeline_spec,
@@ -85,19 +86,33 @@ impl Run<'_> {
     /// [`TrainError`]; what was written before stays, and the newest complete checkpoint can be resumed from.
     pub fn train<A: AutodiffBackend>(&self, device: &A::Device, watch: &mut dyn Watch) -> Result<Outcome, TrainError> {
         self.config.validate()?;
-        let _lock = self.dir.locked()?;
-        let variance = self.config.diffusion.variance;
+        let (variance, objective) = (self.config.diffusion.variance, self.config.objective(self.data));
         match &self.config.model {
             ModelConfig::Unet(spec) => {
-                self.train_network::<A, _, 4>(&spec.resolve(self.data, variance)?, device, watch)
+                self.train_network::<A, _, 4>(&spec.resolve(self.data, variance)?, &objective, device, watch)
             }
-            ModelConfig::Mlp(spec) => self.train_network::<A, _, 2>(&spec.resolve(self.data, variance)?, device, watch),
+            ModelConfig::Mlp(spec) => {
+                self.train_network::<A, _, 2>(&spec.resolve(self.data, variance)?, &objective, device, watch)
+            }
+            ModelConfig::Own(own) => Err(TrainError::ConfigValue {
+                key: "model.kind",
+                value: "own".into(),
+                expected: format!("unet or mlp: the network {} is built by the program that defines it", own.class),
+            }),
         }
     }
 
-    fn train_network<A, P, const D: usize>(
+    /// The same with a network and a loss of the caller's own: `blueprint` builds the one and says how it is kept, `objective` is the
+    /// other. The configuration names the network as [`ModelConfig::Own`].
+    ///
+    /// Initial values that the network draws from its backend's generator are those of the run's seed.
+    ///
+    /// # Errors
+    /// As [`train`](Self::train).
+    pub fn train_network<A, P, const D: usize>(
         &self,
         blueprint: &P,
+        objective: &dyn Objective<A, D>,
         device: &A::Device,
         watch: &mut dyn Watch,
     ) -> Result<Outcome, TrainError>
@@ -107,18 +122,30 @@ impl Run<'_> {
         P::Net<A>: AutodiffModule<A, InnerModule = P::Net<A::InnerBackend>>,
         P::Net<A::InnerBackend>: Network<A::InnerBackend, D>,
     {
+        self.config.validate()?;
+        let _lock = self.dir.locked()?;
+        if D != self.data.shape().len() + 1 {
+            let shape = self.data.shape();
+            let reason = format!("the network takes batches of rank {D}, but the examples are of shape {shape:?}");
+            return Err(NetError::from(InputError::Rank { reason }).into());
+        }
         let config = self.config;
         let (model, optimizer, state) = if let Some(from) = self.from {
             let Resumed { model, optimizer } = read_training::<A, P, D>(&from.path, config, blueprint, device)?;
             (model, optimizer, TrainState::read(&from.path)?)
         } else {
+            A::seed(device, config.seed);
             let model: P::Net<A> = blueprint.build(&mut RandomParams::new(config.seed), device)?;
-            let optimizer = Optimizer::new(&config.optimizer, &model.valid());
+            let optimizer = Adam::new(&config.optimizer.adam(), &model.valid());
             (model, optimizer, TrainState::default())
         };
         watch.begin(&state, burn::module::Module::num_params(&model));
         let schedule = config.diffusion.schedule.build()?;
-        let spec = pipeline_spec(blueprint.config(), &config.diffusion, self.data, self.environment);
+        let mut network = blueprint.config();
+        if let AnyConfig::Own(own) = &mut network {
+            own.num_params = burn::module::Module::num_params(&model) as u64;
+        }
+        let spec = pipeline_spec(network, &config.diffusion, self.data, self.environment);
         let batches = Batches::new(self.data, config.seed, schedule.steps(), config.data.flip, spec.facts.null_class);
         let OpenedLog { log: metrics, warning } = MetricsLog::open(&self.dir.metrics_file(), state.step)?;
         if let Some(warning) = warning {
@@ -134,7 +161,6 @@ impl Run<'_> {
             run: self,
             blueprint: PhantomData,
             schedule,
-            objective: config.objective(self.data),
             times,
             spec,
             batches,
@@ -148,7 +174,7 @@ impl Run<'_> {
             planner: None,
         };
         session.begin_planning();
-        session.go(model, watch)
+        session.go(model, objective, watch)
     }
 }
 
@@ -162,7 +188,6 @@ struct Session<'a, A: AutodiffBackend, P> {
     run: &'a Run<'a>,
     blueprint: PhantomData<P>,
     schedule: NoiseSchedule,
-    objective: Objective,
     /// What importance sampling has seen; none where steps are uniform.
     times: Option<ImportanceTimes>,
     spec: PipelineSpec,
@@ -170,7 +195,7 @@ struct Session<'a, A: AutodiffBackend, P> {
     metrics: MetricsLog,
     window: Window,
     device: &'a A::Device,
-    optimizer: Optimizer<A::InnerBackend>,
+    optimizer: Adam<A::InnerBackend>,
     state: TrainState,
     /// Whether it was said that `model` does not show the newest checkpoint.
     unlinked: bool,
@@ -181,7 +206,12 @@ struct Session<'a, A: AutodiffBackend, P> {
 }
 
 impl<A: AutodiffBackend, P> Session<'_, A, P> {
-    fn go<const D: usize>(&mut self, mut model: P::Net<A>, watch: &mut dyn Watch) -> Result<Outcome, TrainError>
+    fn go<const D: usize>(
+        &mut self,
+        mut model: P::Net<A>,
+        objective: &dyn Objective<A, D>,
+        watch: &mut dyn Watch,
+    ) -> Result<Outcome, TrainError>
     where
         P: Blueprint<D>,
         P::Net<A>: AutodiffModule<A, InnerModule = P::Net<A::InnerBackend>>,
@@ -206,7 +236,7 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
                 break Ending::TimeLimit;
             }
             let start = Instant::now();
-            let (next, loss, grad_norm) = self.step(model, watch)?;
+            let (next, loss, grad_norm) = self.step(model, objective, watch)?;
             model = next;
             self.count(start.elapsed().as_secs_f64(), loss);
             watch.step(&self.state, loss);
@@ -245,6 +275,7 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
     fn step<const D: usize>(
         &mut self,
         model: P::Net<A>,
+        objective: &dyn Objective<A, D>,
         watch: &mut dyn Watch,
     ) -> Result<(P::Net<A>, f64, f64), TrainError>
     where
@@ -257,7 +288,7 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
         let batch: Batch<A, D> = self.batches.get(self.state.examples, size, self.times.as_ref(), self.device);
         let call =
             Call { net: &model, classes: batch.classes.as_deref(), dropout: Some(DropoutKey::new(config.seed, step)) };
-        let losses = self.objective.losses(&self.schedule, &call, batch.x_0, &batch.t, batch.epsilon)?;
+        let losses = objective.losses(&self.schedule, &call, batch.x_0, &batch.t, batch.epsilon)?;
         let loss = match (&mut self.times, batch.weights) {
             (Some(times), Some(weights)) => {
                 let each: Vec<f64> = losses.to_data().iter::<f64>().collect();
@@ -341,60 +372,5 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
         };
         self.metrics.write(&metrics)?;
         Ok(metrics)
-    }
-
-    fn checkpoint<const D: usize>(&mut self, model: &P::Net<A>, watch: &mut dyn Watch) -> Result<PathBuf, TrainError>
-    where
-        P: Blueprint<D>,
-        P::Net<A>: AutodiffModule<A, InnerModule = P::Net<A::InnerBackend>>,
-    {
-        let config = self.config();
-        let raw = model.valid();
-        let keep = config.training.keep_checkpoints;
-        self.metrics.sync()?;
-        let NewCheckpoint { path, unlinked } = self.run.dir.add_checkpoint(self.state.step, keep, |dir| {
-            let averaged = self.optimizer.averaged(raw.clone());
-            self.spec.write(dir, &averaged)?;
-            let data = DataRecord::of(self.run.data);
-            let reached = (self.state, self.window);
-            write_training(dir, &config, &data, reached, self.times.as_ref(), &raw, &self.optimizer)
-        })?;
-        watch.checkpoint(&path);
-        if let Some(reason) = unlinked
-            && !std::mem::replace(&mut self.unlinked, true)
-        {
-            watch.warn(&format!(
-                "{reason}. The newest checkpoint is always the last of {}",
-                self.run.dir.checkpoints().display()
-            ));
-        }
-        Ok(path)
-    }
-
-    fn preview<const D: usize>(&self, model: &P::Net<A>, watch: &mut dyn Watch) -> Result<(), TrainError>
-    where
-        P: Blueprint<D>,
-        P::Net<A>: AutodiffModule<A, InnerModule = P::Net<A::InnerBackend>>,
-    {
-        let config = self.run.config;
-        let plan = preview::plan(config, &self.spec, self.run.data.shape())?;
-        let net = self.optimizer.averaged(model.valid());
-        let stop = self.run.stop;
-        let mut observe = |progress: sfumato_model::sampling::Progress<'_, A::InnerBackend, D>| {
-            watch.sampling(progress.done, progress.total);
-            if stop.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        };
-        let samples = match sfumato_model::sampling::draw(&net, &plan, self.device, &mut observe) {
-            Ok(samples) => samples,
-            // Asked to stop meanwhile: the picture can wait.
-            Err(sfumato_process::sampler::SampleError::Stopped { .. }) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
-        match preview::write(&self.run.dir.samples(), self.state.step, &samples, &plan, self.run.data) {
-            Ok(path) => watch.samples(&path),
-            // A picture is no reason to end a run.
-            Err(error) => watch.warn(&format!("{error}; the run goes on without this picture")),
-        }
-        Ok(())
     }
 }

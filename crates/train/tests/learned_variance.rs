@@ -7,13 +7,14 @@ use burn::{
     tensor::{Tensor, TensorData},
 };
 use rand::RngExt;
+use sfumato_kernels::Adam;
 use sfumato_nets::{
     Call,
     mlp::{Mlp, MlpConfig},
     params::RandomParams,
 };
 use sfumato_process::{
-    Chain, Loss, ModelVariance, Objective, Parameterization, StepVariance,
+    Chain, DiffusionObjective, Loss, ModelVariance, Objective, Parameterization, StepVariance,
     bound::Decoder,
     noise::{Purpose, fill_normal, stream},
 };
@@ -21,7 +22,6 @@ use sfumato_schedule::NoiseSchedule;
 use sfumato_train::{
     config::{LearningRateDecay, OptimizerConfig},
     learning_rate::learning_rate,
-    optimizer::Optimizer,
 };
 
 type Train = Autodiff<Flex>;
@@ -51,9 +51,9 @@ fn trained(variance: ModelVariance, loss: Loss) -> Mlp<Flex> {
         ..Default::default()
     };
     let objective =
-        Objective { parameterization: Parameterization::Epsilon, variance, loss, decoder: Decoder::Gaussian };
+        DiffusionObjective { parameterization: Parameterization::Epsilon, variance, loss, decoder: Decoder::Gaussian };
     let mut net: Mlp<Train> = config.build(&mut RandomParams::new(3), &FlexDevice).unwrap();
-    let mut optimizer = Optimizer::new(&constants, &net.valid());
+    let mut optimizer = Adam::new(&constants.adam(), &net.valid());
     for step in 1..=STEPS {
         let normal = |purpose| {
             let mut values = vec![0.0; BATCH * 2];

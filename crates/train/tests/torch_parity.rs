@@ -16,18 +16,18 @@ use burn::{
 };
 use formula::{Formula, uniform};
 use noise::noise;
+use sfumato_kernels::Adam;
 use sfumato_model::tensor_file::{NamedTensor, read_tensors};
 use sfumato_nets::{
     Call,
     params::named_parameters,
     unet::{UNet2D, UNet2DConfig},
 };
-use sfumato_process::{Loss, ModelVariance, Objective, Parameterization, bound::Decoder, loss};
+use sfumato_process::{DiffusionObjective, Loss, ModelVariance, Objective, Parameterization, bound::Decoder, loss};
 use sfumato_schedule::{NoiseSchedule, ScheduleConfig, probability::LikelihoodCdf};
 use sfumato_train::{
     config::{LearningRateDecay, OptimizerConfig},
     learning_rate::learning_rate,
-    optimizer::Optimizer,
 };
 
 type Train = Autodiff<Flex>;
@@ -71,7 +71,7 @@ fn train(
     };
     let schedule = ScheduleConfig::default().build().unwrap();
     let mut net: UNet2D<Train> = config.build(&mut Formula, &FlexDevice).unwrap();
-    let mut optimizer = Optimizer::new(&constants, &net.valid());
+    let mut optimizer = Adam::new(&constants.adam(), &net.valid());
     let (mut losses, mut norms) = (Vec::new(), Vec::new());
     for step in 1..=STEPS {
         let (x_0, epsilon) = (input(format!("x_0 {step}"), 0.5), input(format!("epsilon {step}"), 1.0));
@@ -174,7 +174,7 @@ fn fifty_steps_of_a_learned_variance_give_the_losses_and_the_weights_of_pytorch(
         for (loss, loss_name) in [(Loss::Hybrid, "hybrid"), (Loss::Vlb, "vlb")] {
             let name = format!("{loss_name}-{variance_name}");
             let decoder = Decoder::Discretized(LikelihoodCdf::Exact);
-            let objective = Objective { parameterization: Parameterization::Epsilon, variance, loss, decoder };
+            let objective = DiffusionObjective { parameterization: Parameterization::Epsilon, variance, loss, decoder };
             let (losses, norms, weights, _) = train(2, levels, |schedule, call, batch| {
                 objective.losses(schedule, call, batch.x_0, &batch.t, batch.epsilon).unwrap()
             });

@@ -26,7 +26,7 @@ pub(crate) fn run(args: ExportArgs) -> Result<()> {
                 );
             }
         }
-        AnyConfig::Mlp(_) => bail!(
+        AnyConfig::Mlp(_) | AnyConfig::Own(_) => bail!(
             "{} holds a {}, which is no class of diffusers: only U-Nets can be exported",
             args.model.display(),
             model.spec.config.class_name()

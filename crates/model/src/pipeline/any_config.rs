@@ -1,4 +1,4 @@
-//! Any network of this crate.
+//! Any network.
 
 use serde_json::{Map, Value};
 use sfumato_nets::{
@@ -7,7 +7,10 @@ use sfumato_nets::{
     unet::{SampleSize, UNet2DConfig},
 };
 
-use super::index::TEXT_TO_IMAGE;
+use super::{OwnConfig, index::TEXT_TO_IMAGE};
+
+/// The library of networks that other programs define, in `model_index.json`.
+pub(super) const OWN: &str = "own";
 
 /// Configuration of a network, told apart by `_class_name` in `config.json`.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +20,8 @@ pub enum AnyConfig {
     UNet(UNet2DConfig),
     /// A multilayer perceptron for low-dimensional data.
     Mlp(MlpConfig),
+    /// A network that another program defines.
+    Own(OwnConfig),
 }
 
 impl AnyConfig {
@@ -25,6 +30,9 @@ impl AnyConfig {
     /// # Errors
     /// [`ConfigError`] for another class, and as [`UNet2DConfig::from_json`] and [`MlpConfig::from_json`].
     pub fn from_json(value: &Value) -> Result<(Self, Vec<String>), ConfigError> {
+        if let Some(own) = OwnConfig::from_json(value)? {
+            return Ok((Self::Own(own), Vec::new()));
+        }
         match value.get("_class_name") {
             None | Some(Value::Null) => check_unnamed(value)?,
             Some(Value::String(name)) if name == "UNet2DModel" => {}
@@ -66,14 +74,16 @@ impl AnyConfig {
         match self {
             Self::UNet(config) => config.to_json(),
             Self::Mlp(config) => config.to_json(),
+            Self::Own(config) => config.to_json(),
         }
     }
 
     /// The class as `model_index.json` names it.
-    pub fn class_name(&self) -> &'static str {
+    pub fn class_name(&self) -> &str {
         match self {
             Self::UNet(_) => "UNet2DModel",
             Self::Mlp(_) => MlpConfig::CLASS_NAME,
+            Self::Own(config) => &config.class_name,
         }
     }
 
@@ -82,6 +92,7 @@ impl AnyConfig {
         match self {
             Self::UNet(_) => "diffusers",
             Self::Mlp(_) => "sfumato",
+            Self::Own(_) => OWN,
         }
     }
 
@@ -90,6 +101,7 @@ impl AnyConfig {
         match self {
             Self::UNet(config) => config.num_params(),
             Self::Mlp(config) => config.num_params(),
+            Self::Own(config) => config.num_params,
         }
     }
 
@@ -101,6 +113,7 @@ impl AnyConfig {
                 vec![config.in_channels, height, width]
             }),
             Self::Mlp(config) => Some(vec![config.data_dim]),
+            Self::Own(config) => Some(config.example_shape.clone()),
         }
     }
 }

@@ -98,7 +98,7 @@ pub enum PipelineError {
         /// Class wanted.
         expected: &'static str,
         /// Class found.
-        found: &'static str,
+        found: String,
     },
     /// The network could not be built.
     #[error(transparent)]

@@ -52,7 +52,7 @@ impl Facts {
     pub(super) fn check_names(&self, config: &AnyConfig) -> Result<(), ConfigError> {
         let classes = match config {
             AnyConfig::UNet(config) => config.num_classes().unwrap_or(0),
-            AnyConfig::Mlp(_) => 0,
+            AnyConfig::Mlp(_) | AnyConfig::Own(_) => 0,
         };
         let (names, named) = (self.class_names.len(), classes.saturating_sub(usize::from(self.null_class.is_some())));
         if names != 0 && names != named {

@@ -8,7 +8,7 @@ use std::{
 use serde_json::Value;
 use sfumato_nets::ConfigError;
 
-use super::PipelineError;
+use super::{PipelineError, any_config::OWN};
 use crate::json;
 
 /// Parts of pipelines that draw pictures of a text.
@@ -42,7 +42,7 @@ impl Index {
             let name = class.get(1).and_then(Value::as_str);
             let fits = match component.as_str() {
                 private if private.starts_with('_') => true,
-                "unet" => matches!(name, Some("UNet2DModel" | "SfumatoMLP")),
+                "unet" => matches!(name, Some("UNet2DModel" | "SfumatoMLP")) || class.get(0) == Some(&OWN.into()),
                 "scheduler" => name.is_some(),
                 // Settings of the pipeline, and components that are left out.
                 _ => !class.is_array() || class == &serde_json::json!([null, null]),

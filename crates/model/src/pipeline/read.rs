@@ -110,7 +110,7 @@ impl Pipeline {
     }
 
     fn other_model(&self, expected: &'static str, found: &AnyConfig) -> PipelineError {
-        PipelineError::OtherModel { dir: self.dir.clone(), expected, found: found.class_name() }
+        PipelineError::OtherModel { dir: self.dir.clone(), expected, found: found.class_name().to_owned() }
     }
 }
 
@@ -185,7 +185,7 @@ fn read_scheduler(path: &Path, index: Option<&Index>, warnings: &mut Vec<Warning
 fn check_null_class(config: &AnyConfig, facts: &Facts) -> Result<(), ConfigError> {
     let classes = match config {
         AnyConfig::UNet(config) => config.num_classes().unwrap_or(0),
-        AnyConfig::Mlp(_) => 0,
+        AnyConfig::Mlp(_) | AnyConfig::Own(_) => 0,
     };
     let Some(label) = facts.null_class else { return Ok(()) };
     let expected = match classes {

@@ -6,10 +6,12 @@
 
 mod builder;
 mod collect;
+mod load;
 mod random;
 
 pub use builder::Builder;
 pub use collect::{NamedTensor, Parameter, named_parameters, parameters};
+pub use load::load;
 pub use random::RandomParams;
 
 use crate::SourceError;
@@ -29,6 +31,8 @@ pub enum Init {
     Ones,
     /// All zeros: shifts of norms.
     Zeros,
+    /// As its module has made it: only [stored](ParamSource::is_stored) values are asked for.
+    Kept,
 }
 
 /// A source of parameter values.
@@ -38,6 +42,11 @@ pub trait ParamSource {
     /// A source that has no such values returns an empty vector, remembers why, and fails in [`ParamSource::finish`];
     /// the network under construction holds an empty placeholder until then.
     fn values(&mut self, name: &str, shape: &[usize], init: Init) -> Vec<f32>;
+
+    /// Whether the values are those of a network that exists, and not drawn for a new one.
+    fn is_stored(&self) -> bool {
+        true
+    }
 
     /// Called once every parameter has been asked for.
     ///

@@ -49,6 +49,8 @@ impl ParamSource for RandomParams {
     fn values(&mut self, name: &str, shape: &[usize], init: Init) -> Vec<f32> {
         let count = shape.iter().product();
         match init {
+            // There is nothing to draw by.
+            Init::Kept => Vec::new(),
             Init::Ones => vec![1.0; count],
             Init::Zeros => vec![0.0; count],
             Init::Last(_) if self.zero_last => vec![0.0; count],
@@ -63,6 +65,10 @@ impl ParamSource for RandomParams {
                 (0..count).map(|_| (draw() * deviation) as f32).collect()
             }
         }
+    }
+
+    fn is_stored(&self) -> bool {
+        false
     }
 }
 

@@ -31,4 +31,7 @@ pub enum ObjectiveError {
         /// In the backend's words.
         reason: String,
     },
+    /// What an objective of one's own has to say.
+    #[error("{0}")]
+    Own(String),
 }

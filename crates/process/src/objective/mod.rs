@@ -13,7 +13,9 @@
 //! The loss of a network that always answers 0, for data of one dimension, with its variance between `β̃` and `β`:
 //! ```
 //! use burn::{backend::Flex, tensor::{Tensor, backend::Backend}};
-//! use sfumato_process::{Denoiser, ModelVariance, Parameterization, bound::Decoder, objective::{Loss, Objective}};
+//! use sfumato_process::{
+//!     Denoiser, DiffusionObjective, ModelVariance, Objective, Parameterization, bound::Decoder, objective::Loss,
+//! };
 //! use sfumato_schedule::ScheduleConfig;
 //!
 //! struct Silent;
@@ -24,7 +26,7 @@
 //! }
 //!
 //! let schedule = ScheduleConfig::default().build()?;
-//! let objective = Objective {
+//! let objective = DiffusionObjective {
 //!     parameterization: Parameterization::Epsilon,
 //!     variance: ModelVariance::LearnedRange,
 //!     loss: Loss::Hybrid,
@@ -69,9 +71,30 @@ pub enum Loss {
     Vlb,
 }
 
-/// A loss with everything that it depends on but the schedule and the data.
+/// What a network is trained to make small. Anything that gives each example a loss is one.
+pub trait Objective<B: Backend, const D: usize> {
+    /// The loss of each example, differentiable in what `denoiser` says.
+    ///
+    /// # Shapes
+    /// - `x_0`, `epsilon`: `[batch, channels, …]`
+    /// - `t`: one step `1..=T` for each example
+    /// - result: `[batch]`
+    ///
+    /// # Errors
+    /// [`ObjectiveError`] if the denoiser or the data does not suit it.
+    fn losses(
+        &self,
+        schedule: &NoiseSchedule,
+        denoiser: &dyn Denoiser<B, D>,
+        x_0: Tensor<B, D>,
+        t: &[usize],
+        epsilon: Tensor<B, D>,
+    ) -> Result<Tensor<B, 1>, ObjectiveError>;
+}
+
+/// A loss of the literature with everything that it depends on but the schedule and the data.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Objective {
+pub struct DiffusionObjective {
     /// What the network's output means.
     pub parameterization: Parameterization,
     /// The variance of the reverse steps.
@@ -83,7 +106,7 @@ pub struct Objective {
     pub decoder: Decoder,
 }
 
-impl Objective {
+impl<B: Backend, const D: usize> Objective<B, D> for DiffusionObjective {
     /// The loss of each example. Predictions are not clipped.
     ///
     /// # Shapes
@@ -99,7 +122,7 @@ impl Objective {
     ///
     /// # Panics
     /// If the number of steps is not the batch size, or a step is outside `1..=T`.
-    pub fn losses<B: Backend, const D: usize>(
+    fn losses(
         &self,
         schedule: &NoiseSchedule,
         denoiser: &dyn Denoiser<B, D>,
@@ -127,7 +150,9 @@ impl Objective {
         let bound = terms.bits_per_dim(square.detach(), word, output.detach(), x_t, x_0)?;
         Ok(simple + bound * (BOUND_WEIGHT * schedule.steps() as f64))
     }
+}
 
+impl DiffusionObjective {
     /// The prediction, and the network's word on the variance where it is learned.
     fn split<B: Backend, const D: usize>(
         &self,

@@ -5,13 +5,13 @@ use std::f64::consts::{LN_2, TAU};
 use burn::tensor::{Tensor, backend::Backend};
 use sfumato_schedule::NoiseSchedule;
 
-use super::{Objective, ObjectiveError, decoder, mean_each};
+use super::{DiffusionObjective, ObjectiveError, decoder, mean_each};
 use crate::{Parameterization, bound::Decoder, broadcast::coefficients, variance::Affine};
 
 /// The terms of a batch at steps `t`.
 pub(super) struct StepTerms<'a> {
     pub(super) schedule: &'a NoiseSchedule,
-    pub(super) objective: &'a Objective,
+    pub(super) objective: &'a DiffusionObjective,
     pub(super) t: &'a [usize],
 }
 

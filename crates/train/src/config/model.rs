@@ -20,6 +20,16 @@ pub enum ModelConfig {
     Unet(UNetSpec),
     /// A time-conditioned MLP, for points of a few dimensions.
     Mlp(MlpSpec),
+    /// A network that another program defines, and trains with [`Run::train_network`](crate::Run::train_network).
+    Own(OwnSpec),
+}
+
+/// The name of a network that another program defines.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OwnSpec {
+    /// Its class, as in its [`OwnConfig`](sfumato_model::pipeline::OwnConfig).
+    pub class: String,
 }
 
 /// A U-Net in the structure of diffusers' `UNet2DModel`.
@@ -98,7 +108,7 @@ impl ModelConfig {
                 spec.class_conditional = true;
                 true
             }
-            Self::Mlp(_) => false,
+            Self::Mlp(_) | Self::Own(_) => false,
         }
     }
 
@@ -110,6 +120,7 @@ impl ModelConfig {
     /// Checks what can be checked without the data.
     pub(crate) fn validate(&self) -> Result<(), TrainError> {
         match self {
+            Self::Own(spec) => check("model.class", &spec.class, !spec.class.is_empty(), "the name of a class"),
             Self::Unet(spec) => spec.validate(),
             Self::Mlp(spec) => {
                 let (widths, layers) = (1..=MAX_WIDTH, 1..=MAX_LAYERS);

@@ -24,6 +24,8 @@ fn activations(network: &AnyConfig, shape: &[usize], gradients: bool) -> f64 {
             let blocks = (config.layers_per_block + 1) as f64 * if gradients { 2.0 } else { 1.0 };
             levels.map(|(&channels, level)| blocks * channels as f64 * pixels / 4f64.powi(level)).sum()
         }
+        // What it holds is its own affair.
+        AnyConfig::Own(_) => 0.0,
         AnyConfig::Mlp(config) => {
             config.hidden_dim as f64 * if gradients { 2.0 * config.num_blocks as f64 } else { 1.0 }
         }
@@ -53,6 +55,7 @@ impl TrainConfig {
         let (key, value) = match network {
             AnyConfig::UNet(config) => ("model.channels", format!("{:?}", config.block_out_channels)),
             AnyConfig::Mlp(config) => ("model.hidden", config.hidden_dim.to_string()),
+            AnyConfig::Own(config) => ("model.class", config.class_name.clone()),
         };
         let needed = memory::shown(held);
         let smaller =

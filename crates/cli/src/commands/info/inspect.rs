@@ -52,6 +52,8 @@ impl Work for Inspecting {
         let built = match &self.pipeline.spec.config {
             AnyConfig::UNet(config) => config.build::<B>(&mut source, &device).map(drop),
             AnyConfig::Mlp(config) => config.build::<B>(&mut source, &device).map(drop),
+            // Only its own program knows which tensors it has.
+            AnyConfig::Own(_) => Ok(()),
         };
         match built {
             Ok(()) => {}

@@ -61,6 +61,7 @@ fn network(config: &AnyConfig) -> String {
                 unet.block_out_channels
             )
         }
+        AnyConfig::Own(own) => format!("{}, {parameters} parameters", own.class_name),
         AnyConfig::Mlp(mlp) => {
             format!("MLP, {} layers of {}, {parameters} parameters", mlp.num_blocks, mlp.hidden_dim)
         }

@@ -6,20 +6,56 @@
 
 use std::vec::IntoIter;
 
+use crate::{AdamOperands, AdamState, AdamStep, AutodiffBackend, Backend, adam_steps, sum_of_squares, with_node_of};
 use burn::{
     module::{AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param},
     tensor::{Shape, Tensor, backend},
 };
-use sfumato_kernels::{
-    AdamOperands, AdamState, AdamStep, AutodiffBackend, Backend, adam_steps, sum_of_squares, with_node_of,
-};
 
-use crate::{config::OptimizerConfig, learning_rate::ema_decay};
+/// The constants of [`Adam`]; the default is what DDPM trains with, without clipping at 0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamOptions {
+    /// Decay of the first moment, in `[0, 1)`.
+    pub beta_1: f64,
+    /// Decay of the second moment, in `[0, 1)`.
+    pub beta_2: f64,
+    /// Added to the square root of the second moment, above 0.
+    pub epsilon: f64,
+    /// Decoupled weight decay, at least 0; 0 is plain Adam.
+    pub weight_decay: f64,
+    /// Largest global norm of the gradient, beyond which it is scaled down; 0 never does.
+    pub clip_norm: f64,
+    /// Ceiling of the decay of the weights' moving average, in `[0, 1)`: see [`ema_decay`].
+    pub ema_decay: f64,
+}
+
+impl Default for AdamOptions {
+    fn default() -> Self {
+        Self { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8, weight_decay: 0.0, clip_norm: 1.0, ema_decay: 0.9999 }
+    }
+}
 
 /// The moments and the moving average of every parameter, in the order in which the module visits them.
+///
+/// # Examples
+/// A linear layer learns to halve: any module of Burn will do, in any loop.
+/// ```
+/// use burn::{backend::{Autodiff, Flex}, module::AutodiffModule, nn::LinearConfig, tensor::Tensor};
+/// use sfumato_kernels::{Adam, AdamOptions};
+///
+/// let device = Default::default();
+/// let mut layer = LinearConfig::new(1, 1).init::<Autodiff<Flex>>(&device);
+/// let mut adam = Adam::new(&AdamOptions::default(), &layer.valid());
+/// for step in 1..=400 {
+///     let x = Tensor::from_data([[-1.0f32], [0.5], [2.0]], &device);
+///     let loss = (layer.forward(x.clone()) - x * 0.5).square().mean();
+///     (layer, _) = adam.step::<Autodiff<Flex>, _>(layer, &mut loss.backward(), step, 1e-2);
+/// }
+/// assert!((layer.weight.val().into_scalar() - 0.5).abs() < 0.05);
+/// ```
 #[derive(Debug)]
-pub struct Optimizer<B: Backend> {
-    config: OptimizerConfig,
+pub struct Adam<B: Backend> {
+    options: AdamOptions,
     states: Vec<AdamState<B>>,
 }
 
@@ -30,19 +66,19 @@ pub struct StepNorm {
     pub grad_norm: f64,
 }
 
-impl<B: Backend> Optimizer<B> {
+impl<B: Backend> Adam<B> {
     /// The state before the first step: moments 0, the average equal to the weights.
-    pub fn new<M: Module<B>>(config: &OptimizerConfig, model: &M) -> Self {
+    pub fn new<M: Module<B>>(options: &AdamOptions, model: &M) -> Self {
         let mut weights = Weights { flat: Vec::new() };
         model.visit(&mut weights);
         let state =
             |weight: Tensor<B, 1>| AdamState { m: weight.zeros_like(), v: weight.zeros_like(), ema: Some(weight) };
-        Self { config: config.clone(), states: weights.flat.into_iter().map(state).collect() }
+        Self { options: *options, states: weights.flat.into_iter().map(state).collect() }
     }
 
     /// The state with which a stopped run goes on.
-    pub fn resumed(config: &OptimizerConfig, states: Vec<AdamState<B>>) -> Self {
-        Self { config: config.clone(), states }
+    pub fn resumed(options: &AdamOptions, states: Vec<AdamState<B>>) -> Self {
+        Self { options: *options, states }
     }
 
     /// The state of each parameter, flat, in visiting order.
@@ -68,7 +104,7 @@ impl<B: Backend> Optimizer<B> {
         if !grad_norm.is_finite() {
             return (model, StepNorm { grad_norm });
         }
-        let OptimizerConfig { beta_1, beta_2, epsilon, weight_decay, clip_norm, .. } = self.config;
+        let AdamOptions { beta_1, beta_2, epsilon, weight_decay, clip_norm, .. } = self.options;
         let by = AdamStep {
             lr: learning_rate,
             beta_1,
@@ -77,7 +113,7 @@ impl<B: Backend> Optimizer<B> {
             weight_decay,
             step,
             grad_scale: if clip_norm > 0.0 { (clip_norm / (grad_norm + 1e-6)).min(1.0) } else { 1.0 },
-            ema_decay: Some(ema_decay(self.config.ema_decay, step)),
+            ema_decay: Some(ema_decay(self.options.ema_decay, step)),
         };
         let states = std::mem::take(&mut self.states).into_iter();
         let mut take = Take::<A> { grads: grads.into_iter(), states, operands: Vec::new(), places: Vec::new() };
@@ -196,4 +232,24 @@ impl<B: Backend> ModuleMapper<B> for Replace<B> {
 fn flatten<B: backend::Backend, const D: usize>(tensor: Tensor<B, D>) -> Tensor<B, 1> {
     let elements = tensor.shape().num_elements();
     tensor.reshape([elements])
+}
+
+/// Decay of the weights' moving average at step `step` (from 1): `min(ceiling, (1 + s) / (10 + s))` with `s = step - 1`.
+///
+/// The early average would otherwise be mostly the initial weights.
+pub fn ema_decay(ceiling: f64, step: u64) -> f64 {
+    let done = step.saturating_sub(1) as f64;
+    ceiling.min((1.0 + done) / (10.0 + done))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_average_forgets_quickly_at_first_and_slowly_later() {
+        assert_eq!(ema_decay(0.999, 1), 0.1);
+        assert_eq!(ema_decay(0.999, 91), 91.0 / 100.0);
+        assert_eq!(ema_decay(0.999, 1_000_000), 0.999);
+    }
 }

@@ -5,7 +5,7 @@ use burn::{
     module::{AutodiffModule, Module, Param},
     tensor::{Tensor, backend::Backend},
 };
-use sfumato_train::{config::OptimizerConfig, optimizer::Optimizer};
+use sfumato_kernels::{Adam, AdamOptions};
 
 type Train = Autodiff<Flex>;
 
@@ -24,7 +24,7 @@ fn three() -> Three<Train> {
 }
 
 /// `Σ matrix² + Σ vector²` times `scale`: the gradient is `2 scale` times the weights.
-fn step(net: Three<Train>, optimizer: &mut Optimizer<Flex>, number: u64, scale: f64) -> (Three<Train>, f64) {
+fn step(net: Three<Train>, optimizer: &mut Adam<Flex>, number: u64, scale: f64) -> (Three<Train>, f64) {
     let loss = (net.matrix.val().square().sum() + net.vector.val().square().sum()) * scale;
     let (net, norm) = optimizer.step::<Train, _>(net, &mut loss.backward(), number, 1e-2);
     (net, norm.grad_norm)
@@ -38,7 +38,7 @@ fn address<const D: usize>(x: Tensor<Flex, D>) -> *const f32 {
     x.into_primitive().tensor().as_slice::<f32>().expect("weights lie in one piece").as_ptr()
 }
 
-fn addresses(net: &Three<Train>, optimizer: &Optimizer<Flex>) -> Vec<*const f32> {
+fn addresses(net: &Three<Train>, optimizer: &Adam<Flex>) -> Vec<*const f32> {
     let states = optimizer.states().iter().flat_map(|s| [Some(&s.m), Some(&s.v), s.ema.as_ref()]).flatten().cloned();
     [address(net.matrix.val().inner()), address(net.vector.val().inner())]
         .into_iter()
@@ -50,7 +50,7 @@ fn addresses(net: &Three<Train>, optimizer: &Optimizer<Flex>) -> Vec<*const f32>
 fn a_step_moves_every_parameter_of_the_loss_and_keeps_shapes_and_names() {
     let net = three();
     let ids = [net.matrix.id, net.spare.id, net.vector.id];
-    let mut optimizer = Optimizer::new(&OptimizerConfig::default(), &net.valid());
+    let mut optimizer = Adam::new(&AdamOptions::default(), &net.valid());
     let (net, norm) = step(net, &mut optimizer, 1, 1.0);
     let squares: f64 = [1.0, 4.0, 9.0, 0.25, 0.0625, 1.0, 1.0, 4.0].iter().sum();
     assert!((norm / (4.0 * squares).sqrt() - 1.0).abs() < 1e-12, "{norm}");
@@ -69,7 +69,7 @@ fn a_step_moves_every_parameter_of_the_loss_and_keeps_shapes_and_names() {
 #[test]
 fn a_parameter_outside_the_loss_stays_and_so_does_its_state() {
     let net = three();
-    let mut optimizer = Optimizer::new(&OptimizerConfig::default(), &net.valid());
+    let mut optimizer = Adam::new(&AdamOptions::default(), &net.valid());
     let (net, _) = step(net, &mut optimizer, 1, 1.0);
     let (net, _) = step(net, &mut optimizer, 2, 1.0);
     assert_eq!(values(&net.spare.val()), [7.0, 8.0]);
@@ -83,7 +83,7 @@ fn a_parameter_outside_the_loss_stays_and_so_does_its_state() {
 #[test]
 fn weights_and_state_are_overwritten_in_place() {
     let net = three();
-    let mut optimizer = Optimizer::new(&OptimizerConfig::default(), &net.valid());
+    let mut optimizer = Adam::new(&AdamOptions::default(), &net.valid());
     // Before the first step the average is the weights: it gets memory of its own.
     let (net, _) = step(net, &mut optimizer, 1, 1.0);
     let before = addresses(&net, &optimizer);
@@ -94,7 +94,7 @@ fn weights_and_state_are_overwritten_in_place() {
 #[test]
 fn a_gradient_that_is_not_finite_changes_nothing() {
     let net = three();
-    let mut optimizer = Optimizer::new(&OptimizerConfig::default(), &net.valid());
+    let mut optimizer = Adam::new(&AdamOptions::default(), &net.valid());
     let (net, norm) = step(net, &mut optimizer, 1, f64::NAN);
     assert!(norm.is_nan());
     assert_eq!(values(&net.matrix.val()), [1.0, -2.0, 3.0, 0.5, 0.25, -1.0]);

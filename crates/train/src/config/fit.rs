@@ -1,0 +1,71 @@
+//! What only the data decides: the network, the loss, whether the schedule suits.
+
+use sfumato_data::Dataset;
+use sfumato_model::pipeline::{AnyConfig, OwnConfig};
+use sfumato_process::{DiffusionObjective, Loss, bound::Decoder};
+use sfumato_schedule::{CheckConditions, Finding, Severity, probability::LikelihoodCdf};
+
+use super::{DiffusionConfig, ModelConfig, TrainConfig, model};
+use crate::TrainError;
+
+impl TrainConfig {
+    /// The loss on `data`: with the decoder for 256 levels where the data has them.
+    pub fn objective(&self, data: &dyn Dataset) -> DiffusionObjective {
+        let DiffusionConfig { parameterization, variance, .. } = self.diffusion;
+        let usual = if variance.learned().is_some() { Loss::Hybrid } else { Loss::Simple };
+        DiffusionObjective {
+            parameterization,
+            variance,
+            loss: self.objective.loss.unwrap_or(usual),
+            decoder: if data.is_discrete() { Decoder::Discretized(LikelihoodCdf::Exact) } else { Decoder::Gaussian },
+        }
+    }
+
+    /// Checks that the network can be trained on `data`.
+    ///
+    /// # Errors
+    /// [`TrainError::ConfigValue`] if the network does not fit its shape or its labels.
+    pub fn check_data(&self, data: &dyn Dataset) -> Result<(), TrainError> {
+        self.network(data).map(drop)
+    }
+
+    /// The network that is trained on `data`.
+    ///
+    /// # Errors
+    /// As [`TrainConfig::check_data`].
+    pub fn network(&self, data: &dyn Dataset) -> Result<AnyConfig, TrainError> {
+        let variance = self.diffusion.variance;
+        match &self.model {
+            ModelConfig::Unet(spec) => {
+                let config = spec.resolve(data, variance)?;
+                config.validate().map_err(model::as_written)?;
+                Ok(AnyConfig::UNet(config))
+            }
+            ModelConfig::Mlp(spec) => {
+                let config = spec.resolve(data, variance)?;
+                config.validate().map_err(model::as_written)?;
+                Ok(AnyConfig::Mlp(config))
+            }
+            ModelConfig::Own(own) => Ok(AnyConfig::Own(OwnConfig::new(&own.class, data.shape()))),
+        }
+    }
+
+    /// What is wrong with the noise schedule for `data` and for what the network predicts: warnings, since errors are returned
+    /// as such; see [`sfumato_schedule::check`](sfumato_schedule::check()).
+    ///
+    /// # Errors
+    /// [`TrainError::Schedule`] for a description that gives no schedule, [`TrainError::ScheduleUnfit`] for a schedule that
+    /// cannot work.
+    pub fn check_schedule(&self, data: &dyn Dataset) -> Result<Vec<Finding>, TrainError> {
+        let conditions = CheckConditions {
+            mean_square: data.mean_square(),
+            prediction: self.diffusion.parameterization.into(),
+            ..CheckConditions::default()
+        };
+        let findings = self.diffusion.schedule.build()?.check(&conditions);
+        match findings.iter().find(|finding| finding.severity() == Severity::Error) {
+            Some(finding) => Err(TrainError::ScheduleUnfit { finding: *finding }),
+            None => Ok(findings),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The optimizer of a run.
+
+use serde::{Deserialize, Serialize};
+use sfumato_kernels::AdamOptions;
+
+use super::{check, is_zero};
+use crate::TrainError;
+
+/// Adam with linear warm-up, global-norm clipping and an exponential moving average of the weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OptimizerConfig {
+    /// Learning rate after the warm-up.
+    pub learning_rate: f64,
+    /// Steps over which the learning rate rises linearly from 0.
+    pub warmup_steps: u64,
+    /// What the learning rate does after the warm-up.
+    pub decay: LearningRateDecay,
+    /// Step after which warm-up and decay begin: 0, or where the run went on with another learning rate.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub start_step: u64,
+    /// Decay of the first moment.
+    pub beta_1: f64,
+    /// Decay of the second moment.
+    pub beta_2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Decoupled weight decay (AdamW); 0 is Adam.
+    pub weight_decay: f64,
+    /// The gradient's global norm is cut to this; 0 leaves it.
+    pub clip_norm: f64,
+    /// Ceiling of the moving average's decay; at step `s` (from 0) it is `min(ema_decay, (1 + s) / (10 + s))`.
+    pub ema_decay: f64,
+}
+
+/// What the learning rate does after the warm-up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LearningRateDecay {
+    /// Stays.
+    #[default]
+    Constant,
+    /// Falls to 0 at the last step along half a cosine.
+    Cosine,
+}
+
+impl Default for OptimizerConfig {
+    /// Ho et al. (2020), Appendix B: Adam, 2e-4, 5000 steps of warm-up, norm 1, EMA 0.9999.
+    fn default() -> Self {
+        Self {
+            learning_rate: 2e-4,
+            warmup_steps: 5000,
+            decay: LearningRateDecay::Constant,
+            start_step: 0,
+            beta_1: 0.9,
+            beta_2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: 0.0,
+            clip_norm: 1.0,
+            ema_decay: 0.9999,
+        }
+    }
+}
+
+impl OptimizerConfig {
+    /// The constants of Adam.
+    pub fn adam(&self) -> AdamOptions {
+        let &Self { beta_1, beta_2, epsilon, weight_decay, clip_norm, ema_decay, .. } = self;
+        AdamOptions { beta_1, beta_2, epsilon, weight_decay, clip_norm, ema_decay }
+    }
+
+    /// Refuses values outside their ranges.
+    pub(super) fn validate(&self) -> Result<(), TrainError> {
+        let &Self { learning_rate, beta_1, beta_2, epsilon, weight_decay, clip_norm, ema_decay, .. } = self;
+        let (positive, not_negative) = (|x: f64| x > 0.0 && x.is_finite(), |x: f64| x >= 0.0 && x.is_finite());
+        check("optimizer.learning_rate", learning_rate, positive(learning_rate), "a number above 0")?;
+        check("optimizer.beta_1", beta_1, (0.0..1.0).contains(&beta_1), "a number in [0, 1)")?;
+        check("optimizer.beta_2", beta_2, (0.0..1.0).contains(&beta_2), "a number in [0, 1)")?;
+        check("optimizer.epsilon", epsilon, positive(epsilon), "a number above 0")?;
+        check("optimizer.weight_decay", weight_decay, not_negative(weight_decay), "0 or a number above it")?;
+        check("optimizer.clip_norm", clip_norm, not_negative(clip_norm), "0 (no clipping) or a number above it")?;
+        check("optimizer.ema_decay", ema_decay, (0.0..1.0).contains(&ema_decay), "a number in [0, 1)")
+    }
+}

@@ -1,0 +1,71 @@
+//! What a run in progress leaves: checkpoints and sample grids.
+
+use std::{ops::ControlFlow, path::PathBuf, sync::atomic::Ordering};
+
+use burn::module::AutodiffModule;
+use sfumato_kernels::AutodiffBackend;
+use sfumato_model::{Blueprint, sampling};
+
+use super::Session;
+use crate::{DataRecord, NewCheckpoint, TrainError, Watch, checkpoint::write_training, preview};
+
+impl<A: AutodiffBackend, P> Session<'_, A, P> {
+    pub(super) fn checkpoint<const D: usize>(
+        &mut self,
+        model: &P::Net<A>,
+        watch: &mut dyn Watch,
+    ) -> Result<PathBuf, TrainError>
+    where
+        P: Blueprint<D>,
+        P::Net<A>: AutodiffModule<A, InnerModule = P::Net<A::InnerBackend>>,
+    {
+        let config = self.config();
+        let raw = model.valid();
+        let keep = config.training.keep_checkpoints;
+        self.metrics.sync()?;
+        let NewCheckpoint { path, unlinked } = self.run.dir.add_checkpoint(self.state.step, keep, |dir| {
+            let averaged = self.optimizer.averaged(raw.clone());
+            self.spec.write(dir, &averaged)?;
+            let data = DataRecord::of(self.run.data);
+            let reached = (self.state, self.window);
+            write_training(dir, &config, &data, reached, self.times.as_ref(), &raw, &self.optimizer)
+        })?;
+        watch.checkpoint(&path);
+        if let Some(reason) = unlinked
+            && !std::mem::replace(&mut self.unlinked, true)
+        {
+            watch.warn(&format!(
+                "{reason}. The newest checkpoint is always the last of {}",
+                self.run.dir.checkpoints().display()
+            ));
+        }
+        Ok(path)
+    }
+
+    pub(super) fn preview<const D: usize>(&self, model: &P::Net<A>, watch: &mut dyn Watch) -> Result<(), TrainError>
+    where
+        P: Blueprint<D>,
+        P::Net<A>: AutodiffModule<A, InnerModule = P::Net<A::InnerBackend>>,
+    {
+        let config = self.run.config;
+        let plan = preview::plan(config, &self.spec, self.run.data.shape())?;
+        let net = self.optimizer.averaged(model.valid());
+        let stop = self.run.stop;
+        let mut observe = |progress: sampling::Progress<'_, A::InnerBackend, D>| {
+            watch.sampling(progress.done, progress.total);
+            if stop.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let samples = match sampling::draw(&net, &plan, self.device, &mut observe) {
+            Ok(samples) => samples,
+            // Asked to stop meanwhile: the picture can wait.
+            Err(sfumato_process::sampler::SampleError::Stopped { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        match preview::write(&self.run.dir.samples(), self.state.step, &samples, &plan, self.run.data) {
+            Ok(path) => watch.samples(&path),
+            // A picture is no reason to end a run.
+            Err(error) => watch.warn(&format!("{error}; the run goes on without this picture")),
+        }
+        Ok(())
+    }
+}
