@@ -4,8 +4,8 @@
 //! Scheme Based on a Card Shuffle", arXiv:1208.1176. It answers "which example is at position p" without a table, so a
 //! run resumes at any draw at no cost, and threads or ranks can ask for any draw in any order.
 
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use rand_chacha::rand_core::Rng;
+use sfumato_random::{chacha20, word};
 
 /// Rounds of the shuffle. The paper's bound needs a small multiple of log2(len); 90 is what Ethereum's consensus
 /// specification settled on for lists of millions.
@@ -105,12 +105,7 @@ fn shuffled(key: u64, len: u64, mut x: u64) -> usize {
 
 /// A pseudo-random 64-bit key for one purpose and epoch.
 fn key(seed: u64, purpose: &[u8; 5], epoch: u64) -> u64 {
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    bytes[8..13].copy_from_slice(purpose);
-    let mut rng = ChaCha20Rng::from_seed(bytes);
-    rng.set_stream(epoch);
-    rng.next_u64()
+    chacha20([seed, word(purpose), 0, 0], epoch).next_u64()
 }
 
 /// The output function of SplitMix64: Steele, Lea & Flood (2014), "Fast splittable pseudorandom number generators".

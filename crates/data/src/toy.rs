@@ -6,8 +6,8 @@ use std::f64::consts::{PI, SQRT_2};
 
 use rand::RngExt;
 use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::SeedableRng;
 use rand_distr::StandardNormal;
+use sfumato_random::{chacha20, word};
 
 use super::loaded::{LoadedDataset, Values};
 use super::{DataError, DatasetSpec, LoadOptions, Split, Toy};
@@ -88,15 +88,11 @@ fn moments(toy: Toy) -> ([f64; 2], f64) {
 
 /// The random numbers of one point.
 fn stream(seed: u64, split: Split, index: u64) -> ChaCha20Rng {
-    let mut key = [0; 32];
-    key[..8].copy_from_slice(&seed.to_le_bytes());
-    key[8..17].copy_from_slice(match split {
+    let name = match split {
         Split::Train => b"toy train",
         Split::Test => b"toy  test",
-    });
-    let mut rng = ChaCha20Rng::from_seed(key);
-    rng.set_stream(index);
-    rng
+    };
+    chacha20([seed, word(name), word(&name[8..]), 0], index)
 }
 
 /// The first `toy_size` points.

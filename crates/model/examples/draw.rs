@@ -4,7 +4,7 @@ use burn::backend::Flex;
 use sfumato_model::{Model, ModelError};
 
 /// Pictures as RGB bytes, three for each pixel.
-pub fn draw(dir: &str) -> Result<Vec<Vec<u8>>, ModelError> {
+pub(crate) fn draw(dir: &str) -> Result<Vec<Vec<u8>>, ModelError> {
     let model = Model::<Flex>::open(dir)?;
     let samples = model.sample(16).steps(20).seed(7).draw()?;
     (0..samples.len()).map(|i| samples.to_rgb8(i)).collect()

@@ -48,8 +48,8 @@ impl<B: Backend, const D: usize> Stepper<B, D> for Churn {
     }
 }
 
-/// Draws `num` images of the model's size, `[num, channels, height, width]`.
-pub fn draw(dir: &str, num: usize, steps: usize) -> Result<Tensor<Flex, 4>, Box<dyn std::error::Error>> {
+/// Draws `num` images of a model without classes, of its own size, `[num, channels, height, width]`.
+pub(crate) fn draw(dir: &str, num: usize, steps: usize) -> Result<Tensor<Flex, 4>, Box<dyn std::error::Error>> {
     let model = Model::<Flex>::open(dir)?;
     let chain = model.chain()?;
     // Levels of one's own: times that fall faster and faster.
@@ -59,7 +59,7 @@ pub fn draw(dir: &str, num: usize, steps: usize) -> Result<Tensor<Flex, 4>, Box<
     let shape = model.pipeline().example_shape(None)?;
     let batch = [num, shape[0], shape[1], shape[2]];
     let mut sampler = Churn { chain, levels };
-    Ok(walk(&mut sampler, model.unet()?, &SeededNoise::new(7), batch, model.device(), &mut ignore)?)
+    Ok(walk(&mut sampler, &model.images(None)?, &SeededNoise::new(7), batch, model.device(), &mut ignore)?)
 }
 
 #[allow(dead_code)] // a test calls `draw`

@@ -4,7 +4,7 @@ use std::{ops::ControlFlow, path::Path};
 
 use burn::tensor::{Tensor, backend};
 use sfumato_kernels::Backend;
-use sfumato_nets::{Network, mlp::Mlp, unet::UNet2D};
+use sfumato_nets::{Call, InputError, Network, mlp::Mlp, unet::UNet2D};
 use sfumato_process::{
     Chain,
     bound::{Decoder, Examples},
@@ -12,7 +12,7 @@ use sfumato_process::{
 
 use crate::{
     ModelError, Sampling, Scoring,
-    pipeline::{AnyConfig, Pipeline},
+    pipeline::{AnyConfig, Labels, Pipeline},
     sampling::{Progress, SamplePlan, draw_batches},
 };
 
@@ -102,22 +102,35 @@ impl<B: Backend> Model<B> {
         &self.net
     }
 
-    /// The network of a model of images: without classes it is a denoiser, for samplers of one's own.
+    /// The denoiser of a model of images, for samplers of one's own: with a class for each example of a batch if the model is
+    /// class-conditional, else without.
     ///
     /// # Errors
-    /// [`ModelError::Model`] for a model of points.
-    pub fn unet(&self) -> Result<&UNet2D<B>, ModelError> {
-        match &self.net {
-            Net::UNet(net) => Ok(net),
-            Net::Mlp(_) => self.pipeline.unusable("it is a model of points, not of images"),
+    /// [`ModelError::Model`] for a model of points, [`ModelError::Input`] for classes that are missing, too many, or unknown to the model.
+    pub fn images<'a>(&'a self, classes: Option<&'a [usize]>) -> Result<Call<'a, UNet2D<B>>, ModelError> {
+        let Net::UNet(net) = &self.net else {
+            return self.pipeline.unusable("it is a model of points, not of images");
+        };
+        match (self.pipeline.labels()?, classes) {
+            (Labels::None, None) | (Labels::Any, Some(_)) => {}
+            (Labels::None, Some(_)) => return Err(InputError::UnexpectedClasses.into()),
+            (_, None) => return Err(InputError::MissingClasses.into()),
+            (Labels::Below(known), Some(classes)) => {
+                // The class that stands for "any" comes after those that have names.
+                let last = known + usize::from(self.pipeline.spec.facts.null_class.is_some()) - 1;
+                if let Some(&label) = classes.iter().find(|&&label| label > last) {
+                    return Err(InputError::ClassLabel { label, last }.into());
+                }
+            }
         }
+        Ok(Call { net, classes, dropout: None })
     }
 
-    /// The network of a model of points.
+    /// The denoiser of a model of points.
     ///
     /// # Errors
     /// [`ModelError::Model`] for a model of images.
-    pub fn mlp(&self) -> Result<&Mlp<B>, ModelError> {
+    pub fn points(&self) -> Result<&Mlp<B>, ModelError> {
         match &self.net {
             Net::Mlp(net) => Ok(net),
             Net::UNet(_) => self.pipeline.unusable("it is a model of images, not of points"),

@@ -16,8 +16,9 @@ type Train = Autodiff<Flex>;
 
 /// Guesses the noise in points of the plane from the points and the time.
 #[derive(Module, Debug)]
-pub struct Net<B: Backend> {
+pub(crate) struct Net<B: Backend> {
     first: Linear<B>,
+    middle: Linear<B>,
     last: Linear<B>,
 }
 
@@ -25,7 +26,8 @@ impl<B: Backend> Denoiser<B, 2> for Net<B> {
     fn predict(&self, x_t: Tensor<B, 2>, t: &[usize]) -> Tensor<B, 2> {
         let time: Vec<f32> = t.iter().map(|&t| t as f32 / 1000.0).collect();
         let time = Tensor::<B, 1>::from_floats(&time[..], &x_t.device()).reshape([-1, 1]);
-        self.last.forward(silu(self.first.forward(Tensor::cat(vec![x_t, time], 1))))
+        let hidden = silu(self.first.forward(Tensor::cat(vec![x_t, time], 1)));
+        self.last.forward(silu(self.middle.forward(hidden)))
     }
 }
 
@@ -37,11 +39,11 @@ fn circle(count: usize) -> Tensor<Train, 2> {
 }
 
 /// Trains for some steps, and draws points from the averaged weights.
-pub fn train(steps: u64, points: usize) -> Result<Tensor<Flex, 2>, Box<dyn std::error::Error>> {
+pub(crate) fn train(steps: u64, points: usize) -> Result<Tensor<Flex, 2>, Box<dyn std::error::Error>> {
     let device = Default::default();
     Train::seed(&device, 0);
     let layer = |from, to| LinearConfig::new(from, to).init(&device);
-    let mut net: Net<Train> = Net { first: layer(3, 128), last: layer(128, 2) };
+    let mut net: Net<Train> = Net { first: layer(3, 128), middle: layer(128, 128), last: layer(128, 2) };
     let mut adam = Adam::new(&AdamOptions { ema_decay: 0.99, ..AdamOptions::default() }, &net.valid());
     let schedule = ScheduleConfig::default().build()?;
     for step in 1..=steps {
@@ -58,7 +60,7 @@ pub fn train(steps: u64, points: usize) -> Result<Tensor<Flex, 2>, Box<dyn std::
 
 #[allow(dead_code)] // a test calls `train`
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let radius = train(1000, 500)?.square().sum_dim(1).sqrt();
+    let radius = train(1500, 500)?.square().sum_dim(1).sqrt();
     println!("radius {:.2}, deviation {:.2}", radius.clone().mean().into_scalar(), radius.var(0).sqrt().into_scalar());
     Ok(())
 }

@@ -5,7 +5,6 @@
 //! fill its key and the sample index is its stream number, so that two addresses never share numbers.
 
 use burn::tensor::{Tensor, TensorData, backend::Backend};
-use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
@@ -51,13 +50,7 @@ impl Purpose {
 /// assert_ne!(a, stream(7, Purpose::Sampling, 4, 0).next_u64());
 /// ```
 pub fn stream(seed: u64, purpose: Purpose, sample: u64, draw: u64) -> ChaCha8Rng {
-    let mut key = [0; 32];
-    for (bytes, word) in key.chunks_exact_mut(8).zip([seed, purpose.tag(), draw, 0]) {
-        bytes.copy_from_slice(&word.to_le_bytes());
-    }
-    let mut rng = ChaCha8Rng::from_seed(key);
-    rng.set_stream(sample);
-    rng
+    sfumato_random::chacha8([seed, purpose.tag(), draw, 0], sample)
 }
 
 /// Fills `out` with standard normal numbers of the stream at the given address.

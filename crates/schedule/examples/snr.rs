@@ -3,7 +3,7 @@
 use sfumato_schedule::{Cosine, ScheduleConfig, ScheduleError};
 
 /// The curve of `log10 SNR`, from 4 at the top to -4 at the bottom, as an SVG picture.
-pub fn plot(steps: usize) -> Result<String, ScheduleError> {
+pub(crate) fn plot(steps: usize) -> Result<String, ScheduleError> {
     let schedule = ScheduleConfig::from(Cosine { steps, ..Cosine::default() }).build()?;
     let point = |t: usize| {
         let x = 400.0 * t as f64 / steps as f64;

@@ -41,7 +41,7 @@ impl Dataset for Bars {
 }
 
 /// Trains a class-conditional U-Net on the bars; the run is written to `dir`.
-pub fn train(dir: &Path, steps: u64) -> Result<Outcome, TrainError> {
+pub(crate) fn train(dir: &Path, steps: u64) -> Result<Outcome, TrainError> {
     let data = Bars { classes: ["upright", "lying"].map(str::to_owned) };
     let mut config = TrainConfig::sized(&data, Default::default(), &[])?;
     config.model.set_class_conditional();

@@ -124,7 +124,7 @@ fn a_network_of_ones_own_is_trained_kept_and_resumed_to_the_bit() {
     let half = train(&create(&root, &config(4, 16)), &config(4, 16), None).unwrap();
     assert_ne!(weights(&half.checkpoint), weights(&whole.checkpoint));
     let opened = RunDir::open(&root).unwrap();
-    let resumed = train(&opened.dir, &config(8, 16), Some(&opened.from)).unwrap();
+    let resumed = train(&opened.dir, &config(8, 16), opened.from.as_ref()).unwrap();
     assert_eq!(weights(&resumed.checkpoint), weights(&whole.checkpoint));
 
     let pipeline = Pipeline::open(&root).unwrap();

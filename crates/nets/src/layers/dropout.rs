@@ -1,8 +1,8 @@
 //! Dropout whose mask is addressed, not drawn from hidden state.
 
 use burn::tensor::{Tensor, TensorData, backend::Backend};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use rand::Rng;
+use sfumato_random::{chacha8, word};
 
 /// Address of the dropout masks of one training step.
 ///
@@ -73,17 +73,12 @@ impl Dropout {
 
     /// Factors 0 or `1 / (1 - p)` for `batch` examples of `count` elements.
     fn mask(&self, key: DropoutKey, batch: usize, count: usize) -> Vec<f32> {
-        let mut bytes = [0; 32];
-        let words = [key.seed, key.step, u64::from(self.layer), u64::from_le_bytes(*b"dropout\0")];
-        for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
-            place.copy_from_slice(&word.to_le_bytes());
-        }
+        let words = [key.seed, key.step, u64::from(self.layer), word(b"dropout")];
         let dropped_below = (self.probability * 2f64.powi(32)).round() as u64;
         let kept = (1.0 / (1.0 - self.probability)) as f32;
         let mut mask = Vec::with_capacity(batch * count);
         for example in 0..batch as u64 {
-            let mut rng = ChaCha8Rng::from_seed(bytes);
-            rng.set_stream(key.first_example + example);
+            let mut rng = chacha8(words, key.first_example + example);
             mask.extend((0..count).map(|_| if u64::from(rng.next_u32()) < dropped_below { 0.0 } else { kept }));
         }
         mask

@@ -1,6 +1,6 @@
 //! Random initialisation, a pure function of seed and tensor name.
 
-use rand::{Rng, SeedableRng};
+use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
@@ -37,11 +37,7 @@ impl RandomParams {
     fn stream(&self, name: &str) -> ChaCha8Rng {
         // FNV-1a with its standard offset and with another: 128 bits, so that names cannot collide by accident.
         let words = [self.seed, 0, fnv_1a(name, 0xcbf2_9ce4_8422_2325), fnv_1a(name, 0x6c62_272e_07bb_0142)];
-        let mut key = [0; 32];
-        for (bytes, word) in key.chunks_exact_mut(8).zip(words) {
-            bytes.copy_from_slice(&word.to_le_bytes());
-        }
-        ChaCha8Rng::from_seed(key)
+        sfumato_random::chacha8(words, 0)
     }
 }
 
