@@ -136,6 +136,27 @@ fn move_run(from: &Path, to: &Path) {
     }
 }
 
+/// Draws three pictures of a class, by every sampler, in few steps and in many.
+#[cfg(unix)]
+fn draw_with_every_sampler(dir: &Path, transcript: &mut Transcript, model: &str) {
+    for sampler in ["ddpm", "ddim", "dpm-solver++", "euler", "heun"] {
+        for steps in ["1", "2", "7", "50", "1000"] {
+            let out = format!("drawn/{sampler}-{steps}");
+            draw(dir, transcript, model, [sampler, steps], &out);
+            let (shape, values) = read_npy(&dir.join(&out).join("samples.npy"));
+            assert_eq!(shape, [3, 3, 32, 32]);
+            assert!(values.iter().all(|value| value.is_finite()), "{sampler} with {steps} steps");
+            assert!(dir.join(&out).join("grid.png").is_file());
+        }
+    }
+}
+
+#[cfg(unix)]
+fn draw(dir: &Path, transcript: &mut Transcript, model: &str, [sampler, steps]: [&str; 2], out: &str) {
+    let how = ["--sampler", sampler, "--steps", steps, "--num", "3", "--class", "phone"];
+    transcript.run(dir, &[&["sample", "--model", model][..], &how, &["--out", out]].concat());
+}
+
 #[cfg(unix)]
 #[test]
 fn mixed_pictures_go_through_every_command() {
@@ -177,31 +198,7 @@ fn mixed_pictures_go_through_every_command() {
     let model = "disk/elsewhere/hour/checkpoints/step-0000060";
 
     transcript.run(dir, &["info", model]);
-    for sampler in ["ddpm", "ddim", "dpm-solver++", "euler", "heun"] {
-        for steps in ["1", "2", "7", "50", "1000"] {
-            let out = format!("drawn/{sampler}-{steps}");
-            let args = [
-                "sample",
-                "--model",
-                model,
-                "--sampler",
-                sampler,
-                "--steps",
-                steps,
-                "--num",
-                "3",
-                "--class",
-                "phone",
-                "--out",
-                &out,
-            ];
-            transcript.run(dir, &args);
-            let (shape, values) = read_npy(&dir.join(&out).join("samples.npy"));
-            assert_eq!(shape, [3, 3, 32, 32]);
-            assert!(values.iter().all(|value| value.is_finite()), "{sampler} with {steps} steps");
-            assert!(dir.join(&out).join("grid.png").is_file());
-        }
-    }
+    draw_with_every_sampler(dir, &mut transcript, model);
     let scored = transcript
         .run(dir, &["eval", "--model", model, "--dataset", "folder:pictures", "--steps", "10", "--json", "score.json"]);
     let score: serde_json::Value = serde_json::from_slice(&fs::read(dir.join("score.json")).unwrap()).unwrap();
@@ -210,22 +207,7 @@ fn mixed_pictures_go_through_every_command() {
 
     transcript.run(dir, &["export", "--model", model, "--out", "exported"]);
     transcript.run(dir, &["info", "exported"]);
-    let again = [
-        "sample",
-        "--model",
-        "exported",
-        "--sampler",
-        "ddim",
-        "--steps",
-        "7",
-        "--num",
-        "3",
-        "--class",
-        "phone",
-        "--out",
-        "again",
-    ];
-    transcript.run(dir, &again);
+    draw(dir, &mut transcript, "exported", ["ddim", "7"], "again");
     assert!(
         read_npy(&dir.join("again/samples.npy")) == read_npy(&dir.join("drawn/ddim-7/samples.npy")),
         "exported, a model draws other pictures"

@@ -1,69 +1,22 @@
-//! Weights as other programs name, wrap and pickle them, and what lies under their names when something went wrong.
+//! Weights as other programs name, wrap and pickle them.
 
-#[path = "common/torch_writer.rs"]
-mod torch_writer;
+#[path = "common/small_network.rs"]
+mod small_network;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use burn::backend::{Flex, flex::FlexDevice};
 use serde_json::json;
 use sfumato_model::{
-    params::FileParams,
-    pipeline::{AnyConfig, Facts, Note, Pipeline, PipelineSpec, Scheduler, WEIGHTS_FILE, Warning},
+    pipeline::{Note, Pipeline, WEIGHTS_FILE, Warning},
     tensor_file::{NamedTensor, WeightFiles, write_tensors},
 };
-use sfumato_nets::{
-    params::{RandomParams, named_parameters},
-    unet::{DownBlockType, UNet2DConfig, UpBlockType},
-};
-use tempfile::{TempDir, tempdir};
-
-fn config() -> UNet2DConfig {
-    UNet2DConfig {
-        block_out_channels: vec![4, 8],
-        down_block_types: vec![DownBlockType::DownBlock2D, DownBlockType::AttnDownBlock2D],
-        up_block_types: vec![UpBlockType::AttnUpBlock2D, UpBlockType::UpBlock2D],
-        layers_per_block: 1,
-        norm_num_groups: 2,
-        ..Default::default()
-    }
-}
-
-/// The tensors of a network from a seed.
-fn tensors(seed: u64) -> Vec<NamedTensor> {
-    let net = config().build::<Flex>(&mut RandomParams::new(seed).without_zero_init(), &FlexDevice).unwrap();
-    named_parameters(&net)
-}
-
-/// A pipeline directory without weights.
-fn empty() -> TempDir {
-    let dir = tempdir().unwrap();
-    let spec =
-        PipelineSpec { config: AnyConfig::UNet(config()), scheduler: Scheduler::default(), facts: Facts::default() };
-    spec.write_tensors(dir.path(), &[]).unwrap();
-    fs::remove_file(dir.path().join("unet").join(WEIGHTS_FILE)).unwrap();
-    dir
-}
+use sfumato_nets::params::named_parameters;
+use small_network::{empty, for_torch, load, pickled, tensors, torch_writer};
+use tempfile::tempdir;
 
 fn renamed(tensors: &[NamedTensor], name: impl Fn(&str) -> String) -> Vec<NamedTensor> {
     tensors.iter().map(|tensor| NamedTensor { name: name(&tensor.name), ..tensor.clone() }).collect()
-}
-
-fn for_torch(tensors: &[NamedTensor]) -> Vec<torch_writer::Tensor> {
-    tensors.iter().map(|tensor| (tensor.name.clone(), tensor.shape.clone(), tensor.values.clone())).collect()
-}
-
-fn pickled(tensors: &[NamedTensor], old: bool) -> Vec<u8> {
-    torch_writer::checkpoint(&for_torch(tensors), old)
-}
-
-fn load(path: &Path) -> Result<Vec<NamedTensor>, String> {
-    let mut params = FileParams::open(path).map_err(|error| error.to_string())?;
-    let net = config().build::<Flex>(&mut params, &FlexDevice).map_err(|error| error.to_string())?;
-    Ok(named_parameters(&net))
 }
 
 fn opened(dir: &Path) -> (Pipeline, Vec<NamedTensor>) {
@@ -308,131 +261,4 @@ fn names_and_shapes_of_older_code_are_understood() {
     wrong.iter_mut().find(|tensor| tensor.name == "conv_in.bias").unwrap().shape.push(1);
     write_tensors(&path, &[], &wrong).unwrap();
     assert!(load(&path).unwrap_err().contains("of another shape"));
-}
-
-/// A pipeline with weights in one file, in shards, or in a pickle.
-fn whole(kind: &str) -> (TempDir, Vec<PathBuf>) {
-    let dir = empty();
-    let unet = dir.path().join("unet");
-    let tensors = tensors(1);
-    let weights = match kind {
-        "shards" => {
-            write_tensors(&unet.join("a.safetensors"), &[], &tensors).unwrap();
-            let map: serde_json::Map<_, _> =
-                tensors.iter().map(|tensor| (tensor.name.clone(), "a.safetensors".into())).collect();
-            let index = unet.join("diffusion_pytorch_model.safetensors.index.json");
-            fs::write(&index, json!({"weight_map": map}).to_string()).unwrap();
-            vec![index, unet.join("a.safetensors")]
-        }
-        "pickle" => {
-            let path = unet.join("diffusion_pytorch_model.bin");
-            fs::write(&path, pickled(&tensors, false)).unwrap();
-            vec![path]
-        }
-        _ => {
-            let path = unet.join(WEIGHTS_FILE);
-            write_tensors(&path, &[], &tensors).unwrap();
-            vec![path]
-        }
-    };
-    let json =
-        ["model_index.json", "unet/config.json", "scheduler/scheduler_config.json"].map(|path| dir.path().join(path));
-    (dir, [&json[..], &weights].concat())
-}
-
-#[test]
-fn what_is_no_file_of_a_model_is_called_by_its_name() {
-    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 143000000\n";
-    for kind in ["one", "shards", "pickle"] {
-        let count = whole(kind).1.len();
-        for file in 0..count {
-            for (bytes, expected) in [
-                (&pointer[..], "git lfs pull"),
-                (b"<!DOCTYPE html><html>Sign in</html>", "page of HTML"),
-                (b"<?xml version=\"1.0\"?><Error/>", "XML"),
-                (b"", "empty (0 bytes)"),
-                (b"\x1f\x8b\x08\0\0\0\0\0", "gzip"),
-                (&[0; 1000], "zeros only"),
-            ] {
-                let (dir, files) = whole(kind);
-                fs::write(&files[file], bytes).unwrap();
-                let message = match Pipeline::open(dir.path()) {
-                    Ok(pipeline) => pipeline.load_unet::<Flex>(&FlexDevice).unwrap_err().to_string(),
-                    Err(error) => error.to_string(),
-                };
-                let path = files[file].display().to_string();
-                assert!(message.contains(expected) && message.contains(&path), "{path}: {message}");
-            }
-            let (dir, files) = whole(kind);
-            fs::remove_file(&files[file]).unwrap();
-            fs::create_dir(&files[file]).unwrap();
-            let message = match Pipeline::open(dir.path()) {
-                Ok(pipeline) => pipeline.load_unet::<Flex>(&FlexDevice).unwrap_err().to_string(),
-                Err(error) => error.to_string(),
-            };
-            assert!(message.contains("is a directory"), "{}: {message}", files[file].display());
-        }
-    }
-}
-
-#[test]
-fn answers_of_servers_are_quoted() {
-    for (name, text) in
-        [(WEIGHTS_FILE, "Entry not found"), ("diffusion_pytorch_model.bin", "Invalid username or password.")]
-    {
-        let dir = empty();
-        fs::write(dir.path().join("unet").join(name), text).unwrap();
-        let pipeline = Pipeline::open(dir.path()).unwrap();
-        let message = pipeline.load_unet::<Flex>(&FlexDevice).unwrap_err().to_string();
-        assert!(message.contains(text) && message.contains(name), "{message}");
-    }
-    let (dir, files) = whole("one");
-    fs::write(&files[1], r#"{"error": "Repository not found"}"#).unwrap();
-    assert!(Pipeline::open(dir.path()).unwrap_err().to_string().contains("Repository not found"));
-}
-
-#[cfg(unix)]
-#[test]
-fn links_that_lead_nowhere_and_pipes_are_named() {
-    for file in 0..4 {
-        let (dir, files) = whole("one");
-        fs::remove_file(&files[file]).unwrap();
-        std::os::unix::fs::symlink("../../blobs/0123", &files[file]).unwrap();
-        let message = match Pipeline::open(dir.path()) {
-            Ok(pipeline) => pipeline.load_unet::<Flex>(&FlexDevice).unwrap_err().to_string(),
-            Err(error) => error.to_string(),
-        };
-        assert!(message.contains("a link to ../../blobs/0123"), "{}: {message}", files[file].display());
-    }
-}
-
-#[test]
-fn truncation_says_how_much_is_there() {
-    let (tensors, dir) = (tensors(1), tempdir().unwrap());
-    let path = dir.path().join("cut.safetensors");
-    write_tensors(&path, &[("format", "pt")], &tensors).unwrap();
-    let bytes = fs::read(&path).unwrap();
-    let len = bytes.len();
-    for cut in [len - 1, len / 2] {
-        fs::write(&path, &bytes[..cut]).unwrap();
-        let message = load(&path).unwrap_err();
-        assert!(message.contains(&format!("truncated: {cut} of {len} bytes")), "{message}");
-    }
-    fs::write(&path, &bytes[..500]).unwrap();
-    assert!(load(&path).unwrap_err().contains("truncated: 500 of at least"));
-
-    let path = dir.path().join("cut.bin");
-    let bytes = pickled(&tensors, true);
-    let (len, cut) = (bytes.len(), bytes.len() - 100);
-    fs::write(&path, &bytes[..cut]).unwrap();
-    assert!(load(&path).unwrap_err().contains(&format!("is truncated: {cut} of {len} bytes")));
-    let bytes = pickled(&tensors, false);
-    let values: usize = tensors.iter().map(|tensor| 4 * tensor.values.len()).sum();
-    let cut = bytes.len() / 2;
-    fs::write(&path, &bytes[..cut]).unwrap();
-    let message = load(&path).unwrap_err();
-    let expected: usize =
-        message.split("at least ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok()).unwrap();
-    assert!(message.contains(&format!("truncated: {cut} of at least")), "{message}");
-    assert!((values..=bytes.len()).contains(&expected), "{message}");
 }

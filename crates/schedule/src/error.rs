@@ -1,8 +1,6 @@
 //! What can be wrong with a schedule, its description or a choice of time steps.
 
-use crate::config::ScheduleConfig;
 use crate::nearest::hint;
-use crate::spacing::Spacing;
 
 /// Largest number of steps that a schedule may have: 2^20.
 ///
@@ -74,11 +72,13 @@ pub enum ScheduleError {
     },
     /// A name that no family has.
     #[error(
-        "no schedule is called `{name}`{} (expected one of {})", hint(name, &ScheduleConfig::NAMES), ScheduleConfig::NAMES.join(", ")
+        "no schedule is called `{name}`{} (expected one of {})", hint(name, expected), expected.join(", ")
     )]
     UnknownSchedule {
         /// The name that was given.
         name: String,
+        /// The names that there are.
+        expected: Vec<&'static str>,
     },
     /// A parameter that the family does not have.
     #[error("the {family} schedule has no parameter `{parameter}`{} (expected one of {})", hint(parameter, expected), expected.join(", "))]
@@ -142,10 +142,12 @@ pub enum ScheduleError {
         timestep: usize,
     },
     /// A name that no spacing has.
-    #[error("no spacing is called `{name}`{} (expected one of {})", hint(name, &Spacing::NAMES), Spacing::NAMES.join(", "))]
+    #[error("no spacing is called `{name}`{} (expected one of {})", hint(name, expected), expected.join(", "))]
     UnknownSpacing {
         /// The name that was given.
         name: String,
+        /// The names that there are.
+        expected: Vec<&'static str>,
     },
 }
 

@@ -61,7 +61,7 @@ mod zero_snr;
 pub use check::{CheckConditions, Finding, IdleReason, Prediction, Severity, check};
 pub use config::ScheduleConfig;
 pub use error::{MAX_STEPS, ScheduleError};
-pub use families::{Constant, Cosine, Explicit, JensenShannon, Linear, NotesCosine, Quadratic, ScaledLinear, Sigmoid};
+pub use families::*;
 pub use forward::{ForwardKernel, forward_induction};
 pub use nearest::nearest;
 pub use posterior::{Coefficients, PosteriorMean};

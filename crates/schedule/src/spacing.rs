@@ -90,7 +90,7 @@ impl FromStr for Spacing {
             "leading" => Ok(Self::Leading),
             "linspace" => Ok(Self::Linspace),
             "trailing" => Ok(Self::Trailing),
-            _ => Err(ScheduleError::UnknownSpacing { name: name.to_owned() }),
+            _ => Err(ScheduleError::UnknownSpacing { name: name.to_owned(), expected: Self::NAMES.to_vec() }),
         }
     }
 }

@@ -73,72 +73,101 @@ struct Options {
 
 impl Mode {
     fn of(arguments: &[String]) -> anyhow::Result<Mode> {
-        let mut modes = Vec::new();
-        let (mut rounds, mut quick, mut work, mut json, mut patience) = (None, false, None, None, None);
-        let mut words = Vec::new();
+        let Some(given) = Given::of(arguments)? else { return Ok(Mode::Help) };
+        let for_peer = given.quick
+            || given.rounds.is_some()
+            || given.work.is_some()
+            || given.json.is_some()
+            || given.patience.is_some();
+        let words = given.words.clone();
+        let mode = given.mode()?;
+        match &mode {
+            Mode::Peer(_) => {
+                if let Some(word) = words.first() {
+                    return Err(Usage(format!("unexpected `{word}`: --work filters")).into());
+                }
+            }
+            Mode::Profile | Mode::Curve if !words.is_empty() => {
+                return Err(Usage(format!("unexpected argument `{}`", words[0])).into());
+            }
+            _ if for_peer => {
+                return Err(Usage("--rounds, --quick, --work, --json and --patience need --peer torch".into()).into());
+            }
+            _ => {}
+        }
+        Ok(mode)
+    }
+}
+
+/// The arguments, before it is known whether they go together.
+#[derive(Default)]
+struct Given {
+    modes: Vec<&'static str>,
+    rounds: Option<usize>,
+    quick: bool,
+    work: Option<String>,
+    json: Option<PathBuf>,
+    patience: Option<f64>,
+    words: Vec<String>,
+}
+
+impl Given {
+    /// The arguments; none if they ask for help.
+    fn of(arguments: &[String]) -> anyhow::Result<Option<Given>> {
+        let mut given = Given::default();
         let mut rest = arguments.iter().cloned();
         while let Some(argument) = rest.next() {
             if argument == "--" {
-                words.extend(rest.by_ref());
+                given.words.extend(rest.by_ref());
             } else if let Some(peer) = option_value(&argument, "--peer", &mut rest)? {
                 if peer != "torch" {
                     return Err(Usage(format!("unknown peer `{peer}`, expected torch")).into());
                 }
-                modes.push("--peer");
+                given.modes.push("--peer");
             } else if let Some(value) = option_value(&argument, "--rounds", &mut rest)? {
                 let positive = value.parse::<usize>().ok().filter(|&rounds| rounds > 0);
-                rounds = Some(positive.ok_or_else(|| Usage(format!("--rounds {value}: expected a number above 0")))?);
+                let wrong = || Usage(format!("--rounds {value}: expected a number above 0"));
+                given.rounds = Some(positive.ok_or_else(wrong)?);
             } else if let Some(value) = option_value(&argument, "--patience", &mut rest)? {
                 let seconds = value.parse::<f64>().ok().filter(|seconds| *seconds >= 0.0);
-                patience = Some(seconds.ok_or_else(|| Usage(format!("--patience {value}: expected seconds")))?);
+                given.patience = Some(seconds.ok_or_else(|| Usage(format!("--patience {value}: expected seconds")))?);
             } else if let Some(value) = option_value(&argument, "--work", &mut rest)? {
-                work = Some(value);
+                given.work = Some(value);
             } else if let Some(value) = option_value(&argument, "--json", &mut rest)? {
-                json = Some(PathBuf::from(value));
+                given.json = Some(PathBuf::from(value));
             } else {
                 match argument.as_str() {
-                    "--quick" => quick = true,
-                    "--scaling" => modes.push("--scaling"),
-                    "--profile" => modes.push("--profile"),
-                    "--curve" => modes.push("--curve"),
-                    "--help" | "-h" => return Ok(Mode::Help),
+                    "--quick" => given.quick = true,
+                    "--scaling" => given.modes.push("--scaling"),
+                    "--profile" => given.modes.push("--profile"),
+                    "--curve" => given.modes.push("--curve"),
+                    "--help" | "-h" => return Ok(None),
                     option if option.starts_with('-') => {
                         return Err(Usage(format!("unexpected argument `{option}`\n\n{HELP}")).into());
                     }
-                    _ => words.push(argument),
+                    _ => given.words.push(argument),
                 }
             }
         }
-        let for_peer = quick || rounds.is_some() || work.is_some() || json.is_some() || patience.is_some();
-        let mode = match modes[..] {
-            [] => Mode::Criterion(words.clone()),
+        Ok(Some(given))
+    }
+
+    /// What they ask for.
+    fn mode(self) -> anyhow::Result<Mode> {
+        Ok(match self.modes[..] {
+            [] => Mode::Criterion(self.words),
             ["--peer"] => Mode::Peer(Options {
-                rounds: rounds.unwrap_or(if quick { 1 } else { 3 }),
-                quick,
-                work: work.unwrap_or_default(),
-                json,
-                patience: patience.unwrap_or(if quick { 0.0 } else { 300.0 }),
+                rounds: self.rounds.unwrap_or(if self.quick { 1 } else { 3 }),
+                quick: self.quick,
+                work: self.work.unwrap_or_default(),
+                json: self.json,
+                patience: self.patience.unwrap_or(if self.quick { 0.0 } else { 300.0 }),
             }),
-            ["--scaling"] => Mode::Scaling(scaling::known(&words)?),
+            ["--scaling"] => Mode::Scaling(scaling::known(&self.words)?),
             ["--profile"] => Mode::Profile,
             ["--curve"] => Mode::Curve,
-            _ => return Err(Usage(format!("{} exclude each other", modes.join(" and "))).into()),
-        };
-        match mode {
-            Mode::Peer(_) | Mode::Criterion(_) | Mode::Scaling(_) => {}
-            _ if words.is_empty() => {}
-            _ => return Err(Usage(format!("unexpected argument `{}`", words[0])).into()),
-        }
-        match &mode {
-            Mode::Peer(_) if !words.is_empty() => {
-                Err(Usage(format!("unexpected `{}`: --work filters", words[0])).into())
-            }
-            Mode::Peer(_) => Ok(mode),
-            _ if for_peer => {
-                Err(Usage("--rounds, --quick, --work, --json and --patience need --peer torch".into()).into())
-            }
-            _ => Ok(mode),
-        }
+            _ => return Err(Usage(format!("{} exclude each other", self.modes.join(" and "))).into()),
+        })
     }
 }
 

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+use super::long_files::check_lengths;
 use super::one_build::check_one_build;
 use super::tree::check_tree;
 use super::unsafe_code::check_unsafe;
+use super::unused::check_unused;
 use super::{Usage, option_value, test, torture};
 use crate::cargo::cargo;
 
@@ -17,10 +19,12 @@ struct Step {
     run: fn() -> anyhow::Result<()>,
 }
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 13] = [
     Step { name: "fmt", about: "the code is formatted", run: fmt },
     Step { name: "tree", about: "the dependency tree is as decided", run: check_tree },
     Step { name: "unsafe", about: "one crate has unsafe code, all others have none", run: check_unsafe },
+    Step { name: "lengths", about: "no file is too long without a reason", run: check_lengths },
+    Step { name: "unused", about: "every dependency is used", run: check_unused },
     Step { name: "package", about: "every crate can be packaged for a registry", run: package },
     Step { name: "clippy", about: "no warning in any target", run: clippy },
     Step { name: "doc", about: "the documentation builds, every link leads somewhere", run: doc },
@@ -191,7 +195,10 @@ mod tests {
         assert_eq!(selected(&["--only", "fmt", "--only=doc"]).unwrap(), ["fmt", "doc"]);
         assert_eq!(
             selected(&["--skip", "test"]).unwrap(),
-            ["fmt", "tree", "unsafe", "package", "clippy", "doc", "builds", "torture", "features", "backends"]
+            [
+                "fmt", "tree", "unsafe", "lengths", "unused", "package", "clippy", "doc", "builds", "torture",
+                "features", "backends"
+            ]
         );
         assert!(selected(&["--only", "fmt", "--skip", "fmt"]).unwrap().is_empty());
     }

@@ -5,14 +5,17 @@ pub(crate) mod book;
 pub(crate) mod ci;
 pub(crate) mod conformance;
 pub(crate) mod dataset;
+mod long_files;
 pub(crate) mod memcheck;
 mod one_build;
 pub(crate) mod program;
 mod python;
+mod sources;
 pub(crate) mod test;
 pub(crate) mod torture;
 mod tree;
 mod unsafe_code;
+mod unused;
 
 /// Arguments that make no sense: exit code 2.
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 //! then a disturbed one with the same settings, and compares what both leave.
 
 mod commands;
+mod crash;
 mod damage;
 mod disk;
 mod errors;
@@ -16,6 +17,7 @@ mod options;
 mod pairs;
 mod power;
 mod random;
+mod replay;
 mod round;
 mod settings;
 mod stop;

@@ -1,35 +1,22 @@
 //! Where `unsafe` may stand: a step of `cargo xtask ci`.
 
-use std::path::{Path, PathBuf};
+use anyhow::ensure;
 
-use anyhow::{Context, ensure};
-
-use crate::cargo;
+use super::sources::{Source, all_sources};
 
 /// The crate that has it.
 const CRATE: &str = "crates/cpu/";
 /// Files outside of that crate that need it: an allocator is an `unsafe` trait.
 const ALLOCATORS: [&str; 2] = ["crates/cli/src/allocator.rs", "crates/model/tests/common/memory.rs"];
-/// Folders that hold the workspace's code.
-const FOLDERS: [&str; 4] = ["benches", "crates", "tests", "xtask"];
 
 /// Fails if a source file outside of `sfumato-cpu` and the allocators has `unsafe` in it.
 ///
 /// The compiler checks libraries and programs, which forbid it; tests, benchmarks and examples are programs of their own.
 pub(super) fn check_unsafe() -> anyhow::Result<()> {
-    let root = cargo::root();
-    let mut files = Vec::new();
-    for folder in FOLDERS {
-        sources(&root.join(folder), &mut files)?;
-    }
+    let files = all_sources()?;
     let mut found = Vec::new();
-    for file in &files {
-        let name = file.strip_prefix(root).unwrap_or(file).to_string_lossy().replace('\\', "/");
-        if may_have_it(&name) {
-            continue;
-        }
-        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        found.extend(lines_with_it(&text).into_iter().map(|line| format!("{name}:{line}")));
+    for Source { name, text } in files.iter().filter(|file| !may_have_it(&file.name)) {
+        found.extend(lines_with_it(text).into_iter().map(|line| format!("{name}:{line}")));
     }
     ensure!(
         found.is_empty(),
@@ -42,20 +29,6 @@ pub(super) fn check_unsafe() -> anyhow::Result<()> {
 
 fn may_have_it(name: &str) -> bool {
     name.starts_with(CRATE) || ALLOCATORS.contains(&name)
-}
-
-/// All Rust files under a folder.
-fn sources(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
-    for entry in entries {
-        let path = entry?.path();
-        if path.is_dir() {
-            sources(&path, files)?;
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
-    Ok(())
 }
 
 /// Numbers of the lines that begin something unsafe: a block, a function, an implementation, a trait, an attribute.
@@ -81,6 +54,7 @@ fn is_of_a_name(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cargo;
 
     #[test]
     fn blocks_functions_and_implementations_are_found_and_words_are_not() {

@@ -1,8 +1,8 @@
 //! Line charts as SVG or PNG.
 //!
-//! A [`Figure`] of panels becomes a [`Scene`](scene::Scene) of lines, boxes and texts with fractional coordinates, and two short
-//! renderers draw that: `svg` writes text that the viewer sets in its own font, `png` draws with an embedded one, so that no
-//! font need be installed. The same figure gives the same bytes on every machine.
+//! A [`Figure`] of panels becomes a [`Scene`](scene::Scene) of lines and texts with fractional coordinates. `svg` writes that as
+//! text, whose letters the viewer sets in its own font. `png` hands it to `tiny-skia`, with an embedded font, so that none need be
+//! installed. The same figure gives the same bytes on every machine.
 
 mod axis;
 mod figure;

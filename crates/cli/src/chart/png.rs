@@ -1,117 +1,119 @@
-//! A scene as PNG: antialiased lines, and texts in an embedded font.
+//! A scene as PNG: `tiny-skia` fills and strokes paths, and texts are the outlines of an embedded font.
 
 use std::io::Cursor;
 
-use ab_glyph::{Font, FontRef, PxScale, ScaleFont, point};
 use anyhow::{Context, Result};
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
+use tiny_skia::{Color, FillRule, LineCap, LineJoin, Paint, Path, PathBuilder, Pixmap, Stroke, Transform};
+use ttf_parser::{Face, GlyphId, OutlineBuilder};
 
-use super::{
-    scene::{Anchor, Colour, Item, Scene},
-    simplify::distance,
-};
+use super::scene::{Anchor, Colour, Item, Scene};
 
 /// Latin-1, Greek and the signs that charts need, out of DejaVu Sans; its licence lies beside it.
 const FONT: &[u8] = include_bytes!("../../font/dejavu-sans-subset.ttf");
 /// Pixels of the picture for each of the scene, so that it is sharp on dense screens and in print.
-const DENSITY: f64 = 2.0;
+const DENSITY: f32 = 2.0;
 
 pub(super) fn render(scene: &Scene) -> Result<Vec<u8>> {
-    let font = FontRef::try_from_slice(FONT).context("the embedded font is damaged")?;
-    let size = |length: f64| (length * DENSITY).ceil() as usize;
-    let mut canvas = Canvas::new(size(scene.width), size(scene.height));
+    let font = Face::parse(FONT, 0).context("the embedded font is damaged")?;
+    let size = |length: f64| (length * f64::from(DENSITY)).ceil() as u32;
+    let (width, height) = (size(scene.width), size(scene.height));
+    let mut picture = Pixmap::new(width, height)
+        .with_context(|| format!("a picture of {width} × {height} pixels cannot be drawn"))?;
+    picture.fill(Color::WHITE);
     for item in &scene.items {
         match item {
-            Item::Line { points, colour, width } => canvas.line(points, *colour, *width),
-            Item::Text { at, size, anchor, colour, text } => canvas.text(&font, *at, *size, *anchor, *colour, text),
+            Item::Line { points, colour, width } => line(&mut picture, points, *colour, *width),
+            Item::Text { at, size, anchor, colour, text: signs } => {
+                text(&mut picture, &font, *at, *size, *anchor, *colour, signs);
+            }
         }
     }
+    encode(&picture)
+}
+
+/// Everything is drawn on white, so that every pixel is opaque and three of its four bytes are its colour.
+fn encode(picture: &Pixmap) -> Result<Vec<u8>> {
+    let rgb: Vec<u8> = picture.data().as_chunks().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect();
     let mut bytes = Cursor::new(Vec::new());
     PngEncoder::new(&mut bytes)
-        .write_image(&canvas.pixels, canvas.width as u32, canvas.height as u32, ExtendedColorType::Rgb8)
+        .write_image(&rgb, picture.width(), picture.height(), ExtendedColorType::Rgb8)
         .context("cannot encode the picture")?;
     Ok(bytes.into_inner())
 }
 
-/// RGB pixels, row by row.
-struct Canvas {
-    width: usize,
-    height: usize,
-    pixels: Vec<u8>,
-    /// How much of each pixel the line being drawn covers; all 0 between lines.
-    coverage: Vec<f32>,
+fn line(picture: &mut Pixmap, points: &[[f64; 2]], colour: Colour, width: f64) {
+    let mut path = PathBuilder::new();
+    for (n, [x, y]) in points.iter().map(|point| point.map(|x| x as f32)).enumerate() {
+        if n == 0 { path.move_to(x, y) } else { path.line_to(x, y) }
+    }
+    let stroke =
+        Stroke { width: width as f32, line_cap: LineCap::Round, line_join: LineJoin::Round, ..Stroke::default() };
+    if let Some(path) = path.finish() {
+        picture.stroke_path(&path, &paint(colour), &stroke, Transform::from_scale(DENSITY, DENSITY), None);
+    }
 }
 
-impl Canvas {
-    fn new(width: usize, height: usize) -> Self {
-        Self { width, height, pixels: vec![255; 3 * width * height], coverage: vec![0.0; width * height] }
+fn text(picture: &mut Pixmap, font: &Face<'_>, at: [f64; 2], size: f64, anchor: Anchor, colour: Colour, text: &str) {
+    let (outlines, width) = outlines(font, text);
+    let scale = size as f32 / f32::from(font.units_per_em());
+    let [x, y] = at.map(|x| x as f32);
+    let x = match anchor {
+        Anchor::Start => x,
+        Anchor::Middle => x - 0.5 * scale * width,
+        Anchor::End => x - scale * width,
+    };
+    // A font counts upwards.
+    let place = Transform::from_row(scale, 0.0, 0.0, -scale, x, y).post_scale(DENSITY, DENSITY);
+    if let Some(outlines) = outlines {
+        picture.fill_path(&outlines, &paint(colour), FillRule::Winding, place, None);
+    }
+}
+
+fn paint(colour: Colour) -> Paint<'static> {
+    let mut paint = Paint::default();
+    let [r, g, b] = colour;
+    paint.set_color_rgba8(r, g, b, u8::MAX);
+    paint
+}
+
+/// The outlines of a line of text and its width, in units of the font; none if nothing of it is to be seen.
+fn outlines(font: &Face<'_>, text: &str) -> (Option<Path>, f32) {
+    let mut pen = Pen { path: PathBuilder::new(), at: 0.0 };
+    for c in text.chars() {
+        let glyph = font.glyph_index(c).unwrap_or(GlyphId(0));
+        font.outline_glyph(glyph, &mut pen);
+        pen.at += f32::from(font.glyph_hor_advance(glyph).unwrap_or(0));
+    }
+    (pen.path.finish(), pen.at)
+}
+
+/// Draws glyphs side by side.
+struct Pen {
+    path: PathBuilder,
+    /// Where the glyph begins.
+    at: f32,
+}
+
+impl OutlineBuilder for Pen {
+    fn move_to(&mut self, x: f32, y: f32) {
+        self.path.move_to(self.at + x, y);
     }
 
-    /// A pixel is covered as far as its centre lies within the line's width, over one pixel of transition. The segments'
-    /// coverages are joined by their maximum, so that joints are not darker than the line.
-    fn line(&mut self, points: &[[f64; 2]], colour: Colour, width: f64) {
-        let scaled: Vec<[f64; 2]> = points.iter().map(|[x, y]| [x * DENSITY, y * DENSITY]).collect();
-        let radius = 0.5 * width * DENSITY;
-        let mut touched = Vec::new();
-        for pair in scaled.windows(2) {
-            let (columns, rows) = (self.span(pair, 0, radius, self.width), self.span(pair, 1, radius, self.height));
-            for y in rows {
-                for x in columns.clone() {
-                    let covered = radius + 0.5 - distance([x as f64 + 0.5, y as f64 + 0.5], pair[0], pair[1]);
-                    let at = y * self.width + x;
-                    let (covered, before) = (covered.min(1.0) as f32, self.coverage[at]);
-                    if covered > before {
-                        if before == 0.0 {
-                            touched.push(at);
-                        }
-                        self.coverage[at] = covered;
-                    }
-                }
-            }
-        }
-        for at in touched {
-            let covered = std::mem::take(&mut self.coverage[at]);
-            self.blend(at, colour, covered);
-        }
+    fn line_to(&mut self, x: f32, y: f32) {
+        self.path.line_to(self.at + x, y);
     }
 
-    /// The pixels along one dimension that a segment can touch.
-    fn span(&self, pair: &[[f64; 2]], dimension: usize, radius: f64, size: usize) -> std::ops::Range<usize> {
-        let (a, b) = (pair[0][dimension], pair[1][dimension]);
-        let low = (a.min(b) - radius - 1.0).max(0.0) as usize;
-        low..((a.max(b) + radius + 1.0).max(0.0) as usize + 1).min(size)
+    fn quad_to(&mut self, x1: f32, y1: f32, x: f32, y: f32) {
+        self.path.quad_to(self.at + x1, y1, self.at + x, y);
     }
 
-    fn text(&mut self, font: &FontRef<'_>, at: [f64; 2], size: f64, anchor: Anchor, colour: Colour, text: &str) {
-        // The crate's scale is the height from ascent to descent, a font size is that of the em square.
-        let em = font.units_per_em().unwrap_or(2048.0);
-        let scaled = font.as_scaled(PxScale::from((size * DENSITY) as f32 * font.height_unscaled() / em));
-        let width: f32 = text.chars().map(|c| scaled.h_advance(font.glyph_id(c))).sum();
-        let [x, y] = at.map(|x| (x * DENSITY) as f32);
-        let mut x = match anchor {
-            Anchor::Start => x,
-            Anchor::Middle => x - 0.5 * width,
-            Anchor::End => x - width,
-        };
-        for c in text.chars() {
-            let id = font.glyph_id(c);
-            if let Some(outline) = font.outline_glyph(id.with_scale_and_position(scaled.scale(), point(x, y))) {
-                let corner = outline.px_bounds().min;
-                outline.draw(|dx, dy, covered| {
-                    let (px, py) = (corner.x as i64 + i64::from(dx), corner.y as i64 + i64::from(dy));
-                    if (0..self.width as i64).contains(&px) && (0..self.height as i64).contains(&py) {
-                        self.blend(py as usize * self.width + px as usize, colour, covered.min(1.0));
-                    }
-                });
-            }
-            x += scaled.h_advance(id);
-        }
+    fn curve_to(&mut self, x1: f32, y1: f32, x2: f32, y2: f32, x: f32, y: f32) {
+        self.path.cubic_to(self.at + x1, y1, self.at + x2, y2, self.at + x, y);
     }
 
-    fn blend(&mut self, at: usize, colour: Colour, covered: f32) {
-        for (pixel, target) in self.pixels[3 * at..3 * at + 3].iter_mut().zip(colour) {
-            *pixel = (f32::from(*pixel) * (1.0 - covered) + f32::from(target) * covered).round() as u8;
-        }
+    fn close(&mut self) {
+        self.path.close();
     }
 }
 
@@ -141,6 +143,17 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_ends_where_it_begins_is_a_dot() {
+        let mut scene = scene();
+        scene.line(vec![[30.0, 15.0], [30.0, 15.0]], [0; 3], 4.0);
+        let image = draw(&scene);
+        let dark = image.pixels().filter(|pixel| pixel.0[0] < 128).count();
+        // A circle of 8 pixels across.
+        assert!((44..=56).contains(&dark), "{dark}");
+        assert_eq!(image.get_pixel(60, 30).0, [0; 3]);
+    }
+
+    #[test]
     fn texts_are_drawn_where_their_anchor_says_and_may_run_off_the_picture() {
         let dark_columns = |anchor| {
             let mut scene = scene();
@@ -160,10 +173,10 @@ mod tests {
 
     #[test]
     fn every_sign_that_charts_use_is_in_the_font() {
-        let font = FontRef::try_from_slice(FONT).unwrap();
+        let font = Face::parse(FONT, 0).unwrap();
         for c in "0123456789.−⁻⁰¹²³⁴⁵⁶⁷⁸⁹ᾱβγσ̃½√∞·×ₜ₀₁–…éß".chars().filter(|c| *c != '\u{303}')
         {
-            assert_ne!(font.glyph_id(c).0, 0, "{c}");
+            assert!(font.glyph_index(c).is_some(), "{c}");
         }
     }
 }

@@ -2,19 +2,23 @@
 
 use std::path::Path;
 
+use tiny_skia::{Color, FillRule, Paint, PathBuilder, Pixmap, Rect, Transform};
+
 use super::OutputError;
 use super::raster::Raster;
 
 /// Width and height of the plot, in pixels.
-const SIDE: usize = 800;
+const SIDE: u32 = 800;
 /// Empty border around the range of the points, as a fraction of it.
 const MARGIN: f64 = 0.08;
 
-const PAPER: u8 = 255;
-const UNIT_LINES: [f64; 3] = [236.0, 236.0, 240.0];
-const AXES: [f64; 3] = [205.0, 205.0, 212.0];
-const REFERENCE: [f64; 3] = [240.0, 170.0, 80.0];
-const POINTS: [f64; 3] = [36.0, 76.0, 150.0];
+/// Red, green, blue and opacity.
+type Colour = [u8; 4];
+
+const UNIT_LINES: Colour = [236, 236, 240, 255];
+const AXES: Colour = [205, 205, 212, 255];
+const REFERENCE: Colour = [240, 170, 80, 115];
+const POINTS: Colour = [36, 76, 150, 179];
 
 /// Draws points as a PNG of 800×800 pixels: blue dots, over the amber dots of a reference (the data) where one is given.
 ///
@@ -29,18 +33,23 @@ pub fn write_scatter(path: &Path, points: &[[f32; 2]], reference: Option<&[[f32;
     let view = View::around(reference)
         .or_else(|| View::around(points))
         .ok_or_else(|| OutputError::Empty { path: path.to_owned() })?;
-    let mut raster = Raster::filled(SIDE, SIDE, 3, PAPER, path)?;
-    draw_lines(&mut raster, &view);
-    for (set, colour, opacity) in [(reference, REFERENCE, 0.45), (points, POINTS, 0.7)] {
+    let mut picture = Pixmap::new(SIDE, SIDE).ok_or_else(|| OutputError::Empty { path: path.to_owned() })?;
+    picture.fill(Color::WHITE);
+    draw_lines(&mut picture, &view);
+    for (set, colour) in [(reference, REFERENCE), (points, POINTS)] {
         // Many points are drawn small and few large, so that either way the shape is seen.
         let radius = (120.0 / (set.len() as f64).sqrt()).clamp(1.3, 6.0);
-        for point in set {
-            if let Some((x, y)) = view.pixel(*point) {
-                draw_dot(&mut raster, x, y, radius, colour, opacity);
-            }
+        let dot = PathBuilder::from_circle(0.0, 0.0, radius as f32);
+        for (dot, (x, y)) in
+            dot.iter().flat_map(|dot| set.iter().filter_map(|p| view.pixel(*p)).map(move |at| (dot, at)))
+        {
+            let place = Transform::from_translate(x as f32, y as f32);
+            picture.fill_path(dot, &paint(colour), FillRule::Winding, place, None);
         }
     }
-    raster.write_png(path)
+    // The paper is opaque, and so is everything on it.
+    let pixels = picture.data().as_chunks().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect();
+    Raster { width: SIDE as usize, height: SIDE as usize, channels: 3, pixels }.write_png(path)
 }
 
 /// The square of the plane that is shown.
@@ -71,11 +80,11 @@ impl View {
         let relative = |axis: usize| (f64::from(point[axis]) - self.centre[axis]) / self.half;
         let (x, y) = (relative(0), relative(1));
         let inside = x.abs() <= 1.0 && y.abs() <= 1.0;
-        inside.then_some(((x + 1.0) * SIDE as f64 / 2.0, (1.0 - y) * SIDE as f64 / 2.0))
+        inside.then_some(((x + 1.0) * f64::from(SIDE) / 2.0, (1.0 - y) * f64::from(SIDE) / 2.0))
     }
 }
 
-fn draw_lines(raster: &mut Raster, view: &View) {
+fn draw_lines(picture: &mut Pixmap, view: &View) {
     // Past a dozen lines whole numbers are too dense to help: only the axes then.
     let dense = view.half > 6.0;
     for axis in 0..2 {
@@ -87,40 +96,23 @@ fn draw_lines(raster: &mut Raster, view: &View) {
             if value < low || value > high || (value == 0.0 && colour == UNIT_LINES) {
                 continue;
             }
-            let along = (value - low) / (high - low) * SIDE as f64;
-            let position = if axis == 0 { along } else { SIDE as f64 - along };
-            let position = (position as usize).min(SIDE - 1);
-            for other in 0..SIDE {
-                let (x, y) = if axis == 0 { (position, other) } else { (other, position) };
-                blend(raster, x, y, colour, 1.0);
+            let along = (value - low) / (high - low) * f64::from(SIDE);
+            let position = if axis == 0 { along } else { f64::from(SIDE) - along };
+            // Whole pixels, so that the line is sharp.
+            let (position, side) = (position.floor().min(f64::from(SIDE - 1)) as f32, SIDE as f32);
+            let line = if axis == 0 { [position, 0.0, 1.0, side] } else { [0.0, position, side, 1.0] };
+            let [x, y, width, height] = line;
+            if let Some(line) = Rect::from_xywh(x, y, width, height) {
+                picture.fill_rect(line, &paint(colour), Transform::identity(), None);
             }
         }
     }
 }
 
-/// A round dot whose edge fades over one pixel.
-fn draw_dot(raster: &mut Raster, x: f64, y: f64, radius: f64, colour: [f64; 3], opacity: f64) {
-    let range = |centre: f64| {
-        let low = (centre - radius - 1.0).floor().max(0.0) as usize;
-        let high = (centre + radius + 1.0).ceil().min(SIDE as f64) as usize;
-        low..high
-    };
-    for py in range(y) {
-        for px in range(x) {
-            let distance = (px as f64 + 0.5 - x).hypot(py as f64 + 0.5 - y);
-            let coverage = (radius + 0.5 - distance).clamp(0.0, 1.0);
-            if coverage > 0.0 {
-                blend(raster, px, py, colour, coverage * opacity);
-            }
-        }
-    }
-}
-
-fn blend(raster: &mut Raster, x: usize, y: usize, colour: [f64; 3], opacity: f64) {
-    let at = (y * raster.width + x) * 3;
-    for (value, target) in raster.pixels[at..at + 3].iter_mut().zip(colour) {
-        *value = (f64::from(*value) * (1.0 - opacity) + target * opacity).round() as u8;
-    }
+fn paint([r, g, b, opacity]: Colour) -> Paint<'static> {
+    let mut paint = Paint::default();
+    paint.set_color_rgba8(r, g, b, opacity);
+    paint
 }
 
 #[cfg(test)]
@@ -151,8 +143,8 @@ mod tests {
         assert!(!blue(&image, low, low) && !blue(&image, 400, 400));
         assert_eq!(image.get_pixel(200, 300).0, [255; 3]);
         // The axes.
-        assert_eq!(image.get_pixel(400, 300).0, AXES.map(|v| v as u8));
-        assert_eq!(image.get_pixel(300, 400).0, AXES.map(|v| v as u8));
+        assert_eq!(image.get_pixel(400, 300).0, AXES[..3]);
+        assert_eq!(image.get_pixel(300, 400).0, AXES[..3]);
     }
 
     #[test]

@@ -63,74 +63,15 @@ impl Machine<'_> {
         }
     }
 
+    /// Carries out one instruction: those that arrange the stack, remember and call, here.
     fn step(&mut self, opcode: u8, at: usize) -> Result<(), PickleFault> {
         match opcode {
             // PROTO, FRAME: nothing that matters here.
             0x80 => self.take(1).map(drop),
             0x95 => self.take(8).map(drop),
-            b'N' => self.push(Value::None),
-            0x88 => self.push(Value::Bool(true)),
-            0x89 => self.push(Value::Bool(false)),
-            b'K' => self.number(1),
-            b'M' => self.number(2),
-            b'J' => {
-                let value = i32::from_le_bytes(self.array()?);
-                self.push(Value::Int(value.into()))
-            }
-            0x8a => self.long(1),
-            0x8b => self.long(4),
-            b'G' => {
-                let value = f64::from_be_bytes(self.array()?);
-                self.push(Value::Float(value))
-            }
-            // SHORT_BINUNICODE, BINUNICODE, BINUNICODE8, SHORT_BINSTRING, BINSTRING
-            0x8c | b'U' => self.text(1),
-            b'X' | b'T' => self.text(4),
-            0x8d => self.text(8),
-            // SHORT_BINBYTES, BINBYTES, BINBYTES8, BYTEARRAY8: of random states and the like.
-            b'C' => self.bytes(1),
-            b'B' => self.bytes(4),
-            0x8e | 0x96 => self.bytes(8),
-            // EMPTY_SET, ADDITEMS, FROZENSET
-            0x8f => self.push(Value::Opaque("set".into())),
-            0x90 => self.marked().map(drop),
-            0x91 => {
-                self.marked()?;
-                self.push(Value::Opaque("frozenset".into()))
-            }
-            b']' => self.push(Value::List(vec![])),
-            b')' => self.push(Value::Tuple(vec![])),
-            b'}' => self.push(Value::Dict(vec![])),
             b'(' => {
                 self.marks.push(self.stack.len());
                 Ok(())
-            }
-            b't' => {
-                let items = self.marked()?;
-                self.push(Value::Tuple(items))
-            }
-            b'l' => {
-                let items = self.marked()?;
-                self.push(Value::List(items))
-            }
-            0x85 => self.tuple(1),
-            0x86 => self.tuple(2),
-            0x87 => self.tuple(3),
-            b'a' => {
-                let item = self.pop()?;
-                self.append(&[item])
-            }
-            b'e' => {
-                let items = self.marked()?;
-                self.append(&items)
-            }
-            b's' => {
-                let (value, key) = (self.pop()?, self.pop()?);
-                self.insert(&[key, value])
-            }
-            b'u' => {
-                let items = self.marked()?;
-                self.insert(&items)
             }
             b'0' => self.pop().map(drop),
             b'1' => self.marked().map(drop),
@@ -171,6 +112,80 @@ impl Machine<'_> {
             }
             // BUILD: attributes of an object. Dictionaries of modules carry version numbers there.
             b'b' => self.pop().map(drop),
+            _ => self.plain(opcode, at),
+        }
+    }
+
+    /// Instructions that push a value by itself.
+    fn plain(&mut self, opcode: u8, at: usize) -> Result<(), PickleFault> {
+        match opcode {
+            b'N' => self.push(Value::None),
+            0x88 => self.push(Value::Bool(true)),
+            0x89 => self.push(Value::Bool(false)),
+            b'K' => self.number(1),
+            b'M' => self.number(2),
+            b'J' => {
+                let value = i32::from_le_bytes(self.array()?);
+                self.push(Value::Int(value.into()))
+            }
+            0x8a => self.long(1),
+            0x8b => self.long(4),
+            b'G' => {
+                let value = f64::from_be_bytes(self.array()?);
+                self.push(Value::Float(value))
+            }
+            // SHORT_BINUNICODE, BINUNICODE, BINUNICODE8, SHORT_BINSTRING, BINSTRING
+            0x8c | b'U' => self.text(1),
+            b'X' | b'T' => self.text(4),
+            0x8d => self.text(8),
+            // SHORT_BINBYTES, BINBYTES, BINBYTES8, BYTEARRAY8: of random states and the like.
+            b'C' => self.bytes(1),
+            b'B' => self.bytes(4),
+            0x8e | 0x96 => self.bytes(8),
+            _ => self.container(opcode, at),
+        }
+    }
+
+    /// Instructions that make or fill a container.
+    fn container(&mut self, opcode: u8, at: usize) -> Result<(), PickleFault> {
+        match opcode {
+            // EMPTY_SET, ADDITEMS, FROZENSET
+            0x8f => self.push(Value::Opaque("set".into())),
+            0x90 => self.marked().map(drop),
+            0x91 => {
+                self.marked()?;
+                self.push(Value::Opaque("frozenset".into()))
+            }
+            b']' => self.push(Value::List(vec![])),
+            b')' => self.push(Value::Tuple(vec![])),
+            b'}' => self.push(Value::Dict(vec![])),
+            b't' => {
+                let items = self.marked()?;
+                self.push(Value::Tuple(items))
+            }
+            b'l' => {
+                let items = self.marked()?;
+                self.push(Value::List(items))
+            }
+            0x85 => self.tuple(1),
+            0x86 => self.tuple(2),
+            0x87 => self.tuple(3),
+            b'a' => {
+                let item = self.pop()?;
+                self.append(&[item])
+            }
+            b'e' => {
+                let items = self.marked()?;
+                self.append(&items)
+            }
+            b's' => {
+                let (value, key) = (self.pop()?, self.pop()?);
+                self.insert(&[key, value])
+            }
+            b'u' => {
+                let items = self.marked()?;
+                self.insert(&items)
+            }
             opcode => Err(PickleFault::Instruction { at, opcode }),
         }
     }

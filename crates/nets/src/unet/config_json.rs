@@ -31,6 +31,11 @@ const OF_TEXT: [&str; 5] = [
 /// Channels of an attention head: a number, or a list where networks count heads instead.
 const HEAD_DIM: &str = "attention_head_dim";
 
+/// What a key expects, in words.
+const COUNT: &str = "a non-negative integer";
+const FLAG: &str = "true or false";
+const NUMBER: &str = "a number";
+
 impl UNet2DConfig {
     /// Reads the `config.json` of a `UNet2DModel`.
     ///
@@ -84,9 +89,6 @@ impl UNet2DConfig {
 
     /// Sets one key; `false` if there is none of that name.
     fn set(&mut self, key: &str, value: &Value) -> Result<bool, ConfigError> {
-        const COUNT: &str = "a non-negative integer";
-        const FLAG: &str = "true or false";
-        const NUMBER: &str = "a number";
         match key {
             "sample_size" => self.sample_size = parse("sample_size", value, "an integer, [height, width] or null")?,
             "in_channels" => self.in_channels = parse("in_channels", value, COUNT)?,
@@ -100,6 +102,40 @@ impl UNet2DConfig {
             }
             "freq_shift" => self.freq_shift = parse("freq_shift", value, "an integer")?,
             "flip_sin_to_cos" => self.flip_sin_to_cos = parse("flip_sin_to_cos", value, FLAG)?,
+            "dropout" => self.dropout = parse("dropout", value, NUMBER)?,
+            "act_fn" => self.act_fn = choose("act_fn", &lowercase(value), "silu, swish, mish, gelu or relu")?,
+            // A list makes sense together with the levels' channels only.
+            HEAD_DIM if value.is_array() => {}
+            HEAD_DIM => {
+                let expected = "a positive integer or null";
+                self.attention_head_dim = parse(HEAD_DIM, value, expected)?;
+                if self.attention_head_dim == Some(0) {
+                    return Err(bad(HEAD_DIM, value, expected));
+                }
+            }
+            "norm_num_groups" => self.norm_num_groups = parse("norm_num_groups", value, COUNT)?,
+            "attn_norm_num_groups" => {
+                self.attn_norm_num_groups = parse("attn_norm_num_groups", value, "a positive integer or null")?;
+            }
+            "norm_eps" => self.norm_eps = parse("norm_eps", value, NUMBER)?,
+            "resnet_time_scale_shift" => {
+                self.resnet_time_scale_shift = choose("resnet_time_scale_shift", value, "default or scale_shift")?;
+            }
+            "add_attention" => self.add_attention = parse("add_attention", value, FLAG)?,
+            "class_embed_type" => {
+                self.class_embed_type = choose("class_embed_type", value, "null, timestep or identity")?;
+            }
+            "num_class_embeds" => {
+                self.num_class_embeds = parse("num_class_embeds", value, "a positive integer or null")?;
+            }
+            _ => return self.set_blocks(key, value),
+        }
+        Ok(true)
+    }
+
+    /// The same for the keys that describe the levels and their blocks.
+    fn set_blocks(&mut self, key: &str, value: &Value) -> Result<bool, ConfigError> {
+        match key {
             "down_block_types" => {
                 let expected = "a list of DownBlock2D, AttnDownBlock2D or ResnetDownsampleBlock2D";
                 self.down_block_types = choose("down_block_types", value, expected)?;
@@ -128,32 +164,6 @@ impl UNet2DConfig {
             "upsample_type" => {
                 let chosen: Option<_> = choose("upsample_type", value, "conv or resnet")?;
                 self.upsample_type = chosen.unwrap_or_default();
-            }
-            "dropout" => self.dropout = parse("dropout", value, NUMBER)?,
-            "act_fn" => self.act_fn = choose("act_fn", &lowercase(value), "silu, swish, mish, gelu or relu")?,
-            // A list makes sense together with the levels' channels only.
-            HEAD_DIM if value.is_array() => {}
-            HEAD_DIM => {
-                let expected = "a positive integer or null";
-                self.attention_head_dim = parse(HEAD_DIM, value, expected)?;
-                if self.attention_head_dim == Some(0) {
-                    return Err(bad(HEAD_DIM, value, expected));
-                }
-            }
-            "norm_num_groups" => self.norm_num_groups = parse("norm_num_groups", value, COUNT)?,
-            "attn_norm_num_groups" => {
-                self.attn_norm_num_groups = parse("attn_norm_num_groups", value, "a positive integer or null")?;
-            }
-            "norm_eps" => self.norm_eps = parse("norm_eps", value, NUMBER)?,
-            "resnet_time_scale_shift" => {
-                self.resnet_time_scale_shift = choose("resnet_time_scale_shift", value, "default or scale_shift")?;
-            }
-            "add_attention" => self.add_attention = parse("add_attention", value, FLAG)?,
-            "class_embed_type" => {
-                self.class_embed_type = choose("class_embed_type", value, "null, timestep or identity")?;
-            }
-            "num_class_embeds" => {
-                self.num_class_embeds = parse("num_class_embeds", value, "a positive integer or null")?;
             }
             _ => return Ok(false),
         }

@@ -5,54 +5,88 @@ mod text;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ScheduleError;
-use crate::families::{
-    Constant, Cosine, Explicit, JensenShannon, Linear, NotesCosine, Quadratic, ScaledLinear, Sigmoid,
-};
+use crate::families::{Family, Linear, each_family};
 use crate::schedule::NoiseSchedule;
 
-/// Which noise schedule to build. The default is DDPM's linear one with 1000 steps.
-///
-/// In TOML and JSON a `kind` (kebab-case) chooses the family; parameters that are left out take the family's defaults,
-/// unknown ones are an error. On the command line it is `name`, `name:steps` or `name:key=value,...`; an explicit schedule
-/// is `explicit:` and its betas, separated by commas. [`Display`](std::fmt::Display) writes that form back, without the parameters that have
-/// their default value.
-///
-/// # Examples
-/// ```
-/// use sfumato_schedule::ScheduleConfig;
-///
-/// let config: ScheduleConfig = serde_json::from_str(r#"{ "kind": "cosine", "steps": 4000 }"#).unwrap();
-/// assert_eq!(config, "cosine:4000".parse()?);
-/// assert_eq!(config.to_string(), "cosine:steps=4000");
-/// assert_eq!(config.name(), "cosine");
-/// assert_eq!(config.build()?.steps(), 4000);
-///
-/// let error = "sine".parse::<ScheduleConfig>().unwrap_err();
-/// assert!(error.to_string().contains("expected one of linear, quadratic"));
-/// # Ok::<(), sfumato_schedule::ScheduleError>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum ScheduleConfig {
-    /// Beta linear in the step.
-    Linear(Linear),
-    /// Beta linear in the square of the step.
-    Quadratic(Quadratic),
-    /// Square root of beta linear in the step.
-    ScaledLinear(ScaledLinear),
-    /// Nichol & Dhariwal's squared cosine.
-    Cosine(Cosine),
-    /// The squared cosine without the division by `1 + s`, kept valid.
-    NotesCosine(NotesCosine),
-    /// Beta on a logistic curve.
-    Sigmoid(Sigmoid),
-    /// The same beta everywhere.
-    Constant(Constant),
-    /// Beta `1 / (T - t + 1)`.
-    JensenShannon(JensenShannon),
-    /// A list of betas.
-    Explicit(Explicit),
+/// The description of a schedule, made of the list of families.
+macro_rules! schedule_config {
+    ($($(#[$about:meta])+ $name:literal => $family:ident,)+) => {
+        /// Which noise schedule to build. The default is DDPM's linear one with 1000 steps.
+        ///
+        /// In TOML and JSON a `kind` (kebab-case) chooses the family; parameters that are left out take the family's
+        /// defaults, unknown ones are an error. On the command line it is `name`, `name:steps` or `name:key=value,...`; an
+        /// explicit schedule is `explicit:` and its betas, separated by commas. [`Display`](std::fmt::Display) writes that
+        /// form back, without the parameters that have their default value.
+        ///
+        /// # Examples
+        /// ```
+        /// use sfumato_schedule::ScheduleConfig;
+        ///
+        /// let config: ScheduleConfig = serde_json::from_str(r#"{ "kind": "cosine", "steps": 4000 }"#).unwrap();
+        /// assert_eq!(config, "cosine:4000".parse()?);
+        /// assert_eq!(config.to_string(), "cosine:steps=4000");
+        /// assert_eq!(config.name(), "cosine");
+        /// assert_eq!(config.build()?.steps(), 4000);
+        ///
+        /// let error = "sine".parse::<ScheduleConfig>().unwrap_err();
+        /// assert!(error.to_string().contains("expected one of linear, quadratic"));
+        /// # Ok::<(), sfumato_schedule::ScheduleError>(())
+        /// ```
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "kind")]
+        pub enum ScheduleConfig {
+            $(
+                $(#[$about])+
+                #[serde(rename = $name)]
+                $family($crate::families::$family),
+            )+
+        }
+
+        impl ScheduleConfig {
+            /// The families' names, as in `kind` and on the command line.
+            pub const NAMES: [&'static str; [$($name),+].len()] = [$($name),+];
+
+            /// Every family with its default parameters, in the order of [`NAMES`](Self::NAMES).
+            fn defaults() -> [Self; Self::NAMES.len()] {
+                [$(Self::$family($crate::families::$family::default())),+]
+            }
+
+            /// The family's name, as in `kind`.
+            ///
+            /// # Examples
+            /// ```
+            /// use sfumato_schedule::ScheduleConfig;
+            ///
+            /// assert_eq!(ScheduleConfig::default().name(), "linear");
+            /// ```
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$family(_) => $name,)+
+                }
+            }
+
+            fn family(&self) -> &dyn Family {
+                match self {
+                    $(Self::$family(family) => family,)+
+                }
+            }
+
+            fn family_mut(&mut self) -> &mut dyn Family {
+                match self {
+                    $(Self::$family(family) => family,)+
+                }
+            }
+        }
+
+        $(impl From<$crate::families::$family> for ScheduleConfig {
+            fn from(family: $crate::families::$family) -> Self {
+                Self::$family(family)
+            }
+        })+
+    };
 }
+
+each_family!(schedule_config);
 
 impl Default for ScheduleConfig {
     fn default() -> Self {
@@ -61,19 +95,6 @@ impl Default for ScheduleConfig {
 }
 
 impl ScheduleConfig {
-    /// The families' names, as in `kind` and on the command line.
-    pub const NAMES: [&'static str; 9] = [
-        "linear",
-        "quadratic",
-        "scaled-linear",
-        "cosine",
-        "notes-cosine",
-        "sigmoid",
-        "constant",
-        "jensen-shannon",
-        "explicit",
-    ];
-
     /// The family of the given name with its default parameters (`explicit`: no betas yet). Case does not matter, nor whether words
     /// are joined by a dash or an underscore; diffusers' `squaredcos_cap_v2` is `cosine`.
     ///
@@ -88,40 +109,12 @@ impl ScheduleConfig {
     /// # Ok::<(), sfumato_schedule::ScheduleError>(())
     /// ```
     pub fn from_name(name: &str) -> Result<Self, ScheduleError> {
-        Ok(match name.to_lowercase().replace('_', "-").as_str() {
-            "linear" => Linear::default().into(),
-            "quadratic" => Quadratic::default().into(),
-            "scaled-linear" => ScaledLinear::default().into(),
-            "cosine" | "squaredcos-cap-v2" => Cosine::default().into(),
-            "notes-cosine" => NotesCosine::default().into(),
-            "sigmoid" => Sigmoid::default().into(),
-            "constant" => Constant::default().into(),
-            "jensen-shannon" => JensenShannon::default().into(),
-            "explicit" => Explicit::default().into(),
-            _ => return Err(ScheduleError::UnknownSchedule { name: name.to_owned() }),
-        })
-    }
-
-    /// The family's name, as in `kind`.
-    ///
-    /// # Examples
-    /// ```
-    /// use sfumato_schedule::ScheduleConfig;
-    ///
-    /// assert_eq!(ScheduleConfig::default().name(), "linear");
-    /// ```
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Linear(_) => "linear",
-            Self::Quadratic(_) => "quadratic",
-            Self::ScaledLinear(_) => "scaled-linear",
-            Self::Cosine(_) => "cosine",
-            Self::NotesCosine(_) => "notes-cosine",
-            Self::Sigmoid(_) => "sigmoid",
-            Self::Constant(_) => "constant",
-            Self::JensenShannon(_) => "jensen-shannon",
-            Self::Explicit(_) => "explicit",
-        }
+        let wanted = match name.to_lowercase().replace('_', "-") {
+            diffusers if diffusers == "squaredcos-cap-v2" => "cosine".to_owned(),
+            wanted => wanted,
+        };
+        let unknown = || ScheduleError::UnknownSchedule { name: name.to_owned(), expected: Self::NAMES.to_vec() };
+        Self::defaults().into_iter().find(|family| family.name() == wanted).ok_or_else(unknown)
     }
 
     /// Number of steps `T` that [`build`](Self::build) will give.
@@ -133,17 +126,7 @@ impl ScheduleConfig {
     /// assert_eq!(ScheduleConfig::default().steps(), 1000);
     /// ```
     pub fn steps(&self) -> usize {
-        match self {
-            Self::Linear(family) => family.steps,
-            Self::Quadratic(family) => family.steps,
-            Self::ScaledLinear(family) => family.steps,
-            Self::Cosine(family) => family.steps,
-            Self::NotesCosine(family) => family.steps,
-            Self::Sigmoid(family) => family.steps,
-            Self::Constant(family) => family.steps,
-            Self::JensenShannon(family) => family.steps,
-            Self::Explicit(family) => family.betas.len(),
-        }
+        self.family().steps()
     }
 
     /// The same family and parameters with another number of steps.
@@ -159,18 +142,7 @@ impl ScheduleConfig {
     /// # Ok::<(), sfumato_schedule::ScheduleError>(())
     /// ```
     pub fn with_steps(mut self, steps: usize) -> Result<Self, ScheduleError> {
-        match &mut self {
-            Self::Linear(family) => family.steps = steps,
-            Self::Quadratic(family) => family.steps = steps,
-            Self::ScaledLinear(family) => family.steps = steps,
-            Self::Cosine(family) => family.steps = steps,
-            Self::NotesCosine(family) => family.steps = steps,
-            Self::Sigmoid(family) => family.steps = steps,
-            Self::Constant(family) => family.steps = steps,
-            Self::JensenShannon(family) => family.steps = steps,
-            Self::Explicit(family) if family.betas.len() == steps => {}
-            Self::Explicit(family) => return Err(ScheduleError::FixedLength { betas: family.betas.len(), steps }),
-        }
+        self.family_mut().set_steps(steps)?;
         Ok(self)
     }
 
@@ -190,17 +162,7 @@ impl ScheduleConfig {
     /// # Ok::<(), sfumato_schedule::ScheduleError>(())
     /// ```
     pub fn betas(&self) -> Result<Vec<f64>, ScheduleError> {
-        match self {
-            Self::Linear(family) => family.betas(),
-            Self::Quadratic(family) => family.betas(),
-            Self::ScaledLinear(family) => family.betas(),
-            Self::Cosine(family) => family.betas(),
-            Self::NotesCosine(family) => family.betas(),
-            Self::Sigmoid(family) => family.betas(),
-            Self::Constant(family) => family.betas(),
-            Self::JensenShannon(family) => family.betas(),
-            Self::Explicit(family) => Ok(family.betas.clone()),
-        }
+        self.family().betas()
     }
 
     /// Evaluates the family's formula and validates the result.
@@ -221,28 +183,16 @@ impl ScheduleConfig {
     }
 }
 
-/// `From<Family> for ScheduleConfig`, for each family.
-macro_rules! from_family {
-    ($($family:ident),*) => {
-        $(impl From<$family> for ScheduleConfig {
-            fn from(family: $family) -> Self {
-                Self::$family(family)
-            }
-        })*
-    };
-}
-
-from_family!(Linear, Quadratic, ScaledLinear, Cosine, NotesCosine, Sigmoid, Constant, JensenShannon, Explicit);
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::families::{Explicit, Sigmoid};
 
     fn all() -> impl Iterator<Item = ScheduleConfig> {
-        let listed = Explicit { betas: vec![0.1, 1.0 / 3.0, 0.25] };
-        let families =
-            ScheduleConfig::NAMES[..8].iter().map(|name| ScheduleConfig::from_name(name).expect("a known name"));
-        families.chain([listed.into()])
+        ScheduleConfig::defaults().into_iter().map(|config| match config {
+            ScheduleConfig::Explicit(_) => Explicit { betas: vec![0.1, 1.0 / 3.0, 0.25] }.into(),
+            other => other,
+        })
     }
 
     #[test]
@@ -274,7 +224,7 @@ mod tests {
 
     #[test]
     fn left_out_parameters_take_defaults_and_unknown_ones_are_refused() {
-        for name in &ScheduleConfig::NAMES[..8] {
+        for name in ScheduleConfig::NAMES.iter().filter(|name| **name != "explicit") {
             let config: ScheduleConfig = toml::from_str(&format!("kind = \"{name}\"")).expect("a kind alone");
             assert_eq!(Ok(config), ScheduleConfig::from_name(name));
             let error =

@@ -7,6 +7,9 @@ use super::ScheduleConfig;
 use crate::error::ScheduleError;
 use crate::families::{Family, Parameter};
 
+/// What a list of numbers expects, in words.
+const LIST: &str = "a list of numbers";
+
 impl FromStr for ScheduleConfig {
     type Err = ScheduleError;
 
@@ -15,19 +18,7 @@ impl FromStr for ScheduleConfig {
         let mut config = Self::from_name(name.trim())?;
         let family = config.name();
         for setting in settings.split(',').map(str::trim).filter(|setting| !setting.is_empty()) {
-            match &mut config {
-                Self::Linear(parameters) => set(family, parameters, setting),
-                Self::Quadratic(parameters) => set(family, parameters, setting),
-                Self::ScaledLinear(parameters) => set(family, parameters, setting),
-                Self::Cosine(parameters) => set(family, parameters, setting),
-                Self::NotesCosine(parameters) => set(family, parameters, setting),
-                Self::Sigmoid(parameters) => set(family, parameters, setting),
-                Self::Constant(parameters) => set(family, parameters, setting),
-                Self::JensenShannon(parameters) => set(family, parameters, setting),
-                Self::Explicit(list) => {
-                    read(family, "betas", setting, "a list of numbers").map(|beta| list.betas.push(beta))
-                }
-            }?;
+            set(family, config.family_mut(), setting)?;
         }
         Ok(config)
     }
@@ -35,17 +26,7 @@ impl FromStr for ScheduleConfig {
 
 impl fmt::Display for ScheduleConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let settings = match self {
-            Self::Linear(parameters) => changed(parameters),
-            Self::Quadratic(parameters) => changed(parameters),
-            Self::ScaledLinear(parameters) => changed(parameters),
-            Self::Cosine(parameters) => changed(parameters),
-            Self::NotesCosine(parameters) => changed(parameters),
-            Self::Sigmoid(parameters) => changed(parameters),
-            Self::Constant(parameters) => changed(parameters),
-            Self::JensenShannon(parameters) => changed(parameters),
-            Self::Explicit(list) => list.betas.iter().map(f64::to_string).collect(),
-        };
+        let settings = changed(self);
         match settings.as_slice() {
             [] => f.write_str(self.name()),
             settings => write!(f, "{}:{}", self.name(), settings.join(",")),
@@ -53,11 +34,15 @@ impl fmt::Display for ScheduleConfig {
     }
 }
 
-/// Applies one `key=value`, or a bare number of steps.
-fn set<F: Family>(family: &'static str, parameters: &mut F, setting: &str) -> Result<(), ScheduleError> {
+/// Applies one `key=value`, a bare number of steps, or the next number of a list.
+fn set(family: &'static str, parameters: &mut dyn Family, setting: &str) -> Result<(), ScheduleError> {
+    let mut parameters = parameters.parameters();
+    if let [(name, Parameter::List(list))] = parameters.as_mut_slice() {
+        list.push(read(family, name, setting, LIST)?);
+        return Ok(());
+    }
     let (key, value) = setting.split_once('=').unwrap_or(("steps", setting));
     let (key, value) = (key.trim(), value.trim());
-    let mut parameters = parameters.parameters();
     let Some(index) = parameters.iter().position(|(name, _)| *name == key) else {
         let expected = parameters.iter().map(|(name, _)| *name).collect();
         return Err(ScheduleError::UnknownParameter { family, parameter: key.to_owned(), expected });
@@ -66,6 +51,7 @@ fn set<F: Family>(family: &'static str, parameters: &mut F, setting: &str) -> Re
         (name, Parameter::Count(count)) => **count = read(family, name, value, "a whole number")?,
         (name, Parameter::Real(real)) => **real = read(family, name, value, "a number")?,
         (name, Parameter::Flag(flag)) => **flag = read(family, name, value, "true or false")?,
+        (name, Parameter::List(list)) => list.push(read(family, name, value, LIST)?),
     }
     Ok(())
 }
@@ -80,19 +66,20 @@ fn read<V: FromStr>(
     value.parse().map_err(unreadable)
 }
 
-/// `key=value` of every parameter that differs from its default.
-fn changed<F: Family>(parameters: &F) -> Vec<String> {
-    let values = written(parameters.clone());
-    let defaults = written(F::default());
-    values.into_iter().zip(defaults).filter(|(value, default)| value != default).map(|(value, _)| value).collect()
+/// `key=value` of every parameter that differs from its default; the numbers of a list.
+fn changed(config: &ScheduleConfig) -> Vec<String> {
+    let values = written(config.clone());
+    let default = ScheduleConfig::from_name(config.name()).map(written).unwrap_or_default();
+    values.into_iter().filter(|value| !default.contains(value)).collect()
 }
 
-fn written<F: Family>(mut parameters: F) -> Vec<String> {
-    let parameters = parameters.parameters();
-    let written = parameters.iter().map(|(name, parameter)| match parameter {
-        Parameter::Count(count) => format!("{name}={count}"),
-        Parameter::Real(real) => format!("{name}={real}"),
-        Parameter::Flag(flag) => format!("{name}={flag}"),
+fn written(mut config: ScheduleConfig) -> Vec<String> {
+    let parameters = config.family_mut().parameters();
+    let written = parameters.iter().flat_map(|(name, parameter)| match parameter {
+        Parameter::Count(count) => vec![format!("{name}={count}")],
+        Parameter::Real(real) => vec![format!("{name}={real}")],
+        Parameter::Flag(flag) => vec![format!("{name}={flag}")],
+        Parameter::List(list) => list.iter().map(f64::to_string).collect(),
     });
     written.collect()
 }
@@ -132,8 +119,10 @@ mod tests {
         let message = |text: &str| text.parse::<ScheduleConfig>().expect_err(text).to_string();
         assert_eq!(
             message("linaer"),
-            "no schedule is called `linaer`; did you mean `linear`? (expected one of linear, quadratic, scaled-linear, \
-             cosine, notes-cosine, sigmoid, constant, jensen-shannon, explicit)"
+            format!(
+                "no schedule is called `linaer`; did you mean `linear`? (expected one of {})",
+                ScheduleConfig::NAMES.join(", ")
+            )
         );
         assert_eq!(
             message("cosine:beta_start=3"),

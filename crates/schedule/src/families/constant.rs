@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Family, Parameter, STEPS};
+use super::family::family;
+use super::formulas::STEPS;
 use crate::error::ScheduleError;
 use crate::schedule::check_length;
 
@@ -44,11 +45,7 @@ impl Constant {
     }
 }
 
-impl Family for Constant {
-    fn parameters(&mut self) -> Vec<(&'static str, Parameter<'_>)> {
-        vec![("steps", Parameter::Count(&mut self.steps)), ("beta", Parameter::Real(&mut self.beta))]
-    }
-}
+family!(Constant, Real beta);
 
 #[cfg(test)]
 mod tests {

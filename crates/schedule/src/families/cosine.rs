@@ -4,7 +4,8 @@ use std::f64::consts::FRAC_PI_2;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Family, MAX_BETA, OFFSET, Parameter, STEPS, check_cosine, drop_of_squared_cosine};
+use super::family::family;
+use super::formulas::{MAX_BETA, OFFSET, STEPS, check_cosine, drop_of_squared_cosine};
 use crate::error::ScheduleError;
 use crate::schedule::check_length;
 
@@ -58,15 +59,7 @@ impl Cosine {
     }
 }
 
-impl Family for Cosine {
-    fn parameters(&mut self) -> Vec<(&'static str, Parameter<'_>)> {
-        vec![
-            ("steps", Parameter::Count(&mut self.steps)),
-            ("offset", Parameter::Real(&mut self.offset)),
-            ("max_beta", Parameter::Real(&mut self.max_beta)),
-        ]
-    }
-}
+family!(Cosine, Real offset, Real max_beta);
 
 #[cfg(test)]
 mod tests {

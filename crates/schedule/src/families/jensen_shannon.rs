@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Family, MAX_BETA, Parameter, STEPS};
+use super::family::family;
+use super::formulas::{MAX_BETA, STEPS};
 use crate::error::ScheduleError;
 use crate::schedule::check_length;
 
@@ -52,11 +53,7 @@ impl JensenShannon {
     }
 }
 
-impl Family for JensenShannon {
-    fn parameters(&mut self) -> Vec<(&'static str, Parameter<'_>)> {
-        vec![("steps", Parameter::Count(&mut self.steps)), ("max_beta", Parameter::Real(&mut self.max_beta))]
-    }
-}
+family!(JensenShannon, Real max_beta);
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BETA_END, BETA_START, Family, Parameter, STEPS, fractions, interpolate};
+use super::family::family;
+use super::formulas::{BETA_END, BETA_START, STEPS, fractions, interpolate};
 use crate::error::ScheduleError;
 use crate::schedule::check_length;
 
@@ -53,16 +54,7 @@ impl Linear {
     }
 }
 
-impl Family for Linear {
-    fn parameters(&mut self) -> Vec<(&'static str, Parameter<'_>)> {
-        vec![
-            ("steps", Parameter::Count(&mut self.steps)),
-            ("beta_start", Parameter::Real(&mut self.beta_start)),
-            ("beta_end", Parameter::Real(&mut self.beta_end)),
-            ("rescale", Parameter::Flag(&mut self.rescale)),
-        ]
-    }
-}
+family!(Linear, Real beta_start, Real beta_end, Flag rescale);
 
 #[cfg(test)]
 mod tests {

@@ -2,10 +2,21 @@
 //!
 //! Every family's `betas` only evaluates its formula; [`NoiseSchedule::from_betas`](crate::NoiseSchedule::from_betas)
 //! decides whether the result is a schedule. [`ScheduleConfig`](crate::ScheduleConfig) chooses among them by name.
+//!
+//! # To add a family
+//! 1. Write its file in this folder, after the model of `constant.rs`: a struct with `steps` and the other parameters, `Default`, a
+//!    method `betas` with its formula, and one line `family!` that lists the parameters.
+//! 2. Name it here, in three places: `mod`, `pub use`, and a line with its name and its kind in `each_family`.
+//!
+//! `ScheduleConfig` then reads and writes it in files and on the command line, and the tests of `config` try it. The help of
+//! `sfumato schedule` lists the names in `crates/cli/src/args/schedule.rs`. diffusers need not know it: what it has no name for is
+//! written as `trained_betas`.
 
 mod constant;
 mod cosine;
 mod explicit;
+mod family;
+mod formulas;
 mod jensen_shannon;
 mod linear;
 mod notes_cosine;
@@ -23,59 +34,31 @@ pub use quadratic::Quadratic;
 pub use scaled_linear::ScaledLinear;
 pub use sigmoid::Sigmoid;
 
-use crate::error::ScheduleError;
+pub(crate) use family::{Family, Parameter};
 
-/// Number of steps in the papers' experiments.
-const STEPS: usize = 1000;
-/// First variance of DDPM (Ho et al. 2020, Section 4).
-const BETA_START: f64 = 1e-4;
-/// Last variance of DDPM (Ho et al. 2020, Section 4).
-const BETA_END: f64 = 0.02;
-/// Cap on a step's variance where a formula gives 1 or more: with `beta = 1`, `alpha_bar` would be 0 and `x_0` could not
-/// be recovered from `x_t`. The value is that of Nichol & Dhariwal (2021), Section 3.2.
-const MAX_BETA: f64 = 0.999;
-/// Offset `s` of the cosine schedules (Nichol & Dhariwal 2021, Eq. 17): keeps `sqrt(beta_1)` just under one 8-bit pixel
-/// bin, 1/127.5, at `T = 1000`.
-const OFFSET: f64 = 0.008;
-
-/// A parameter of a family, for reading and writing its text form.
-pub(crate) enum Parameter<'a> {
-    Count(&'a mut usize),
-    Real(&'a mut f64),
-    Flag(&'a mut bool),
+/// Hands the list of all families to the macro `$then`: what it is in a word, its name, its type. The order is that of messages.
+macro_rules! each_family {
+    ($then:ident) => {
+        $then! {
+            /// Beta linear in the step.
+            "linear" => Linear,
+            /// Beta linear in the square of the step.
+            "quadratic" => Quadratic,
+            /// Square root of beta linear in the step.
+            "scaled-linear" => ScaledLinear,
+            /// Nichol & Dhariwal's squared cosine.
+            "cosine" => Cosine,
+            /// The squared cosine without the division by `1 + s`, kept valid.
+            "notes-cosine" => NotesCosine,
+            /// Beta on a logistic curve.
+            "sigmoid" => Sigmoid,
+            /// The same beta everywhere.
+            "constant" => Constant,
+            /// Beta `1 / (T - t + 1)`.
+            "jensen-shannon" => JensenShannon,
+            /// A list of betas.
+            "explicit" => Explicit,
+        }
+    };
 }
-
-/// What every family but `explicit` has in common.
-pub(crate) trait Family: Clone + Default {
-    /// The parameters with their names; the first is always `steps`.
-    fn parameters(&mut self) -> Vec<(&'static str, Parameter<'_>)>;
-}
-
-/// `(t - 1) / (T - 1)` for `t = 1, ..., T`: from 0 to 1, and 0 for a single step (as numpy's `linspace` has it).
-fn fractions(steps: usize) -> impl Iterator<Item = f64> {
-    let last = steps.saturating_sub(1).max(1) as f64;
-    (0..steps).map(move |index| index as f64 / last)
-}
-
-/// `start + (end - start) fraction`, exact at both ends.
-fn interpolate(start: f64, end: f64, fraction: f64) -> f64 {
-    if fraction == 1.0 { end } else { start + (end - start) * fraction }
-}
-
-/// `1 - cos²(angle + step) / cos²(angle)` without cancellation, as `sin(step) sin(2 angle + step) / cos²(angle)`.
-fn drop_of_squared_cosine(angle: f64, step: f64) -> f64 {
-    step.sin() * (2.0 * angle + step).sin() / angle.cos().powi(2)
-}
-
-/// Refuses an offset or cap that gives no cosine schedule.
-fn check_cosine(family: &'static str, offset: f64, max_beta: f64) -> Result<(), ScheduleError> {
-    if !(offset.is_finite() && (0.0..1.0).contains(&offset)) {
-        let expected = "a number from 0 up to, not including, 1";
-        return Err(ScheduleError::InvalidParameter { family, parameter: "offset", value: offset, expected });
-    }
-    if !(max_beta > 0.0 && max_beta < 1.0) {
-        let expected = "a number strictly between 0 and 1";
-        return Err(ScheduleError::InvalidParameter { family, parameter: "max_beta", value: max_beta, expected });
-    }
-    Ok(())
-}
+pub(crate) use each_family;

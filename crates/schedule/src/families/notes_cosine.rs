@@ -9,7 +9,8 @@ use std::f64::consts::FRAC_PI_2;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Family, MAX_BETA, OFFSET, Parameter, STEPS, check_cosine, drop_of_squared_cosine};
+use super::family::family;
+use super::formulas::{MAX_BETA, OFFSET, STEPS, check_cosine, drop_of_squared_cosine};
 use crate::error::ScheduleError;
 use crate::schedule::check_length;
 
@@ -67,15 +68,7 @@ impl NotesCosine {
     }
 }
 
-impl Family for NotesCosine {
-    fn parameters(&mut self) -> Vec<(&'static str, Parameter<'_>)> {
-        vec![
-            ("steps", Parameter::Count(&mut self.steps)),
-            ("offset", Parameter::Real(&mut self.offset)),
-            ("max_beta", Parameter::Real(&mut self.max_beta)),
-        ]
-    }
-}
+family!(NotesCosine, Real offset, Real max_beta);
 
 #[cfg(test)]
 mod tests {

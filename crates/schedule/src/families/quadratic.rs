@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BETA_END, BETA_START, Family, Parameter, STEPS, fractions, interpolate};
+use super::family::family;
+use super::formulas::{BETA_END, BETA_START, STEPS, fractions, interpolate};
 use crate::error::ScheduleError;
 use crate::schedule::check_length;
 
@@ -48,15 +49,7 @@ impl Quadratic {
     }
 }
 
-impl Family for Quadratic {
-    fn parameters(&mut self) -> Vec<(&'static str, Parameter<'_>)> {
-        vec![
-            ("steps", Parameter::Count(&mut self.steps)),
-            ("beta_start", Parameter::Real(&mut self.beta_start)),
-            ("beta_end", Parameter::Real(&mut self.beta_end)),
-        ]
-    }
-}
+family!(Quadratic, Real beta_start, Real beta_end);
 
 #[cfg(test)]
 mod tests {

@@ -70,7 +70,7 @@ impl FromStr for LikelihoodCdf {
         match name {
             "exact" => Ok(Self::Exact),
             "tanh" => Ok(Self::Tanh),
-            _ => Err(ProbabilityError::UnknownCdf { name: name.to_owned() }),
+            _ => Err(ProbabilityError::UnknownCdf { name: name.to_owned(), expected: Self::NAMES.to_vec() }),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! How the discretised likelihood changes with its mean and its variance: what training by the bound follows at `t = 1`.
 
-use super::discretized::{BIN_WIDTH, LikelihoodCdf, discretized_log_likelihood};
-use super::level_value;
+use super::discretized::{BIN_WIDTH, LikelihoodCdf, discretized_log_likelihood, level_value};
 use super::normal::log_density;
 
 /// [`discretized_log_likelihood`] (exact) with its derivatives.

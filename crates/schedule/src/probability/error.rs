@@ -1,7 +1,5 @@
 //! What can be wrong with the parameters of a distribution.
 
-use super::LikelihoodCdf;
-
 /// Why a distribution, or an operation on one, was refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -64,9 +62,11 @@ pub enum ProbabilityError {
         value: f64,
     },
     /// A name that no form of the distribution function has.
-    #[error("no distribution function is called `{name}`; expected one of {}", LikelihoodCdf::NAMES.join(", "))]
+    #[error("no distribution function is called `{name}`; expected one of {}", expected.join(", "))]
     UnknownCdf {
         /// The name that was given.
         name: String,
+        /// The names that there are.
+        expected: Vec<&'static str>,
     },
 }

@@ -164,21 +164,13 @@ impl Report<'_> {
 
     /// Everything, with every step.
     pub(super) fn json(&self, elapsed: Duration) -> Value {
+        let parts = [self.subject(), self.setting(), self.result(elapsed)];
+        Value::Object(parts.into_iter().flat_map(|part| part.as_object().cloned().unwrap_or_default()).collect())
+    }
+
+    /// The model and the data.
+    fn subject(&self) -> Value {
         let Self { args, model, weights_sha256, data, plan, bound } = self;
-        let decoder = match plan.bound.decoder {
-            Decoder::Discretized(cdf) => json!({ "kind": "discretized", "cdf": cdf }),
-            Decoder::Gaussian => json!({ "kind": "gaussian" }),
-        };
-        let condition = match plan.condition {
-            Condition::None => Value::Null,
-            Condition::Labels => "labels".into(),
-            Condition::Null(class) => json!({ "null_class": class }),
-        };
-        let step = |term: &StepTerm| {
-            let mut object = json!({ "step": term.step, "original_step": term.original_step });
-            object["term"] = term.term.map_or(Value::Null, |mean| self.mean(mean));
-            object
-        };
         json!({
             "model": args.model,
             "weights": model.weights(),
@@ -205,6 +197,22 @@ impl Report<'_> {
             "range": args.range,
             "notes": data.notes(),
             "classes_matched_by": matches!(plan.condition, Condition::Labels).then(|| self.matched()),
+        })
+    }
+
+    /// What was computed, and by which random numbers.
+    fn setting(&self) -> Value {
+        let Self { args, model, plan, .. } = self;
+        let decoder = match plan.bound.decoder {
+            Decoder::Discretized(cdf) => json!({ "kind": "discretized", "cdf": cdf }),
+            Decoder::Gaussian => json!({ "kind": "gaussian" }),
+        };
+        let condition = match plan.condition {
+            Condition::None => Value::Null,
+            Condition::Labels => "labels".into(),
+            Condition::Null(class) => json!({ "null_class": class }),
+        };
+        json!({
             "discrete": plan.bound.decoder.is_discrete(),
             "decoder": decoder,
             "condition": condition,
@@ -220,6 +228,18 @@ impl Report<'_> {
             "seed": args.seed,
             "noise": args.noise,
             "batch_size": plan.batch_size,
+        })
+    }
+
+    /// What came out, and where.
+    fn result(&self, elapsed: Duration) -> Value {
+        let Self { args, bound, .. } = self;
+        let step = |term: &StepTerm| {
+            let mut object = json!({ "step": term.step, "original_step": term.original_step });
+            object["term"] = term.term.map_or(Value::Null, |mean| self.mean(mean));
+            object
+        };
+        json!({
             "evaluations": bound.evaluations,
             "seconds": elapsed.as_secs_f64(),
             "total": self.mean(bound.total),
