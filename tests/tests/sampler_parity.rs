@@ -14,6 +14,7 @@ use burn::{
     tensor::{Tensor, TensorData},
 };
 use serde_json::Value;
+use sfumato_model::Spacing;
 use sfumato_model::sampling::{SamplerChoice, SamplerKind};
 use sfumato_model::{
     pipeline::{Pipeline, Scheduler},
@@ -23,7 +24,7 @@ use sfumato_process::{
     Clipping, Denoiser, NoiseError, NoiseSource, Parameterization,
     sampler::{Stepper, ignore, walk},
 };
-use sfumato_schedule::{NoiseSchedule, Spacing};
+use sfumato_schedule::NoiseSchedule;
 
 const DEVICE: FlexDevice = FlexDevice;
 /// Largest difference of final states: both sides round to f32 at every step, at most a thousand times.

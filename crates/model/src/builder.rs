@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 
 use sfumato_kernels::Backend;
 use sfumato_process::{NoiseSource, RecordedNoise, sampler::SolverOrder};
-use sfumato_schedule::Spacing;
 
+use crate::Spacing;
 use crate::{
     Model, ModelError, Samples,
     sampling::{DdimConvention, Noise, SampleOptions, SamplePlan, SamplerKind},

@@ -7,12 +7,13 @@ use burn::{
     tensor::Tensor,
 };
 use proptest::prelude::*;
+use sfumato_model::Spacing;
 use sfumato_model::sampling::{FinalSigma, LevelOptions, SamplerError, dpm_solver_levels, euler_levels};
 use sfumato_process::{
     Chain, Denoiser, NoiseLevels, Parameterization, SeededNoise,
     sampler::{DpmSolver, DpmSolverOptions, Euler, Heun, SolverOrder, SolverType, Stepper, ignore, walk},
 };
-use sfumato_schedule::{NoiseSchedule, ScheduleConfig, ScheduleError, Spacing};
+use sfumato_schedule::{NoiseSchedule, ScheduleConfig, ScheduleError};
 
 const DEVICE: FlexDevice = FlexDevice;
 

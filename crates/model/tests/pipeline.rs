@@ -7,6 +7,7 @@ use std::{
 
 use burn::backend::{Flex, flex::FlexDevice};
 use serde_json::{Map, Value, json};
+use sfumato_model::Spacing;
 use sfumato_model::params::WeightsMismatch;
 use sfumato_model::pipeline::{
     AnyConfig, Facts, Pipeline, PipelineError, PipelineSpec, Scheduler, WEIGHTS_FILE, Warning,
@@ -17,7 +18,7 @@ use sfumato_nets::{
     unet::{ClassEmbedType, DownBlockType, SampleSize, UNet2DConfig, UpBlockType},
 };
 use sfumato_process::{ModelVariance, Parameterization};
-use sfumato_schedule::{Cosine, Explicit, Linear, ScaledLinear, ScheduleConfig, Sigmoid, Spacing};
+use sfumato_schedule::{Cosine, Explicit, Linear, ScaledLinear, ScheduleConfig, Sigmoid};
 use tempfile::{TempDir, tempdir};
 
 fn golden(case: &str) -> PathBuf {

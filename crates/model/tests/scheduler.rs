@@ -3,13 +3,14 @@
 use std::fs;
 
 use serde_json::{Value, json};
+use sfumato_model::Spacing;
 use sfumato_model::pipeline::{Pipeline, Scheduler, Thresholding, Warning};
 use sfumato_model::sampling::{FinalSigma, SamplerKind};
 use sfumato_process::{
     Clipping, ModelVariance, Parameterization,
     sampler::{SolverOrder, SolverType},
 };
-use sfumato_schedule::{Cosine, Linear, ScheduleConfig, Spacing};
+use sfumato_schedule::{Cosine, Linear, ScheduleConfig};
 
 fn read(json: Value) -> Scheduler {
     Scheduler::from_json(&json).unwrap_or_else(|error| panic!("{json}: {error}"))

@@ -5,7 +5,7 @@
 
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
-use sfumato_schedule::{NoiseSchedule, Prediction};
+use sfumato_schedule::NoiseSchedule;
 
 use crate::broadcast::{check_shapes, check_steps, coefficients};
 
@@ -23,6 +23,15 @@ pub enum Parameterization {
 }
 
 impl Parameterization {
+    /// The name in the mathematics: `epsilon`, `x_0` or `v`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Epsilon => "epsilon",
+            Self::X0 => "x_0",
+            Self::V => "v",
+        }
+    }
+
     /// What the network should answer for `x_t = √ᾱ_t x_0 + √(1 - ᾱ_t) ε`.
     ///
     /// # Shapes
@@ -123,17 +132,6 @@ impl Parameterization {
                 let Scales { signal, noise } = Scales::at(schedule, t, &x_t);
                 (output - x_t * noise) / signal
             }
-        }
-    }
-}
-
-impl From<Parameterization> for Prediction {
-    /// The same, as the linter of schedules calls it.
-    fn from(parameterization: Parameterization) -> Self {
-        match parameterization {
-            Parameterization::Epsilon => Self::Epsilon,
-            Parameterization::X0 => Self::X0,
-            Parameterization::V => Self::V,
         }
     }
 }

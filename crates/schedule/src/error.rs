@@ -141,14 +141,6 @@ pub enum ScheduleError {
         /// The value found there.
         timestep: usize,
     },
-    /// A name that no spacing has.
-    #[error("no spacing is called `{name}`{} (expected one of {})", hint(name, expected), expected.join(", "))]
-    UnknownSpacing {
-        /// The name that was given.
-        name: String,
-        /// The names that there are.
-        expected: Vec<&'static str>,
-    },
 }
 
 /// What to do about a beta that is none.

@@ -21,15 +21,15 @@
 //! assert!(linear.posterior_variance(500) < linear.beta(500) && weights.x_t > weights.x_0);
 //!
 //! // The same chain in 50 leaps.
-//! let fast = linear.respace(&sfumato_schedule::trailing(1000, 50)?)?;
-//! assert_eq!((fast.schedule().steps(), fast.original_step(1)), (50, 20));
+//! let fast = linear.respace(&sfumato_schedule::evenly_spaced(1000, 50)?)?;
+//! assert_eq!((fast.schedule().steps(), fast.original_step(1)), (50, 1));
 //! # Ok::<(), sfumato_schedule::ScheduleError>(())
 //! ```
 //!
 //! # Map
 //! - [`NoiseSchedule`]: the validated tables; [`ScheduleConfig`]: a family and its parameters, from a file or a command line;
 //!   [`families`]: the formulas.
-//! - [`NoiseSchedule::respace`], [`Spacing`], [`evenly_spaced`], [`leading`], [`trailing`]: shorter chains.
+//! - [`NoiseSchedule::respace`], [`evenly_spaced`]: shorter chains.
 //! - [`ForwardKernel`], [`forward_induction`]: the chain as Gaussian kernels, step by step and in closed form;
 //!   [`NoiseSchedule::prior_kl`] and its neighbours: what a schedule alone says about the variational bound.
 //! - [`NoiseSchedule::with_zero_terminal_snr`]: the same schedule, down to pure noise.
@@ -58,7 +58,7 @@ mod schedule;
 mod spacing;
 mod zero_snr;
 
-pub use check::{CheckConditions, Finding, IdleReason, Prediction, Severity, check};
+pub use check::{CheckConditions, Finding, IdleReason, Severity, check};
 pub use config::ScheduleConfig;
 pub use error::{MAX_STEPS, ScheduleError};
 pub use families::*;
@@ -67,4 +67,4 @@ pub use nearest::nearest;
 pub use posterior::{Coefficients, PosteriorMean};
 pub use respace::RespacedSchedule;
 pub use schedule::NoiseSchedule;
-pub use spacing::{Spacing, evenly_spaced, leading, trailing};
+pub use spacing::evenly_spaced;

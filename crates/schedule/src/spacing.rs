@@ -1,99 +1,7 @@
-//! Which steps a shortened chain visits: the spacings of Nichol & Dhariwal (2021) and of diffusers, counted from 1.
-//!
-//! diffusers counts steps from 0; its lists become ours by adding 1. Lists here increase, samplers walk them backwards.
-
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
+//! Which steps a shortened chain visits: the spacing of Nichol & Dhariwal (2021), counted from 1.
 
 use crate::error::ScheduleError;
 use crate::schedule::check_length;
-
-/// How `count` steps are spread over `1..=T`; the `timestep_spacing` of diffusers' schedulers.
-///
-/// # Examples
-/// ```
-/// use sfumato_schedule::Spacing;
-///
-/// assert_eq!(Spacing::Leading.timesteps(1000, 4)?, [1, 251, 501, 751]);
-/// assert_eq!(Spacing::Linspace.timesteps(1000, 4)?, [1, 334, 667, 1000]);
-/// assert_eq!(Spacing::Trailing.timesteps(1000, 4)?, [250, 500, 750, 1000]);
-/// assert_eq!("trailing".parse(), Ok(Spacing::Trailing));
-/// # Ok::<(), sfumato_schedule::ScheduleError>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Spacing {
-    /// From the first step on, every `⌊T/count⌋`-th: see [`leading`]. The last step `T` is not among them (for `count > 1`
-    /// never), so a sampler starts from noise that the chain has not quite reached.
-    Leading,
-    /// Both ends and evenly between them: see [`evenly_spaced`].
-    #[default]
-    Linspace,
-    /// From the last step back, every `T/count`-th: see [`trailing`].
-    Trailing,
-}
-
-impl Spacing {
-    /// The names that [`FromStr`] and serde understand.
-    pub const NAMES: [&'static str; 3] = ["leading", "linspace", "trailing"];
-
-    /// `count` strictly increasing steps in `1..=steps`.
-    ///
-    /// # Errors
-    /// [`ScheduleError::NoTimesteps`] if `count` is 0, [`ScheduleError::TooManyTimesteps`] if it exceeds `steps`, and the
-    /// errors for a bad number of `steps`.
-    ///
-    /// # Examples
-    /// ```
-    /// use sfumato_schedule::Spacing;
-    ///
-    /// assert_eq!(Spacing::Trailing.timesteps(10, 3)?, [3, 7, 10]);
-    /// assert!(Spacing::Trailing.timesteps(10, 11).is_err());
-    /// # Ok::<(), sfumato_schedule::ScheduleError>(())
-    /// ```
-    pub fn timesteps(self, steps: usize, count: usize) -> Result<Vec<usize>, ScheduleError> {
-        match self {
-            Self::Leading => leading(steps, count, 0),
-            Self::Linspace => evenly_spaced(steps, count),
-            Self::Trailing => trailing(steps, count),
-        }
-    }
-
-    /// The name in configuration files and on the command line.
-    ///
-    /// # Examples
-    /// ```
-    /// assert_eq!(sfumato_schedule::Spacing::default().name(), "linspace");
-    /// ```
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Leading => "leading",
-            Self::Linspace => "linspace",
-            Self::Trailing => "trailing",
-        }
-    }
-}
-
-impl fmt::Display for Spacing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for Spacing {
-    type Err = ScheduleError;
-
-    fn from_str(name: &str) -> Result<Self, ScheduleError> {
-        match name.to_lowercase().as_str() {
-            "leading" => Ok(Self::Leading),
-            "linspace" => Ok(Self::Linspace),
-            "trailing" => Ok(Self::Trailing),
-            _ => Err(ScheduleError::UnknownSpacing { name: name.to_owned(), expected: Self::NAMES.to_vec() }),
-        }
-    }
-}
 
 /// `count` steps from 1 to `steps`, both included, as evenly as rounding allows: the spacing of Nichol & Dhariwal (2021),
 /// and diffusers' `linspace`.
@@ -119,54 +27,6 @@ pub fn evenly_spaced(steps: usize, count: usize) -> Result<Vec<usize>, ScheduleE
     Ok((0..count).map(|i| 1 + (i as f64 * stride).round_ties_even() as usize).collect())
 }
 
-/// `count` steps from `1 + offset` on, every `⌊T/count⌋`-th: diffusers' `leading` with its `steps_offset`.
-///
-/// # Formula
-/// `t_i = 1 + offset + (i - 1) ⌊T / count⌋`
-///
-/// # Errors
-/// [`ScheduleError::NoTimesteps`] if `count` is 0, [`ScheduleError::TooManyTimesteps`] if it exceeds `steps`, and
-/// [`ScheduleError::TimestepOutOfRange`] if the offset pushes a step past `T`.
-///
-/// # Examples
-/// ```
-/// assert_eq!(sfumato_schedule::leading(1000, 4, 1)?, [2, 252, 502, 752]);
-/// # Ok::<(), sfumato_schedule::ScheduleError>(())
-/// ```
-pub fn leading(steps: usize, count: usize, offset: usize) -> Result<Vec<usize>, ScheduleError> {
-    check_count(steps, count)?;
-    let stride = steps / count;
-    let timesteps: Vec<usize> = (0..count).map(|i| (1 + i * stride).saturating_add(offset)).collect();
-    match timesteps.iter().position(|&timestep| timestep > steps) {
-        Some(index) => {
-            Err(ScheduleError::TimestepOutOfRange { position: index + 1, timestep: timesteps[index], steps })
-        }
-        None => Ok(timesteps),
-    }
-}
-
-/// `count` steps from `steps` back, every `T/count`-th: diffusers' `trailing`, which always includes the last step.
-///
-/// # Formula
-/// `t_i = round(T - (count - i) T / count)`, halves to even. The arithmetic follows numpy's `arange(T, 0, -T/count)`, whose
-/// difference of the first two entries carries a rounding error that decides some halves.
-///
-/// # Errors
-/// [`ScheduleError::NoTimesteps`] if `count` is 0, [`ScheduleError::TooManyTimesteps`] if it exceeds `steps`.
-///
-/// # Examples
-/// ```
-/// assert_eq!(sfumato_schedule::trailing(1000, 3)?, [333, 667, 1000]);
-/// # Ok::<(), sfumato_schedule::ScheduleError>(())
-/// ```
-pub fn trailing(steps: usize, count: usize) -> Result<Vec<usize>, ScheduleError> {
-    check_count(steps, count)?;
-    let last = steps as f64;
-    let second = last - last / count as f64;
-    let stride = second - last;
-    Ok((0..count).rev().map(|i| (last + i as f64 * stride).round_ties_even() as usize).collect())
-}
-
 fn check_count(steps: usize, count: usize) -> Result<(), ScheduleError> {
     check_length(steps)?;
     match count {
@@ -181,18 +41,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_spacing_of_every_size_is_strictly_increasing_and_in_range() {
+    fn every_number_of_steps_is_strictly_increasing_and_ends_at_the_last() {
         for steps in (1..130).chain([999, 1000]) {
             for count in 1..=steps {
-                for spacing in [Spacing::Leading, Spacing::Linspace, Spacing::Trailing] {
-                    let timesteps = spacing.timesteps(steps, count).expect("count is at most steps");
-                    assert_eq!(timesteps.len(), count);
-                    assert!(timesteps.windows(2).all(|pair| pair[0] < pair[1]), "{spacing} {steps} {count}");
-                    assert!(timesteps[0] >= 1 && timesteps[count - 1] <= steps, "{spacing} {steps} {count}");
-                    if spacing != Spacing::Leading {
-                        assert_eq!(timesteps[count - 1], steps, "{spacing} {steps} {count}");
-                    }
-                }
+                let timesteps = evenly_spaced(steps, count).expect("count is at most steps");
+                assert_eq!((timesteps.len(), timesteps[count - 1]), (count, steps));
+                assert!(timesteps[0] >= 1 && timesteps.windows(2).all(|pair| pair[0] < pair[1]), "{steps} {count}");
             }
         }
     }
@@ -200,10 +54,7 @@ mod tests {
     #[test]
     fn impossible_requests_are_refused() {
         assert_eq!(evenly_spaced(10, 0), Err(ScheduleError::NoTimesteps));
-        assert_eq!(trailing(10, 11), Err(ScheduleError::TooManyTimesteps { count: 11, steps: 10 }));
-        let late = ScheduleError::TimestepOutOfRange { position: 10, timestep: 11, steps: 10 };
-        assert_eq!(leading(10, 10, 1), Err(late));
-        assert!(leading(10, 10, usize::MAX).is_err());
-        assert!("middle".parse::<Spacing>().is_err_and(|error| error.to_string().contains("linspace")));
+        assert_eq!(evenly_spaced(10, 11), Err(ScheduleError::TooManyTimesteps { count: 11, steps: 10 }));
+        assert!(evenly_spaced(0, 1).is_err());
     }
 }

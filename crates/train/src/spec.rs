@@ -1,9 +1,9 @@
 //! From a run's configuration to what its model directories say.
 
 use sfumato_data::Dataset;
+use sfumato_model::Spacing;
 use sfumato_model::pipeline::{AnyConfig, Facts, PipelineSpec, SamplingDefaults, Scheduler};
 use sfumato_process::ModelVariance;
-use sfumato_schedule::Spacing;
 
 use crate::config::DiffusionConfig;
 

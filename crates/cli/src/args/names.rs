@@ -9,7 +9,8 @@ use clap::{
     error::{Error, ErrorKind},
 };
 use sfumato_model::sampling::{SamplerInfo, SamplerKind};
-use sfumato_schedule::{Spacing, nearest};
+use sfumato_model::{Spacing, UnknownSpacing};
+use sfumato_schedule::nearest;
 
 /// The samplers of other programs that do not exist here, by their beginnings, and what to use in their place; the longest beginning
 /// that fits is taken. Letters and digits alone count, and `+` is `p`.
@@ -109,7 +110,7 @@ impl TypedValueParser for Spacings {
 
     fn parse_ref(&self, command: &Command, _: Option<&Arg>, value: &OsStr) -> Result<Spacing, Error> {
         let name = value.to_string_lossy();
-        name.parse().map_err(|error: sfumato_schedule::ScheduleError| {
+        name.parse().map_err(|error: UnknownSpacing| {
             let hint = match name.to_lowercase().as_str() {
                 "karras" => "; Karras levels are asked for by --karras",
                 "uniform" | "even" | "linear" => "; evenly spread steps are `linspace`",

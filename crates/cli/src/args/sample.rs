@@ -3,8 +3,8 @@
 use std::{path::PathBuf, str::FromStr};
 
 use clap::{Args, ValueEnum};
+use sfumato_model::Spacing;
 use sfumato_model::sampling::{DdimConvention, SamplerKind};
-use sfumato_schedule::Spacing;
 
 use super::{
     MachineArgs,

@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value};
 use sfumato_process::{Chain, Clipping, ModelVariance, Parameterization, sampler::DpmSolverOptions};
-use sfumato_schedule::{Explicit, NoiseSchedule, ScheduleConfig, ScheduleError, Spacing, evenly_spaced};
+use sfumato_schedule::{Explicit, NoiseSchedule, ScheduleConfig, ScheduleError, evenly_spaced};
 
 use super::{scheduler_class, scheduler_write::beta_schedule};
+use crate::Spacing;
 use crate::sampling::{FinalSigma, LevelOptions, SamplerKind};
 
 /// Betas that are listed one by one.

@@ -1,7 +1,6 @@
 //! Classes of schedulers: which are here, which are read for their noise schedule, and which are of another process.
 
-use sfumato_schedule::Spacing;
-
+use crate::Spacing;
 use crate::sampling::SamplerKind;
 
 /// Classes that work with the noise schedules of DDPM, but whose samplers do not exist here, and the sampler that is nearest.

@@ -4,7 +4,7 @@ use sfumato_process::{
     Chain,
     sampler::{Ddim, Leaps, SolverOrder},
 };
-use sfumato_schedule::{NoiseSchedule, ScheduleError, Spacing, evenly_spaced, leading, trailing};
+use sfumato_schedule::{NoiseSchedule, ScheduleError, evenly_spaced};
 
 use super::{
     LevelOptions, Sampler, SamplerError, SamplerKind,
@@ -12,6 +12,7 @@ use super::{
     registry,
 };
 use crate::pipeline::Scheduler;
+use crate::{Spacing, leading, trailing};
 
 /// Whose DDIM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,9 +19,10 @@ pub fn ending_at_first_step(leaps: Leaps) -> Leaps {
 #[cfg(test)]
 mod tests {
     use sfumato_process::Parameterization;
-    use sfumato_schedule::{ScheduleConfig, Spacing};
+    use sfumato_schedule::ScheduleConfig;
 
     use super::*;
+    use crate::Spacing;
 
     fn chain(spacing: Spacing, count: usize) -> Chain {
         let schedule = ScheduleConfig::default().build().unwrap();

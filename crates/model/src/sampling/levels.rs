@@ -5,9 +5,10 @@ use sfumato_process::{
     NoiseLevel, NoiseLevels,
     levels::{RHO, Sigmas, karras},
 };
-use sfumato_schedule::{NoiseSchedule, ScheduleError, Spacing, evenly_spaced, leading, trailing};
+use sfumato_schedule::{NoiseSchedule, ScheduleError, evenly_spaced};
 
 use super::SamplerError;
+use crate::{Spacing, leading, trailing};
 
 /// Where a solver stops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,8 +186,9 @@ fn is_told_below(schedule: &NoiseSchedule) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use sfumato_schedule::ScheduleConfig;
+
+    use super::*;
 
     fn schedule() -> NoiseSchedule {
         ScheduleConfig::default().build().unwrap()

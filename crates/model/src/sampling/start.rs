@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use sfumato_schedule::{NoiseSchedule, Spacing};
+use sfumato_schedule::NoiseSchedule;
 
 use super::{Sampler, SamplerChoice, SamplerError, SamplerKind};
+use crate::Spacing;
 use crate::pipeline::Scheduler;
 
 /// Signal that the first state may lack, beyond what the chain's own last step keeps: `√ᾱ` in parts of 1.

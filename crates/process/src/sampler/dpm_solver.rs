@@ -106,12 +106,12 @@ pub struct DpmSolver<'a, B: Backend, const D: usize> {
     levels: &'a NoiseLevels,
     options: DpmSolverOptions,
     /// Predictions, the newest first, no two at one level; at most three.
-    predictions: Vec<Prediction<B, D>>,
+    predictions: Vec<Remembered<B, D>>,
 }
 
 /// What the network said of the clean data, and at which `λ`.
 #[derive(Clone, Debug)]
-struct Prediction<B: Backend, const D: usize> {
+struct Remembered<B: Backend, const D: usize> {
     lambda: f64,
     x_0: Tensor<B, D>,
 }
@@ -124,7 +124,7 @@ impl<'a, B: Backend, const D: usize> DpmSolver<'a, B, D> {
 
     /// Takes a prediction up as the newest.
     fn remember(&mut self, lambda: f64, x_0: Tensor<B, D>) {
-        let prediction = Prediction { lambda, x_0 };
+        let prediction = Remembered { lambda, x_0 };
         match self.predictions.first_mut() {
             Some(newest) if (lambda - newest.lambda).abs() <= SAME_LEVEL => *newest = prediction,
             _ => self.predictions.insert(0, prediction),

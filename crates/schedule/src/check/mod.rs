@@ -7,8 +7,6 @@ mod finding;
 
 pub use finding::{Finding, IdleReason, Severity};
 
-use serde::{Deserialize, Serialize};
-
 use crate::bound::prior_kl;
 use crate::probability::nats_to_bits;
 use crate::schedule::NoiseSchedule;
@@ -21,34 +19,21 @@ const LEVEL: f64 = 2.0 / 255.0;
 /// DDPM's whole chain leaves.
 const NOTHING_LEFT: f64 = 1e-8;
 
-/// What the network predicts; decides how `x_0` is found from its output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Prediction {
-    /// The noise: `x_0 = (x_t - sqrt(1 - alpha_bar) ε) / sqrt(alpha_bar)`, which divides by the signal.
-    #[default]
-    Epsilon,
-    /// The clean data themselves.
-    X0,
-    /// `v = sqrt(alpha_bar) ε - sqrt(1 - alpha_bar) x_0`, from which `x_0` follows without division.
-    V,
-}
-
 /// What a schedule is to be used for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CheckConditions {
     /// Mean of `x_0²` over data and dimensions, in squared data units: 1/3 for uniform grey levels, 1 (the default, and the
     /// largest that images in [-1, 1] can have) for normalised data.
     pub mean_square: f64,
-    /// What the network predicts.
-    pub prediction: Prediction,
+    /// Whether the network predicts the noise, so that `x_0 = (x_t - sqrt(1 - alpha_bar) ε) / sqrt(alpha_bar)` divides by the signal.
+    pub predicts_noise: bool,
     /// Largest prior KL to accept, bits per dimension; 1e-3 by default, which shows in the third decimal of a likelihood.
     pub prior_limit: f64,
 }
 
 impl Default for CheckConditions {
     fn default() -> Self {
-        Self { mean_square: 1.0, prediction: Prediction::Epsilon, prior_limit: 1e-3 }
+        Self { mean_square: 1.0, predicts_noise: true, prior_limit: 1e-3 }
     }
 }
 
@@ -71,7 +56,7 @@ pub fn check(alpha_bars: &[f64], conditions: &CheckConditions) -> Vec<Finding> {
         return vec![finding];
     }
     let idle = [IdleReason::BelowResolution, IdleReason::SignalGone].into_iter();
-    [prior(alpha_bars, conditions), epsilon(alpha_bars, conditions.prediction)]
+    [prior(alpha_bars, conditions), epsilon(alpha_bars, conditions.predicts_noise)]
         .into_iter()
         .chain(idle.map(|reason| idle_steps(alpha_bars, conditions, reason)))
         .flatten()
@@ -120,8 +105,8 @@ fn prior(alpha_bars: &[f64], conditions: &CheckConditions) -> Option<Finding> {
     (bits_per_dim > limit).then_some(Finding::PriorTooFar { bits_per_dim, limit, alpha_bar })
 }
 
-fn epsilon(alpha_bars: &[f64], prediction: Prediction) -> Option<Finding> {
-    if prediction != Prediction::Epsilon {
+fn epsilon(alpha_bars: &[f64], predicts_noise: bool) -> Option<Finding> {
+    if !predicts_noise {
         return None;
     }
     let amplification = |alpha_bar: f64| ((1.0 - alpha_bar) / alpha_bar).sqrt();
@@ -158,23 +143,23 @@ mod tests {
     use super::*;
     use crate::config::ScheduleConfig;
 
-    fn findings(schedule: &str, prediction: Prediction) -> Vec<Finding> {
+    fn findings(schedule: &str, predicts_noise: bool) -> Vec<Finding> {
         let config: ScheduleConfig = schedule.parse().expect("a known schedule");
-        let conditions = CheckConditions { prediction, ..CheckConditions::default() };
+        let conditions = CheckConditions { predicts_noise, ..CheckConditions::default() };
         config.build().expect("a valid schedule").check(&conditions)
     }
 
     #[test]
     fn the_papers_schedules_are_clean() {
         for schedule in ["linear", "cosine", "cosine:4000", "linear:4000,rescale=true", "jensen-shannon", "constant"] {
-            assert_eq!(findings(schedule, Prediction::Epsilon), [], "{schedule}");
+            assert_eq!(findings(schedule, true), [], "{schedule}");
         }
     }
 
     #[test]
     fn the_notes_cosine_has_idle_steps_at_its_end() {
         let expected = Finding::IdleSteps { first: 993, last: 1000, count: 8, reason: IdleReason::SignalGone };
-        assert_eq!(findings("notes-cosine", Prediction::Epsilon), [expected]);
+        assert_eq!(findings("notes-cosine", true), [expected]);
     }
 
     #[test]
@@ -189,20 +174,20 @@ mod tests {
 
     #[test]
     fn too_much_noise_is_idle_and_too_much_for_epsilon_but_not_for_v() {
-        let lost = findings("constant:steps=4000,beta=0.02", Prediction::Epsilon);
+        let lost = findings("constant:steps=4000,beta=0.02", true);
         assert!(
             matches!(lost[0], Finding::EpsilonIllConditioned { amplification, .. } if amplification > 6e4),
             "{lost:?}"
         );
         assert!(matches!(lost[1], Finding::IdleSteps { last: 4000, reason: IdleReason::SignalGone, .. }), "{lost:?}");
-        assert_eq!(findings("constant:steps=4000,beta=0.02", Prediction::V), lost[1..]);
+        assert_eq!(findings("constant:steps=4000,beta=0.02", false), lost[1..]);
     }
 
     #[test]
     fn zero_signal_is_an_error_only_for_epsilon() {
         let zero = check(&[0.5, 0.0], &CheckConditions::default());
         assert_eq!((zero[0], zero[0].severity()), (Finding::ZeroSignalWithEpsilon { step: 2 }, Severity::Error));
-        let v = CheckConditions { prediction: Prediction::V, ..CheckConditions::default() };
+        let v = CheckConditions { predicts_noise: false, ..CheckConditions::default() };
         assert_eq!(check(&[0.5, 0.0], &v), []);
     }
 
@@ -210,9 +195,9 @@ mod tests {
     fn a_schedule_rescaled_to_zero_signal_is_one_for_v_alone() {
         let rescaled = ScheduleConfig::default().build().and_then(|schedule| schedule.with_zero_terminal_snr());
         let rescaled = rescaled.expect("the default schedule can be rescaled");
-        let check = |prediction| rescaled.check(&CheckConditions { prediction, ..CheckConditions::default() });
-        assert_eq!(check(Prediction::V), []);
-        assert_eq!(check(Prediction::Epsilon), [Finding::ZeroSignalWithEpsilon { step: 1000 }]);
+        let check = |predicts_noise| rescaled.check(&CheckConditions { predicts_noise, ..CheckConditions::default() });
+        assert_eq!(check(false), []);
+        assert_eq!(check(true), [Finding::ZeroSignalWithEpsilon { step: 1000 }]);
     }
 
     #[test]

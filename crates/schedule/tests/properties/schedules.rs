@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use sfumato_schedule::probability::{Gaussian, LinearGaussian};
-use sfumato_schedule::{ForwardKernel, NoiseSchedule, ScheduleConfig, Spacing, forward_induction};
+use sfumato_schedule::{ForwardKernel, NoiseSchedule, ScheduleConfig, forward_induction};
 
 use crate::strategies::{cases, config, log_uniform, schedule, schedule_of_several_steps};
 
@@ -152,16 +152,6 @@ proptest! {
             prop_assert!(relative(short.one_minus_alpha_bar(i), schedule.one_minus_alpha_bar(t)) <= f64::EPSILON);
             let leap = schedule.transition(respaced.original_step(i - 1), t);
             prop_assert_eq!(short.beta(i), leap.variance);
-        }
-    }
-
-    #[test]
-    fn every_spacing_can_be_respaced(steps in 1_usize..2000, fraction in 0.0..1.0) {
-        let schedule = ScheduleConfig::from(sfumato_schedule::JensenShannon { steps, max_beta: 0.9 }).build()?;
-        let count = 1 + (fraction * steps as f64) as usize;
-        for spacing in [Spacing::Leading, Spacing::Linspace, Spacing::Trailing] {
-            let respaced = schedule.respace(&spacing.timesteps(steps, count)?)?;
-            prop_assert_eq!(respaced.schedule().steps(), count);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use sfumato_data::Dataset;
 use sfumato_model::pipeline::{AnyConfig, OwnConfig};
-use sfumato_process::{DiffusionObjective, Loss, bound::Decoder};
+use sfumato_process::{DiffusionObjective, Loss, Parameterization, bound::Decoder};
 use sfumato_schedule::{CheckConditions, Finding, Severity, probability::LikelihoodCdf};
 
 use super::{DiffusionConfig, ModelConfig, TrainConfig, model};
@@ -59,7 +59,7 @@ impl TrainConfig {
     pub fn check_schedule(&self, data: &dyn Dataset) -> Result<Vec<Finding>, TrainError> {
         let conditions = CheckConditions {
             mean_square: data.mean_square(),
-            prediction: self.diffusion.parameterization.into(),
+            predicts_noise: self.diffusion.parameterization == Parameterization::Epsilon,
             ..CheckConditions::default()
         };
         let findings = self.diffusion.schedule.build()?.check(&conditions);

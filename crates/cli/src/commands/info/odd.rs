@@ -3,7 +3,7 @@
 use sfumato_model::pipeline::{AnyConfig, Pipeline, Scheduler};
 use sfumato_nets::unet::{ClassEmbedType, TimeEmbeddingType};
 use sfumato_process::Parameterization;
-use sfumato_schedule::{CheckConditions, Prediction, check};
+use sfumato_schedule::{CheckConditions, check};
 
 use super::inspect::{Training, Weights};
 
@@ -89,15 +89,11 @@ fn of_training(training: &Training) -> Vec<String> {
 }
 
 fn of_schedule(scheduler: &Scheduler) -> Vec<String> {
-    let prediction = match scheduler.parameterization {
-        Parameterization::Epsilon => Prediction::Epsilon,
-        Parameterization::X0 => Prediction::X0,
-        Parameterization::V => Prediction::V,
-    };
+    let predicts_noise = scheduler.parameterization == Parameterization::Epsilon;
     // Opening the model has built the schedule before.
     let Ok(schedule) = scheduler.noise_schedule() else { return Vec::new() };
     let alpha_bars: Vec<f64> = (1..=schedule.steps()).map(|t| schedule.alpha_bar(t)).collect();
-    let found = check(&alpha_bars, &CheckConditions { prediction, ..CheckConditions::default() });
+    let found = check(&alpha_bars, &CheckConditions { predicts_noise, ..CheckConditions::default() });
     found.iter().map(|finding| format!("noise schedule: {finding}")).collect()
 }
 

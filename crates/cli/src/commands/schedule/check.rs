@@ -6,8 +6,10 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use sfumato_data::Dataset;
 use sfumato_data::{self, LoadOptions};
+use sfumato_model::Spacing;
 use sfumato_model::sampling::{LateStart, SamplerChoice};
-use sfumato_schedule::{CheckConditions, Finding, NoiseSchedule, Prediction, Severity, Spacing, check};
+use sfumato_process::Parameterization;
+use sfumato_schedule::{CheckConditions, Finding, NoiseSchedule, Severity, check};
 
 use super::source::Source;
 use crate::{
@@ -20,7 +22,7 @@ use crate::{
 pub(super) struct Conditions {
     base: CheckConditions,
     /// What the network predicts, if the command line says so.
-    prediction: Option<Prediction>,
+    prediction: Option<Parameterization>,
 }
 
 impl Conditions {
@@ -46,17 +48,17 @@ impl Conditions {
         }
         let base = CheckConditions { mean_square, prior_limit: args.prior_limit, ..CheckConditions::default() };
         let prediction = args.prediction.map(|name| match name {
-            PredictionName::Epsilon => Prediction::Epsilon,
-            PredictionName::X0 => Prediction::X0,
-            PredictionName::V => Prediction::V,
+            PredictionName::Epsilon => Parameterization::Epsilon,
+            PredictionName::X0 => Parameterization::X0,
+            PredictionName::V => Parameterization::V,
         });
         Ok(Self { base, prediction })
     }
 
     /// The conditions for one schedule, whose source may know what its network predicts.
-    pub(super) fn for_source(&self, source: &Source) -> CheckConditions {
+    pub(super) fn for_source(&self, source: &Source) -> (CheckConditions, Parameterization) {
         let prediction = self.prediction.or(source.prediction).unwrap_or_default();
-        CheckConditions { prediction, ..self.base }
+        (CheckConditions { predicts_noise: prediction == Parameterization::Epsilon, ..self.base }, prediction)
     }
 
     pub(super) fn mean_square(&self) -> f64 {
@@ -68,6 +70,7 @@ impl Conditions {
 struct Verdict {
     label: String,
     conditions: CheckConditions,
+    prediction: Parameterization,
     findings: Vec<Finding>,
     /// Why it is no schedule at all, unless a finding says it better.
     refused: Option<String>,
@@ -78,7 +81,7 @@ struct Verdict {
 }
 
 impl Verdict {
-    fn of(source: &Source, conditions: CheckConditions) -> Self {
+    fn of(source: &Source, (conditions, prediction): (CheckConditions, Parameterization)) -> Self {
         let (findings, refused) = match source.schedule() {
             Ok(schedule) => (schedule.check(&conditions), None),
             // A table that is no valid schedule can often be explained all the same.
@@ -95,7 +98,7 @@ impl Verdict {
             LateStart::find(&choice, scheduler, schedule).ok()?
         });
         let note = sampled.and_then(|(scheduler, schedule)| leading(scheduler.sampling.spacing, &schedule));
-        Self { label: source.label.clone(), conditions, findings, refused, late, note }
+        Self { label: source.label.clone(), conditions, prediction, findings, refused, late, note }
     }
 
     fn worst(&self) -> Option<Severity> {
@@ -130,7 +133,7 @@ impl Verdict {
         json!({
             "schedule": self.label,
             "mean_square": self.conditions.mean_square,
-            "prediction": self.conditions.prediction,
+            "prediction": self.prediction,
             "prior_limit": self.conditions.prior_limit,
             "findings": findings.chain(late).chain(refused).chain(note).collect::<Vec<_>>(),
         })
@@ -149,14 +152,14 @@ pub(super) fn run(args: &CheckArgs) -> Result<()> {
             return writeln!(out);
         }
         for verdict in &verdicts {
-            let CheckConditions { mean_square, prediction, .. } = verdict.conditions;
+            let (mean_square, prediction) = (verdict.conditions.mean_square, verdict.prediction.name());
             let found = verdict.lines().count();
             let found = match found {
                 0 => "nothing is wrong".to_owned(),
                 1 => "1 finding".to_owned(),
                 n => format!("{n} findings"),
             };
-            let use_for = format!("data of mean square {mean_square:.4}, prediction of {}", name(prediction));
+            let use_for = format!("data of mean square {mean_square:.4}, prediction of {prediction}");
             writeln!(out, "{}: {found} ({use_for})", verdict.label)?;
             for (severity, line) in verdict.lines() {
                 writeln!(out, "  {severity}: {line}")?;
@@ -201,13 +204,5 @@ fn severity(finding: &Finding) -> &'static str {
     match finding.severity() {
         Severity::Error => "error",
         Severity::Warning => "warning",
-    }
-}
-
-fn name(prediction: Prediction) -> &'static str {
-    match prediction {
-        Prediction::Epsilon => "epsilon",
-        Prediction::X0 => "x_0",
-        Prediction::V => "v",
     }
 }

@@ -46,7 +46,7 @@ impl Row {
             half_way: (1..=steps).find(|t| schedule.snr(*t) < 1.0).map(|t| t as f64 / steps as f64),
             prior_bits_per_dim: nats_to_bits(schedule.prior_kl(conditions.mean_square())),
             unit_variance_bits_per_dim: nats_to_bits(bound),
-            findings: schedule.check(&conditions.for_source(source)),
+            findings: schedule.check(&conditions.for_source(source).0),
         }
     }
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use sfumato_files::read_text;
 use sfumato_model::pipeline::Scheduler;
-use sfumato_schedule::{NoiseSchedule, Prediction, ScheduleConfig, ScheduleError};
+use sfumato_process::Parameterization;
+use sfumato_schedule::{NoiseSchedule, ScheduleConfig, ScheduleError};
 use sfumato_train::TrainConfig;
 
 use crate::args::UsageError;
@@ -21,7 +22,7 @@ pub(super) struct Source {
     /// The schedule, as a model's scheduler has it.
     pub(super) scheduler: Scheduler,
     /// What the network predicts, where the source says so.
-    pub(super) prediction: Option<Prediction>,
+    pub(super) prediction: Option<Parameterization>,
     /// Whether it is a model's, which says how it is sampled from.
     pub(super) is_model: bool,
 }
@@ -92,7 +93,7 @@ impl Source {
             return Ok(Self::new(shown(), config, None));
         }
         let diffusion = TrainConfig::read(path)?.diffusion;
-        let prediction = Some(diffusion.parameterization.into());
+        let prediction = Some(diffusion.parameterization);
         Ok(Self::new(shown(), diffusion.schedule, prediction))
     }
 
@@ -103,11 +104,11 @@ impl Source {
             say!("warning: {warning}");
         }
         let label = if file.starts_with(path) { path } else { &file };
-        let prediction = Some(scheduler.parameterization.into());
+        let prediction = Some(scheduler.parameterization);
         Ok(Self { label: label.display().to_string(), scheduler, prediction, is_model: true })
     }
 
-    fn new(label: String, schedule: ScheduleConfig, prediction: Option<Prediction>) -> Self {
+    fn new(label: String, schedule: ScheduleConfig, prediction: Option<Parameterization>) -> Self {
         Self { label, scheduler: Scheduler { schedule, ..Scheduler::default() }, prediction, is_model: false }
     }
 }
