@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
+#[cfg(feature = "download")]
 use std::time::Duration;
 
 use md5::{Digest, Md5};
@@ -40,7 +41,7 @@ impl Published<'_> {
         if found == self.md5 {
             return Ok(Some(path));
         }
-        if options.download {
+        if may_download(options) {
             tracing::warn!("{} is damaged (MD5 {found}, expected {}), fetching it again", path.display(), self.md5);
             return Ok(None);
         }
@@ -54,7 +55,7 @@ impl Published<'_> {
         }
         let cache = cache_dir(options).ok_or(DataError::NoCacheDir)?;
         let (dataset, file) = (self.dataset, self.file.to_owned());
-        if !options.download {
+        if !may_download(options) {
             return Err(DataError::DownloadOff { dataset, file, cache });
         }
         let path = self.path_in(&cache);
@@ -85,20 +86,10 @@ impl Published<'_> {
     /// the inner one the network's: only after the latter is it worth trying another address.
     fn download(&self, url: &str, path: &Path) -> Result<Result<(), String>, DataError> {
         tracing::info!("downloading {url} ({:.1} MB) to {}", self.bytes as f64 / 1e6, path.display());
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .user_agent(concat!("sfumato/", env!("CARGO_PKG_VERSION")))
-            // The checksum is of the file as stored: no second layer of compression, please.
-            .accept_encoding("identity")
-            .timeout_connect(Some(Duration::from_secs(20)))
-            .timeout_recv_response(Some(Duration::from_secs(60)))
-            .timeout_per_read(Some(Duration::from_secs(60)))
-            .build()
-            .into();
-        let mut response = match agent.get(url).call() {
-            Ok(response) => response,
-            Err(error) => return Ok(Err(error.to_string())),
+        let mut body = match open(url) {
+            Ok(body) => body.take(self.bytes + 1),
+            Err(reason) => return Ok(Err(reason)),
         };
-        let mut body = response.body_mut().as_reader().take(self.bytes + 1);
         let folder = path.parent().expect("the path was joined from a folder and names");
         let mut file = tempfile::Builder::new()
             .prefix(".download-")
@@ -128,6 +119,32 @@ impl Published<'_> {
         file.persist(path).map_err(|error| DataError::io("write", path)(error.error))?;
         Ok(Ok(()))
     }
+}
+
+/// Whether files may be fetched, and can be.
+fn may_download(options: &LoadOptions) -> bool {
+    options.download && cfg!(feature = "download")
+}
+
+/// What a server answers, or why it does not.
+#[cfg(feature = "download")]
+fn open(url: &str) -> Result<impl Read, String> {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .user_agent(concat!("sfumato/", env!("CARGO_PKG_VERSION")))
+        // The checksum is of the file as stored: no second layer of compression, please.
+        .accept_encoding("identity")
+        .timeout_connect(Some(Duration::from_secs(20)))
+        .timeout_recv_response(Some(Duration::from_secs(60)))
+        .timeout_per_read(Some(Duration::from_secs(60)))
+        .build()
+        .into();
+    let response = agent.get(url).call().map_err(|error| error.to_string())?;
+    Ok(response.into_body().into_reader())
+}
+
+#[cfg(not(feature = "download"))]
+fn open(_: &str) -> Result<io::Empty, String> {
+    Err("the feature `download` is not compiled in".to_owned())
 }
 
 fn md5_of_file(path: &Path) -> Result<String, DataError> {

@@ -1,7 +1,12 @@
 //! Data sets: the trait that each implements, and those that come with the program, read in a reproducible order.
 //!
-//! [`Dataset`] is the trait: length, shape, write example `i` into a slice, label. The rest is behind the feature `sets`, which is on by
-//! default; `download` is another.
+//! [`Dataset`] is the trait: length, shape, write example `i` into a slice, label.
+//!
+//! # Features
+//! - `sets` (default): `load` and the data sets below, but for the toys' points, which are always there.
+//! - `download` (default): named data sets are fetched where they are not on this machine. Without it, their files have to be given.
+//!
+//! # Data sets
 //!
 //! | spec | what | from |
 //! | --- | --- | --- |

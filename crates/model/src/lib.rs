@@ -15,6 +15,10 @@
 //! | [`disguise`] | what lies under a file's name in place of it: pointers, pages, nothing |
 //! | `picture` | PNG files, grids, scatter plots and animations, with the feature `pictures` |
 //!
+//! # Features
+//! - `pictures`: the module `picture`, and the methods of [`Samples`] that write PNG files. Without it nothing here depends on decoders or
+//!   encoders of pictures.
+//!
 //! # Example
 //! ```no_run
 //! use burn::backend::Flex;

@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 
 use super::long_files::check_lengths;
 use super::one_build::check_one_build;
+use super::outside::check_outside;
 use super::tree::check_tree;
 use super::unsafe_code::check_unsafe;
 use super::unused::check_unused;
@@ -19,7 +20,7 @@ struct Step {
     run: fn() -> anyhow::Result<()>,
 }
 
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 14] = [
     Step { name: "fmt", about: "the code is formatted", run: fmt },
     Step { name: "tree", about: "the dependency tree is as decided", run: check_tree },
     Step { name: "unsafe", about: "one crate has unsafe code, all others have none", run: check_unsafe },
@@ -34,6 +35,11 @@ const STEPS: [Step; 13] = [
         name: "torture",
         about: "runs that are killed, cut and crashed lose nothing (the short form)",
         run: torture,
+    },
+    Step {
+        name: "outside",
+        about: "a program outside of the workspace that only samples builds, depends on nothing more, and draws",
+        run: check_outside,
     },
     Step { name: "features", about: "the program builds with no, one and several backends", run: features },
     Step {

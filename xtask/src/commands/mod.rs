@@ -8,6 +8,7 @@ pub(crate) mod dataset;
 mod long_files;
 pub(crate) mod memcheck;
 mod one_build;
+mod outside;
 pub(crate) mod program;
 mod python;
 mod sources;

@@ -14,6 +14,12 @@ const FEATURES: [&str; 2] = ["cpu", "distributed"];
 /// Crates that must be usable without Burn.
 const WITHOUT_BURN: [&str; 2] = ["sfumato-schedule", "sfumato-cpu"];
 
+/// Packages that a program which only samples does without: no HTTP, no archives, no TLS, no decoders of pictures, no TOML. Burn itself
+/// brings `toml`, for the configuration of its compilers; none of ours may.
+pub(super) const NOT_FOR_SAMPLING: [&str; 5] = ["ureq", "tar", "rustls", "image", "toml"];
+/// Burn's package that reads TOML.
+const READS_TOML: &str = "cubecl-common";
+
 /// Fails if a crate that is to do without it depends on Burn, or if anything with every feature on depends on a downloader.
 pub(super) fn check_tree() -> anyhow::Result<()> {
     let mut lines = 0;
@@ -23,6 +29,12 @@ pub(super) fn check_tree() -> anyhow::Result<()> {
         ensure!(burn.is_empty(), "{package} depends on {}", burn.join(", "));
         lines += own.lines().count();
     }
+    let sampling =
+        ["--package", "sfumato-model", "--no-default-features", "--edges", "normal,build", "--prefix", "depth"];
+    let sampling = listing(&sampling)?;
+    let found = unwanted(&sampling);
+    ensure!(found.is_empty(), "sfumato-model without default features depends on {}", found.join(", "));
+    lines += sampling.lines().count();
     let all = tree(&["--workspace", "--all-features"])?;
     let forbidden = offenders(&all, is_forbidden);
     ensure!(forbidden.is_empty(), "the workspace depends on {}", forbidden.join(", "));
@@ -38,6 +50,26 @@ fn is_forbidden(line: &str) -> bool {
         || (package.starts_with("burn") && features.split(',').any(|feature| FEATURES.contains(&feature)))
 }
 
+/// What a tree with depths (`--prefix depth`) has of [`NOT_FOR_SAMPLING`], but for the TOML of Burn.
+pub(super) fn unwanted(tree: &str) -> Vec<String> {
+    let mut path: Vec<&str> = Vec::new();
+    let mut found = Vec::new();
+    for line in tree.lines() {
+        let name = line.trim_start_matches(|c: char| c.is_ascii_digit());
+        let depth: usize = line[..line.len() - name.len()].parse().unwrap_or(0);
+        let name = name.split(' ').next().unwrap_or_default();
+        path.truncate(depth);
+        let parent = path.last().copied().unwrap_or_default();
+        if NOT_FOR_SAMPLING.contains(&name) && (name, parent) != ("toml", READS_TOML) {
+            found.push(format!("{name} (through {parent})"));
+        }
+        path.push(name);
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
 /// The lines that `is_one` holds for, each once, without the mark of a repetition.
 fn offenders(tree: &str, is_one: impl Fn(&str) -> bool) -> Vec<String> {
     let mut lines: Vec<String> =
@@ -50,11 +82,12 @@ fn offenders(tree: &str, is_one: impl Fn(&str) -> bool) -> Vec<String> {
 /// Every package of the tree with the features it is built with. (Cargo's own listing of features, `--edges features`,
 /// leaves out those that are turned on by a feature of ours.)
 fn tree(arguments: &[&str]) -> anyhow::Result<String> {
-    let output = cargo("tree")
-        .args(arguments)
-        .args(["--prefix", "none", "--format", "{p}|{f}"])
-        .output()
-        .context("cannot run cargo tree")?;
+    listing(&[arguments, &["--prefix", "none", "--format", "{p}|{f}"]].concat())
+}
+
+/// What `cargo tree` prints.
+fn listing(arguments: &[&str]) -> anyhow::Result<String> {
+    let output = cargo("tree").args(arguments).output().context("cannot run cargo tree")?;
     if !output.status.success() {
         bail!("cargo tree {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
     }
@@ -77,6 +110,13 @@ mod tests {
             "tracel-llvm-bundler v20.1.4-7|",
         ];
         assert_eq!(offenders(tree, is_forbidden), expected);
+    }
+
+    #[test]
+    fn what_a_program_that_samples_does_without_is_found_under_its_parent() {
+        let tree = "0sfumato-model v0.1.0\n1burn v0.21.0\n2cubecl-common v0.10.0\n3toml v1.2.1\n1image v0.25.10\n2png v0.18\n1serde v1\n\
+                    2toml v1.2.1 (*)\n1imageproc v1\n";
+        assert_eq!(unwanted(tree), ["image (through sfumato-model)", "toml (through serde)"]);
     }
 
     #[test]
