@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::backend::BackendName;
+use crate::backend_name::BackendName;
 
 /// Version, revision, compiled backends, CPU and its features in use.
 pub(crate) fn describe() -> Value {

@@ -13,6 +13,7 @@ mod say;
 mod allocator;
 mod args;
 mod backend;
+mod backend_name;
 mod bar;
 mod chart;
 mod class;

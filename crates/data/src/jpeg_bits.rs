@@ -1,6 +1,6 @@
 //! Huffman tables and the bits of a JPEG's scan: ITU-T T.81, Annexes C and F.
 
-use super::jpeg::Fault;
+use super::jpeg_segment::Fault;
 
 /// Codes of at most this many bits are found in one step.
 const LOOKUP_BITS: u32 = 9;

@@ -1,7 +1,7 @@
 //! The entropy-coded data of a JPEG's scan, walked without computing a pixel: ITU-T T.81, Annexes F and G.
 
-use super::jpeg::{Fault, Segment};
 use super::jpeg_bits::{Bits, Huffman};
+use super::jpeg_segment::{Fault, Segment};
 
 /// One component of a frame, and what has been scanned of it.
 pub(super) struct Component {

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::jpeg::{Fault, check};
+use super::jpeg::check;
+use super::jpeg_segment::Fault;
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/pictures");
 const FILES: [&str; 10] = [

@@ -41,6 +41,8 @@
 
 #[cfg(all(test, feature = "sets"))]
 mod array_tests;
+#[cfg(feature = "sets")]
+mod arrays;
 mod background;
 #[cfg(feature = "sets")]
 mod cache;
@@ -74,6 +76,8 @@ mod jpeg;
 mod jpeg_bits;
 #[cfg(feature = "sets")]
 mod jpeg_scan;
+#[cfg(feature = "sets")]
+mod jpeg_segment;
 #[cfg(all(test, feature = "sets"))]
 mod jpeg_tests;
 mod kept;

@@ -1,7 +1,7 @@
 //! From a specification to a data set in memory.
 
 use super::{
-    Background, DataError, DatasetSpec, LabelsFrom, LoadOptions, LoadedDataset, cifar10, folder, mnist, npy, toy,
+    Background, DataError, DatasetSpec, LabelsFrom, LoadOptions, LoadedDataset, arrays, cifar10, folder, mnist, toy,
 };
 
 /// Loads a data set into memory.
@@ -34,7 +34,7 @@ pub fn load(spec: &DatasetSpec, options: &LoadOptions) -> Result<LoadedDataset, 
         DatasetSpec::Cifar10 => cifar10::load(options),
         DatasetSpec::Folder(path) => folder::load(path, options),
         DatasetSpec::Zip(path) => folder::load_zip(path, options),
-        DatasetSpec::Npy(path) => npy::load(path, options),
+        DatasetSpec::Npy(path) => arrays::load(path, options),
         DatasetSpec::Toy(toy) => toy::load(*toy, options),
     }
 }

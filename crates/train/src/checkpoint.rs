@@ -34,7 +34,7 @@ use sfumato_model::{
 use sfumato_nets::params::named_parameters;
 use sfumato_process::times::ImportanceTimes;
 
-use crate::{DataRecord, TrainConfig, TrainError, error::IoContext, metrics::Window, run_dir::write_atomically};
+use crate::{DataRecord, TrainConfig, TrainError, error::IoContext, metrics::Window, write::write_atomically};
 
 const DIR: &str = "training";
 /// Longest record of losses that is read: that of the longest schedule.

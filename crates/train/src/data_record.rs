@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sfumato_data::Dataset;
 use sfumato_files::read_text;
 
-use crate::{TrainError, error::IoContext, run_dir::write_atomically};
+use crate::{TrainError, error::IoContext, write::write_atomically};
 
 /// Where a checkpoint keeps it.
 const FILE: &str = "training/data.json";

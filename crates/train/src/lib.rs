@@ -50,6 +50,7 @@ mod run_dir;
 mod spec;
 mod trainer;
 mod watch;
+mod write;
 
 pub use checkpoint::TrainState;
 pub use config::{DEFAULT_PRESET, PRESETS, Preset, TrainConfig};

@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sfumato_files::open_regular;
 
-use crate::{TrainError, error::IoContext, run_dir::write_atomically};
+use crate::{TrainError, error::IoContext, write::write_atomically};
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -30,7 +30,7 @@ use clap::{
 };
 use sfumato_model::ModelError;
 
-use crate::{backend::BackendName, say};
+use crate::{backend_name::BackendName, say};
 
 /// Denoising diffusion models in Rust: train, sample, score and inspect.
 #[derive(Debug, Parser)]

@@ -7,10 +7,10 @@ use sfumato_nets::{
     unet::{SampleSize, UNet2DConfig},
 };
 
-use super::{OwnConfig, index::TEXT_TO_IMAGE};
-
-/// The library of networks that other programs define, in `model_index.json`.
-pub(super) const OWN: &str = "own";
+use super::{
+    index::TEXT_TO_IMAGE,
+    own::{OWN, OwnConfig},
+};
 
 /// Configuration of a network, told apart by `_class_name` in `config.json`.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,7 +8,7 @@ use std::{
 use serde_json::Value;
 use sfumato_nets::ConfigError;
 
-use super::{PipelineError, any_config::OWN};
+use super::{PipelineError, own::OWN};
 use crate::json;
 
 /// Parts of pipelines that draw pictures of a text.

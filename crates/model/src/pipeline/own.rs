@@ -3,6 +3,8 @@
 use serde_json::{Map, Value, json};
 use sfumato_nets::ConfigError;
 
+/// The library of networks that other programs define, in `model_index.json`.
+pub(super) const OWN: &str = "own";
 /// The key of `config.json` that marks such a network.
 const KEY: &str = "_sfumato_own";
 

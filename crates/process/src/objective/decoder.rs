@@ -6,7 +6,7 @@
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 use sfumato_schedule::probability::{discretized_slopes, level_from_value};
 
-use super::{ObjectiveError, step_term::StepTerms};
+use super::{ObjectiveError, terms::StepTerms};
 
 /// `nats`, `[batch]`, with `L_0` (a mean over the dimensions) in place of the examples at `t = 1`.
 pub(super) fn replace_first_steps<B: Backend, const D: usize>(

@@ -42,13 +42,14 @@
 mod decoder;
 mod error;
 mod step_term;
+mod terms;
 
 pub use error::ObjectiveError;
 
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 use sfumato_schedule::NoiseSchedule;
-use step_term::StepTerms;
+use terms::StepTerms;
 
 use crate::{
     Denoiser, ModelVariance, Parameterization, bound::Decoder, broadcast::check_steps, forward::q_sample,

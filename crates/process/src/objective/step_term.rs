@@ -5,15 +5,8 @@ use std::f64::consts::{LN_2, TAU};
 use burn::tensor::{Tensor, backend::Backend};
 use sfumato_schedule::NoiseSchedule;
 
-use super::{DiffusionObjective, ObjectiveError, decoder, mean_each};
+use super::{ObjectiveError, decoder, mean_each, terms::StepTerms};
 use crate::{Parameterization, bound::Decoder, broadcast::coefficients, variance::Affine};
-
-/// The terms of a batch at steps `t`.
-pub(super) struct StepTerms<'a> {
-    pub(super) schedule: &'a NoiseSchedule,
-    pub(super) objective: &'a DiffusionObjective,
-    pub(super) t: &'a [usize],
-}
 
 /// `½ (constant + δ + posterior e^{-δ} + error² e^{log_weight - δ})` of each value, with `δ = log σ² - log β̃_t`.
 ///

@@ -8,13 +8,10 @@ use std::{
 use sfumato_model::pipeline::WEIGHTS_FILE;
 
 use super::{
-    RunDir,
-    leftovers::{self, PARTIAL},
+    RunDir, leftovers,
+    names::{PARTIAL, name, step_of},
 };
 use crate::{TrainError, TrainState, error::IoContext};
-
-/// How the directory of a checkpoint begins; the number of steps follows.
-const PREFIX: &str = "step-";
 
 /// A complete checkpoint of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,17 +72,6 @@ impl FoundCheckpoints {
     pub fn newest(&self) -> Option<&FoundCheckpoint> {
         self.complete.last()
     }
-}
-
-/// The name of the checkpoint of step `step`.
-pub(super) fn name(step: u64) -> String {
-    format!("{PREFIX}{step:07}")
-}
-
-/// The steps that a directory's name stands for.
-pub(super) fn step_of(name: &str) -> Option<u64> {
-    let digits = name.strip_prefix(PREFIX)?;
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 /// The first file that the checkpoint in `dir` lacks: a run can go on from one that lacks none.

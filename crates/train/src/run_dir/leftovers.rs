@@ -5,16 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{RunDir, checkpoints, lock::LOCK_FILE};
+use super::{
+    RunDir,
+    lock::LOCK_FILE,
+    names::{NEW_LINK, OLD_LINK, PARTIAL, REPLACED, step_of},
+};
 use crate::{TrainError, error::IoContext};
-
-/// A checkpoint that is being written.
-pub(super) const PARTIAL: &str = ".partial-";
-/// What had the name of a new checkpoint before it.
-pub(super) const REPLACED: &str = ".replaced-";
-/// A link that is to become `model`, and what it replaces.
-pub(super) const NEW_LINK: &str = ".model-new";
-pub(super) const OLD_LINK: &str = ".model-old";
 
 impl RunDir {
     /// Removes what an interruption left half done, and gives a checkpoint its name back that was to be replaced and was
@@ -24,7 +20,7 @@ impl RunDir {
         for name in names(&checkpoints)? {
             let path = checkpoints.join(&name);
             if let Some(replaced) = name.strip_prefix(REPLACED)
-                && checkpoints::step_of(replaced).is_some()
+                && step_of(replaced).is_some()
             {
                 let place = checkpoints.join(replaced);
                 if place.exists() {
@@ -32,7 +28,7 @@ impl RunDir {
                 } else {
                     fs::rename(&path, &place).context("rename", &path)?;
                 }
-            } else if name.strip_prefix(PARTIAL).is_some_and(|partial| checkpoints::step_of(partial).is_some()) {
+            } else if name.strip_prefix(PARTIAL).is_some_and(|partial| step_of(partial).is_some()) {
                 fs::remove_dir_all(&path).context("remove", &path)?;
             }
         }

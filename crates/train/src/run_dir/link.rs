@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     RunDir, checkpoints,
-    leftovers::{NEW_LINK, OLD_LINK},
+    names::{NEW_LINK, OLD_LINK, step_of},
     sync_dir,
 };
 use crate::TrainState;
@@ -65,7 +65,7 @@ impl RunDir {
 
     /// Whether the file is what an archive makes of our link where there are none: its target as a text.
     fn is_link_as_text(&self, file: &Path, length: u64) -> bool {
-        let name = |text: String| text.trim().strip_prefix("checkpoints/").and_then(checkpoints::step_of);
+        let name = |text: String| text.trim().strip_prefix("checkpoints/").and_then(step_of);
         length <= LONGEST_LINK && fs::read_to_string(file).ok().and_then(name).is_some()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::checkpoints;
+use super::names::step_of;
 
 /// The run that `path` belongs to, and the step of the checkpoint that it names; the reason, where it belongs to none.
 pub(super) fn locate(path: &Path) -> Result<(PathBuf, Option<u64>), String> {
@@ -23,7 +23,7 @@ pub(super) fn locate(path: &Path) -> Result<(PathBuf, Option<u64>), String> {
         "config.toml" | "model" | "checkpoints" if is_run(&above) => Ok((above, None)),
         _ if path.join("training/state.json").is_file() => {
             let root = parent(&above);
-            match checkpoints::step_of(name) {
+            match step_of(name) {
                 Some(step) if above.file_name().is_some_and(|name| name == "checkpoints") => Ok((root, Some(step))),
                 _ => Err(format!(
                     "it is a checkpoint outside of a run; make a directory RUN/checkpoints, move it there under a name like {} \

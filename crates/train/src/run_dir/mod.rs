@@ -16,6 +16,7 @@ mod leftovers;
 mod link;
 mod locate;
 mod lock;
+mod names;
 
 use checkpoints::missing_file;
 pub use checkpoints::{FoundCheckpoint, FoundCheckpoints, IncompleteCheckpoint, PassedOver};
@@ -25,11 +26,12 @@ use std::{
     sync::Arc,
 };
 
-use leftovers::{PARTIAL, REPLACED, is_vacant};
+use leftovers::is_vacant;
 use locate::{locate, looked_for};
 use lock::RunLock;
+use names::{PARTIAL, REPLACED};
 
-use crate::{TrainConfig, TrainError, checkpoint::check_whole, error::IoContext};
+use crate::{TrainConfig, TrainError, checkpoint::check_whole, error::IoContext, write::write_atomically};
 
 /// The configuration that a checkpoint keeps.
 const CHECKPOINT_CONFIG: &str = "training/config.toml";
@@ -275,7 +277,7 @@ impl RunDir {
     ) -> Result<NewCheckpoint, TrainError> {
         let checkpoints = self.checkpoints();
         fs::create_dir_all(&checkpoints).context("create", &checkpoints)?;
-        let name = checkpoints::name(step);
+        let name = names::name(step);
         let path = checkpoints.join(&name);
         let partial = checkpoints.join(format!("{PARTIAL}{name}"));
         let _ = fs::remove_dir_all(&partial); // left by a crash
@@ -333,9 +335,4 @@ fn sync_dir(dir: &Path) {
     if cfg!(unix) {
         let _ = fs::File::open(dir).and_then(|file| file.sync_all());
     }
-}
-
-/// Writes a file whole or not at all.
-pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    sfumato_files::write_durably(path, |file| file.write_all(bytes)).context("write", path)
 }
