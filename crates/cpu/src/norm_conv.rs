@@ -6,10 +6,11 @@
 //! through larger ones together.
 
 use super::images::{ImagesMut, images};
-use super::norm::{Affine, GroupNorm, NormGradients, NormInput, Statistics, group_norm, group_norm_backward};
+use super::isa::Isa;
+use super::norm::{Affine, GroupNorm, NormGradients, NormInput, Statistics, group_norm_backward_on, group_norm_on};
 use super::scratch::with;
 use super::sizes::{check_len, check_option, values};
-use super::winograd::{Conv3x3, Filters, TileSize, conv3x3_backward_chunks, conv3x3_filtered};
+use super::winograd::{Conv3x3, Epilogue, Filters, TileSize, conv3x3_backward_chunks, conv3x3_filtered_on};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -75,7 +76,7 @@ impl NormConv {
 }
 
 /// `y = conv(activation(norm(x))) + bias + residual`, and the statistics of the normalisation; the same bits as of
-/// [`group_norm`] and [`conv3x3_filtered`] one after the other.
+/// [`group_norm`](crate::group_norm) and [`conv3x3_filtered`](crate::winograd::conv3x3_filtered) one after the other.
 ///
 /// # Shapes
 /// `x: [n, c, h, w]`, `residual` and `y`: `[n, k, h, w]`, `bias: [k]`; `mean`, `rstd`: `[n, groups]`.
@@ -104,6 +105,7 @@ pub fn norm_conv(
     if n == 0 {
         return;
     }
+    let isa = Isa::current();
     // As many for every thread; the result does not depend on it.
     let chunks = n.div_ceil(s.images()).next_multiple_of(rayon::current_num_threads()).min(n);
     let [y, mean, rstd] = [y, mean, rstd].map(|values| ImagesMut::new(values, n));
@@ -113,9 +115,9 @@ pub fn norm_conv(
             // SAFETY: every task has images of its own.
             let [y, mean, rstd] = unsafe { [y, mean, rstd].map(|values| values.get(&range)) };
             let norm = GroupNorm { n: range.len(), ..s.norm };
-            group_norm(&norm, x.images(n, &range), affine.images([n, c], &range), normed, mean, rstd);
+            group_norm_on(isa, &norm, x.images(n, &range), affine.images([n, c], &range), normed, [mean, rstd]);
             let residual = residual.map(|residual| images(residual, n, &range));
-            conv3x3_filtered(&s.conv(range.len()), normed, filters, bias, residual, y);
+            conv3x3_filtered_on(isa, &s.conv(range.len()), normed, filters, Epilogue { bias, residual }, y);
         });
     });
 }
@@ -159,6 +161,7 @@ pub fn norm_conv_backward(
         d.bias.fill(0.0);
         return;
     }
+    let isa = Isa::current();
     let NormGradients { x: dx, skip, bias, scale, offset, .. } = d.norm;
     let written = [dx, skip, bias, scale, offset].map(|values| ImagesMut::new(values, n));
     // From the gradient of the normalised values to that of the input, and the normalised values.
@@ -170,9 +173,9 @@ pub fn norm_conv_backward(
         let add = add.map(|add| add.map(|add| images(add, n, range)));
         let d = NormGradients { x: x_gradient, skip, bias, scale, offset, y: normed };
         let affine = affine.images([n, c], range);
-        group_norm_backward(&norm, x.images(n, range), Statistics { mean, rstd }, affine, grad, add, d);
+        group_norm_backward_on(isa, &norm, x.images(n, range), Statistics { mean, rstd }, affine, grad, add, d);
     };
-    conv3x3_backward_chunks(&s.conv(n), s.tile(), dy, weight, d.weight, d.bias, |range, chunk| {
+    conv3x3_backward_chunks(isa, &s.conv(n), s.tile(), dy, weight, d.weight, d.bias, |range, chunk| {
         with(2 * range.len() * c * hw, |scratch| {
             let (normed, grad) = scratch.split_at_mut(range.len() * c * hw);
             chunk.input(None, grad);

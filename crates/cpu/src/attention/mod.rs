@@ -138,7 +138,7 @@ impl SelfAttention {
 pub fn attention(s: &Attention, qkv: [&[f32]; 3], y: &mut [f32]) {
     let sizes = s.check(qkv.map(<[f32]>::len), y.len());
     let y = Operand::tokens(Shared::new(y), s.n, s.d_v);
-    forward(&sizes, s.operands(qkv.map(Shared::read)), y);
+    forward(Isa::current(), &sizes, s.operands(qkv.map(Shared::read)), y);
 }
 
 /// [`attention`] of the pixels of images.
@@ -148,11 +148,10 @@ pub fn attention(s: &Attention, qkv: [&[f32]; 3], y: &mut [f32]) {
 pub fn self_attention(s: &SelfAttention, qkv: &[f32], y: &mut [f32]) {
     let sizes = s.check(qkv.len(), y.len());
     let y = Operand::pixels(Shared::new(y), s, 0, 1);
-    forward(&sizes, s.operands(Shared::read(qkv)), y);
+    forward(Isa::current(), &sizes, s.operands(Shared::read(qkv)), y);
 }
 
-fn forward(s: &Sizes, [q, k, v]: [Operand; 3], y: Operand) {
-    let isa = Isa::current();
+fn forward(isa: Isa, s: &Sizes, [q, k, v]: [Operand; 3], y: Operand) {
     let panels = s.n.div_ceil(PANEL);
     let all = s.images * s.heads;
     // Few heads: their queries are shared out. Every query is computed by itself, so this may depend on the threads.

@@ -103,7 +103,7 @@ pub fn attention_block_backward(
         if s.is_merged() {
             let [query, out] = [take(&mut rest, s.c * s.c), take(&mut rest, s.c * s.c)];
             let bias = [take(&mut rest, s.c), take(&mut rest, s.c)];
-            merged::gradients(s, w, [query, out], bias, d.weight, d.bias);
+            merged::gradients(isa, s, w, [query, out], bias, d.weight, d.bias);
         } else {
             for to in d.weight.into_iter().chain(d.bias) {
                 to.copy_from_slice(take(&mut rest, to.len()));

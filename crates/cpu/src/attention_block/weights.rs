@@ -20,7 +20,7 @@ impl Packed {
     pub(super) fn new(isa: Isa, s: &AttentionBlock, w: &AttentionWeights, backward: bool) -> Self {
         let (c, inner) = (s.c, s.inner());
         if s.is_merged() {
-            let Merged { weight, bias } = Merged::new(s, w);
+            let Merged { weight, bias } = Merged::new(isa, s, w);
             let strides = if backward { [c, 1] } else { [1, c] };
             let [qkv, out] = weight.map(|weight| pack_panels(isa, &weight, strides, c));
             let bias = bias.map(|mut bias| {

@@ -42,7 +42,7 @@ pub(super) struct Gradients<'a> {
 
 /// Computes the gradients `dx`, `dw: [k, c[0] + c[1]]` and, if wanted, `db: [k]`; false, without effect, where that would
 /// not pay.
-pub(super) fn gradients(g: &Gradients, dx: [&mut [f32]; 2], dw: &mut [f32], db: Option<&mut [f32]>) -> bool {
+pub(super) fn gradients(isa: Isa, g: &Gradients, dx: [&mut [f32]; 2], dw: &mut [f32], db: Option<&mut [f32]>) -> bool {
     let Gradients { n, pixels, c, k, .. } = *g;
     let c_all = c[0] + c[1];
     assert!(g.dy.len() == n * k * pixels && g.weight.len() == k * c_all && dw.len() == k * c_all);
@@ -52,7 +52,6 @@ pub(super) fn gradients(g: &Gradients, dx: [&mut [f32]; 2], dw: &mut [f32], db: 
     if n * k * c_all * pixels == 0 || !inplace::pays(k * c_all, pixels) {
         return false;
     }
-    let isa = Isa::current();
     let chunks = Chunks { n, pixels, limit: CHUNK };
     let tasks = chunks.count().min(TASKS);
     // The side with fewer channels is turned, if it is in one tensor.

@@ -83,7 +83,7 @@ fn exchange_channels(s: &Conv2d, weight: &[f32], used: &[usize], matrix: &mut [f
 }
 
 /// Computes `dx: [n, c, h, w]` from `dy: [n, k, h', w']`, plus `add`.
-pub(super) fn backward_input(s: &Conv2d, dy: &[f32], weight: &[f32], add: Option<&[f32]>, dx: &mut [f32]) {
+pub(super) fn backward_input(isa: Isa, s: &Conv2d, dy: &[f32], weight: &[f32], add: Option<&[f32]>, dx: &mut [f32]) {
     let (oh, ow) = s.output_size();
     assert!(dy.len() == s.output_len() && weight.len() == s.weight_len() && dx.len() == s.input_len());
     assert!(add.is_none_or(|add| add.len() == dx.len()));
@@ -91,13 +91,12 @@ pub(super) fn backward_input(s: &Conv2d, dy: &[f32], weight: &[f32], add: Option
         let phase = Phase::new(s, 0, 0);
         let images = [Images { values: dy, n: s.n, channels: s.k, stride: oh * ow }, Images::NONE];
         return phase.with_matrix(s, weight, |matrix| {
-            convolve(&Lowered { images, table: &phase.table, m: s.c, matrix, bias: None, add }, dx);
+            convolve(isa, &Lowered { images, table: &phase.table, m: s.c, matrix, bias: None, add }, dx);
         });
     }
     if dx.is_empty() {
         return;
     }
-    let isa = Isa::current();
     let phases: Vec<Phase> = (0..s.stride * s.stride).map(|i| Phase::new(s, i / s.stride, i % s.stride)).collect();
     let packed = phases.iter().map(|phase| packed_a_len(s.c, phase.depth(s))).sum();
     with(packed, |packed| {

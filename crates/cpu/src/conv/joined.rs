@@ -4,8 +4,9 @@ use super::gradients::{Gradients, gradients};
 use super::product::{Images, Lowered, convolve};
 use super::taps::{Grid, Table, Tap};
 use super::{pointwise, weight};
-use crate::elementwise::sum_images;
+use crate::elementwise::sum_images_on;
 use crate::gemm::Matrix;
+use crate::isa::Isa;
 use crate::scratch::with;
 use crate::sizes::{check_len, check_option, values};
 
@@ -86,7 +87,7 @@ pub fn conv1x1_joined(s: &JoinedConv1x1, x: [&[f32]; 2], weight: &[f32], bias: O
     }
     let images = [0, 1].map(|i| s.images(x[i], s.c[i]));
     let matrix = Matrix::rows(weight, s.columns());
-    convolve(&Lowered { images, table: &s.table(), m: s.k, matrix, bias, add: None }, y);
+    convolve(Isa::current(), &Lowered { images, table: &s.table(), m: s.k, matrix, bias, add: None }, y);
 }
 
 /// Input gradients of [`conv1x1_joined`], plus `add[i]` (in the shape of `dx[i]`).
@@ -94,6 +95,17 @@ pub fn conv1x1_joined(s: &JoinedConv1x1, x: [&[f32]; 2], weight: &[f32], bias: O
 /// # Panics
 /// If a length does not fit.
 pub fn conv1x1_joined_backward_input(
+    s: &JoinedConv1x1,
+    dy: &[f32],
+    weight: &[f32],
+    add: [Option<&[f32]>; 2],
+    dx: [&mut [f32]; 2],
+) {
+    backward_input(Isa::current(), s, dy, weight, add, dx);
+}
+
+fn backward_input(
+    isa: Isa,
     s: &JoinedConv1x1,
     dy: &[f32],
     weight: &[f32],
@@ -109,7 +121,7 @@ pub fn conv1x1_joined_backward_input(
     let images = [s.images(dy, s.k), Images::NONE];
     for (i, dx) in dx.into_iter().enumerate() {
         let matrix = Matrix { values: weight.get(s.column(i)..).unwrap_or(&[]), rs: 1, cs: s.columns() };
-        convolve(&Lowered { images, table: &table, m: s.c[i], matrix, bias: None, add: add[i] }, dx);
+        convolve(isa, &Lowered { images, table: &table, m: s.c[i], matrix, bias: None, add: add[i] }, dx);
     }
 }
 
@@ -134,13 +146,13 @@ pub fn conv1x1_joined_backward(
     dx.iter().zip(add).for_each(|(dx, add)| check_option(NAME, "what is added", add, dx.len()));
     check_len(NAME, "dw", dw.len(), weight.len());
     check_option(NAME, "db", db.as_deref(), s.k);
-    let [dx0, dx1] = dx;
+    let (isa, [dx0, dx1]) = (Isa::current(), dx);
     let known = Gradients { n: s.n, pixels: s.pixels, c: s.c, k: s.k, x, dy, weight, add };
-    if gradients(&known, [&mut *dx0, &mut *dx1], dw, db.as_deref_mut()) {
+    if gradients(isa, &known, [&mut *dx0, &mut *dx1], dw, db.as_deref_mut()) {
         return;
     }
-    conv1x1_joined_backward_input(s, dy, weight, add, [dx0, dx1]);
-    conv1x1_joined_backward_weight(s, x, dy, Some(dw), db);
+    backward_input(isa, s, dy, weight, add, [dx0, dx1]);
+    backward_weight(isa, s, x, dy, Some(dw), db);
 }
 
 /// Weight gradient `dw: [k, c[0] + c[1]]` and bias gradient `db: [k]` of [`conv1x1_joined`], whichever are wanted.
@@ -148,6 +160,17 @@ pub fn conv1x1_joined_backward(
 /// # Panics
 /// If a length does not fit.
 pub fn conv1x1_joined_backward_weight(
+    s: &JoinedConv1x1,
+    x: [&[f32]; 2],
+    dy: &[f32],
+    dw: Option<&mut [f32]>,
+    db: Option<&mut [f32]>,
+) {
+    backward_weight(Isa::current(), s, x, dy, dw, db);
+}
+
+fn backward_weight(
+    isa: Isa,
     s: &JoinedConv1x1,
     x: [&[f32]; 2],
     dy: &[f32],
@@ -163,12 +186,12 @@ pub fn conv1x1_joined_backward_weight(
         for i in if dy.is_empty() { 0..0 } else { 0..2 } {
             let sizes = [s.n, s.pixels, s.k, s.c[i]];
             let columns = (s.column(i), s.columns());
-            if pointwise::backward_weight(x[i], dy, sizes, dw, columns, db.as_deref_mut()) {
+            if pointwise::backward_weight(isa, x[i], dy, sizes, dw, columns, db.as_deref_mut()) {
                 db = None;
                 continue;
             }
             with(s.k * s.c[i], |part| {
-                weight::backward_weight(s.images(x[i], s.c[i]), &s.table(), s.k, dy, part);
+                weight::backward_weight(isa, s.images(x[i], s.c[i]), &s.table(), s.k, dy, part);
                 for (k, row) in part.chunks_exact(s.c[i].max(1)).enumerate() {
                     dw[k * columns.1 + columns.0..][..s.c[i]].copy_from_slice(row);
                 }
@@ -176,6 +199,6 @@ pub fn conv1x1_joined_backward_weight(
         }
     }
     if let Some(db) = db {
-        sum_images(dy, s.n, s.k, db);
+        sum_images_on(isa, dy, s.n, s.k, db);
     }
 }

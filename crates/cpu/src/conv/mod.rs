@@ -18,12 +18,14 @@ pub use joined::{
     conv1x1_joined_backward_weight,
 };
 
-use super::elementwise::sum_images;
+use super::elementwise::sum_images_on;
 use super::gemm::Matrix;
 use super::images::{ImagesMut, images};
+use super::isa::Isa;
 use super::sizes::{check_len, check_option, values};
 use super::winograd::{
-    Conv3x3, TileSize, conv3x3, conv3x3_backward_chunks, conv3x3_backward_input, conv3x3_backward_weight,
+    Conv3x3, Epilogue, TileSize, conv3x3_backward_chunks, conv3x3_backward_input_on, conv3x3_backward_weight_on,
+    conv3x3_on,
 };
 use gradients::{Gradients, gradients};
 use product::{Images, Lowered, convolve};
@@ -191,15 +193,16 @@ pub fn conv2d(s: &Conv2d, x: &[f32], weight: &[f32], bias: Option<&[f32]>, resid
     if y.is_empty() {
         return;
     }
+    let isa = Isa::current();
     if let Some((s, tile)) = winograd(s, Pass::Forward) {
-        return conv3x3(&s, tile, x, weight, bias, residual, y);
+        return conv3x3_on(isa, &s, tile, x, weight, Epilogue { bias, residual }, y);
     }
-    if few::forward(s, x, weight, bias, residual, y) || strided::forward(s, x, weight, bias, residual, y) {
+    if few::forward(isa, s, x, weight, bias, residual, y) || strided::forward(isa, s, x, weight, bias, residual, y) {
         return;
     }
     let matrix = Matrix::rows(weight, s.c * s.side * s.side);
     let images = [s.images(x), Images::NONE];
-    convolve(&Lowered { images, table: &s.table(), m: s.k, matrix, bias, add: residual }, y);
+    convolve(isa, &Lowered { images, table: &s.table(), m: s.k, matrix, bias, add: residual }, y);
 }
 
 /// Input gradient of [`conv2d`], plus `add` (in the shape of `dx`).
@@ -207,6 +210,10 @@ pub fn conv2d(s: &Conv2d, x: &[f32], weight: &[f32], bias: Option<&[f32]>, resid
 /// # Panics
 /// If a length does not fit.
 pub fn conv2d_backward_input(s: &Conv2d, dy: &[f32], weight: &[f32], add: Option<&[f32]>, dx: &mut [f32]) {
+    backward_input(Isa::current(), s, dy, weight, add, dx);
+}
+
+fn backward_input(isa: Isa, s: &Conv2d, dy: &[f32], weight: &[f32], add: Option<&[f32]>, dx: &mut [f32]) {
     s.check(dx.len(), dy.len(), weight.len());
     check_option(NAME, "what is added", add, dx.len());
     if dx.is_empty() || dy.is_empty() {
@@ -216,12 +223,12 @@ pub fn conv2d_backward_input(s: &Conv2d, dy: &[f32], weight: &[f32], add: Option
         };
     }
     if let Some((s, tile)) = winograd(s, Pass::BackwardInput) {
-        return conv3x3_backward_input(&s, tile, dy, weight, add, dx);
+        return conv3x3_backward_input_on(isa, &s, tile, dy, weight, add, dx);
     }
-    if strided::backward_input(s, dy, weight, add, dx) {
+    if strided::backward_input(isa, s, dy, weight, add, dx) {
         return;
     }
-    input::backward_input(s, dy, weight, add, dx);
+    input::backward_input(isa, s, dy, weight, add, dx);
 }
 
 /// All gradients of [`conv2d`]: those of [`conv2d_backward_input`] and [`conv2d_backward_weight`], of small 1×1 convolutions in
@@ -245,10 +252,11 @@ pub fn conv2d_backward(
     check_len(NAME, "dw", dw.len(), weight.len());
     check_option(NAME, "what is added", add, x.len());
     check_option(NAME, "db", db.as_deref(), s.k);
+    let isa = Isa::current();
     if s.is_pointwise() {
         let (x, add) = ([x, &[]], [add, None]);
         let known = Gradients { n: s.n, pixels: s.h * s.w, c: [s.c, 0], k: s.k, x, dy, weight, add };
-        if gradients(&known, [&mut *dx, &mut []], dw, db.as_deref_mut()) {
+        if gradients(isa, &known, [&mut *dx, &mut []], dw, db.as_deref_mut()) {
             return;
         }
     }
@@ -257,21 +265,26 @@ pub fn conv2d_backward(
     if let Some((sizes, tile)) = by_tiles {
         let mut unwanted = vec![0.0; if db.is_none() { s.k } else { 0 }];
         let gradients = ImagesMut::new(dx, s.n);
-        return conv3x3_backward_chunks(&sizes, tile, dy, weight, dw, db.unwrap_or(&mut unwanted), |range, chunk| {
+        let db = db.unwrap_or(&mut unwanted);
+        return conv3x3_backward_chunks(isa, &sizes, tile, dy, weight, dw, db, |range, chunk| {
             // SAFETY: every chunk has images of its own.
             chunk.input(add.map(|add| images(add, s.n, &range)), unsafe { gradients.get(&range) });
             chunk.weight(images(x, s.n, &range));
         });
     }
-    conv2d_backward_input(s, dy, weight, add, dx);
-    conv2d_backward_weight(s, x, dy, Some(dw), db);
+    backward_input(isa, s, dy, weight, add, dx);
+    backward_weight(isa, s, x, dy, Some(dw), db);
 }
 
 /// Weight gradient `dw: [k, c, side, side]` and bias gradient `db: [k]` of [`conv2d`], whichever are wanted.
 ///
 /// # Panics
 /// If a length does not fit.
-pub fn conv2d_backward_weight(s: &Conv2d, x: &[f32], dy: &[f32], dw: Option<&mut [f32]>, mut db: Option<&mut [f32]>) {
+pub fn conv2d_backward_weight(s: &Conv2d, x: &[f32], dy: &[f32], dw: Option<&mut [f32]>, db: Option<&mut [f32]>) {
+    backward_weight(Isa::current(), s, x, dy, dw, db);
+}
+
+fn backward_weight(isa: Isa, s: &Conv2d, x: &[f32], dy: &[f32], dw: Option<&mut [f32]>, mut db: Option<&mut [f32]>) {
     s.check(x.len(), dy.len(), dw.as_ref().map_or_else(|| s.weight_len(), |dw| dw.len()));
     check_option(NAME, "db", db.as_deref(), s.k);
     if x.is_empty() || dy.is_empty() {
@@ -279,27 +292,27 @@ pub fn conv2d_backward_weight(s: &Conv2d, x: &[f32], dy: &[f32], dw: Option<&mut
             dw.fill(0.0);
         }
         if let Some(db) = db {
-            sum_images(dy, s.n, s.k, db);
+            sum_images_on(isa, dy, s.n, s.k, db);
         }
         return;
     }
     match (dw, winograd(s, Pass::BackwardWeight)) {
         (Some(dw), Some((s, tile))) => {
             let mut unwanted = vec![0.0; if db.is_none() { s.k } else { 0 }];
-            conv3x3_backward_weight(&s, tile, x, dy, dw, db.unwrap_or(&mut unwanted));
+            conv3x3_backward_weight_on(isa, &s, tile, x, dy, dw, db.unwrap_or(&mut unwanted));
         }
         (dw, _) => {
             if let Some(dw) = dw {
                 let sizes = [s.n, s.h * s.w, s.k, s.c];
-                if s.is_pointwise() && pointwise::backward_weight(x, dy, sizes, dw, (0, s.c), db.as_deref_mut()) {
+                if s.is_pointwise() && pointwise::backward_weight(isa, x, dy, sizes, dw, (0, s.c), db.as_deref_mut()) {
                     return;
                 }
-                if !few::backward_weight(s, x, dy, dw) && !strided::backward_weight(s, x, dy, dw) {
-                    weight::backward_weight(s.images(x), &s.table(), s.k, dy, dw);
+                if !few::backward_weight(isa, s, x, dy, dw) && !strided::backward_weight(isa, s, x, dy, dw) {
+                    weight::backward_weight(isa, s.images(x), &s.table(), s.k, dy, dw);
                 }
             }
             if let Some(db) = db {
-                sum_images(dy, s.n, s.k, db);
+                sum_images_on(isa, dy, s.n, s.k, db);
             }
         }
     }

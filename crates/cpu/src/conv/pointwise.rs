@@ -179,6 +179,7 @@ impl Cut {
 /// Computes `dw: [m, c]`, and `db: [m]` if wanted, from `dy: [n, m, pixels]` and `x: [n, c, pixels]`; false, without
 /// effect, where that would not pay. `dw` is columns `first..first + c` of rows of `rs` floats.
 pub(super) fn backward_weight(
+    isa: Isa,
     x: &[f32],
     dy: &[f32],
     [n, pixels, m, c]: [usize; 4],
@@ -196,7 +197,6 @@ pub(super) fn backward_weight(
     let Some(Cut { chunks, ranges, blocks }) = Cut::new(n, pixels, rows, columns) else {
         return false;
     };
-    let isa = Isa::current();
     let cs = columns.next_multiple_of(PANEL);
     // The products of a range, then its sums of `dy`.
     let (products, partial) = (rows * cs, rows * cs + m);

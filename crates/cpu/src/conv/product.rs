@@ -146,7 +146,7 @@ pub(super) fn pack(isa: Isa, matrix: &Matrix, m: usize, depth: usize, a: &mut [f
 }
 
 /// Computes `y: [n, m, pixels]`.
-pub(super) fn convolve(l: &Lowered, y: &mut [f32]) {
+pub(super) fn convolve(isa: Isa, l: &Lowered, y: &mut [f32]) {
     let (n, pixels) = (l.images[0].n, l.table.pixels);
     let depth = l.images.iter().map(|images| images.channels).sum::<usize>() * l.table.taps;
     for images in l.images {
@@ -157,7 +157,6 @@ pub(super) fn convolve(l: &Lowered, y: &mut [f32]) {
     if y.is_empty() {
         return;
     }
-    let isa = Isa::current();
     with(packed_a_len(l.m, depth), |a| {
         pack(isa, &l.matrix, l.m, depth, a);
         if l.table.identity && inplace::pays(l.m * depth, pixels) {

@@ -157,7 +157,7 @@ impl Task<'_> {
 }
 
 /// Computes `dw: [m, channels taps]` from `dy: [n, m, pixels]`.
-pub(super) fn backward_weight(images: Images, table: &Table, m: usize, dy: &[f32], dw: &mut [f32]) {
+pub(super) fn backward_weight(isa: Isa, images: Images, table: &Table, m: usize, dy: &[f32], dw: &mut [f32]) {
     let Images { values, n, channels, stride } = images;
     let (pixels, depth) = (table.pixels, channels * table.taps);
     assert!(values.len() == n * channels * stride && dy.len() == n * m * pixels && dw.len() == m * depth);
@@ -165,7 +165,6 @@ pub(super) fn backward_weight(images: Images, table: &Table, m: usize, dy: &[f32
         dw.fill(0.0);
         return;
     }
-    let isa = Isa::current();
     // Rows are shared out only where there are fewer columns than threads: each share lowers the same pixels.
     let threads = rayon::current_num_threads();
     let panels = depth.div_ceil(PANEL);

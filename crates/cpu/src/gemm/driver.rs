@@ -50,7 +50,12 @@ impl<'a> Matrix<'a> {
 ///
 /// # Panics
 /// If a slice is too short, or `c` or `bias` not exactly as long as it must be.
-pub fn gemm([m, n, k]: [usize; 3], a: Matrix, b: Matrix, bias: Option<&[f32]>, c: &mut [f32]) {
+pub fn gemm(sizes: [usize; 3], a: Matrix, b: Matrix, bias: Option<&[f32]>, c: &mut [f32]) {
+    gemm_on(Isa::current(), sizes, a, b, bias, c);
+}
+
+/// [`gemm`] with a given instruction set.
+pub(crate) fn gemm_on(isa: Isa, [m, n, k]: [usize; 3], a: Matrix, b: Matrix, bias: Option<&[f32]>, c: &mut [f32]) {
     assert!(
         a.holds(m, k),
         "gemm: {} values with strides {} and {} are no {m} × {k} matrix",
@@ -80,7 +85,6 @@ pub fn gemm([m, n, k]: [usize; 3], a: Matrix, b: Matrix, bias: Option<&[f32]>, c
         }
         return;
     }
-    let isa = Isa::current();
     let c = Shared::new(c);
     with(k.min(DEPTH) * n.next_multiple_of(PANEL), |panels| {
         for k0 in (0..k).step_by(DEPTH) {

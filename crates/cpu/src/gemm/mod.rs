@@ -8,6 +8,7 @@ mod driver;
 mod micro;
 mod pack;
 
+pub(super) use driver::gemm_on;
 pub use driver::{Matrix, gemm};
 pub(super) use micro::{Reduce, reduce, store_sums};
 pub(super) use pack::{Fetch, PackA, PackB, Turn, TurnAdd, fetch, pack_a, pack_b, packed_a_len, turn, turn_add};

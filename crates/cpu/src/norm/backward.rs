@@ -40,9 +40,24 @@ pub fn group_norm_backward(
     add: [Option<&[f32]>; 2],
     d: NormGradients,
 ) {
+    group_norm_backward_on(Isa::current(), s, x, statistics, affine, dy, add, d);
+}
+
+/// [`group_norm_backward`] with a given instruction set.
+#[allow(clippy::too_many_arguments)] // the operands and results of the operation
+pub(crate) fn group_norm_backward_on(
+    isa: Isa,
+    s: &GroupNorm,
+    x: NormInput,
+    statistics: Statistics,
+    affine: Affine,
+    dy: &[f32],
+    add: [Option<&[f32]>; 2],
+    d: NormGradients,
+) {
     let stride = s.check(&affine);
     let layout = x.layout(s);
-    let (isa, channels) = (Isa::current(), s.channels());
+    let channels = s.channels();
     let (mean, rstd) = (statistics.mean, statistics.rstd);
     let check = |name: &str, len: usize, expected: usize| check_len("group_norm_backward", name, len, expected);
     check("dy", dy.len(), s.len());

@@ -134,7 +134,7 @@ isa_entry!(
 
 /// Transforms `w: [k, c, 3, 3]` into `u`, of [`u_len`] floats. With `rotate` it becomes the filter of the input
 /// gradient: rotated by half a turn, inputs and outputs exchanged.
-pub(super) fn filter_transform<W: Taps>(w: &[f32], k: usize, c: usize, rotate: bool, u: &mut [f32]) {
+pub(super) fn filter_transform<W: Taps>(isa: Isa, w: &[f32], [k, c]: [usize; 2], rotate: bool, u: &mut [f32]) {
     let (out, inp) = if rotate { (c, k) } else { (k, c) };
     check_weight(w, [k, c]);
     assert!(u.len() >= u_len(W::X, out, inp));
@@ -143,7 +143,6 @@ pub(super) fn filter_transform<W: Taps>(w: &[f32], k: usize, c: usize, rotate: b
     }
     let chunk = inp.div_ceil(2).next_multiple_of(L).min(64);
     let (blocks, chunks) = (out.div_ceil(2 * L), inp.div_ceil(chunk));
-    let isa = Isa::current();
     let (w, u) = (Weight::new(w, [k, c], rotate), Shared::new(u));
     (0..blocks * chunks).into_par_iter().with_max_len(1).for_each(|task| {
         let (kb, i0) = (task / chunks, task % chunks * chunk);
@@ -182,7 +181,7 @@ impl Filters<'static> {
     pub fn new(tile: TileSize, k: usize, c: usize, w: &[f32]) -> Self {
         check_weight(w, [k, c]);
         let mut u = Buffer::new(Filters::len(tile, [k, c]));
-        transform(tile, [k, c], w, u.values_mut());
+        transform(Isa::current(), tile, [k, c], w, u.values_mut());
         Self { tile, k, c, u: Values::Kept(u) }
     }
 }
@@ -195,7 +194,7 @@ impl Filters<'_> {
     pub fn with<R>(tile: TileSize, k: usize, c: usize, w: &[f32], f: impl FnOnce(&Filters<'_>) -> R) -> R {
         check_weight(w, [k, c]);
         with(Self::len(tile, [k, c]), |u| {
-            transform(tile, [k, c], w, u);
+            transform(Isa::current(), tile, [k, c], w, u);
             f(&Filters { tile, k, c, u: Values::Scratch(u) })
         })
     }
@@ -233,9 +232,9 @@ impl Filters<'_> {
     }
 }
 
-fn transform(tile: TileSize, [k, c]: [usize; 2], w: &[f32], u: &mut [f32]) {
+fn transform(isa: Isa, tile: TileSize, [k, c]: [usize; 2], w: &[f32], u: &mut [f32]) {
     match tile {
-        TileSize::Two => filter_transform::<F2>(w, k, c, false, u),
-        TileSize::Four => filter_transform::<F4>(w, k, c, false, u),
+        TileSize::Two => filter_transform::<F2>(isa, w, [k, c], false, u),
+        TileSize::Four => filter_transform::<F4>(isa, w, [k, c], false, u),
     }
 }

@@ -146,11 +146,11 @@ isa_entry!(
 
 /// What is added to a convolution's result.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Epilogue<'a> {
+pub(crate) struct Epilogue<'a> {
     /// `[k]`
-    pub(super) bias: Option<&'a [f32]>,
+    pub(crate) bias: Option<&'a [f32]>,
     /// In the shape of the output.
-    pub(super) residual: Option<&'a [f32]>,
+    pub(crate) residual: Option<&'a [f32]>,
 }
 
 /// How a convolution is computed.
@@ -164,7 +164,9 @@ pub(super) struct How {
 
 /// `y = conv(x, w)` plus the epilogue; with `rotate`, `w: [c, k, 3, 3]` is the filter of the convolution whose input
 /// gradient `y` is. `s` are the sizes of the convolution that is computed.
+#[allow(clippy::too_many_arguments)] // operands and results of one operation
 pub(super) fn convolve<W: Tile>(
+    isa: Isa,
     s: &Conv3x3,
     x: &[f32],
     w: &[f32],
@@ -181,11 +183,11 @@ pub(super) fn convolve<W: Tile>(
     let (k, c) = if rotate { (s.c, s.k) } else { (s.k, s.c) };
     let (len, geo) = (u_len(W::X, s.k, s.c), Geometry::new::<W>(s));
     if len * size_of::<f32>() >= OWN_BYTES.max(geo.rows * geo.tw * OWN_BYTES_PER_TILE) {
-        return convolve_blocks::<W>(s, x, Filters::Plain(Weight::new(w, [k, c], rotate), ()), add, how, y);
+        return convolve_blocks::<W>(isa, s, x, Filters::Plain(Weight::new(w, [k, c], rotate), ()), add, how, y);
     }
     with(len, |u| {
-        filter_transform::<W>(w, k, c, rotate, u);
-        convolve_transformed::<W>(s, x, u, add, how, y);
+        filter_transform::<W>(isa, w, [k, c], rotate, u);
+        convolve_transformed::<W>(isa, s, x, u, add, how, y);
     })
 }
 
@@ -199,10 +201,18 @@ fn check(s: &Conv3x3, x: &[f32], add: Epilogue, y: &[f32]) {
 }
 
 /// [`convolve`] with filters that are transformed already.
-pub(super) fn convolve_transformed<W: Tile>(s: &Conv3x3, x: &[f32], u: &[f32], add: Epilogue, how: How, y: &mut [f32]) {
+pub(super) fn convolve_transformed<W: Tile>(
+    isa: Isa,
+    s: &Conv3x3,
+    x: &[f32],
+    u: &[f32],
+    add: Epilogue,
+    how: How,
+    y: &mut [f32],
+) {
     check(s, x, add, y);
     assert!(u.len() >= u_len(W::X, s.k, s.c));
-    convolve_blocks::<W>(s, x, Filters::Transformed(Shared::read(u)), add, how, y);
+    convolve_blocks::<W>(isa, s, x, Filters::Transformed(Shared::read(u)), add, how, y);
 }
 
 /// How a convolution is cut into tasks: `blocks` of tiles, `shares` of the output channels. They may depend on the number of `threads`:
@@ -219,6 +229,7 @@ fn tasks<W: Tile>(s: &Conv3x3, geo: &Geometry, is_own: bool, threads: usize) -> 
 }
 
 fn convolve_blocks<W: Tile>(
+    isa: Isa,
     s: &Conv3x3,
     x: &[f32],
     filters: Filters<Shared, ()>,
@@ -230,7 +241,6 @@ fn convolve_blocks<W: Tile>(
     if y.is_empty() {
         return;
     }
-    let isa = Isa::current();
     let geo = Geometry::new::<W>(s);
     let is_own = matches!(filters, Filters::Plain(..));
     let threads = if how.alone { 1 } else { rayon::current_num_threads() };

@@ -30,7 +30,9 @@ pub use geometry::Conv3x3;
 pub(super) use gradients::ChunkGradients;
 pub use upsampled::UpsampleConv3x3;
 
-use forward::{Epilogue, How, convolve, convolve_transformed};
+use crate::isa::Isa;
+pub(super) use forward::Epilogue;
+use forward::{How, convolve, convolve_transformed};
 use std::ops::Range;
 use tile::{F2, F4};
 
@@ -66,10 +68,14 @@ pub fn conv3x3(
     residual: Option<&[f32]>,
     y: &mut [f32],
 ) {
-    let add = Epilogue { bias, residual };
+    conv3x3_on(Isa::current(), s, tile, x, w, Epilogue { bias, residual }, y);
+}
+
+/// [`conv3x3`] with a given instruction set.
+pub(super) fn conv3x3_on(isa: Isa, s: &Conv3x3, tile: TileSize, x: &[f32], w: &[f32], add: Epilogue, y: &mut [f32]) {
     match tile {
-        TileSize::Two => convolve::<F2>(s, x, w, false, add, How::default(), y),
-        TileSize::Four => convolve::<F4>(s, x, w, false, add, How::default(), y),
+        TileSize::Two => convolve::<F2>(isa, s, x, w, false, add, How::default(), y),
+        TileSize::Four => convolve::<F4>(isa, s, x, w, false, add, How::default(), y),
     }
 }
 
@@ -85,11 +91,15 @@ pub fn conv3x3_filtered(
     residual: Option<&[f32]>,
     y: &mut [f32],
 ) {
+    conv3x3_filtered_on(Isa::current(), s, x, filters, Epilogue { bias, residual }, y);
+}
+
+/// [`conv3x3_filtered`] with a given instruction set.
+pub(super) fn conv3x3_filtered_on(isa: Isa, s: &Conv3x3, x: &[f32], filters: &Filters, add: Epilogue, y: &mut [f32]) {
     filters.check(s.k, s.c);
-    let add = Epilogue { bias, residual };
     match filters.tile {
-        TileSize::Two => convolve_transformed::<F2>(s, x, filters.u(), add, How::default(), y),
-        TileSize::Four => convolve_transformed::<F4>(s, x, filters.u(), add, How::default(), y),
+        TileSize::Two => convolve_transformed::<F2>(isa, s, x, filters.u(), add, How::default(), y),
+        TileSize::Four => convolve_transformed::<F4>(isa, s, x, filters.u(), add, How::default(), y),
     }
 }
 
@@ -98,11 +108,24 @@ pub fn conv3x3_filtered(
 /// # Panics
 /// If a length does not fit.
 pub fn conv3x3_backward_input(s: &Conv3x3, tile: TileSize, dy: &[f32], w: &[f32], add: Option<&[f32]>, dx: &mut [f32]) {
+    conv3x3_backward_input_on(Isa::current(), s, tile, dy, w, add, dx);
+}
+
+/// [`conv3x3_backward_input`] with a given instruction set.
+pub(super) fn conv3x3_backward_input_on(
+    isa: Isa,
+    s: &Conv3x3,
+    tile: TileSize,
+    dy: &[f32],
+    w: &[f32],
+    add: Option<&[f32]>,
+    dx: &mut [f32],
+) {
     let add = Epilogue { residual: add, ..Epilogue::default() };
     let s = &s.transposed();
     match tile {
-        TileSize::Two => convolve::<F2>(s, dy, w, true, add, How::default(), dx),
-        TileSize::Four => convolve::<F4>(s, dy, w, true, add, How::default(), dx),
+        TileSize::Two => convolve::<F2>(isa, s, dy, w, true, add, How::default(), dx),
+        TileSize::Four => convolve::<F4>(isa, s, dy, w, true, add, How::default(), dx),
     }
 }
 
@@ -111,9 +134,22 @@ pub fn conv3x3_backward_input(s: &Conv3x3, tile: TileSize, dy: &[f32], w: &[f32]
 /// # Panics
 /// If a length does not fit.
 pub fn conv3x3_backward_weight(s: &Conv3x3, tile: TileSize, x: &[f32], dy: &[f32], dw: &mut [f32], db: &mut [f32]) {
+    conv3x3_backward_weight_on(Isa::current(), s, tile, x, dy, dw, db);
+}
+
+/// [`conv3x3_backward_weight`] with a given instruction set.
+pub(super) fn conv3x3_backward_weight_on(
+    isa: Isa,
+    s: &Conv3x3,
+    tile: TileSize,
+    x: &[f32],
+    dy: &[f32],
+    dw: &mut [f32],
+    db: &mut [f32],
+) {
     match tile {
-        TileSize::Two => weight::backward_weight::<F2>(s, x, dy, dw, db),
-        TileSize::Four => weight::backward_weight::<F4>(s, x, dy, dw, db),
+        TileSize::Two => weight::backward_weight::<F2>(isa, s, x, dy, dw, db),
+        TileSize::Four => weight::backward_weight::<F4>(isa, s, x, dy, dw, db),
     }
 }
 
@@ -122,7 +158,9 @@ pub fn conv3x3_backward_weight(s: &Conv3x3, tile: TileSize, x: &[f32], dy: &[f32
 ///
 /// # Panics
 /// If a length does not fit.
+#[allow(clippy::too_many_arguments)] // operands and results of one operation
 pub(super) fn conv3x3_backward_chunks(
+    isa: Isa,
     s: &Conv3x3,
     tile: TileSize,
     dy: &[f32],
@@ -132,8 +170,8 @@ pub(super) fn conv3x3_backward_chunks(
     each: impl Fn(Range<usize>, &mut dyn ChunkGradients) + Sync,
 ) {
     match tile {
-        TileSize::Two => gradients::backward_chunks::<F2>(s, dy, w, dw, db, each),
-        TileSize::Four => gradients::backward_chunks::<F4>(s, dy, w, dw, db, each),
+        TileSize::Two => gradients::backward_chunks::<F2>(isa, s, dy, w, dw, db, each),
+        TileSize::Four => gradients::backward_chunks::<F4>(isa, s, dy, w, dw, db, each),
     }
 }
 
@@ -145,7 +183,7 @@ pub(super) fn conv3x3_backward_chunks(
 /// # Panics
 /// If a length does not fit.
 pub fn upsample_conv3x3(s: &UpsampleConv3x3, x: &[f32], w: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
-    upsampled::convolve(s, x, w, bias, y);
+    upsampled::convolve(Isa::current(), s, x, w, bias, y);
 }
 
 /// Gradients of [`upsample_conv3x3`]: `dx`, plus `add` (in the shape of `x`), `dw: [k, c, 3, 3]` and `db: [k]`.
@@ -163,5 +201,5 @@ pub fn upsample_conv3x3_backward(
     dw: &mut [f32],
     db: &mut [f32],
 ) {
-    upsampled::backward(s, x, dy, w, add, dx, [dw, db]);
+    upsampled::backward(Isa::current(), s, x, dy, w, add, dx, [dw, db]);
 }

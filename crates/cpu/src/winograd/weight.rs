@@ -14,7 +14,7 @@ use super::domain::{Domain, Source};
 use super::finish::{FinishTask, finish_isa};
 use super::geometry::{Conv3x3, Geometry, NAME, plane_stride};
 use super::tile::{FromProducts, Taps, Tile};
-use crate::elementwise::sum_images;
+use crate::elementwise::sum_images_on;
 use crate::gemm::{Reduce, reduce};
 use crate::isa::{Isa, isa_entry};
 use crate::scratch::{Shared, with};
@@ -128,12 +128,12 @@ impl Layout {
 
 impl<W: Tile> Operands<W> {
     /// Those of the images of `s`; `v` is `dy`, if it is transformed already.
-    pub(super) fn new(s: &Conv3x3, x: &[f32], dy: &[f32], v: Option<Domain>) -> Self {
+    pub(super) fn new(isa: Isa, s: &Conv3x3, x: &[f32], dy: &[f32], v: Option<Domain>) -> Self {
         check_len(NAME, "the input", x.len(), s.input_len());
         check_len(NAME, "dy", dy.len(), s.output_len());
         let geo = Geometry::new::<W>(s);
         let [x, dy] = [x, dy].map(Shared::read);
-        Self { isa: Isa::current(), s: *s, geo, x, dy, v, tile: std::marker::PhantomData }
+        Self { isa, s: *s, geo, x, dy, v, tile: std::marker::PhantomData }
     }
 
     /// Rows of tiles.
@@ -169,13 +169,13 @@ impl<W: Tile> Operands<W> {
 }
 
 /// `dw = Σ x dy` over images and pixels, `db = Σ dy`.
-pub(super) fn backward_weight<W: Tile>(s: &Conv3x3, x: &[f32], dy: &[f32], dw: &mut [f32], db: &mut [f32]) {
-    let operands = Operands::<W>::new(s, x, dy, None);
+pub(super) fn backward_weight<W: Tile>(isa: Isa, s: &Conv3x3, x: &[f32], dy: &[f32], dw: &mut [f32], db: &mut [f32]) {
+    let operands = Operands::<W>::new(isa, s, x, dy, None);
     check_len(NAME, "dw", dw.len(), s.weight_len());
     check_len(NAME, "db", db.len(), s.k);
     if x.is_empty() || dy.is_empty() {
         dw.fill(0.0);
-        return sum_images(dy, s.n, s.k, db);
+        return sum_images_on(isa, dy, s.n, s.k, db);
     }
     sum_all(&operands, dw, db);
 }
@@ -186,7 +186,7 @@ pub(super) fn sum_all<W: Tile>(o: &Operands<W>, dw: &mut [f32], db: &mut [f32]) 
         return at_once::backward_weight(o, dw, db);
     }
     let parts = parts::<W>(&o.s);
-    sum_up::<W>(&o.s, parts, dw, db, |sums| {
+    sum_up::<W>(o.isa, &o.s, parts, dw, db, |sums| {
         // SAFETY: every task has a part of the sums.
         unsafe {
             if is_local::<W>(&o.s) {
@@ -202,6 +202,7 @@ pub(super) fn sum_all<W: Tile>(o: &Operands<W>, dw: &mut [f32], db: &mut [f32]) 
 
 /// Has `sum` fill the sums of all parts, then transforms them back.
 pub(super) fn sum_up<W: FromProducts>(
+    isa: Isa,
     s: &Conv3x3,
     parts: usize,
     dw: &mut [f32],
@@ -221,7 +222,7 @@ pub(super) fn sum_up<W: FromProducts>(
         db_sums.fill(0.0);
         let sums = Sums { du: Shared::new(du), du_len, xs, cs, db: Shared::new(db_sums), db_len, parts };
         sum(&sums);
-        finish::<W>(Isa::current(), s, &sums, dw);
+        finish::<W>(isa, s, &sums, dw);
         for (k, d) in db.iter_mut().enumerate() {
             *d = (0..parts).map(|part| db_sums[part * db_len + k]).sum();
         }

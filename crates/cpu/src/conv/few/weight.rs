@@ -117,12 +117,12 @@ isa_entry!(
 );
 
 /// `dw` of [`conv2d_backward_weight`](crate::conv2d_backward_weight); false, without effect, where that would not pay.
-pub(in crate::conv) fn backward_weight(s: &Conv2d, x: &[f32], dy: &[f32], dw: &mut [f32]) -> bool {
+pub(in crate::conv) fn backward_weight(isa: Isa, s: &Conv2d, x: &[f32], dy: &[f32], dw: &mut [f32]) -> bool {
     if !pays(s) {
         return false;
     }
     assert!(x.len() == s.input_len() && dy.len() == s.output_len() && dw.len() == s.weight_len());
-    let (isa, plan) = (Isa::current(), Plan::forward(s));
+    let plan = Plan::forward(s);
     let tasks = s.n.min(TASKS);
     let units = [0, plan.units];
     let padded = (together(&plan, units).min(s.c) * plan.padded(1, units) + L).next_multiple_of(L);

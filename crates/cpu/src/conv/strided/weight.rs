@@ -136,12 +136,12 @@ isa_entry!(
 );
 
 /// `dw` of [`conv2d_backward_weight`](crate::conv2d_backward_weight); false, without effect, where that would not pay.
-pub(in crate::conv) fn backward_weight(s: &Conv2d, x: &[f32], dy: &[f32], dw: &mut [f32]) -> bool {
+pub(in crate::conv) fn backward_weight(isa: Isa, s: &Conv2d, x: &[f32], dy: &[f32], dw: &mut [f32]) -> bool {
     if !super::pays(s) {
         return false;
     }
     assert!(x.len() == s.input_len() && dy.len() == s.output_len() && dw.len() == s.weight_len());
-    let (isa, plan) = (Isa::current(), Plan::forward(s));
+    let plan = Plan::forward(s);
     let pixels = plan.height * plan.width;
     let (depth, cs) = (s.c * s.side * s.side, s.k.next_multiple_of(PANEL));
     let images = (CHUNK / pixels).clamp(1, s.n);

@@ -27,7 +27,9 @@ const SHARED_BYTES: usize = 8 << 20;
 /// Tiles of such a block, at least.
 const SHARED_TILES: usize = 32;
 
+#[allow(clippy::too_many_arguments)] // operands and results of one operation
 pub(in crate::winograd) fn backward(
+    isa: Isa,
     s: &UpsampleConv3x3,
     x: &[f32],
     dy: &[f32],
@@ -59,9 +61,10 @@ pub(in crate::winograd) fn backward(
     let geo = [Geometry::new::<Output>(&s.high()), Geometry::new::<Input>(&low)];
     let parts = parts_of::<GradientTaps>(&low, &geo[1]);
     with(u_len(N * N, s.c, s.k), |u| {
-        filter_transform::<GradientTaps>(w, s.k, s.c, true, u);
+        filter_transform::<GradientTaps>(isa, w, [s.k, s.c], true, u);
         let (u, dy) = (Shared::read(u), Shared::read(dy));
         let tiles = Tiles {
+            isa,
             geo,
             channels: [s.k, s.c],
             u,
@@ -70,8 +73,8 @@ pub(in crate::winograd) fn backward(
             y: Shared::new(dx),
         };
         let x = Shared::read(x);
-        sum_up::<GradientTaps>(&low, parts, dw, db, |sums| {
-            let pass = Gradients { isa: Isa::current(), tiles, x, dy, sums };
+        sum_up::<GradientTaps>(isa, &low, parts, dw, db, |sums| {
+            let pass = Gradients { isa, tiles, x, dy, sums };
             if is_local::<GradientTaps>(&low) {
                 // SAFETY: every part has rows and sums of its own.
                 (0..parts).into_par_iter().with_max_len(1).for_each(|part| unsafe { pass.local(part, parts) });
