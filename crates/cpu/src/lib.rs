@@ -55,6 +55,7 @@ mod isa;
 mod linear;
 mod norm;
 mod norm_conv;
+mod panel;
 mod pixels;
 mod portable;
 mod resample;

@@ -9,6 +9,7 @@ use super::weights::Packed;
 use super::{AttentionBlock, AttentionBlockGradients, AttentionWeights};
 use crate::elementwise::add_parts;
 use crate::isa::Isa;
+use crate::panel::{Panel, PanelMut};
 use crate::scratch::{Shared, with};
 use crate::sizes::check_len;
 pub(super) use image::Image;
@@ -39,9 +40,10 @@ impl Parts {
         Self { at }
     }
 
-    /// Where part `i` begins.
-    pub(super) fn at(&self, i: usize) -> usize {
-        self.at[i]
+    /// Part `i` of all sums.
+    pub(super) fn part(&self, sums: PanelMut, i: usize) -> PanelMut {
+        debug_assert!(sums.len() == self.at[5], "{} sums of {}", sums.len(), self.at[5]);
+        sums.skip(self.at[i]).first(self.at[i + 1] - self.at[i])
     }
 }
 
@@ -82,12 +84,19 @@ pub fn attention_block_backward(
         sums.par_chunks_exact_mut(partial).with_max_len(1).enumerate().for_each(|(task, sums)| {
             sums.fill(0.0);
             for i in s.n * task / tasks..s.n * (task + 1) / tasks {
-                let image = |i: usize| [x, dy, dx].map(|values| values.at(i * s.image()));
-                let saved = |i: usize| [0, 1, 2].map(|part| saved[part].at(i * (s.saved_lens()[part] / s.n)));
+                let (at, len) = (i * s.image(), s.image());
+                let [x_panel, dy_panel] = [x, dy].map(|values| Panel::of(values, at, len, s.pixels));
                 let next = (i + 1).min(s.n - 1);
-                let ([x, dy, dx], next) = (image(i), (image(next), saved(next)));
-                let image = Image { x, dy, dx, saved: saved(i), next };
-                // SAFETY: the lengths were checked; every task writes its own images and sums.
+                let next_images = [x, dy, dx].map(|values| values.at(next * len));
+                let next_saved = s.saved_parts(saved, next).map(|panel| panel.at(0));
+                let image = Image {
+                    x: x_panel,
+                    dy: dy_panel,
+                    dx: PanelMut::of(dx, at, len, s.pixels),
+                    saved: s.saved_parts(saved, i),
+                    next: (next_images, next_saved),
+                };
+                // SAFETY: the lengths were checked, so that these are images of the slices; every task writes its own images and sums.
                 unsafe {
                     if s.is_merged() {
                         image.compute_merged(&common, parts, sums);

@@ -10,6 +10,8 @@
 mod backward;
 mod few;
 mod forward;
+mod keys;
+mod panels;
 mod softmax;
 mod sums;
 

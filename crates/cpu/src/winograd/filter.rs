@@ -60,69 +60,99 @@ pub(super) fn u_vecs(out: usize, kb: usize) -> usize {
     (out - kb * 2 * L).div_ceil(L).min(2)
 }
 
+/// Floats of the taps of 16 inputs for a vector of outputs.
+const TAPS: usize = 9 * L;
+
+/// # Safety
+/// `f.w` must be readable for the outputs and inputs of the task, and `f.u` writable for the transformed inputs, `[input][output]`, of every
+/// plane.
 #[inline(always)]
 pub(super) unsafe fn filter_block<S: Simd, W: Taps>(f: &FilterArgs) {
+    let nv = u_vecs(f.out, f.kb);
+    // SAFETY: the caller's contract; the taps of 16 inputs have room for two vectors of outputs.
     unsafe {
-        let nv = u_vecs(f.out, f.kb);
-        let Weight { w, so, si, rotate } = f.w;
         // taps of 16 inputs for each of `nv` vectors of outputs, [v][i][9][16]
-        let mut taps = [S::zero(); 2 * 9 * L];
+        let mut taps = [S::zero(); 2 * TAPS];
         for i0 in (f.i0..f.i1).step_by(L) {
             let ni = (f.i1 - i0).min(L);
             for v in 0..nv {
                 let o0 = f.kb * 2 * L + v * L;
                 let no = (f.out - o0).min(L);
-                let src = w.at(o0 * so + i0 * si).cast_const();
-                let dst = taps.as_mut_ptr().add(v * 9 * L);
-                if si == 9 {
-                    // rows of ni * 9 consecutive floats
-                    for o in 0..no {
-                        S::prefetch(src.wrapping_add(o * so + 9 * L), 9 * L);
-                    }
-                    for q in 0..9 {
-                        let m = (ni * 9).saturating_sub(q * L).min(L);
-                        let mut t = [S::zero(); L];
-                        if m == L && no == L {
-                            for o in 0..L {
-                                t[o] = S::load(src.add(o * so + q * L));
-                            }
-                        } else {
-                            for o in 0..L {
-                                if o < no && m > 0 {
-                                    t[o] = S::load_n(src.add(o * so + q * L), m);
-                                }
-                            }
-                        }
-                        S::transpose(&mut t);
-                        for j in 0..L {
-                            *dst.add(q * L + j) = t[j];
-                        }
-                    }
+                let src = f.w.w.at(o0 * f.w.so + i0 * f.w.si).cast_const();
+                let dst = taps.as_mut_ptr().add(v * TAPS);
+                if f.w.si == 9 {
+                    rows_of_taps::<S>(src, f.w.so, no, ni, dst);
                 } else {
-                    for i in 0..ni {
-                        S::prefetch(src.wrapping_add((i + 2) * si), 9 * L);
-                        let mut t = [S::zero(); L];
-                        for o in 0..L {
-                            if o < no {
-                                t[o] = S::load_n(src.add(o * so + i * si), 9);
-                            }
-                        }
-                        S::transpose(&mut t);
-                        for q in 0..9 {
-                            *dst.add(i * 9 + q) = t[q];
-                        }
-                    }
+                    columns_of_taps::<S>(src, &f.w, no, ni, dst);
                 }
             }
             for i in 0..ni {
                 for v in 0..nv {
-                    let t = taps.as_ptr().add(v * 9 * L + i * 9);
+                    let t = taps.as_ptr().add(v * TAPS + i * 9);
                     let mut g = [S::zero(); 9];
                     for q in 0..9 {
-                        g[q] = *t.add(if rotate { 8 - q } else { q });
+                        g[q] = *t.add(if f.w.rotate { 8 - q } else { q });
                     }
                     W::products::<S>(&g, f.u.add(((i0 - f.i0 + i) * nv + v) * L), f.xs);
                 }
+            }
+        }
+    }
+}
+
+/// The taps of `ni` inputs that lie next to each other, for `no` outputs `so` floats apart, to `dst: [input][9]`, outputs as lanes.
+///
+/// # Safety
+/// `src` must be readable for them, and `dst` writable for [`TAPS`] vectors.
+#[inline(always)]
+unsafe fn rows_of_taps<S: Simd>(src: *const f32, so: usize, no: usize, ni: usize, dst: *mut S::V) {
+    // SAFETY: the caller's contract: rows of `9 ni` consecutive floats.
+    unsafe {
+        for o in 0..no {
+            S::prefetch(src.wrapping_add(o * so + TAPS), TAPS);
+        }
+        for q in 0..9 {
+            let m = (ni * 9).saturating_sub(q * L).min(L);
+            let mut t = [S::zero(); L];
+            if m == L && no == L {
+                for o in 0..L {
+                    t[o] = S::load(src.add(o * so + q * L));
+                }
+            } else {
+                for o in 0..L {
+                    if o < no && m > 0 {
+                        t[o] = S::load_n(src.add(o * so + q * L), m);
+                    }
+                }
+            }
+            S::transpose(&mut t);
+            for j in 0..L {
+                *dst.add(q * L + j) = t[j];
+            }
+        }
+    }
+}
+
+/// The same of inputs that lie anywhere.
+///
+/// # Safety
+/// As for [`rows_of_taps`].
+#[inline(always)]
+unsafe fn columns_of_taps<S: Simd>(src: *const f32, w: &Weight, no: usize, ni: usize, dst: *mut S::V) {
+    let Weight { so, si, .. } = *w;
+    // SAFETY: the caller's contract: every output and input has 9 consecutive floats.
+    unsafe {
+        for i in 0..ni {
+            S::prefetch(src.wrapping_add((i + 2) * si), TAPS);
+            let mut t = [S::zero(); L];
+            for o in 0..L {
+                if o < no {
+                    t[o] = S::load_n(src.add(o * so + i * si), 9);
+                }
+            }
+            S::transpose(&mut t);
+            for q in 0..9 {
+                *dst.add(i * 9 + q) = t[q];
             }
         }
     }
