@@ -135,9 +135,16 @@ pub fn sum_pixels(x: &[f32], out: &mut [f32]) {
     sum_pixels_on(Isa::current(), x, out);
 }
 
+/// Panics unless `x` is so many planes.
+#[track_caller]
+pub(super) fn check_pixels(x: &[f32], planes: usize) {
+    let whole = if planes == 0 { x.is_empty() } else { x.len().is_multiple_of(planes) };
+    assert!(whole, "sum_pixels: {} values are not {planes} planes", x.len());
+}
+
 fn sum_pixels_on(isa: Isa, x: &[f32], out: &mut [f32]) {
+    check_pixels(x, out.len());
     let pixels = x.len() / out.len().max(1);
-    assert!(x.len() == pixels * out.len(), "sum_pixels: {} values are not {} planes", x.len(), out.len());
     let x = Shared::read(x);
     out.par_iter_mut().with_min_len(TASK.div_ceil(pixels.max(1))).enumerate().for_each(|(i, out)| {
         // SAFETY: the lengths were checked.

@@ -122,7 +122,7 @@ macro_rules! isa_entry {
         ///
         /// # Safety
         /// That of the generic function it runs, and the processor must have `isa`.
-        $vis unsafe fn $name<$($gen: $bound),*>(isa: $crate::Isa, a: &$arg) {
+        $vis unsafe fn $name<$($gen: $bound),*>(isa: $crate::isa::Isa, a: &$arg) {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx2,fma")]
             unsafe fn v4<$($gen: $bound),*>(a: &$arg) {
@@ -142,13 +142,13 @@ macro_rules! isa_entry {
             // SAFETY: the caller's contract.
             unsafe {
                 match isa {
-                    $crate::Isa::Portable => v1::<$($gen),*>(a),
+                    $crate::isa::Isa::Portable => v1::<$($gen),*>(a),
                     #[cfg(target_arch = "x86_64")]
-                    $crate::Isa::Avx2 => v3::<$($gen),*>(a),
+                    $crate::isa::Isa::Avx2 => v3::<$($gen),*>(a),
                     #[cfg(target_arch = "x86_64")]
-                    $crate::Isa::Avx512 => v4::<$($gen),*>(a),
+                    $crate::isa::Isa::Avx512 => v4::<$($gen),*>(a),
                     #[cfg(not(target_arch = "x86_64"))]
-                    $crate::Isa::Avx2 | $crate::Isa::Avx512 => unreachable!("not supported, so never current"),
+                    $crate::isa::Isa::Avx2 | $crate::isa::Isa::Avx512 => unreachable!("not supported, so never current"),
                 }
             }
         }

@@ -53,6 +53,42 @@ impl NormConv {
         self.norm.check_input(x, affine);
     }
 
+    /// Panics unless what [`norm_conv`] reads fits the sizes.
+    #[track_caller]
+    pub(super) fn check_forward(
+        &self,
+        x: &NormInput,
+        affine: &Affine,
+        filters: &Filters,
+        bias: Option<&[f32]>,
+        residual: Option<&[f32]>,
+    ) {
+        self.check(x, affine);
+        filters.check(self.k, self.norm.c);
+        check_option(NAME, "the bias", bias, self.k);
+        check_option(NAME, "the residual", residual, self.output_len());
+    }
+
+    /// Panics unless what [`norm_conv_backward`] reads fits the sizes.
+    #[track_caller]
+    pub(super) fn check_backward(
+        &self,
+        x: &NormInput,
+        statistics: Statistics,
+        affine: &Affine,
+        [weight, dy]: [&[f32]; 2],
+        add: [Option<&[f32]>; 2],
+    ) {
+        let GroupNorm { n, groups, .. } = self.norm;
+        self.check(x, affine);
+        check_len(NAME, "dy", dy.len(), self.output_len());
+        check_len(NAME, "the weight", weight.len(), self.conv(n).weight_len());
+        check_len(NAME, "the mean", statistics.mean.len(), n * groups);
+        check_len(NAME, "rstd", statistics.rstd.len(), n * groups);
+        check_option(NAME, "what is added to the gradient of x", add[0], x.x.len());
+        check_option(NAME, "what is added to the gradient of skip", add[1], x.skip.len());
+    }
+
     fn conv(&self, n: usize) -> Conv3x3 {
         Conv3x3 { n, c: self.norm.c, k: self.k, h: self.h, w: self.w }
     }
@@ -95,13 +131,10 @@ pub fn norm_conv(
     [mean, rstd]: [&mut [f32]; 2],
 ) {
     let GroupNorm { n, c, hw, groups, .. } = s.norm;
-    s.check(&x, &affine);
-    filters.check(s.k, c);
+    s.check_forward(&x, &affine, filters, bias, residual);
     check_len(NAME, "y", y.len(), s.output_len());
     check_len(NAME, "the mean", mean.len(), n * groups);
     check_len(NAME, "rstd", rstd.len(), n * groups);
-    check_option(NAME, "the bias", bias, s.k);
-    check_option(NAME, "the residual", residual, y.len());
     if n == 0 {
         return;
     }
@@ -140,22 +173,16 @@ pub fn norm_conv_backward(
     add: [Option<&[f32]>; 2],
     d: NormConvGradients,
 ) {
-    let GroupNorm { n, c, hw, groups, .. } = s.norm;
-    s.check(&x, &affine);
-    check_len(NAME, "dy", dy.len(), s.output_len());
-    check_len(NAME, "the weight", weight.len(), s.conv(n).weight_len());
+    let GroupNorm { n, c, hw, .. } = s.norm;
+    s.check_backward(&x, statistics, &affine, [weight, dy], add);
     check_len(NAME, "the gradient of the weight", d.weight.len(), weight.len());
     check_len(NAME, "the gradient of the convolution's bias", d.bias.len(), s.k);
-    check_len(NAME, "the mean", statistics.mean.len(), n * groups);
-    check_len(NAME, "rstd", statistics.rstd.len(), n * groups);
     for (name, gradient, of) in [("x", &d.norm.x, x.x), ("skip", &d.norm.skip, x.skip), ("bias", &d.norm.bias, x.bias)]
     {
         check_len(NAME, name, gradient.len(), of.len());
     }
     check_len(NAME, "the gradient of the scale", d.norm.scale.len(), n * c);
     check_len(NAME, "the gradient of the offset", d.norm.offset.len(), n * c);
-    check_option(NAME, "what is added to the gradient of x", add[0], x.x.len());
-    check_option(NAME, "what is added to the gradient of skip", add[1], x.skip.len());
     if n == 0 {
         d.weight.fill(0.0);
         d.bias.fill(0.0);

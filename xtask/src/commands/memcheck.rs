@@ -17,7 +17,7 @@ depends on values never written. Takes some minutes. Leaks are not looked for: t
 
 These tests run every kernel with AVX2, where the processor has it, and as portable code. Valgrind hides AVX-512 from
 programs: the test guard_pages checks that, and runs with all the others. The remaining tests are left out: guard_pages
-ends processes on purpose, isa calls what it calls, references runs no kernel, absurd_sizes is refused by every one. The tests of crates/kernels run the same
+ends processes on purpose, isa and hostile call what it calls, references runs no kernel, absurd_sizes is refused by every one. The tests of crates/kernels run the same
 kernels through Burn, from code without unsafe. Scratch memory is made of zeros and reused, so within it memcheck sees nothing.
 
 Random sizes are the same in every run; PROPTEST_RNG_SEED=N chooses others, PROPTEST_CASES=N more or fewer.

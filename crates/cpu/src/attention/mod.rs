@@ -79,7 +79,7 @@ impl Operand {
 
 /// Sizes of every head, and how many there are.
 #[derive(Clone, Copy)]
-struct Sizes {
+pub(crate) struct Sizes {
     images: usize,
     heads: usize,
     n: usize,
@@ -100,7 +100,13 @@ impl Sizes {
 }
 
 impl Attention {
-    fn check(&self, [q, k, v]: [usize; 3], y: usize) -> Sizes {
+    /// Values of the result.
+    pub(crate) fn output_len(&self) -> usize {
+        values("attention", [self.heads, self.n, self.d_v])
+    }
+
+    /// Panics unless the lengths of queries, keys, values and the result fit.
+    pub(crate) fn check(&self, [q, k, v]: [usize; 3], y: usize) -> Sizes {
         let Self { heads, n, m, d, d_v } = *self;
         for (name, len, sizes) in
             [("q", q, [heads, n, d]), ("k", k, [heads, m, d]), ("v", v, [heads, m, d_v]), ("y", y, [heads, n, d_v])]
@@ -117,7 +123,8 @@ impl Attention {
 }
 
 impl SelfAttention {
-    fn check(&self, qkv: usize, y: usize) -> Sizes {
+    /// Panics unless the lengths of queries, keys and values together and of the result fit.
+    pub(crate) fn check(&self, qkv: usize, y: usize) -> Sizes {
         let Self { images, heads, tokens, d } = *self;
         let what = "self_attention";
         check_len(what, "y", y, values(what, [images, heads, d, tokens]));

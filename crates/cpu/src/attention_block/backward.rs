@@ -63,11 +63,9 @@ pub fn attention_block_backward(
     dy: &[f32],
     d: AttentionBlockGradients,
 ) {
-    s.check(x, w);
+    s.check_backward(x, w, saved, dy);
     let check = |name: &str, len: usize, expected: usize| check_len("attention_block_backward", name, len, expected);
-    check("dy", dy.len(), x.len());
     check("dx", d.x.len(), x.len());
-    saved.iter().zip(s.saved_lens()).for_each(|(saved, len)| check("what was saved", saved.len(), len));
     let norm_len = if w.norm.is_some() { s.c } else { 0 };
     d.norm.iter().for_each(|d| check("a gradient of the norm", d.len(), norm_len));
     d.weight.iter().zip(w.weight).for_each(|(d, w)| check("the gradient of a weight", d.len(), w.len()));
@@ -76,7 +74,7 @@ pub fn attention_block_backward(
     let partial = parts.at[5];
     // As many images for each task as possible.
     let most = s.n.min(TASKS).min(SUMS / partial).max(1);
-    let tasks = s.n.div_ceil(s.n.div_ceil(most).max(1));
+    let tasks = s.n.div_ceil(s.n.div_ceil(most).max(1)).max(1);
     let (x, dy, dx) = (Shared::read(x), Shared::read(dy), Shared::new(d.x));
     let saved = saved.map(Shared::read);
     let common = Common { isa, s, norm: w.norm, packed: Packed::new(isa, s, w, true) };

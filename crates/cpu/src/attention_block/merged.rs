@@ -13,9 +13,10 @@ mod forward;
 mod keys;
 mod panels;
 mod softmax;
+mod strips;
 mod sums;
 
-pub(super) use forward::strips;
+pub(super) use strips::strips;
 
 use super::{AttentionBlock, AttentionWeights};
 use crate::gemm::{Matrix, gemm_on};

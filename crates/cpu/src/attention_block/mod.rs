@@ -232,7 +232,8 @@ impl AttentionBlock {
         GroupNorm { n: 1, c: self.c, hw: self.pixels, groups: self.groups, eps: self.eps, silu: false }
     }
 
-    fn check(&self, x: &[f32], w: &AttentionWeights) {
+    /// Panics unless input and weights fit the sizes.
+    pub(super) fn check(&self, x: &[f32], w: &AttentionWeights) {
         let (c, inner) = (self.c, values(NAME, [self.heads, self.d]));
         assert!(c > 0 && inner > 0 && self.pixels > 0, "attention_block: there must be channels and pixels");
         check_len(NAME, "x", x.len(), self.len());
@@ -251,6 +252,17 @@ impl AttentionBlock {
             );
         } else {
             assert!(self.groups <= c, "attention_block: {} groups of {c} channels", self.groups);
+        }
+    }
+}
+
+impl AttentionBlock {
+    /// Panics unless what the gradient reads fits the sizes.
+    pub(super) fn check_backward(&self, x: &[f32], w: &AttentionWeights, saved: [&[f32]; 3], dy: &[f32]) {
+        self.check(x, w);
+        check_len("attention_block_backward", "dy", dy.len(), x.len());
+        for (saved, len) in saved.iter().zip(self.saved_lens()) {
+            check_len("attention_block_backward", "what was saved", saved.len(), len);
         }
     }
 }

@@ -5,8 +5,8 @@ mod weight;
 
 pub(super) use weight::backward_weight;
 
-use super::Conv2d;
 use super::ahead::Ahead;
+use super::sizes::Conv2d;
 use super::strided::{Plan, pad};
 use crate::gemm::{Fetch, group_count, group_rows};
 use crate::isa::{Isa, isa_entry};

@@ -4,8 +4,9 @@
 //! phase of the gradient is a convolution of `dy` with a step of 1. A task computes all phases of an image, then puts them
 //! in their places while its cache holds them.
 
-use super::Conv2d;
-use super::product::{Block, Images, Lowered, block_columns, block_isa, convolve, pack};
+use super::lowered::{Images, Lowered};
+use super::product::{Block, block_columns, block_isa, convolve, pack};
+use super::sizes::Conv2d;
 use super::taps::{Grid, Source, Table, Tap};
 use crate::gemm::{Fetch, Left, Matrix, PANEL, Product, group_count, group_rows, packed_a_len};
 use crate::isa::{Isa, isa_entry};

@@ -1,7 +1,8 @@
 //! The 1×1 convolution of channels that lie in two tensors, whose weight has columns for both.
 
 use super::gradients::{Gradients, gradients};
-use super::product::{Images, Lowered, convolve};
+use super::lowered::{Images, Lowered};
+use super::product::convolve;
 use super::taps::{Grid, Table, Tap};
 use super::{pointwise, weight};
 use crate::elementwise::sum_images_on;
@@ -55,10 +56,17 @@ impl JoinedConv1x1 {
 
     /// Panics unless inputs, output and weight are so long.
     #[track_caller]
-    fn check(&self, inputs: [usize; 2], output: usize, weight: usize) {
+    pub(crate) fn check(&self, inputs: [usize; 2], output: usize, weight: usize) {
         check_len(NAME, "the weight", weight, self.weight_len());
         check_len(NAME, "the output", output, self.output_len());
         inputs.iter().enumerate().for_each(|(i, &input)| check_len(NAME, "an input", input, self.input_len(i)));
+    }
+
+    /// Panics unless what is added to the gradients of the inputs is as long as they are, and the bias as it must be.
+    #[track_caller]
+    pub(crate) fn check_options(&self, add: [Option<&[f32]>; 2], bias: Option<&[f32]>) {
+        add.iter().enumerate().for_each(|(i, &add)| check_option(NAME, "what is added", add, self.input_len(i)));
+        check_option(NAME, "the bias, or its gradient,", bias, self.k);
     }
 
     fn table(&self) -> Table {
@@ -81,7 +89,7 @@ impl JoinedConv1x1 {
 /// If a length does not fit.
 pub fn conv1x1_joined(s: &JoinedConv1x1, x: [&[f32]; 2], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
     s.check(x.map(<[f32]>::len), y.len(), weight.len());
-    check_option(NAME, "the bias", bias, s.k);
+    s.check_options([None, None], bias);
     if y.is_empty() {
         return;
     }
@@ -113,7 +121,7 @@ fn backward_input(
     dx: [&mut [f32]; 2],
 ) {
     s.check(dx.each_ref().map(|dx| dx.len()), dy.len(), weight.len());
-    dx.iter().zip(add).for_each(|(dx, add)| check_option(NAME, "what is added", add, dx.len()));
+    s.check_options(add, None);
     if dx.iter().all(|dx| dx.is_empty()) {
         return;
     }
@@ -143,9 +151,8 @@ pub fn conv1x1_joined_backward(
 ) {
     s.check(x.map(<[f32]>::len), dy.len(), weight.len());
     dx.iter().zip(x).for_each(|(dx, x)| check_len(NAME, "dx", dx.len(), x.len()));
-    dx.iter().zip(add).for_each(|(dx, add)| check_option(NAME, "what is added", add, dx.len()));
+    s.check_options(add, db.as_deref());
     check_len(NAME, "dw", dw.len(), weight.len());
-    check_option(NAME, "db", db.as_deref(), s.k);
     let (isa, [dx0, dx1]) = (Isa::current(), dx);
     let known = Gradients { n: s.n, pixels: s.pixels, c: s.c, k: s.k, x, dy, weight, add };
     if gradients(isa, &known, [&mut *dx0, &mut *dx1], dw, db.as_deref_mut()) {
@@ -178,7 +185,7 @@ fn backward_weight(
     mut db: Option<&mut [f32]>,
 ) {
     s.check(x.map(<[f32]>::len), dy.len(), dw.as_ref().map_or_else(|| s.weight_len(), |dw| dw.len()));
-    check_option(NAME, "db", db.as_deref(), s.k);
+    s.check_options([None, None], db.as_deref());
     if let Some(dw) = dw {
         if dy.is_empty() {
             dw.fill(0.0);

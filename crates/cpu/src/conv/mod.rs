@@ -7,8 +7,10 @@ mod gradients;
 mod inplace;
 mod input;
 mod joined;
+mod lowered;
 mod pointwise;
 mod product;
+mod sizes;
 mod strided;
 mod taps;
 mod weight;
@@ -22,116 +24,16 @@ use super::elementwise::sum_images_on;
 use super::gemm::Matrix;
 use super::images::{ImagesMut, images};
 use super::isa::Isa;
-use super::sizes::{check_len, check_option, values};
+use super::sizes::{check_len, check_option};
 use super::winograd::{
     Conv3x3, Epilogue, TileSize, conv3x3_backward_chunks, conv3x3_backward_input_on, conv3x3_backward_weight_on,
     conv3x3_on,
 };
 use gradients::{Gradients, gradients};
-use product::{Images, Lowered, convolve};
-use taps::{Grid, Table, Tap};
-
-/// In messages.
-const NAME: &str = "conv2d";
-/// The input gradient has a part of its own for every pixel of a square of this side.
-const MAX_STRIDE: usize = 256;
-
-/// A side with zeros around it.
-#[track_caller]
-fn padded(side: usize, zeros: [usize; 2]) -> usize {
-    // As one number of rows, which is bounded, each of its terms is.
-    let all = zeros.iter().fold(side, |sum, &zeros| sum.saturating_add(zeros));
-    values(NAME, [all])
-}
-
-/// Sizes of a convolution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Conv2d {
-    /// Images.
-    pub n: usize,
-    /// Input channels.
-    pub c: usize,
-    /// Output channels.
-    pub k: usize,
-    /// Height of the input.
-    pub h: usize,
-    /// Width of the input.
-    pub w: usize,
-    /// Side of the kernel.
-    pub side: usize,
-    /// Step between output pixels.
-    pub stride: usize,
-    /// Zeros at the top, left, bottom and right.
-    pub padding: [usize; 4],
-}
-
-impl Conv2d {
-    /// Height and width of the output.
-    ///
-    /// # Panics
-    /// If the stride is 0 or the padded input smaller than the kernel, or larger than any memory holds.
-    pub fn output_size(&self) -> (usize, usize) {
-        let [top, left, bottom, right] = self.padding;
-        let (h, w) = (padded(self.h, [top, bottom]), padded(self.w, [left, right]));
-        assert!(
-            self.stride > 0 && self.side > 0 && h >= self.side && w >= self.side,
-            "conv2d: no kernel of side {} with stride {} fits a padded input of {h}×{w}",
-            self.side,
-            self.stride
-        );
-        ((h - self.side) / self.stride + 1, (w - self.side) / self.stride + 1)
-    }
-
-    /// Values of the input.
-    pub fn input_len(&self) -> usize {
-        values(NAME, [self.n, self.c, self.h, self.w])
-    }
-
-    /// Values of the output.
-    pub fn output_len(&self) -> usize {
-        let (h, w) = self.output_size();
-        values(NAME, [self.n, self.k, h, w])
-    }
-
-    /// Values of the weight.
-    pub fn weight_len(&self) -> usize {
-        values(NAME, [self.k, self.c, self.side, self.side])
-    }
-
-    /// Panics unless input, output and weight are so long, and the stride is one that kernels are made for.
-    #[track_caller]
-    fn check(&self, input: usize, output: usize, weight: usize) {
-        check_len(NAME, "the input", input, self.input_len());
-        check_len(NAME, "the output", output, self.output_len());
-        check_len(NAME, "the weight", weight, self.weight_len());
-        assert!(self.stride <= MAX_STRIDE, "conv2d: the stride is {}, expected at most {MAX_STRIDE}", self.stride);
-    }
-
-    /// The convolution as Winograd's algorithm takes it, if it does.
-    fn as_3x3(&self) -> Option<Conv3x3> {
-        let same = self.side == 3 && self.stride == 1 && self.padding == [1; 4];
-        same.then_some(Conv3x3 { n: self.n, c: self.c, k: self.k, h: self.h, w: self.w })
-    }
-
-    /// Whether output pixels are input pixels.
-    fn is_pointwise(&self) -> bool {
-        self.side == 1 && self.stride == 1 && self.padding == [0; 4]
-    }
-
-    fn images<'a>(&self, values: &'a [f32]) -> Images<'a> {
-        Images { values, n: self.n, channels: self.c, stride: self.h * self.w }
-    }
-
-    /// Where the taps of the output's pixels read the input.
-    fn table(&self) -> Table {
-        let (height, width) = self.output_size();
-        let grid = Grid { rows: self.h, columns: self.w, step: self.stride, height, width };
-        let [top, left, _, _] = self.padding;
-        let at = |i: usize, padding: usize| i as isize - padding as isize;
-        let taps = (0..self.side * self.side).map(|i| Tap { dy: at(i / self.side, top), dx: at(i % self.side, left) });
-        Table::new(&grid, &taps.collect::<Vec<_>>())
-    }
-}
+use lowered::{Images, Lowered};
+use product::convolve;
+pub use sizes::Conv2d;
+use sizes::NAME;
 
 /// What a convolution is computed for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -179,6 +81,36 @@ pub fn kept_tile(s: &Conv2d) -> Option<(Conv3x3, TileSize)> {
     (s.n * s.h.div_ceil(side) * s.w.div_ceil(side) <= FEW_TILES).then_some((sizes, tile))
 }
 
+/// Panics unless what [`conv2d`] reads fits the sizes, and `y` values are its output.
+#[track_caller]
+pub(super) fn check_forward(s: &Conv2d, [x, weight]: [&[f32]; 2], [bias, residual]: [Option<&[f32]>; 2], y: usize) {
+    s.check(x.len(), y, weight.len());
+    check_option(NAME, "the bias", bias, s.k);
+    check_option(NAME, "the residual", residual, y);
+}
+
+/// Panics unless what [`conv2d_backward_input`] reads fits the sizes, and `dx` values are its output.
+#[track_caller]
+pub(super) fn check_backward_input(s: &Conv2d, [dy, weight]: [&[f32]; 2], add: Option<&[f32]>, dx: usize) {
+    s.check(dx, dy.len(), weight.len());
+    check_option(NAME, "what is added", add, dx);
+}
+
+/// Panics unless what [`conv2d_backward`] reads fits the sizes, and so does `db`.
+#[track_caller]
+pub(super) fn check_backward(s: &Conv2d, [x, dy, weight]: [&[f32]; 3], add: Option<&[f32]>, db: Option<&[f32]>) {
+    s.check(x.len(), dy.len(), weight.len());
+    check_option(NAME, "what is added", add, x.len());
+    check_option(NAME, "db", db, s.k);
+}
+
+/// Panics unless what [`conv2d_backward_weight`] reads fits the sizes, `dw` values are a weight, and `db` fits.
+#[track_caller]
+pub(super) fn check_backward_weight(s: &Conv2d, [x, dy]: [&[f32]; 2], dw: usize, db: Option<&[f32]>) {
+    s.check(x.len(), dy.len(), dw);
+    check_option(NAME, "db", db, s.k);
+}
+
 /// `y = conv(x, weight) + bias + residual`.
 ///
 /// # Shapes
@@ -187,9 +119,7 @@ pub fn kept_tile(s: &Conv2d) -> Option<(Conv3x3, TileSize)> {
 /// # Panics
 /// If a length does not fit.
 pub fn conv2d(s: &Conv2d, x: &[f32], weight: &[f32], bias: Option<&[f32]>, residual: Option<&[f32]>, y: &mut [f32]) {
-    s.check(x.len(), y.len(), weight.len());
-    check_option(NAME, "the bias", bias, s.k);
-    check_option(NAME, "the residual", residual, y.len());
+    check_forward(s, [x, weight], [bias, residual], y.len());
     if y.is_empty() {
         return;
     }
@@ -214,8 +144,7 @@ pub fn conv2d_backward_input(s: &Conv2d, dy: &[f32], weight: &[f32], add: Option
 }
 
 fn backward_input(isa: Isa, s: &Conv2d, dy: &[f32], weight: &[f32], add: Option<&[f32]>, dx: &mut [f32]) {
-    s.check(dx.len(), dy.len(), weight.len());
-    check_option(NAME, "what is added", add, dx.len());
+    check_backward_input(s, [dy, weight], add, dx.len());
     if dx.is_empty() || dy.is_empty() {
         return match add {
             Some(add) => dx.copy_from_slice(add),
@@ -247,11 +176,9 @@ pub fn conv2d_backward(
     dw: &mut [f32],
     mut db: Option<&mut [f32]>,
 ) {
-    s.check(x.len(), dy.len(), weight.len());
+    check_backward(s, [x, dy, weight], add, db.as_deref());
     check_len(NAME, "dx", dx.len(), x.len());
     check_len(NAME, "dw", dw.len(), weight.len());
-    check_option(NAME, "what is added", add, x.len());
-    check_option(NAME, "db", db.as_deref(), s.k);
     let isa = Isa::current();
     if s.is_pointwise() {
         let (x, add) = ([x, &[]], [add, None]);
@@ -285,8 +212,8 @@ pub fn conv2d_backward_weight(s: &Conv2d, x: &[f32], dy: &[f32], dw: Option<&mut
 }
 
 fn backward_weight(isa: Isa, s: &Conv2d, x: &[f32], dy: &[f32], dw: Option<&mut [f32]>, mut db: Option<&mut [f32]>) {
-    s.check(x.len(), dy.len(), dw.as_ref().map_or_else(|| s.weight_len(), |dw| dw.len()));
-    check_option(NAME, "db", db.as_deref(), s.k);
+    let dw_len = dw.as_ref().map_or_else(|| s.weight_len(), |dw| dw.len());
+    check_backward_weight(s, [x, dy], dw_len, db.as_deref());
     if x.is_empty() || dy.is_empty() {
         if let Some(dw) = dw {
             dw.fill(0.0);

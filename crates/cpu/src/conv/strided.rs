@@ -13,7 +13,7 @@ pub(super) use plan::Plan;
 pub(super) use task::pad;
 pub(super) use weight::backward_weight;
 
-use super::Conv2d;
+use super::sizes::Conv2d;
 use crate::gemm::{Fetch, PANEL, Turn, turn};
 use crate::isa::Isa;
 use crate::scratch::{Shared, with};

@@ -4,7 +4,7 @@
 //! lowers a chunk of pixels of its columns to panels `[pixel][32]`; the rows of `dy` are read where they are.
 
 use super::chunks::{Chunk, Chunks};
-use super::product::Images;
+use super::lowered::Images;
 use super::taps::{Source, Table, gather_channels};
 use crate::gemm::{Ahead, Left, PANEL, Product, group_count, group_rows, multiply_ahead_isa};
 use crate::isa::{Isa, isa_entry};

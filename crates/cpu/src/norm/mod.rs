@@ -68,7 +68,8 @@ impl<'a> Affine<'a> {
 }
 
 impl GroupNorm {
-    fn len(&self) -> usize {
+    /// Values of what is normalised.
+    pub(super) fn len(&self) -> usize {
         values("group_norm", [self.n, self.c, self.hw])
     }
 

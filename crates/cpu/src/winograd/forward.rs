@@ -220,7 +220,7 @@ pub(super) fn convolve<W: Tile>(
     y: &mut [f32],
 ) {
     check_len(NAME, "the weight", w.len(), s.weight_len());
-    check(s, x, add, y);
+    check(s, x, add, y.len());
     if y.is_empty() {
         return;
     }
@@ -235,13 +235,13 @@ pub(super) fn convolve<W: Tile>(
     })
 }
 
-/// Panics unless the lengths fit.
-fn check(s: &Conv3x3, x: &[f32], add: Epilogue, y: &[f32]) {
+/// Panics unless the lengths fit, and the output has `y` values.
+pub(super) fn check(s: &Conv3x3, x: &[f32], add: Epilogue, y: usize) {
     check_len(NAME, "the input", x.len(), s.input_len());
-    check_len(NAME, "the output", y.len(), s.output_len());
+    check_len(NAME, "the output", y, s.output_len());
     check_option(NAME, "the bias", add.bias, s.k);
-    check_option(NAME, "what is added", add.residual, y.len());
-    assert!(s.c > 0 || y.is_empty(), "conv3x3: there must be channels to compute an output from");
+    check_option(NAME, "what is added", add.residual, y);
+    assert!(s.c > 0 || y == 0, "conv3x3: there must be channels to compute an output from");
 }
 
 /// [`convolve`] with filters that are transformed already.
@@ -254,7 +254,10 @@ pub(super) fn convolve_transformed<W: Tile>(
     how: How,
     y: &mut [f32],
 ) {
-    check(s, x, add, y);
+    check(s, x, add, y.len());
+    if y.is_empty() {
+        return;
+    }
     assert!(u.len() >= u_len(W::X, s.k, s.c));
     convolve_blocks::<W>(isa, s, x, Filters::Transformed(Shared::read(u)), add, how, y);
 }
@@ -281,7 +284,7 @@ fn convolve_blocks<W: Tile>(
     how: How,
     y: &mut [f32],
 ) {
-    check(s, x, add, y);
+    check(s, x, add, y.len());
     if y.is_empty() {
         return;
     }

@@ -21,6 +21,7 @@ mod geometry;
 mod gradients;
 mod micro;
 mod tile;
+mod tile_size;
 mod transform;
 mod upsampled;
 mod weight;
@@ -28,29 +29,15 @@ mod weight;
 pub use filter::Filters;
 pub use geometry::Conv3x3;
 pub(super) use gradients::ChunkGradients;
+pub use tile_size::TileSize;
 pub use upsampled::UpsampleConv3x3;
+pub(super) use upsampled::{check_backward as check_upsampled_backward, check_forward as check_upsampled};
 
 use crate::isa::Isa;
 pub(super) use forward::Epilogue;
-use forward::{How, convolve, convolve_transformed};
+use forward::{How, check, convolve, convolve_transformed};
 use std::ops::Range;
 use tile::{F2, F4};
-
-/// Side of the output tiles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TileSize {
-    /// F(2×2, 3×3): 16 multiplications for 4 outputs, smaller rounding errors.
-    Two,
-    /// F(4×4, 3×3): 36 multiplications for 16 outputs.
-    Four,
-}
-
-impl TileSize {
-    /// The one to use for images of `h` × `w`: F(2×2) only where a tile of 4 × 4 would be mostly empty.
-    pub fn for_size(h: usize, w: usize) -> Self {
-        if h <= 2 && w <= 2 { Self::Two } else { Self::Four }
-    }
-}
 
 /// `y = conv(x, w) + bias + residual`.
 ///
@@ -77,6 +64,12 @@ pub(super) fn conv3x3_on(isa: Isa, s: &Conv3x3, tile: TileSize, x: &[f32], w: &[
         TileSize::Two => convolve::<F2>(isa, s, x, w, false, add, How::default(), y),
         TileSize::Four => convolve::<F4>(isa, s, x, w, false, add, How::default(), y),
     }
+}
+
+/// Panics unless what [`conv3x3_filtered`] reads fits the sizes, and the output has `y` values.
+pub(super) fn check_filtered(s: &Conv3x3, x: &[f32], filters: &Filters, add: Epilogue, y: usize) {
+    filters.check(s.k, s.c);
+    check(s, x, add, y);
 }
 
 /// [`conv3x3`] with filters that are transformed already; the same bits.

@@ -31,7 +31,7 @@ pub(crate) fn attention_blocks(m: &impl Memory, fit: AttentionBlock, s: Attentio
     let weight = [5, 6, 7, 8].map(|seed| m.input(seed, inner * fit.c));
     let bias = [0, 1, 2, 3].map(|i| m.input(9 + i as u64, lens[i]));
     let w = AttentionWeights {
-        norm: normed.then_some(Affine { scale: &affine[0], offset: &affine[1] }),
+        norm: normed.then(|| Affine { scale: &affine[0], offset: &affine[1] }),
         weight: weight.each_ref().map(|w| &w[..]),
         bias: bias.each_ref().map(|b| &b[..]),
     };

@@ -18,11 +18,13 @@ pub(crate) fn convolutions(m: &impl Memory, fit: Conv2d, s: Conv2d) {
         m.call("conv2d_backward_input", &s, || conv2d_backward_input(&s, &dy, &w, add, &mut dx));
         m.call("fresh::conv2d_backward_input", &s, || fresh::conv2d_backward_input(&s, &dy, &w, add));
         m.call("conv2d_backward", &s, || {
-            conv2d_backward(&s, &x, &dy, &w, add, &mut dx, &mut dw, given.then_some(&mut db));
+            conv2d_backward(&s, &x, &dy, &w, add, &mut dx, &mut dw, given.then(|| &mut db[..]));
         });
-        m.call("fresh::conv2d_backward", &s, || fresh::conv2d_backward(&s, &x, &dy, &w, add, given.then_some(&mut db)));
+        m.call("fresh::conv2d_backward", &s, || {
+            fresh::conv2d_backward(&s, &x, &dy, &w, add, given.then(|| &mut db[..]))
+        });
         m.call("fresh::conv2d_backward_weight", &s, || {
-            fresh::conv2d_backward_weight(&s, &x, &dy, given.then_some(&mut db))
+            fresh::conv2d_backward_weight(&s, &x, &dy, given.then(|| &mut db[..]))
         });
     }
     m.call("conv2d_backward_weight", &s, || conv2d_backward_weight(&s, &x, &dy, Some(&mut dw), Some(&mut db)));
@@ -42,7 +44,7 @@ pub(crate) fn joined_convolutions(m: &impl Memory, fit: JoinedConv1x1, s: Joined
         let add = [optional(given, &add), optional(given, &add_skip)];
         m.call("fresh::conv1x1_joined_backward_input", &s, || fresh::conv1x1_joined_backward_input(&s, &dy, &w, add));
         m.call("fresh::conv1x1_joined_backward", &s, || {
-            let db = given.then_some(&mut *db);
+            let db = given.then(|| &mut db[..]);
             let ([first, second], dw) = fresh::conv1x1_joined_backward(&s, [&x, &skip], &dy, &w, add, db);
             [first, second, dw]
         });
@@ -53,11 +55,11 @@ pub(crate) fn joined_convolutions(m: &impl Memory, fit: JoinedConv1x1, s: Joined
             conv1x1_joined_backward_input(&s, &dy, &w, add, [&mut dx, &mut d_skip]);
         });
         m.call("conv1x1_joined_backward", &s, || {
-            let db = given.then_some(&mut *db);
+            let db = given.then(|| &mut db[..]);
             conv1x1_joined_backward(&s, [&x, &skip], &dy, &w, add, [&mut dx, &mut d_skip], &mut dw, db);
         });
         m.call("conv1x1_joined_backward_weight", &s, || {
-            conv1x1_joined_backward_weight(&s, [&x, &skip], &dy, given.then_some(&mut dw), Some(&mut db));
+            conv1x1_joined_backward_weight(&s, [&x, &skip], &dy, given.then(|| &mut dw[..]), Some(&mut db));
         });
     }
 }

@@ -165,6 +165,7 @@ fn block_of(sizes: &[usize]) -> AttentionBlock {
     AttentionBlock { n, c, pixels, heads, d, groups, eps: 1e-5 }
 }
 
-pub(crate) fn optional(given: bool, values: &[f32]) -> Option<&[f32]> {
-    given.then_some(values)
+/// The values, if they are to be given; else they are not even looked at.
+pub(crate) fn optional<V: DerefMut<Target = [f32]>>(given: bool, values: &V) -> Option<&[f32]> {
+    given.then(|| &values[..])
 }

@@ -54,7 +54,7 @@ pub(crate) fn norm_convs(m: &impl Memory, fit: NormConv, s: NormConv, skip: usiz
     let (mut y, mut mean, mut rstd) = (m.output(fit.output_len()), m.output(n * groups), m.output(n * groups));
     let [mut dx, mut d_skip] = parts.map(|len| m.output(len));
     let [mut d_bias, mut d_scale, mut d_offset] = [(); 3].map(|()| m.output(n * c));
-    let (mut dw, mut db) = (m.output(w.len()), m.output(fit.k));
+    let (mut dw, mut db) = (m.output(9 * c * fit.k), m.output(fit.k));
     let input = NormInput { x: &x, skip: &of_skip, bias: &bias };
     m.call("norm_conv", &s, || {
         let filters = Filters::new(TileSize::for_size(s.h, s.w), s.k, s.norm.c, &w);

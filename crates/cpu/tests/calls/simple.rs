@@ -36,10 +36,7 @@ pub(crate) fn elementwise(m: &impl Memory, n: usize) {
     m.call("silu_backward", &n, || silu_backward(&x, &dy, &mut y));
     m.call("fresh::silu", &n, || fresh::silu(&x));
     m.call("fresh::silu_backward", &n, || fresh::silu_backward(&x, &dy));
-    m.call("add", &n, || {
-        y.copy_from_slice(&x);
-        add(&mut y, &dy);
-    });
+    m.call("add", &n, || add(&mut y, &dy));
     m.call("sum_of_squares", &n, || sum_of_squares(&[&x, &[], &dy]));
     let outputs = || [1, 2, 3, 4].map(|_| m.output(n));
     let ([mut p1, mut m1, mut v1, mut ema], [mut p2, mut m2, mut v2, _]) = (outputs(), outputs());
@@ -63,7 +60,7 @@ pub(crate) fn moves(m: &impl Memory, [n, c, h, w]: [usize; 4], s: [usize; 4]) {
     let mut second = m.output(n * 3 * pixels);
     let from = s[1].wrapping_mul(s[2]).wrapping_mul(s[3]);
     m.call("part", &s, || part(s[0], &both, from, &mut second));
-    m.call("fresh::part", &s, || fresh::part(s[0], &both, from, second.len() / n.max(1)));
+    m.call("fresh::part", &s, || fresh::part(s[0], &both, from, 3 * pixels));
     let bias = m.input(4, planes);
     m.call("add_channel_bias", &s, || add_channel_bias(&x, &bias, &mut dx));
     m.call("fresh::add_channel_bias", &s, || fresh::add_channel_bias(&x, &bias));

@@ -3,10 +3,10 @@
 use super::super::backward::{Image, Parts};
 use super::super::forward::Common;
 use super::super::{AttentionBlock, pack};
-use super::forward::{strip, strips};
 use super::keys::Keys;
 use super::panels::{NOTHING, Panels, ahead, run};
 use super::softmax::{Gradient, softmax_gradient};
+use super::strips::{strip, strips};
 use super::sums::{Sums, column_sums, row_sums};
 use crate::gemm::{PANEL, Turn, TurnAdd, multiply_placed, turn_add};
 use crate::panel::{Panel, PanelMut, cut_panels, floats};

@@ -3,27 +3,15 @@
 //! of the scores.
 
 use super::super::forward::{Common, Image};
-use super::super::{AttentionBlock, pack};
+use super::super::pack;
 use super::keys::Keys;
 use super::panels::{NOTHING, Next, Panels, ahead, run};
 use super::softmax::{Rows, softmax};
-use crate::gemm::{PANEL, Placed, Product, Turn, TurnAdd, group_rows, multiply_placed, turn_add};
+use super::strips::{STRIP, strip, strips};
+use crate::gemm::{PANEL, Placed, Product, Turn, TurnAdd, multiply_placed, turn_add};
 use crate::panel::{PanelMut, cut_panels, floats};
 use crate::scratch::with;
 use std::ptr::null_mut;
-
-/// Queries of a strip, at most: a few groups of rows of every instruction set.
-const STRIP: usize = 36;
-
-/// Number of strips.
-pub(in super::super) fn strips(s: &AttentionBlock) -> usize {
-    s.pixels.div_ceil(STRIP)
-}
-
-/// Queries of strip `i`, from and up to.
-pub(super) fn strip(s: &AttentionBlock, i: usize) -> (usize, usize) {
-    group_rows(s.pixels, strips(s), i)
-}
 
 /// Scratch of some queries of an image.
 #[derive(Clone, Copy)]

@@ -1,8 +1,8 @@
 //! The weight gradient: `dw[k][c, tap] = Σ dy[k][pixel] · x[c][pixel + tap]`, 16 sums over pixels a value until the end.
 
 use super::{pays, together};
-use crate::conv::Conv2d;
 use crate::conv::ahead::Ahead;
+use crate::conv::sizes::Conv2d;
 use crate::conv::strided::{Plan, pad};
 use crate::elementwise::add_parts;
 use crate::gemm::{Fetch, group_count, group_rows};

@@ -3,8 +3,8 @@
 
 use super::plan::Plan;
 use super::task::pad;
-use crate::conv::Conv2d;
 use crate::conv::ahead::Ahead;
+use crate::conv::sizes::Conv2d;
 use crate::elementwise::add_parts;
 use crate::gemm::{Fetch, PANEL, Turn, group_count, group_rows, store_sums, turn};
 use crate::isa::{Isa, isa_entry};

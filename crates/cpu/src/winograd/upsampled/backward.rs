@@ -27,6 +27,14 @@ const SHARED_BYTES: usize = 8 << 20;
 /// Tiles of such a block, at least.
 const SHARED_TILES: usize = 32;
 
+/// Panics unless input, output gradient, weight and what is added fit the sizes.
+pub(crate) fn check(s: &UpsampleConv3x3, [x, dy, w]: [&[f32]; 3], add: Option<&[f32]>) {
+    let lens =
+        [("x", x.len(), s.input_len()), ("dy", dy.len(), s.output_len()), ("the weight", w.len(), s.weight_len())];
+    lens.iter().for_each(|&(name, len, expected)| check_len(NAME, name, len, expected));
+    check_option(NAME, "what is added", add, x.len());
+}
+
 #[allow(clippy::too_many_arguments)] // operands and results of one operation
 pub(in crate::winograd) fn backward(
     isa: Isa,
@@ -38,16 +46,10 @@ pub(in crate::winograd) fn backward(
     dx: &mut [f32],
     [dw, db]: [&mut [f32]; 2],
 ) {
-    let lens = [
-        ("x", x.len(), s.input_len()),
-        ("dx", dx.len(), s.input_len()),
-        ("dy", dy.len(), s.output_len()),
-        ("the weight", w.len(), s.weight_len()),
-        ("dw", dw.len(), s.weight_len()),
-        ("db", db.len(), s.k),
-    ];
-    lens.iter().for_each(|&(name, len, expected)| check_len(NAME, name, len, expected));
-    check_option(NAME, "what is added", add, x.len());
+    check(s, [x, dy, w], add);
+    check_len(NAME, "dx", dx.len(), x.len());
+    check_len(NAME, "dw", dw.len(), w.len());
+    check_len(NAME, "db", db.len(), s.k);
     if x.is_empty() || dy.is_empty() {
         match add {
             Some(add) => dx.copy_from_slice(add),

@@ -22,6 +22,17 @@ const BLOCK_BYTES: usize = 440 * 1024;
 /// Tiles of a block: enough rows for the micro-kernel, few enough for all threads.
 const BLOCK_TILES: std::ops::RangeInclusive<usize> = 24..=96;
 
+/// Panics unless input, weight and bias fit the sizes, and the output has `y` values.
+pub(crate) fn check(s: &UpsampleConv3x3, x: &[f32], w: &[f32], bias: Option<&[f32]>, y: usize) {
+    for (name, len, expected) in
+        [("x", x.len(), s.input_len()), ("y", y, s.output_len()), ("the weight", w.len(), s.weight_len())]
+    {
+        check_len(NAME, name, len, expected);
+    }
+    check_option(NAME, "the bias", bias, s.k);
+    assert!(s.c > 0 || y == 0, "upsample_conv3x3: there must be channels to compute an output from");
+}
+
 pub(in crate::winograd) fn convolve(
     isa: Isa,
     s: &UpsampleConv3x3,
@@ -30,16 +41,10 @@ pub(in crate::winograd) fn convolve(
     bias: Option<&[f32]>,
     y: &mut [f32],
 ) {
-    for (name, len, expected) in
-        [("x", x.len(), s.input_len()), ("y", y.len(), s.output_len()), ("the weight", w.len(), s.weight_len())]
-    {
-        check_len(NAME, name, len, expected);
-    }
-    check_option(NAME, "the bias", bias, s.k);
+    check(s, x, w, bias, y.len());
     if y.is_empty() {
         return;
     }
-    assert!(s.c > 0, "upsample_conv3x3: there must be channels to compute an output from");
     let x = Source { at: Shared::read(x), first: 0 };
     let (bias, y) = (Shared::read_option(bias), Shared::new(y));
     with(u_len(N * N, s.k, s.c), |u| {

@@ -3,7 +3,8 @@
 use super::super::geometry::Geometry;
 use super::super::tile::Tile;
 use super::super::transform::{Ahead, prefetch_isa, transform_isa};
-use super::{Operands, Sums, multiply};
+use super::operands::{Operands, multiply};
+use super::sums::Sums;
 
 /// Largest sums in bytes that are kept so (measured).
 pub(super) const BYTES: usize = 700 * 1024;

@@ -3,7 +3,8 @@
 use super::super::domain::Domain;
 use super::super::tile::Tile;
 use super::super::transform::transform_isa;
-use super::{Operands, Sums, multiply};
+use super::operands::{Operands, multiply};
+use super::sums::Sums;
 use crate::scratch::with;
 use rayon::prelude::*;
 
