@@ -6,6 +6,8 @@ pub(crate) mod ci;
 pub(crate) mod conformance;
 pub(crate) mod dataset;
 pub(crate) mod memcheck;
+pub(crate) mod miri;
+mod nightly;
 mod one_build;
 pub(crate) mod program;
 mod python;

@@ -162,14 +162,16 @@ unsafe fn convolve_phases(
         for from in (0..pixels).step_by(columns) {
             let to = pixels.min(from + columns);
             with(depth * (to - from).next_multiple_of(PANEL), |panels| {
+                // Written and read through one pointer.
+                let panels = panels.as_mut_ptr();
                 let (a, sizes) = (Left::Packed(packed), [s.c, to - from, depth]);
-                let product = Product::whole(isa, sizes, a, panels.as_ptr(), planes.wrapping_add(from), pixels);
+                let product = Product::whole(isa, sizes, a, panels, planes.wrapping_add(from), pixels);
                 let block = Block {
                     table: &phase.table,
                     sources,
                     from,
                     to,
-                    panels: panels.as_mut_ptr(),
+                    panels,
                     product: Product { groups, ..product },
                     next: [Fetch::NOTHING; 2],
                 };

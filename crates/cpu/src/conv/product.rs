@@ -170,20 +170,22 @@ fn run(isa: Isa, l: &Lowered, depth: usize, a: &[f32], y: &mut [f32]) {
             Fetch { at: source.at.wrapping_add(from), rows, rs: source.stride, len: to - from }
         });
         with(depth * (to - from).next_multiple_of(PANEL), |panels| {
+            // Written and read through one pointer.
+            let panels = panels.as_mut_ptr();
             let at = image * l.m * pixels + from;
             let block = Block {
                 table: l.table,
                 sources: sources(image),
                 from,
                 to,
-                panels: panels.as_mut_ptr(),
+                panels,
                 product: Product {
                     m: l.m,
                     n: to - from,
                     k: depth,
                     a: Left::Packed(a.at(0)),
                     groups: (groups * part / parts, groups * (part + 1) / parts),
-                    b: panels.as_ptr(),
+                    b: panels,
                     c: y.at(at),
                     cs: pixels,
                     row_bias: bias.at(0),

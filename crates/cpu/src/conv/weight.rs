@@ -104,6 +104,8 @@ impl Task<'_> {
         let ([r0, r1], [from, to]) = (self.rows, self.columns);
         let groups = group_count(r1 - r0, isa.gemm_rows());
         let (block, panels) = scratch.split_at_mut(BLOCK);
+        // Written and read through one pointer.
+        let panels = panels.as_mut_ptr();
         let cut = Chunks { n, pixels, limit: CHUNK };
         let chunks = cut.count();
         for i in 0..chunks {
@@ -116,7 +118,7 @@ impl Task<'_> {
                 chunk,
                 columns: self.columns,
                 block: block.as_mut_ptr(),
-                panels: panels.as_mut_ptr(),
+                panels,
             };
             let c = self.dw.at(r0 * depth + from);
             let product = Product {
@@ -130,7 +132,7 @@ impl Task<'_> {
                     jump: self.m * pixels - (chunk.to - chunk.from),
                 },
                 groups: (0, 0),
-                b: panels.as_ptr(),
+                b: panels,
                 c,
                 cs: depth,
                 row_bias: std::ptr::null(),

@@ -145,20 +145,14 @@ fn multiply_rows(
     for_each(m.div_ceil(per_task), m * n * k <= ALONE, |i| {
         let (r0, r1) = (i * per_task, m.min((i + 1) * per_task));
         with(packed_a_len(r1 - r0, k), |packed| {
-            let pack = PackA {
-                src: values.at(r0 * a.rs),
-                rs: a.rs,
-                cs: a.cs,
-                m: r1 - r0,
-                k,
-                factor: 1.0,
-                dst: packed.as_mut_ptr(),
-            };
+            // Written and read through one pointer.
+            let packed = packed.as_mut_ptr();
+            let pack = PackA { src: values.at(r0 * a.rs), rs: a.rs, cs: a.cs, m: r1 - r0, k, factor: 1.0, dst: packed };
             let product = Product {
                 m: r1 - r0,
                 n,
                 k,
-                a: Left::Packed(packed.as_ptr()),
+                a: Left::Packed(packed),
                 groups: (0, group_count(r1 - r0, rows)),
                 b: panels.at(0),
                 c: c.at(r0 * n),

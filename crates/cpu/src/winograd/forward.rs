@@ -302,7 +302,7 @@ fn convolve_blocks<W: Tile>(
     if let Some(domain) = transformed {
         (0..geo.rows).into_par_iter().for_each(|row| {
             with(px_len, |px| {
-                let transform = domain.transform(Source { at: x, first: 0 }, (row, row + 1), false, px);
+                let transform = domain.transform(Source { at: x, first: 0 }, (row, row + 1), false, Shared::new(px));
                 // SAFETY: the lengths were checked; the domain has room for all rows, of which every task writes its own.
                 unsafe { transform_isa::<W>(isa, &transform) }
             });
@@ -321,7 +321,7 @@ fn convolve_blocks<W: Tile>(
                 None => (Domain::new::<W>(&geo, r1 - r0, s.c, false, v), r0),
             };
             let args = BlockArgs {
-                tr: domain.transform(Source { at: x, first }, (r0, r1), false, px),
+                tr: domain.transform(Source { at: x, first }, (r0, r1), false, Shared::new(px)),
                 is_transformed: transformed.is_some(),
                 out: s.k,
                 k0: kbs * share / shares,

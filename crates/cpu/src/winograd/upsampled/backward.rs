@@ -120,7 +120,7 @@ impl Gradients<'_> {
         // SAFETY: the caller's contract; the domains have room for the rows.
         unsafe { self.tiles.run::<InputGradient>(Source { at: self.dy, first }, rows, Some(v)) };
         with(self.tiles.geo[1].pixel_scratch::<Input>(), |px| {
-            let transform = p.transform(Source { at: self.x, first }, rows, true, px);
+            let transform = p.transform(Source { at: self.x, first }, rows, true, Shared::new(px));
             // SAFETY: as above.
             unsafe { transform_isa::<Input>(self.isa, &transform) }
         });

@@ -101,7 +101,7 @@ impl Tiles {
                 None => (Domain::new::<P::From>(from, r1 - r0, c, false, v), r0),
             };
             let block = Block {
-                transform: domain.transform(Source { first, ..x }, (r0, r1), false, px),
+                transform: domain.transform(Source { first, ..x }, (r0, r1), false, Shared::new(px)),
                 geo: *to,
                 out: k,
                 u: self.u.at(0),
