@@ -11,7 +11,7 @@ mod process;
 
 use std::process::ExitCode;
 
-use commands::{bench, book, ci, conformance, dataset, memcheck, program, test, torture};
+use commands::{bench, book, ci, conformance, dataset, memcheck, miri, program, test, torture};
 
 /// Wrong use, as opposed to a failed run.
 pub(crate) const USAGE: u8 = 2;
@@ -35,6 +35,8 @@ Work on the code:
   test       all tests: cargo xtask test [FILTER...] [-p CRATE] [-- TEST OPTIONS]
   ci         everything that has to pass: cargo xtask ci [--only STEP] [--skip STEP] [--list]
   memcheck   the kernels' tests under valgrind (some minutes): cargo xtask memcheck [FILTER...]
+             --threads: under ThreadSanitizer, for what threads do to each other
+  miri       every function of the kernels in an interpreter that checks each pointer (some minutes)
   torture    kill, cut and crash tiny runs, and compare what is left: cargo xtask torture [--rounds N] [--seed S] [--only KIND]
   bench      how fast it is: cargo xtask bench [FILTER...], --peer torch, --scaling, --profile, --curve
   book       build the book in docs/ with mdBook, if that is installed: cargo xtask book [--open]
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         "test" => test::run(rest),
         "ci" => ci::run(rest),
         "memcheck" => memcheck::run(rest),
+        "miri" => miri::run(rest),
         "bench" => bench::run(rest),
         "conformance" => conformance::run(rest),
         "dataset" => dataset::run(rest),

@@ -50,10 +50,10 @@ isa_entry!(
     silu_isa [] = silu_task(Task)
 );
 
-fn run(x: &[f32], dy: Option<&[f32]>, y: &mut [f32]) {
+fn run(isa: Isa, x: &[f32], dy: Option<&[f32]>, y: &mut [f32]) {
     check_len("silu", "the result", y.len(), x.len());
     check_option("silu", "dy", dy, x.len());
-    let (isa, len) = (Isa::current(), y.len());
+    let len = y.len();
     let (x, dy, y) = (Shared::read(x), dy.map(Shared::read), Shared::new(y));
     (0..len.div_ceil(TASK)).into_par_iter().for_each(|i| {
         let from = i * TASK;
@@ -73,7 +73,7 @@ fn run(x: &[f32], dy: Option<&[f32]>, y: &mut [f32]) {
 /// # Panics
 /// If the lengths differ.
 pub fn silu(x: &[f32], y: &mut [f32]) {
-    run(x, None, y);
+    run(Isa::current(), x, None, y);
 }
 
 /// `dx = dy · s (1 + x (1 - s))` with `s = sigmoid(x)`.
@@ -81,7 +81,7 @@ pub fn silu(x: &[f32], y: &mut [f32]) {
 /// # Panics
 /// If the lengths differ.
 pub fn silu_backward(x: &[f32], dy: &[f32], dx: &mut [f32]) {
-    run(x, Some(dy), dx);
+    run(Isa::current(), x, Some(dy), dx);
 }
 
 /// `sum += x`.
@@ -132,9 +132,19 @@ isa_entry!(
 /// # Panics
 /// If `x` is not a whole number of values for every sum.
 pub fn sum_pixels(x: &[f32], out: &mut [f32]) {
+    sum_pixels_on(Isa::current(), x, out);
+}
+
+/// Panics unless `x` is so many planes.
+#[track_caller]
+pub(super) fn check_pixels(x: &[f32], planes: usize) {
+    let whole = if planes == 0 { x.is_empty() } else { x.len().is_multiple_of(planes) };
+    assert!(whole, "sum_pixels: {} values are not {planes} planes", x.len());
+}
+
+fn sum_pixels_on(isa: Isa, x: &[f32], out: &mut [f32]) {
+    check_pixels(x, out.len());
     let pixels = x.len() / out.len().max(1);
-    assert!(x.len() == pixels * out.len(), "sum_pixels: {} values are not {} planes", x.len(), out.len());
-    let isa = Isa::current();
     let x = Shared::read(x);
     out.par_iter_mut().with_min_len(TASK.div_ceil(pixels.max(1))).enumerate().for_each(|(i, out)| {
         // SAFETY: the lengths were checked.
@@ -147,6 +157,11 @@ pub fn sum_pixels(x: &[f32], out: &mut [f32]) {
 /// # Panics
 /// If the lengths do not fit.
 pub fn sum_images(x: &[f32], n: usize, c: usize, out: &mut [f32]) {
+    sum_images_on(Isa::current(), x, n, c, out);
+}
+
+/// [`sum_images`] with a given instruction set.
+pub(super) fn sum_images_on(isa: Isa, x: &[f32], n: usize, c: usize, out: &mut [f32]) {
     check_len("sum_images", "the result", out.len(), c);
     let planes = values("sum_images", [n, c]);
     if x.is_empty() {
@@ -154,7 +169,7 @@ pub fn sum_images(x: &[f32], n: usize, c: usize, out: &mut [f32]) {
     }
     assert!(planes > 0 && x.len().is_multiple_of(planes), "sum_images: {} values are not {planes} planes", x.len());
     let mut sums = vec![0.0; planes];
-    sum_pixels(x, &mut sums);
+    sum_pixels_on(isa, x, &mut sums);
     for (i, out) in out.iter_mut().enumerate() {
         *out = (0..n).map(|image| sums[image * c + i]).sum();
     }

@@ -4,8 +4,8 @@
 //! that can be called from outside is safe. It checks sizes and lengths before it touches memory. Sizes whose product is more than any
 //! memory holds are refused by a panic, as lengths are that do not fit.
 //!
-//! All kernels are parallel over the current Rayon pool, choose their instruction set at run time ([`Isa`]), and overwrite the whole
-//! output whatever it held. Results do not depend on the number of threads; they differ between instruction sets by rounding.
+//! All kernels are parallel over the current Rayon pool, use the instruction set of the thread that calls them ([`Isa::current`]), and
+//! overwrite the whole output whatever it held. Results do not depend on the number of threads; they differ between instruction sets by rounding.
 //!
 //! Kernels are fastest when called from inside the pool (`rayon::scope`, `ThreadPool::install`): from outside, every
 //! parallel region must first wake it.
@@ -25,6 +25,11 @@
 //! | `portable`, `avx2`, `avx512` | vectors of one instruction set each |
 //! | `scratch`, `awake` | memory that threads keep, and threads that stay awake, from one kernel to the next |
 //! | `sizes`, `images`, `pixels` | checked products of sizes; ranges of a batch; pixels of channels side by side |
+//! | `panel` | matrices in memory that tasks share: pointers that know how far they reach |
+//!
+//! # An instruction set of one's own
+//! It takes three files: its vectors in a file like `avx2.rs`, a line for it in each part of `isa.rs`, where the compiler names those that are
+//! missing, and the module here. Tests run every instruction set that the machine has.
 //!
 //! # Example
 //! ```
@@ -55,6 +60,7 @@ mod isa;
 mod linear;
 mod norm;
 mod norm_conv;
+mod panel;
 mod pixels;
 mod portable;
 mod resample;

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 /// Panics unless both matrices have their sizes.
 #[track_caller]
-fn check(what: &str, matrices: [(&[f32], &str, [usize; 2]); 2]) {
+pub(super) fn check(what: &str, matrices: [(&[f32], &str, [usize; 2]); 2]) {
     for (matrix, name, sizes) in matrices {
         check_len(what, name, matrix.len(), values(what, sizes));
     }
@@ -46,13 +46,19 @@ pub fn linear_backward_weight([rows, d_in, d_out]: [usize; 3], x: &[f32], dy: &[
 /// Rows that are summed one after the other, before the sums are.
 const SUM_ROWS: usize = 256;
 
+/// Panics unless `dy` is whole rows.
+#[track_caller]
+pub(super) fn check_rows(dy: &[f32], d_out: usize) {
+    assert!(d_out == 0 || dy.len().is_multiple_of(d_out), "sum_rows: {} values are no rows of {d_out}", dy.len());
+}
+
 /// Bias gradient of [`linear`]: the sums of the columns of `dy: [rows, d_out]`.
 ///
 /// # Panics
 /// If a length does not fit.
 pub fn sum_rows(dy: &[f32], d_out: usize, out: &mut [f32]) {
     check_len("sum_rows", "the result", out.len(), d_out);
-    assert!(d_out == 0 || dy.len().is_multiple_of(d_out), "sum_rows: {} values are no rows of {d_out}", dy.len());
+    check_rows(dy, d_out);
     out.fill(0.0);
     if d_out == 0 {
         return;

@@ -6,10 +6,11 @@
 //! through larger ones together.
 
 use super::images::{ImagesMut, images};
-use super::norm::{Affine, GroupNorm, NormGradients, NormInput, Statistics, group_norm, group_norm_backward};
+use super::isa::Isa;
+use super::norm::{Affine, GroupNorm, NormGradients, NormInput, Statistics, group_norm_backward_on, group_norm_on};
 use super::scratch::with;
 use super::sizes::{check_len, check_option, values};
-use super::winograd::{Conv3x3, Filters, TileSize, conv3x3_backward_chunks, conv3x3_filtered};
+use super::winograd::{Conv3x3, Epilogue, Filters, TileSize, conv3x3_backward_chunks, conv3x3_filtered_on};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -52,6 +53,42 @@ impl NormConv {
         self.norm.check_input(x, affine);
     }
 
+    /// Panics unless what [`norm_conv`] reads fits the sizes.
+    #[track_caller]
+    pub(super) fn check_forward(
+        &self,
+        x: &NormInput,
+        affine: &Affine,
+        filters: &Filters,
+        bias: Option<&[f32]>,
+        residual: Option<&[f32]>,
+    ) {
+        self.check(x, affine);
+        filters.check(self.k, self.norm.c);
+        check_option(NAME, "the bias", bias, self.k);
+        check_option(NAME, "the residual", residual, self.output_len());
+    }
+
+    /// Panics unless what [`norm_conv_backward`] reads fits the sizes.
+    #[track_caller]
+    pub(super) fn check_backward(
+        &self,
+        x: &NormInput,
+        statistics: Statistics,
+        affine: &Affine,
+        [weight, dy]: [&[f32]; 2],
+        add: [Option<&[f32]>; 2],
+    ) {
+        let GroupNorm { n, groups, .. } = self.norm;
+        self.check(x, affine);
+        check_len(NAME, "dy", dy.len(), self.output_len());
+        check_len(NAME, "the weight", weight.len(), self.conv(n).weight_len());
+        check_len(NAME, "the mean", statistics.mean.len(), n * groups);
+        check_len(NAME, "rstd", statistics.rstd.len(), n * groups);
+        check_option(NAME, "what is added to the gradient of x", add[0], x.x.len());
+        check_option(NAME, "what is added to the gradient of skip", add[1], x.skip.len());
+    }
+
     fn conv(&self, n: usize) -> Conv3x3 {
         Conv3x3 { n, c: self.norm.c, k: self.k, h: self.h, w: self.w }
     }
@@ -75,7 +112,7 @@ impl NormConv {
 }
 
 /// `y = conv(activation(norm(x))) + bias + residual`, and the statistics of the normalisation; the same bits as of
-/// [`group_norm`] and [`conv3x3_filtered`] one after the other.
+/// [`group_norm`](crate::group_norm) and [`conv3x3_filtered`](crate::winograd::conv3x3_filtered) one after the other.
 ///
 /// # Shapes
 /// `x: [n, c, h, w]`, `residual` and `y`: `[n, k, h, w]`, `bias: [k]`; `mean`, `rstd`: `[n, groups]`.
@@ -94,16 +131,14 @@ pub fn norm_conv(
     [mean, rstd]: [&mut [f32]; 2],
 ) {
     let GroupNorm { n, c, hw, groups, .. } = s.norm;
-    s.check(&x, &affine);
-    filters.check(s.k, c);
+    s.check_forward(&x, &affine, filters, bias, residual);
     check_len(NAME, "y", y.len(), s.output_len());
     check_len(NAME, "the mean", mean.len(), n * groups);
     check_len(NAME, "rstd", rstd.len(), n * groups);
-    check_option(NAME, "the bias", bias, s.k);
-    check_option(NAME, "the residual", residual, y.len());
     if n == 0 {
         return;
     }
+    let isa = Isa::current();
     // As many for every thread; the result does not depend on it.
     let chunks = n.div_ceil(s.images()).next_multiple_of(rayon::current_num_threads()).min(n);
     let [y, mean, rstd] = [y, mean, rstd].map(|values| ImagesMut::new(values, n));
@@ -113,9 +148,9 @@ pub fn norm_conv(
             // SAFETY: every task has images of its own.
             let [y, mean, rstd] = unsafe { [y, mean, rstd].map(|values| values.get(&range)) };
             let norm = GroupNorm { n: range.len(), ..s.norm };
-            group_norm(&norm, x.images(n, &range), affine.images([n, c], &range), normed, mean, rstd);
+            group_norm_on(isa, &norm, x.images(n, &range), affine.images([n, c], &range), normed, [mean, rstd]);
             let residual = residual.map(|residual| images(residual, n, &range));
-            conv3x3_filtered(&s.conv(range.len()), normed, filters, bias, residual, y);
+            conv3x3_filtered_on(isa, &s.conv(range.len()), normed, filters, Epilogue { bias, residual }, y);
         });
     });
 }
@@ -138,27 +173,22 @@ pub fn norm_conv_backward(
     add: [Option<&[f32]>; 2],
     d: NormConvGradients,
 ) {
-    let GroupNorm { n, c, hw, groups, .. } = s.norm;
-    s.check(&x, &affine);
-    check_len(NAME, "dy", dy.len(), s.output_len());
-    check_len(NAME, "the weight", weight.len(), s.conv(n).weight_len());
+    let GroupNorm { n, c, hw, .. } = s.norm;
+    s.check_backward(&x, statistics, &affine, [weight, dy], add);
     check_len(NAME, "the gradient of the weight", d.weight.len(), weight.len());
     check_len(NAME, "the gradient of the convolution's bias", d.bias.len(), s.k);
-    check_len(NAME, "the mean", statistics.mean.len(), n * groups);
-    check_len(NAME, "rstd", statistics.rstd.len(), n * groups);
     for (name, gradient, of) in [("x", &d.norm.x, x.x), ("skip", &d.norm.skip, x.skip), ("bias", &d.norm.bias, x.bias)]
     {
         check_len(NAME, name, gradient.len(), of.len());
     }
     check_len(NAME, "the gradient of the scale", d.norm.scale.len(), n * c);
     check_len(NAME, "the gradient of the offset", d.norm.offset.len(), n * c);
-    check_option(NAME, "what is added to the gradient of x", add[0], x.x.len());
-    check_option(NAME, "what is added to the gradient of skip", add[1], x.skip.len());
     if n == 0 {
         d.weight.fill(0.0);
         d.bias.fill(0.0);
         return;
     }
+    let isa = Isa::current();
     let NormGradients { x: dx, skip, bias, scale, offset, .. } = d.norm;
     let written = [dx, skip, bias, scale, offset].map(|values| ImagesMut::new(values, n));
     // From the gradient of the normalised values to that of the input, and the normalised values.
@@ -170,9 +200,9 @@ pub fn norm_conv_backward(
         let add = add.map(|add| add.map(|add| images(add, n, range)));
         let d = NormGradients { x: x_gradient, skip, bias, scale, offset, y: normed };
         let affine = affine.images([n, c], range);
-        group_norm_backward(&norm, x.images(n, range), Statistics { mean, rstd }, affine, grad, add, d);
+        group_norm_backward_on(isa, &norm, x.images(n, range), Statistics { mean, rstd }, affine, grad, add, d);
     };
-    conv3x3_backward_chunks(&s.conv(n), s.tile(), dy, weight, d.weight, d.bias, |range, chunk| {
+    conv3x3_backward_chunks(isa, &s.conv(n), s.tile(), dy, weight, d.weight, d.bias, |range, chunk| {
         with(2 * range.len() * c * hw, |scratch| {
             let (normed, grad) = scratch.split_at_mut(range.len() * c * hw);
             chunk.input(None, grad);

@@ -95,8 +95,8 @@ impl Drop for Buffer {
     }
 }
 
-/// A hint; it may fail without harm.
-#[cfg(target_os = "linux")]
+/// A hint; it may fail without harm. Miri knows no such call.
+#[cfg(all(target_os = "linux", not(miri)))]
 fn advise_huge_pages(at: NonNull<f32>, bytes: usize) {
     unsafe extern "C" {
         fn madvise(addr: *mut u8, len: usize, advice: i32) -> i32;
@@ -106,7 +106,7 @@ fn advise_huge_pages(at: NonNull<f32>, bytes: usize) {
     let _ = unsafe { madvise(at.as_ptr().cast(), bytes, MADV_HUGEPAGE) };
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(target_os = "linux", not(miri))))]
 fn advise_huge_pages(_: NonNull<f32>, _: usize) {}
 
 thread_local! {

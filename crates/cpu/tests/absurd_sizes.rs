@@ -303,6 +303,15 @@ fn the_rest_refuses_absurd_sizes() {
     assert_eq!(sum_of_squares(&[]), 0.0);
 }
 
+/// Memory for filters that were not there once ended the process.
+#[test]
+fn filters_without_weights_take_no_memory() {
+    for [k, c] in [[1 << (usize::BITS - 24), 0], [0, 1 << (usize::BITS - 24)]] {
+        assert!(Filters::new(TileSize::Four, k, c, &[]).bytes() < 4096);
+        Filters::with(TileSize::Two, k, c, &[], |filters| assert!(filters.bytes() < 4096));
+    }
+}
+
 #[test]
 fn every_public_kernel_is_among_the_calls() {
     let calls = include_str!("absurd_sizes.rs");

@@ -131,7 +131,9 @@ fn attention_has_the_bits_of_slices() {
 
 #[test]
 fn attention_blocks_have_the_bits_of_slices() {
-    for (n, c, pixels, heads, d) in [(2, 6, 35, 1, 6), (3, 8, 20, 2, 4), (2, 40, 33, 1, 40)] {
+    for (n, c, pixels, heads, d) in
+        [(2, 6, 35, 1, 6), (3, 8, 20, 2, 4), (2, 40, 33, 1, 40), (0, 6, 35, 1, 6), (0, 8, 20, 2, 4)]
+    {
         let s = AttentionBlock { n, c, pixels, heads, d, groups: 2, eps: 1e-5 };
         let inner = heads * d;
         let (x, dy) = (random(1, s.len()), random(2, s.len()));
@@ -279,6 +281,40 @@ fn what_does_not_fit_is_refused() {
     for (what, call) in calls {
         assert!(catch_unwind(AssertUnwindSafe(call)).is_err(), "{what} should have been refused");
     }
+}
+
+/// Memory for a result that no memory holds would end the process.
+#[test]
+fn lengths_are_compared_before_memory_is_asked_for() {
+    let large = 1 << (usize::BITS - 24);
+    let s = GroupNorm { n: large, c: 2, hw: 1, groups: 2, eps: 1e-5, silu: false };
+    let affine = Affine { scale: &[1.0; 2], offset: &[0.0; 2] };
+    let statistics = Statistics { mean: &[], rstd: &[] };
+    let x = [1.0; 8];
+    let conv = Conv2d { n: large, c: 2, k: 2, h: 1, w: 1, side: 1, stride: 1, padding: [0; 4] };
+    let joined = JoinedConv1x1 { n: large, c: [1, 1], k: 2, pixels: 1 };
+    let attention = Attention { heads: 2, n: large, m: 1, d: 1, d_v: 1 };
+    let calls: [(&str, &dyn Fn()); 9] = [
+        ("linear", &|| drop(fresh::linear([large, 2, 2], &[], &x[..4], None))),
+        ("linear_backward_input", &|| drop(fresh::linear_backward_input([large, 2, 2], &[], &x[..4]))),
+        ("linear_backward_weight", &|| drop(fresh::linear_backward_weight([1, large, 2], &x[..1], &x[..2]))),
+        ("group_norm", &|| drop(fresh::group_norm(&s, x[..0].into(), affine))),
+        ("group_norm_backward", &|| {
+            drop(fresh::group_norm_backward(&s, x[..0].into(), statistics, affine, &[], [None; 2]))
+        }),
+        ("attention", &|| drop(fresh::attention(&attention, [&[], &x[..2], &x[..2]]))),
+        ("conv2d", &|| drop(fresh::conv2d(&conv, &x, &x[..4], None, None))),
+        ("conv1x1_joined", &|| drop(fresh::conv1x1_joined(&joined, [&x, &x], &x[..4], None))),
+        ("sum_pixels", &|| drop(fresh::sum_pixels(&x, large))),
+    ];
+    for (what, call) in calls {
+        let message = *catch_unwind(AssertUnwindSafe(call)).expect_err(what).downcast::<String>().expect("a message");
+        assert!(message.contains("expected") || message.contains("are no"), "{what}: {message}");
+    }
+    // Here all slices fit: without channels there are no weights, and no input.
+    let conv = Conv2d { c: 0, k: large, n: 1, ..conv };
+    let error = catch_unwind(|| fresh::conv2d(&conv, &[], &[], None, None)).expect_err("no memory holds it");
+    assert!(error.downcast::<String>().expect("a message").contains("more than any memory holds"));
 }
 
 #[test]

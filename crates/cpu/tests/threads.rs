@@ -6,13 +6,13 @@ use common::*;
 use sfumato_cpu::winograd::{UpsampleConv3x3, upsample_conv3x3, upsample_conv3x3_backward};
 use sfumato_cpu::{self as cpu, *};
 
-/// Runs `f` with 1, 2, 3 and 7 threads.
+/// Runs `f` with an instruction set and 1, 2, 3 and 7 threads.
 #[track_caller]
-fn same_with_any_threads(what: &str, f: impl Fn() -> Vec<Vec<f32>> + Sync) {
+fn same_with_any_threads(isa: Isa, what: &str, f: impl Fn() -> Vec<Vec<f32>> + Sync) {
     let mut first: Option<Vec<Vec<f32>>> = None;
     for threads in [1, 2, 3, 7] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let got = pool.install(&f);
+        let got = pool.install(|| isa.with(&f)).expect("it is supported");
         let bits = |x: &Vec<Vec<f32>>| x.iter().flatten().map(|v| v.to_bits()).collect::<Vec<_>>();
         match &first {
             None => first = Some(got),
@@ -41,7 +41,7 @@ fn convolutions_do_not_depend_on_threads() {
     on_every_isa(|isa| {
         for s in &sizes {
             let (x, w, dy) = (random(1, s.input_len()), random(2, s.weight_len()), random(3, s.output_len()));
-            same_with_any_threads(&format!("{isa:?} {s:?}"), || {
+            same_with_any_threads(isa, &format!("{isa:?} {s:?}"), || {
                 let (mut y, mut dx) = (vec![0.0; dy.len()], vec![0.0; x.len()]);
                 let (mut dw, mut db) = (vec![0.0; w.len()], vec![0.0; s.k]);
                 cpu::conv2d(s, &x, &w, None, None, &mut y);
@@ -66,7 +66,7 @@ fn upsampled_convolutions_do_not_depend_on_threads() {
     on_every_isa(|isa| {
         for s in &sizes {
             let (x, w, dy) = (random(1, s.input_len()), random(2, s.weight_len()), random(3, s.output_len()));
-            same_with_any_threads(&format!("{isa:?} {s:?}"), || {
+            same_with_any_threads(isa, &format!("{isa:?} {s:?}"), || {
                 let (mut y, mut dx) = (vec![0.0; dy.len()], vec![0.0; x.len()]);
                 let (mut dw, mut db) = (vec![0.0; w.len()], vec![0.0; s.k]);
                 upsample_conv3x3(s, &x, &w, None, &mut y);
@@ -84,7 +84,7 @@ fn joined_convolutions_do_not_depend_on_threads() {
             let x = [0, 1].map(|i| random(i as u64, s.input_len(i)));
             let (w, dy) = (random(2, s.weight_len()), random(3, s.output_len()));
             let x = [&x[0][..], &x[1][..]];
-            same_with_any_threads(&format!("{isa:?} {s:?}"), || {
+            same_with_any_threads(isa, &format!("{isa:?} {s:?}"), || {
                 let (mut y, mut dw, mut db) = (vec![0.0; dy.len()], vec![0.0; w.len()], vec![0.0; s.k]);
                 let [mut dx, mut d_skip] = [0, 1].map(|i| vec![0.0; s.input_len(i)]);
                 conv1x1_joined(&s, x, &w, None, &mut y);
@@ -103,7 +103,7 @@ fn joined_convolutions_do_not_depend_on_threads() {
 #[test]
 fn adam_does_not_depend_on_threads() {
     on_every_isa(|isa| {
-        same_with_any_threads(&format!("{isa:?}"), || {
+        same_with_any_threads(isa, &format!("{isa:?}"), || {
             let lengths = [1, 0, 33, 50_000, 17, 16 * 1024];
             let mut all: Vec<Vec<f32>> =
                 lengths.iter().flat_map(|n| [0; 5].map(|_| *n)).map(|n| random(1, n)).collect();
@@ -128,7 +128,7 @@ fn the_rest_does_not_depend_on_threads() {
     let norm = GroupNorm { n: 3, c: 16, hw: 200, groups: 4, eps: 1e-5, silu: true };
     let ones = vec![1.0; 16];
     on_every_isa(|isa| {
-        same_with_any_threads(&format!("{isa:?}"), || {
+        same_with_any_threads(isa, &format!("{isa:?}"), || {
             let sum = sum_of_squares(&[&x, &q, &[], &k]).to_bits();
             let halves = vec![f32::from_bits(sum as u32), f32::from_bits((sum >> 32) as u32)];
             let (mut y, mut dy) = (vec![0.0; q.len()], vec![0.0; q.len()]);
@@ -172,7 +172,7 @@ fn convolutions_behind_norms_do_not_depend_on_threads() {
     let statistics = [vec![0.1; n * groups], vec![0.9; n * groups]];
     let [mean, rstd] = &statistics;
     on_every_isa(|isa| {
-        same_with_any_threads(&format!("{isa:?}"), || {
+        same_with_any_threads(isa, &format!("{isa:?}"), || {
             let [mut dx, mut d_scale, mut d_offset] = [x.len(), n * c, n * c].map(|len| vec![0.0; len]);
             let (mut dw, mut db) = (vec![0.0; w.len()], vec![0.0; s.k]);
             let norm = NormGradients {

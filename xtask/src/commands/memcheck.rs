@@ -1,5 +1,7 @@
 //! `cargo xtask memcheck`: the kernels' tests under valgrind, which sees every read and write.
 
+mod threads;
+
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
@@ -9,22 +11,26 @@ use super::Usage;
 use crate::cargo;
 
 const HELP: &str = "\
-Usage: cargo xtask memcheck [FILTER...]
+Usage: cargo xtask memcheck [--threads] [FILTER...]
 
-Runs the tests of the slice kernels (kernels, fresh, adam, attention_block, norm_conv, upsample_conv and threads of
+Runs the tests of the slice kernels (kernels, convolutions, fresh, adam, attention_block, norm_conv, upsample_conv and threads of
 crates/cpu/tests; with filters, only tests whose names contain one) in valgrind's memcheck, and fails if it finds a read or write outside allocated memory or a decision that
 depends on values never written. Takes some minutes. Leaks are not looked for: the thread pool lives to the end.
 
 These tests run every kernel with AVX2, where the processor has it, and as portable code. Valgrind hides AVX-512 from
 programs: the test guard_pages checks that, and runs with all the others. The remaining tests are left out: guard_pages
-ends processes on purpose, references runs no kernel, absurd_sizes is refused by every one. The tests of crates/kernels run the same
+ends processes on purpose, isa, hostile and tiny call what it calls, references runs no kernel, absurd_sizes is refused by every one. The tests of crates/kernels run the same
 kernels through Burn, from code without unsafe. Scratch memory is made of zeros and reused, so within it memcheck sees nothing.
+
+With --threads, the tests threads and tiny run under ThreadSanitizer instead, and it fails if two threads touch one value without order; races,
+a race on purpose, has to be found first. That needs the nightly toolchain with rust-src.
 
 Random sizes are the same in every run; PROPTEST_RNG_SEED=N chooses others, PROPTEST_CASES=N more or fewer.
 ";
 
 /// Test programs that call the slice kernels, each with every instruction set that it finds.
-const TESTS: [&str; 7] = ["kernels", "fresh", "adam", "attention_block", "norm_conv", "upsample_conv", "threads"];
+const TESTS: [&str; 8] =
+    ["kernels", "convolutions", "fresh", "adam", "attention_block", "norm_conv", "upsample_conv", "threads"];
 
 /// Valgrind's exit code if it found an error, which no test program has.
 const FOUND: &str = "99";
@@ -33,10 +39,17 @@ const FOUND: &str = "99";
 const SEED: &str = "1";
 
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
+    let (threads, arguments) = match arguments.split_first() {
+        Some((first, rest)) if first == "--threads" => (true, rest),
+        _ => (false, arguments),
+    };
     let Some(filters) = filters(arguments)? else {
         print!("{HELP}");
         return Ok(ExitCode::SUCCESS);
     };
+    if threads {
+        return threads::run(filters);
+    }
     find_valgrind("valgrind")?;
     let mut build = cargo::cargo("test");
     build.args(["--release", "--package", "sfumato-cpu", "--no-run", "--message-format", "json-render-diagnostics"]);

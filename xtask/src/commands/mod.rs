@@ -7,6 +7,8 @@ pub(crate) mod conformance;
 pub(crate) mod dataset;
 mod long_files;
 pub(crate) mod memcheck;
+pub(crate) mod miri;
+mod nightly;
 mod one_build;
 mod outside;
 pub(crate) mod program;

@@ -26,7 +26,7 @@ pub fn attention_backward(s: &Attention, qkv: [&[f32]; 3], dy: &[f32], gradients
         return gradients.into_iter().for_each(|gradient| gradient.fill(0.0));
     }
     let dy = Operand::tokens(Shared::read(dy), s.n, s.d_v);
-    backward(&sizes, s.operands(qkv.map(Shared::read)), dy, s.operands(gradients.map(Shared::new)));
+    backward(Isa::current(), &sizes, s.operands(qkv.map(Shared::read)), dy, s.operands(gradients.map(Shared::new)));
 }
 
 /// Gradient of [`self_attention`](super::self_attention), laid out like `qkv`.
@@ -37,11 +37,10 @@ pub fn self_attention_backward(s: &SelfAttention, qkv: &[f32], dy: &[f32], dqkv:
     let sizes = s.check(qkv.len(), dy.len());
     s.check(dqkv.len(), dy.len());
     let dy = Operand::pixels(Shared::read(dy), s, 0, 1);
-    backward(&sizes, s.operands(Shared::read(qkv)), dy, s.operands(Shared::new(dqkv)));
+    backward(Isa::current(), &sizes, s.operands(Shared::read(qkv)), dy, s.operands(Shared::new(dqkv)));
 }
 
-fn backward(s: &Sizes, qkv: [Operand; 3], dy: Operand, gradients: [Operand; 3]) {
-    let isa = Isa::current();
+fn backward(isa: Isa, s: &Sizes, qkv: [Operand; 3], dy: Operand, gradients: [Operand; 3]) {
     let block = block(s);
     let size = s.d + s.d_v;
     // Sums; a panel of queries and of gradients, and a block of them turned; the panels of P and dP; a panel of results.

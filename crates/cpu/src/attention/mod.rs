@@ -79,7 +79,7 @@ impl Operand {
 
 /// Sizes of every head, and how many there are.
 #[derive(Clone, Copy)]
-struct Sizes {
+pub(crate) struct Sizes {
     images: usize,
     heads: usize,
     n: usize,
@@ -100,7 +100,13 @@ impl Sizes {
 }
 
 impl Attention {
-    fn check(&self, [q, k, v]: [usize; 3], y: usize) -> Sizes {
+    /// Values of the result.
+    pub(crate) fn output_len(&self) -> usize {
+        values("attention", [self.heads, self.n, self.d_v])
+    }
+
+    /// Panics unless the lengths of queries, keys, values and the result fit.
+    pub(crate) fn check(&self, [q, k, v]: [usize; 3], y: usize) -> Sizes {
         let Self { heads, n, m, d, d_v } = *self;
         for (name, len, sizes) in
             [("q", q, [heads, n, d]), ("k", k, [heads, m, d]), ("v", v, [heads, m, d_v]), ("y", y, [heads, n, d_v])]
@@ -117,7 +123,8 @@ impl Attention {
 }
 
 impl SelfAttention {
-    fn check(&self, qkv: usize, y: usize) -> Sizes {
+    /// Panics unless the lengths of queries, keys and values together and of the result fit.
+    pub(crate) fn check(&self, qkv: usize, y: usize) -> Sizes {
         let Self { images, heads, tokens, d } = *self;
         let what = "self_attention";
         check_len(what, "y", y, values(what, [images, heads, d, tokens]));
@@ -138,7 +145,7 @@ impl SelfAttention {
 pub fn attention(s: &Attention, qkv: [&[f32]; 3], y: &mut [f32]) {
     let sizes = s.check(qkv.map(<[f32]>::len), y.len());
     let y = Operand::tokens(Shared::new(y), s.n, s.d_v);
-    forward(&sizes, s.operands(qkv.map(Shared::read)), y);
+    forward(Isa::current(), &sizes, s.operands(qkv.map(Shared::read)), y);
 }
 
 /// [`attention`] of the pixels of images.
@@ -148,11 +155,10 @@ pub fn attention(s: &Attention, qkv: [&[f32]; 3], y: &mut [f32]) {
 pub fn self_attention(s: &SelfAttention, qkv: &[f32], y: &mut [f32]) {
     let sizes = s.check(qkv.len(), y.len());
     let y = Operand::pixels(Shared::new(y), s, 0, 1);
-    forward(&sizes, s.operands(Shared::read(qkv)), y);
+    forward(Isa::current(), &sizes, s.operands(Shared::read(qkv)), y);
 }
 
-fn forward(s: &Sizes, [q, k, v]: [Operand; 3], y: Operand) {
-    let isa = Isa::current();
+fn forward(isa: Isa, s: &Sizes, [q, k, v]: [Operand; 3], y: Operand) {
     let panels = s.n.div_ceil(PANEL);
     let all = s.images * s.heads;
     // Few heads: their queries are shared out. Every query is computed by itself, so this may depend on the threads.

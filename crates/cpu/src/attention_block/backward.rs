@@ -9,6 +9,7 @@ use super::weights::Packed;
 use super::{AttentionBlock, AttentionBlockGradients, AttentionWeights};
 use crate::elementwise::add_parts;
 use crate::isa::Isa;
+use crate::panel::{Panel, PanelMut};
 use crate::scratch::{Shared, with};
 use crate::sizes::check_len;
 pub(super) use image::Image;
@@ -39,9 +40,10 @@ impl Parts {
         Self { at }
     }
 
-    /// Where part `i` begins.
-    pub(super) fn at(&self, i: usize) -> usize {
-        self.at[i]
+    /// Part `i` of all sums.
+    pub(super) fn part(&self, sums: PanelMut, i: usize) -> PanelMut {
+        debug_assert!(sums.len() == self.at[5], "{} sums of {}", sums.len(), self.at[5]);
+        sums.skip(self.at[i]).first(self.at[i + 1] - self.at[i])
     }
 }
 
@@ -61,11 +63,9 @@ pub fn attention_block_backward(
     dy: &[f32],
     d: AttentionBlockGradients,
 ) {
-    s.check(x, w);
+    s.check_backward(x, w, saved, dy);
     let check = |name: &str, len: usize, expected: usize| check_len("attention_block_backward", name, len, expected);
-    check("dy", dy.len(), x.len());
     check("dx", d.x.len(), x.len());
-    saved.iter().zip(s.saved_lens()).for_each(|(saved, len)| check("what was saved", saved.len(), len));
     let norm_len = if w.norm.is_some() { s.c } else { 0 };
     d.norm.iter().for_each(|d| check("a gradient of the norm", d.len(), norm_len));
     d.weight.iter().zip(w.weight).for_each(|(d, w)| check("the gradient of a weight", d.len(), w.len()));
@@ -74,7 +74,7 @@ pub fn attention_block_backward(
     let partial = parts.at[5];
     // As many images for each task as possible.
     let most = s.n.min(TASKS).min(SUMS / partial).max(1);
-    let tasks = s.n.div_ceil(s.n.div_ceil(most).max(1));
+    let tasks = s.n.div_ceil(s.n.div_ceil(most).max(1)).max(1);
     let (x, dy, dx) = (Shared::read(x), Shared::read(dy), Shared::new(d.x));
     let saved = saved.map(Shared::read);
     let common = Common { isa, s, norm: w.norm, packed: Packed::new(isa, s, w, true) };
@@ -82,12 +82,19 @@ pub fn attention_block_backward(
         sums.par_chunks_exact_mut(partial).with_max_len(1).enumerate().for_each(|(task, sums)| {
             sums.fill(0.0);
             for i in s.n * task / tasks..s.n * (task + 1) / tasks {
-                let image = |i: usize| [x, dy, dx].map(|values| values.at(i * s.image()));
-                let saved = |i: usize| [0, 1, 2].map(|part| saved[part].at(i * (s.saved_lens()[part] / s.n)));
+                let (at, len) = (i * s.image(), s.image());
+                let [x_panel, dy_panel] = [x, dy].map(|values| Panel::of(values, at, len, s.pixels));
                 let next = (i + 1).min(s.n - 1);
-                let ([x, dy, dx], next) = (image(i), (image(next), saved(next)));
-                let image = Image { x, dy, dx, saved: saved(i), next };
-                // SAFETY: the lengths were checked; every task writes its own images and sums.
+                let next_images = [x, dy, dx].map(|values| values.at(next * len));
+                let next_saved = s.saved_parts(saved, next).map(|panel| panel.at(0));
+                let image = Image {
+                    x: x_panel,
+                    dy: dy_panel,
+                    dx: PanelMut::of(dx, at, len, s.pixels),
+                    saved: s.saved_parts(saved, i),
+                    next: (next_images, next_saved),
+                };
+                // SAFETY: the lengths were checked, so that these are images of the slices; every task writes its own images and sums.
                 unsafe {
                     if s.is_merged() {
                         image.compute_merged(&common, parts, sums);
@@ -103,7 +110,7 @@ pub fn attention_block_backward(
         if s.is_merged() {
             let [query, out] = [take(&mut rest, s.c * s.c), take(&mut rest, s.c * s.c)];
             let bias = [take(&mut rest, s.c), take(&mut rest, s.c)];
-            merged::gradients(s, w, [query, out], bias, d.weight, d.bias);
+            merged::gradients(isa, s, w, [query, out], bias, d.weight, d.bias);
         } else {
             for to in d.weight.into_iter().chain(d.bias) {
                 to.copy_from_slice(take(&mut rest, to.len()));

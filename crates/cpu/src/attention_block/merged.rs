@@ -10,13 +10,17 @@
 mod backward;
 mod few;
 mod forward;
+mod keys;
+mod panels;
 mod softmax;
+mod strips;
 mod sums;
 
-pub(super) use forward::strips;
+pub(super) use strips::strips;
 
 use super::{AttentionBlock, AttentionWeights};
-use crate::gemm::{Matrix, gemm};
+use crate::gemm::{Matrix, gemm_on};
+use crate::isa::Isa;
 
 /// The maps from `z` to queries and from the attended `z` to the output.
 pub(super) struct Merged {
@@ -27,14 +31,14 @@ pub(super) struct Merged {
 }
 
 impl Merged {
-    pub(super) fn new(s: &AttentionBlock, w: &AttentionWeights) -> Self {
+    pub(super) fn new(isa: Isa, s: &AttentionBlock, w: &AttentionWeights) -> Self {
         let (c, d) = (s.c, s.d);
         let [wq, wk, wv, wo] = w.weight;
         let [bq, _, bv, bo] = w.bias;
         let (keys, out) = (Matrix::rows(wk, c).transposed(), Matrix::rows(wo, d));
         let product = |a, b, columns| {
             let mut to = vec![0.0; c * columns];
-            gemm([c, columns, d], a, Matrix::rows(b, columns), None, &mut to);
+            gemm_on(isa, [c, columns, d], a, Matrix::rows(b, columns), None, &mut to);
             to
         };
         let (queries, (output, mut bias)) =
@@ -46,6 +50,7 @@ impl Merged {
 
 /// The gradients of the four maps from those of the two and of their biases.
 pub(super) fn gradients(
+    isa: Isa,
     s: &AttentionBlock,
     w: &AttentionWeights,
     d_merged: [&[f32]; 2],
@@ -61,17 +66,17 @@ pub(super) fn gradients(
     let [d_bq, d_bk, d_bv, d_bo] = bias;
     rayon::join(
         || {
-            gemm([d, c, c], Matrix::rows(wk, c), d_query, None, d_wq);
-            gemm([d, c, c], Matrix::rows(wq, c), d_query.transposed(), None, d_wk);
+            gemm_on(isa, [d, c, c], Matrix::rows(wk, c), d_query, None, d_wq);
+            gemm_on(isa, [d, c, c], Matrix::rows(wq, c), d_query.transposed(), None, d_wk);
             add_outer(bq, d_query_bias, d_wk);
-            gemm([d, 1, c], Matrix::rows(wk, c), Matrix::rows(d_query_bias, 1), None, d_bq);
+            gemm_on(isa, [d, 1, c], Matrix::rows(wk, c), Matrix::rows(d_query_bias, 1), None, d_bq);
             d_bk.fill(0.0);
         },
         || {
-            gemm([d, c, c], Matrix::rows(wo, d).transposed(), d_out, None, d_wv);
-            gemm([c, d, c], d_out, Matrix::rows(wv, c).transposed(), None, d_wo);
+            gemm_on(isa, [d, c, c], Matrix::rows(wo, d).transposed(), d_out, None, d_wv);
+            gemm_on(isa, [c, d, c], d_out, Matrix::rows(wv, c).transposed(), None, d_wo);
             add_outer(d_out_bias, bv, d_wo);
-            gemm([d, 1, c], Matrix::rows(wo, d).transposed(), Matrix::rows(d_out_bias, 1), None, d_bv);
+            gemm_on(isa, [d, 1, c], Matrix::rows(wo, d).transposed(), Matrix::rows(d_out_bias, 1), None, d_bv);
             d_bo.copy_from_slice(d_out_bias);
         },
     );

@@ -18,6 +18,8 @@ use super::attention::{factor, vectors};
 use super::gemm::{PANEL, PackB, Product, multiply, pack_b};
 use super::isa::Isa;
 use super::norm::{Affine, GroupNorm};
+use super::panel::{Panel, PanelMut};
+use super::scratch::Shared;
 use super::sizes::{check_len, values};
 
 /// Sizes of an attention block.
@@ -170,10 +172,12 @@ impl AttentionBlock {
     }
 
     /// Where largest scores, if they are kept, and reciprocal sums lie in what is kept of an image's softmax with merged maps.
-    fn statistics(&self, softmax: *mut f32) -> [*mut f32; 2] {
-        let at = softmax.wrapping_add(self.kept_exponentials());
-        let tops = if self.keeps_probabilities() { 0 } else { self.wide_pixels() };
-        [at, at.wrapping_add(tops)]
+    fn statistics(&self, softmax: PanelMut) -> [PanelMut; 2] {
+        let wide = self.wide_pixels();
+        let rows = softmax.skip(self.kept_exponentials()).rows_of(1);
+        let tops = if self.keeps_probabilities() { 0 } else { wide };
+        debug_assert!(rows.len() == tops + wide, "{} floats of statistics", rows.len());
+        [rows.first(wide), rows.skip(tops)]
     }
 
     /// Channels rounded up to whole panels.
@@ -192,6 +196,13 @@ impl AttentionBlock {
 
     fn saved_lens(&self) -> [usize; 3] {
         [self.qkv_len(), self.attended_len(), self.softmax_len()]
+    }
+
+    /// What is saved of image `i`; pixels of queries, keys and values are rows.
+    fn saved_parts(&self, saved: [Shared; 3], i: usize) -> [PanelMut; 3] {
+        let lens = self.saved_lens().map(|len| len / self.n);
+        let strides = [self.pixels, PANEL, PANEL];
+        [0, 1, 2].map(|part| PanelMut::of(saved[part], i * lens[part], lens[part], strides[part]))
     }
 
     fn image(&self) -> usize {
@@ -221,7 +232,8 @@ impl AttentionBlock {
         GroupNorm { n: 1, c: self.c, hw: self.pixels, groups: self.groups, eps: self.eps, silu: false }
     }
 
-    fn check(&self, x: &[f32], w: &AttentionWeights) {
+    /// Panics unless input and weights fit the sizes.
+    pub(super) fn check(&self, x: &[f32], w: &AttentionWeights) {
         let (c, inner) = (self.c, values(NAME, [self.heads, self.d]));
         assert!(c > 0 && inner > 0 && self.pixels > 0, "attention_block: there must be channels and pixels");
         check_len(NAME, "x", x.len(), self.len());
@@ -244,6 +256,17 @@ impl AttentionBlock {
     }
 }
 
+impl AttentionBlock {
+    /// Panics unless what the gradient reads fits the sizes.
+    pub(super) fn check_backward(&self, x: &[f32], w: &AttentionWeights, saved: [&[f32]; 3], dy: &[f32]) {
+        self.check(x, w);
+        check_len("attention_block_backward", "dy", dy.len(), x.len());
+        for (saved, len) in saved.iter().zip(self.saved_lens()) {
+            check_len("attention_block_backward", "what was saved", saved.len(), len);
+        }
+    }
+}
+
 /// # Safety
 /// As for [`multiply`].
 unsafe fn run(isa: Isa, product: Product) {
@@ -255,7 +278,10 @@ unsafe fn run(isa: Isa, product: Product) {
 ///
 /// # Safety
 /// The matrix must be readable, and there must be room for whole panels.
-unsafe fn pack(isa: Isa, src: *const f32, [rs, cs]: [usize; 2], [k, n]: [usize; 2], dst: *mut f32, panel: usize) {
+unsafe fn pack(isa: Isa, src: Panel, [rs, cs]: [usize; 2], [k, n]: [usize; 2], dst: PanelMut, panel: usize) {
+    debug_assert!(k == 0 || n == 0 || (k - 1) * rs + (n - 1) * cs < src.len(), "{k} × {n} of {src:?}");
+    debug_assert!(dst.rows_of(panel).holds(n.div_ceil(PANEL), k * PANEL), "{k} × {n} to panels of {dst:?}");
+    let (src, dst) = (src.at(0), dst.at(0));
     // SAFETY: the caller's contract.
     unsafe { pack_b(isa, &PackB { src, rs, cs, k, n0: 0, n1: n, dst, panel }) }
 }

@@ -4,6 +4,7 @@ use super::merged::Merged;
 use super::{AttentionBlock, AttentionWeights};
 use crate::gemm::{Left, PANEL, PackA, pack_a, packed_a_len};
 use crate::isa::Isa;
+use crate::panel::{Panel, PanelMut};
 
 /// Left operands of the products with pixels, of merged maps right ones.
 pub(super) struct Packed {
@@ -20,7 +21,7 @@ impl Packed {
     pub(super) fn new(isa: Isa, s: &AttentionBlock, w: &AttentionWeights, backward: bool) -> Self {
         let (c, inner) = (s.c, s.inner());
         if s.is_merged() {
-            let Merged { weight, bias } = Merged::new(s, w);
+            let Merged { weight, bias } = Merged::new(isa, s, w);
             let strides = if backward { [c, 1] } else { [1, c] };
             let [qkv, out] = weight.map(|weight| pack_panels(isa, &weight, strides, c));
             let bias = bias.map(|mut bias| {
@@ -40,8 +41,8 @@ impl Packed {
     }
 
     /// Of merged maps to queries and from the attended image.
-    pub(super) fn panels(&self) -> [*const f32; 2] {
-        [self.qkv.as_ptr(), self.out.as_ptr()]
+    pub(super) fn panels(&self) -> [Panel; 2] {
+        [Panel::new(&self.qkv, PANEL), Panel::new(&self.out, PANEL)]
     }
 
     pub(super) fn qkv(&self) -> Left {
@@ -73,6 +74,6 @@ fn pack_panels(isa: Isa, values: &[f32], strides: [usize; 2], c: usize) -> Vec<f
     assert!(values.len() == c * c);
     let mut to = vec![0.0; c * c.next_multiple_of(PANEL)];
     // SAFETY: the lengths were checked.
-    unsafe { super::pack(isa, values.as_ptr(), strides, [c, c], to.as_mut_ptr(), c * PANEL) };
+    unsafe { super::pack(isa, Panel::new(values, c), strides, [c, c], PanelMut::new(&mut to, PANEL), c * PANEL) };
     to
 }

@@ -5,8 +5,8 @@ mod weight;
 
 pub(super) use weight::backward_weight;
 
-use super::Conv2d;
 use super::ahead::Ahead;
+use super::sizes::Conv2d;
 use super::strided::{Plan, pad};
 use crate::gemm::{Fetch, group_count, group_rows};
 use crate::isa::{Isa, isa_entry};
@@ -151,6 +151,7 @@ isa_entry!(
 
 /// [`conv2d`](super::conv2d); false, without effect, where that would not pay.
 pub(super) fn forward(
+    isa: Isa,
     s: &Conv2d,
     x: &[f32],
     weight: &[f32],
@@ -163,7 +164,7 @@ pub(super) fn forward(
     }
     assert!(x.len() == s.input_len() && weight.len() == s.weight_len() && y.len() == s.output_len());
     assert!(bias.is_none_or(|bias| bias.len() == s.k) && add.is_none_or(|add| add.len() == y.len()));
-    let (isa, plan) = (Isa::current(), Plan::forward(s));
+    let plan = Plan::forward(s);
     // Every value is computed by itself, so the cut may depend on the number of threads.
     let parts = (2 * rayon::current_num_threads()).div_ceil(s.n).min(plan.units);
     let (input, output) = (s.c * s.h * s.w, s.k * plan.height * plan.width);

@@ -14,6 +14,7 @@ use super::product::pack;
 use crate::elementwise::add_parts;
 use crate::gemm::{Matrix, PANEL, Turn, packed_a_len, turn};
 use crate::isa::Isa;
+use crate::panel::PanelMut;
 use crate::scratch::{Shared, with};
 use crate::simd::L;
 use rayon::prelude::*;
@@ -42,7 +43,7 @@ pub(super) struct Gradients<'a> {
 
 /// Computes the gradients `dx`, `dw: [k, c[0] + c[1]]` and, if wanted, `db: [k]`; false, without effect, where that would
 /// not pay.
-pub(super) fn gradients(g: &Gradients, dx: [&mut [f32]; 2], dw: &mut [f32], db: Option<&mut [f32]>) -> bool {
+pub(super) fn gradients(isa: Isa, g: &Gradients, dx: [&mut [f32]; 2], dw: &mut [f32], db: Option<&mut [f32]>) -> bool {
     let Gradients { n, pixels, c, k, .. } = *g;
     let c_all = c[0] + c[1];
     assert!(g.dy.len() == n * k * pixels && g.weight.len() == k * c_all && dw.len() == k * c_all);
@@ -52,71 +53,122 @@ pub(super) fn gradients(g: &Gradients, dx: [&mut [f32]; 2], dw: &mut [f32], db: 
     if n * k * c_all * pixels == 0 || !inplace::pays(k * c_all, pixels) {
         return false;
     }
-    let isa = Isa::current();
     let chunks = Chunks { n, pixels, limit: CHUNK };
     let tasks = chunks.count().min(TASKS);
-    // The side with fewer channels is turned, if it is in one tensor.
-    let turned = k <= c_all || c[0] * c[1] > 0;
-    let side = |values: &[f32], channels: usize| Side { values: Shared::read(values), channels };
-    let (dy, x) = (side(g.dy, k), [side(g.x[0], c[0]), side(g.x[1], c[1])]);
-    let [dx0, dx1] = dx;
-    let dx = [Side { values: Shared::new(dx0), channels: c[0] }, Side { values: Shared::new(dx1), channels: c[1] }];
-    let none = Side { values: Shared::read(&[]), channels: 0 };
-    let alone = if c[0] > 0 { x[0] } else { x[1] };
-    let (rows, columns) = if turned { (x, dy) } else { ([dy, none], alone) };
-    let m = rows[0].channels + rows[1].channels;
-    let cs = columns.channels.next_multiple_of(PANEL);
+    let sides = Sides::new(g, dx);
+    let (m, cs) = sides.size();
     // The products of a task, then its sums of `dy`.
-    let (products, partial) = (m * cs, m * cs + k);
+    let partial = m * cs + k;
     with(packed_a_len(k * c_all, 1) + tasks * partial, |scratch| {
         let (packed, sums) = scratch.split_at_mut(k * c_all);
-        let (first, second) = packed.split_at_mut(k * c[0]);
-        for (i, packed) in [&mut *first, &mut *second].into_iter().enumerate() {
-            let values = g.weight.get(i * c[0]..).unwrap_or(&[]);
-            pack(isa, &Matrix { values, rs: 1, cs: c_all }, c[i], k, packed);
-        }
-        let weight = [Shared::read(first), Shared::read(second)];
-        let (sums, add) = (Shared::new(sums), g.add.map(|add| add.map(Shared::read)));
+        let weight = pack_weight(isa, g, packed);
+        let shared = Shared::new(sums);
         (0..tasks).into_par_iter().with_max_len(1).for_each(|i| {
-            let channels = sums.at(i * partial + products);
-            // SAFETY: these sums are this task's own.
-            unsafe { std::slice::from_raw_parts_mut(channels, k) }.fill(0.0);
-            with(cs * (CHUNK.max(L) + L), |panels| {
-                let task = Task {
-                    chunks,
-                    from: chunks.count() * i / tasks,
-                    to: chunks.count() * (i + 1) / tasks,
-                    dy,
-                    dx,
-                    add,
-                    weight,
-                    rows,
-                    columns,
-                    panels: panels.as_mut_ptr(),
-                    products: sums.at(i * partial),
-                    sums: if db.is_some() { channels } else { std::ptr::null_mut() },
-                    turned,
-                };
-                // SAFETY: the lengths were checked; chunks have at most CHUNK pixels; the sums are the task's own, and tasks
-                // write disjoint pixels of `dx`.
-                unsafe { task_isa(isa, &task) }
-            });
+            let range = (chunks.count() * i / tasks, chunks.count() * (i + 1) / tasks);
+            let sums = PanelMut::of(shared, i * partial, partial, cs);
+            // SAFETY: the lengths were checked; the sums are the task's own, and tasks write disjoint pixels of `dx`.
+            unsafe { sides.run(isa, chunks, range, weight, sums, db.is_some()) };
         });
-        // SAFETY: nobody else touches the sums any more.
-        let sums = unsafe { std::slice::from_raw_parts_mut(sums.at(0), tasks * partial) };
         let total = add_parts(sums, partial);
         if let Some(db) = db {
-            db.copy_from_slice(&total[products..]);
+            db.copy_from_slice(&total[m * cs..]);
         }
-        if turned {
-            let (src, dst) = (total.as_ptr(), dw.as_mut_ptr());
-            // SAFETY: the sums are `c` × `cs`, at least as many columns as are read; `dw` is `k` × `c`.
-            unsafe { turn(isa, &Turn { src, src_rs: cs, rows: c_all, columns: k, dst, dst_rs: c_all }) };
-        } else {
-            for (row, total) in dw.chunks_exact_mut(c_all).zip(total.chunks_exact(cs)) {
-                row.copy_from_slice(&total[..c_all]);
-            }
-        }
+        sides.finish(isa, total, [k, c_all], dw);
     });
     true
+}
+
+/// The weight's columns for either input, packed one after the other.
+fn pack_weight(isa: Isa, g: &Gradients, packed: &mut [f32]) -> [Shared; 2] {
+    let (k, c) = (g.k, g.c);
+    let (first, second) = packed.split_at_mut(k * c[0]);
+    for (i, packed) in [&mut *first, &mut *second].into_iter().enumerate() {
+        let values = g.weight.get(i * c[0]..).unwrap_or(&[]);
+        pack(isa, &Matrix { values, rs: 1, cs: c[0] + c[1] }, c[i], k, packed);
+    }
+    [Shared::read(first), Shared::read(second)]
+}
+
+/// Operands and results, and which of them are the rows and the columns of the product that is `dw`.
+struct Sides {
+    dy: Side,
+    dx: [Side; 2],
+    add: [Option<Shared>; 2],
+    rows: [Side; 2],
+    columns: Side,
+    turned: bool,
+}
+
+impl Sides {
+    fn new(g: &Gradients, [dx0, dx1]: [&mut [f32]; 2]) -> Self {
+        let (c, k) = (g.c, g.k);
+        // The side with fewer channels is turned, if it is in one tensor.
+        let turned = k <= c[0] + c[1] || c[0] * c[1] > 0;
+        let side = |values: &[f32], channels: usize| Side { values: Shared::read(values), channels };
+        let (dy, x) = (side(g.dy, k), [side(g.x[0], c[0]), side(g.x[1], c[1])]);
+        let dx = [Side { values: Shared::new(dx0), channels: c[0] }, Side { values: Shared::new(dx1), channels: c[1] }];
+        let none = Side { values: Shared::read(&[]), channels: 0 };
+        let alone = if c[0] > 0 { x[0] } else { x[1] };
+        let (rows, columns) = if turned { (x, dy) } else { ([dy, none], alone) };
+        Self { dy, dx, add: g.add.map(|add| add.map(Shared::read)), rows, columns, turned }
+    }
+
+    /// Rows of the product, and its columns in whole panels.
+    fn size(&self) -> (usize, usize) {
+        (self.rows[0].channels + self.rows[1].channels, self.columns.channels.next_multiple_of(PANEL))
+    }
+
+    /// Computes the gradients of chunks `from..to`, with `summed` also the sums of `dy`.
+    ///
+    /// # Safety
+    /// The lengths must fit, and nobody else may touch `sums` and these pixels of `dx`.
+    unsafe fn run(
+        &self,
+        isa: Isa,
+        chunks: Chunks,
+        (from, to): (usize, usize),
+        weight: [Shared; 2],
+        sums: PanelMut,
+        summed: bool,
+    ) {
+        let ((m, cs), k) = (self.size(), self.dy.channels);
+        debug_assert!(sums.len() == m * cs + k, "{} sums of {m} × {cs} and {k}", sums.len());
+        let channels = sums.skip(m * cs).rows_of(1);
+        // SAFETY: the caller's contract.
+        unsafe { channels.slice() }.fill(0.0);
+        with(cs * (CHUNK.max(L) + L), |panels| {
+            let task = Task {
+                chunks,
+                from,
+                to,
+                dy: self.dy,
+                dx: self.dx,
+                add: self.add,
+                weight,
+                rows: self.rows,
+                columns: self.columns,
+                panels: panels.as_mut_ptr(),
+                products: sums.at(0),
+                sums: if summed { channels.at(0) } else { std::ptr::null_mut() },
+                turned: self.turned,
+            };
+            // SAFETY: the caller's contract; chunks have at most CHUNK pixels, and the panels room for 16 more.
+            unsafe { task_isa(isa, &task) }
+        });
+    }
+
+    /// The sums of all tasks to `dw: [k, c]`.
+    fn finish(&self, isa: Isa, total: &[f32], [k, c]: [usize; 2], dw: &mut [f32]) {
+        let (_, cs) = self.size();
+        if self.turned {
+            assert!(total.len() >= c * cs && dw.len() == k * c);
+            let (src, dst) = (total.as_ptr(), dw.as_mut_ptr());
+            // SAFETY: the sums are `c` × `cs`, at least as many columns as are read; `dw` is `k` × `c`.
+            unsafe { turn(isa, &Turn { src, src_rs: cs, rows: c, columns: k, dst, dst_rs: c }) };
+        } else {
+            for (row, total) in dw.chunks_exact_mut(c).zip(total.chunks_exact(cs)) {
+                row.copy_from_slice(&total[..c]);
+            }
+        }
+    }
 }

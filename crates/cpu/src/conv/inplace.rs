@@ -4,7 +4,7 @@
 
 use super::ahead::{Ahead, STEP};
 use super::chunks::Chunks;
-use super::product::{Images, Lowered};
+use super::lowered::{Images, Lowered};
 use super::taps::Source;
 use crate::gemm::{Fetch, PANEL, group_count, group_rows};
 use crate::isa::{Isa, isa_entry};

@@ -4,8 +4,9 @@
 //! phase of the gradient is a convolution of `dy` with a step of 1. A task computes all phases of an image, then puts them
 //! in their places while its cache holds them.
 
-use super::Conv2d;
-use super::product::{Block, Images, Lowered, block_columns, block_isa, convolve, pack};
+use super::lowered::{Images, Lowered};
+use super::product::{Block, block_columns, block_isa, convolve, pack};
+use super::sizes::Conv2d;
 use super::taps::{Grid, Source, Table, Tap};
 use crate::gemm::{Fetch, Left, Matrix, PANEL, Product, group_count, group_rows, packed_a_len};
 use crate::isa::{Isa, isa_entry};
@@ -83,7 +84,7 @@ fn exchange_channels(s: &Conv2d, weight: &[f32], used: &[usize], matrix: &mut [f
 }
 
 /// Computes `dx: [n, c, h, w]` from `dy: [n, k, h', w']`, plus `add`.
-pub(super) fn backward_input(s: &Conv2d, dy: &[f32], weight: &[f32], add: Option<&[f32]>, dx: &mut [f32]) {
+pub(super) fn backward_input(isa: Isa, s: &Conv2d, dy: &[f32], weight: &[f32], add: Option<&[f32]>, dx: &mut [f32]) {
     let (oh, ow) = s.output_size();
     assert!(dy.len() == s.output_len() && weight.len() == s.weight_len() && dx.len() == s.input_len());
     assert!(add.is_none_or(|add| add.len() == dx.len()));
@@ -91,13 +92,12 @@ pub(super) fn backward_input(s: &Conv2d, dy: &[f32], weight: &[f32], add: Option
         let phase = Phase::new(s, 0, 0);
         let images = [Images { values: dy, n: s.n, channels: s.k, stride: oh * ow }, Images::NONE];
         return phase.with_matrix(s, weight, |matrix| {
-            convolve(&Lowered { images, table: &phase.table, m: s.c, matrix, bias: None, add }, dx);
+            convolve(isa, &Lowered { images, table: &phase.table, m: s.c, matrix, bias: None, add }, dx);
         });
     }
     if dx.is_empty() {
         return;
     }
-    let isa = Isa::current();
     let phases: Vec<Phase> = (0..s.stride * s.stride).map(|i| Phase::new(s, i / s.stride, i % s.stride)).collect();
     let packed = phases.iter().map(|phase| packed_a_len(s.c, phase.depth(s))).sum();
     with(packed, |packed| {
@@ -162,14 +162,16 @@ unsafe fn convolve_phases(
         for from in (0..pixels).step_by(columns) {
             let to = pixels.min(from + columns);
             with(depth * (to - from).next_multiple_of(PANEL), |panels| {
+                // Written and read through one pointer.
+                let panels = panels.as_mut_ptr();
                 let (a, sizes) = (Left::Packed(packed), [s.c, to - from, depth]);
-                let product = Product::whole(isa, sizes, a, panels.as_ptr(), planes.wrapping_add(from), pixels);
+                let product = Product::whole(isa, sizes, a, panels, planes.wrapping_add(from), pixels);
                 let block = Block {
                     table: &phase.table,
                     sources,
                     from,
                     to,
-                    panels: panels.as_mut_ptr(),
+                    panels,
                     product: Product { groups, ..product },
                     next: [Fetch::NOTHING; 2],
                 };

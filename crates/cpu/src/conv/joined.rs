@@ -1,11 +1,13 @@
 //! The 1×1 convolution of channels that lie in two tensors, whose weight has columns for both.
 
 use super::gradients::{Gradients, gradients};
-use super::product::{Images, Lowered, convolve};
+use super::lowered::{Images, Lowered};
+use super::product::convolve;
 use super::taps::{Grid, Table, Tap};
 use super::{pointwise, weight};
-use crate::elementwise::sum_images;
+use crate::elementwise::sum_images_on;
 use crate::gemm::Matrix;
+use crate::isa::Isa;
 use crate::scratch::with;
 use crate::sizes::{check_len, check_option, values};
 
@@ -54,10 +56,17 @@ impl JoinedConv1x1 {
 
     /// Panics unless inputs, output and weight are so long.
     #[track_caller]
-    fn check(&self, inputs: [usize; 2], output: usize, weight: usize) {
+    pub(crate) fn check(&self, inputs: [usize; 2], output: usize, weight: usize) {
         check_len(NAME, "the weight", weight, self.weight_len());
         check_len(NAME, "the output", output, self.output_len());
         inputs.iter().enumerate().for_each(|(i, &input)| check_len(NAME, "an input", input, self.input_len(i)));
+    }
+
+    /// Panics unless what is added to the gradients of the inputs is as long as they are, and the bias as it must be.
+    #[track_caller]
+    pub(crate) fn check_options(&self, add: [Option<&[f32]>; 2], bias: Option<&[f32]>) {
+        add.iter().enumerate().for_each(|(i, &add)| check_option(NAME, "what is added", add, self.input_len(i)));
+        check_option(NAME, "the bias, or its gradient,", bias, self.k);
     }
 
     fn table(&self) -> Table {
@@ -80,13 +89,13 @@ impl JoinedConv1x1 {
 /// If a length does not fit.
 pub fn conv1x1_joined(s: &JoinedConv1x1, x: [&[f32]; 2], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
     s.check(x.map(<[f32]>::len), y.len(), weight.len());
-    check_option(NAME, "the bias", bias, s.k);
+    s.check_options([None, None], bias);
     if y.is_empty() {
         return;
     }
     let images = [0, 1].map(|i| s.images(x[i], s.c[i]));
     let matrix = Matrix::rows(weight, s.columns());
-    convolve(&Lowered { images, table: &s.table(), m: s.k, matrix, bias, add: None }, y);
+    convolve(Isa::current(), &Lowered { images, table: &s.table(), m: s.k, matrix, bias, add: None }, y);
 }
 
 /// Input gradients of [`conv1x1_joined`], plus `add[i]` (in the shape of `dx[i]`).
@@ -100,8 +109,19 @@ pub fn conv1x1_joined_backward_input(
     add: [Option<&[f32]>; 2],
     dx: [&mut [f32]; 2],
 ) {
+    backward_input(Isa::current(), s, dy, weight, add, dx);
+}
+
+fn backward_input(
+    isa: Isa,
+    s: &JoinedConv1x1,
+    dy: &[f32],
+    weight: &[f32],
+    add: [Option<&[f32]>; 2],
+    dx: [&mut [f32]; 2],
+) {
     s.check(dx.each_ref().map(|dx| dx.len()), dy.len(), weight.len());
-    dx.iter().zip(add).for_each(|(dx, add)| check_option(NAME, "what is added", add, dx.len()));
+    s.check_options(add, None);
     if dx.iter().all(|dx| dx.is_empty()) {
         return;
     }
@@ -109,7 +129,7 @@ pub fn conv1x1_joined_backward_input(
     let images = [s.images(dy, s.k), Images::NONE];
     for (i, dx) in dx.into_iter().enumerate() {
         let matrix = Matrix { values: weight.get(s.column(i)..).unwrap_or(&[]), rs: 1, cs: s.columns() };
-        convolve(&Lowered { images, table: &table, m: s.c[i], matrix, bias: None, add: add[i] }, dx);
+        convolve(isa, &Lowered { images, table: &table, m: s.c[i], matrix, bias: None, add: add[i] }, dx);
     }
 }
 
@@ -131,16 +151,15 @@ pub fn conv1x1_joined_backward(
 ) {
     s.check(x.map(<[f32]>::len), dy.len(), weight.len());
     dx.iter().zip(x).for_each(|(dx, x)| check_len(NAME, "dx", dx.len(), x.len()));
-    dx.iter().zip(add).for_each(|(dx, add)| check_option(NAME, "what is added", add, dx.len()));
+    s.check_options(add, db.as_deref());
     check_len(NAME, "dw", dw.len(), weight.len());
-    check_option(NAME, "db", db.as_deref(), s.k);
-    let [dx0, dx1] = dx;
+    let (isa, [dx0, dx1]) = (Isa::current(), dx);
     let known = Gradients { n: s.n, pixels: s.pixels, c: s.c, k: s.k, x, dy, weight, add };
-    if gradients(&known, [&mut *dx0, &mut *dx1], dw, db.as_deref_mut()) {
+    if gradients(isa, &known, [&mut *dx0, &mut *dx1], dw, db.as_deref_mut()) {
         return;
     }
-    conv1x1_joined_backward_input(s, dy, weight, add, [dx0, dx1]);
-    conv1x1_joined_backward_weight(s, x, dy, Some(dw), db);
+    backward_input(isa, s, dy, weight, add, [dx0, dx1]);
+    backward_weight(isa, s, x, dy, Some(dw), db);
 }
 
 /// Weight gradient `dw: [k, c[0] + c[1]]` and bias gradient `db: [k]` of [`conv1x1_joined`], whichever are wanted.
@@ -152,10 +171,21 @@ pub fn conv1x1_joined_backward_weight(
     x: [&[f32]; 2],
     dy: &[f32],
     dw: Option<&mut [f32]>,
+    db: Option<&mut [f32]>,
+) {
+    backward_weight(Isa::current(), s, x, dy, dw, db);
+}
+
+fn backward_weight(
+    isa: Isa,
+    s: &JoinedConv1x1,
+    x: [&[f32]; 2],
+    dy: &[f32],
+    dw: Option<&mut [f32]>,
     mut db: Option<&mut [f32]>,
 ) {
     s.check(x.map(<[f32]>::len), dy.len(), dw.as_ref().map_or_else(|| s.weight_len(), |dw| dw.len()));
-    check_option(NAME, "db", db.as_deref(), s.k);
+    s.check_options([None, None], db.as_deref());
     if let Some(dw) = dw {
         if dy.is_empty() {
             dw.fill(0.0);
@@ -163,12 +193,12 @@ pub fn conv1x1_joined_backward_weight(
         for i in if dy.is_empty() { 0..0 } else { 0..2 } {
             let sizes = [s.n, s.pixels, s.k, s.c[i]];
             let columns = (s.column(i), s.columns());
-            if pointwise::backward_weight(x[i], dy, sizes, dw, columns, db.as_deref_mut()) {
+            if pointwise::backward_weight(isa, x[i], dy, sizes, dw, columns, db.as_deref_mut()) {
                 db = None;
                 continue;
             }
             with(s.k * s.c[i], |part| {
-                weight::backward_weight(s.images(x[i], s.c[i]), &s.table(), s.k, dy, part);
+                weight::backward_weight(isa, s.images(x[i], s.c[i]), &s.table(), s.k, dy, part);
                 for (k, row) in part.chunks_exact(s.c[i].max(1)).enumerate() {
                     dw[k * columns.1 + columns.0..][..s.c[i]].copy_from_slice(row);
                 }
@@ -176,6 +206,6 @@ pub fn conv1x1_joined_backward_weight(
         }
     }
     if let Some(db) = db {
-        sum_images(dy, s.n, s.k, db);
+        sum_images_on(isa, dy, s.n, s.k, db);
     }
 }

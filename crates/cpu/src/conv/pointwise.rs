@@ -8,6 +8,7 @@
 use super::chunks::{Chunk, Chunks};
 use crate::gemm::{Fetch, Left, PANEL, Product, Turn, group_count, group_rows, multiply_ahead, turn};
 use crate::isa::{Isa, isa_entry};
+use crate::panel::PanelMut;
 use crate::pixels::turn_pixels;
 use crate::scratch::{Shared, with};
 use crate::simd::{L, Simd};
@@ -160,6 +161,7 @@ isa_entry!(
 );
 
 /// How the work is cut: ranges of chunks, each with a partial sum, and blocks of rows.
+#[derive(Clone, Copy)]
 struct Cut {
     chunks: Chunks,
     ranges: usize,
@@ -176,9 +178,114 @@ impl Cut {
     }
 }
 
+/// Operands, how they are cut, and where the partial sums are: for every range the products, `[rows][columns rounded up to 32]`, then the
+/// sums of `dy`, `[m]`.
+struct Work {
+    isa: Isa,
+    cut: Cut,
+    dy: Side,
+    x: Side,
+    /// Whether the rows are channels of `dy`, or else of `x`.
+    turned: bool,
+    sums: PanelMut,
+}
+
+impl Work {
+    /// Rows, and the columns that the products have, in whole panels.
+    fn size(&self) -> (usize, usize) {
+        let (rows, columns) = if self.turned { (&self.dy, &self.x) } else { (&self.x, &self.dy) };
+        (rows.len(), columns.len().next_multiple_of(PANEL))
+    }
+
+    /// Floats of the sums of a range.
+    fn partial(&self) -> usize {
+        let (rows, cs) = self.size();
+        rows * cs + self.dy.len()
+    }
+
+    /// The products of a range.
+    fn products(&self, range: usize) -> PanelMut {
+        let (rows, cs) = self.size();
+        self.sums.skip(range * self.partial()).first(rows * cs).rows_of(cs)
+    }
+
+    /// The sums of `dy` of a range.
+    fn channels(&self, range: usize) -> PanelMut {
+        let (rows, cs) = self.size();
+        self.sums.skip(range * self.partial() + rows * cs).first(self.dy.len()).rows_of(1)
+    }
+
+    /// Computes the products of one block of rows and one range of chunks, and with `summed` the sums of `dy`.
+    ///
+    /// # Safety
+    /// The lengths must fit, and nobody else may touch these sums.
+    unsafe fn run(&self, block: usize, range: usize, summed: bool) {
+        let ((rows, cs), Cut { chunks, ranges, blocks }) = (self.size(), self.cut);
+        let (from, to) = group_rows(rows, blocks, block);
+        let (mut dy, mut x) = (self.dy, self.x);
+        let side = if self.turned { &mut dy } else { &mut x };
+        (side.from, side.to) = (from, to);
+        if summed && (self.turned || block == 0) {
+            let sums = self.channels(range).from(dy.from).first(dy.len());
+            // SAFETY: the caller's contract: only this task has these channels of the range.
+            unsafe { sums.slice() }.fill(0.0);
+            dy.sums = Some(Shared::from(sums.at(0)));
+        }
+        let products = self.products(range).from(from);
+        debug_assert!(products.holds(to - from, cs));
+        with(cs * (CHUNK + L), |panels| {
+            let task = Task {
+                rows: if self.turned { dy } else { x },
+                columns: if self.turned { x } else { dy },
+                chunks,
+                from: chunks.count() * range / ranges,
+                to: chunks.count() * (range + 1) / ranges,
+                panels: panels.as_mut_ptr(),
+                products: products.at(0),
+            };
+            // SAFETY: the caller's contract; chunks have at most CHUNK pixels, and the panels room for 16 more.
+            unsafe { task_isa(self.isa, &task) }
+        });
+    }
+
+    /// Adds up rows `r0..r1` of all ranges, in their order, and puts them in their places in `dw`, whose rows are those of `dy`.
+    ///
+    /// # Safety
+    /// All products must be there, and nobody else may touch these rows.
+    unsafe fn finish(&self, (r0, r1): (usize, usize), dw: PanelMut) {
+        let (_, cs) = self.size();
+        let part = |range: usize| self.products(range).from(r0).first((r1 - r0) * cs);
+        // SAFETY: the caller's contract.
+        let total = unsafe { part(0).slice() };
+        for range in 1..self.cut.ranges {
+            // SAFETY: the caller's contract; the ranges do not overlap.
+            let others = unsafe { part(range).slice() };
+            for (total, value) in total.iter_mut().zip(&*others) {
+                *total += value;
+            }
+        }
+        if self.turned {
+            let c = self.x.len();
+            debug_assert!(dw.from(r0).holds(r1 - r0, c));
+            for (row, total) in (r0..r1).zip(total.chunks_exact(cs)) {
+                // SAFETY: the caller's contract; a row of `dw` has room for `c` floats, and `total` has as many.
+                unsafe { std::ptr::copy_nonoverlapping(total.as_ptr(), dw.at(row), c) };
+            }
+        } else {
+            let (to, columns) = (dw.skip(r0), self.dy.len());
+            debug_assert!(to.holds(columns, r1 - r0));
+            let turning =
+                Turn { src: total.as_ptr(), src_rs: cs, rows: r1 - r0, columns, dst: to.at(0), dst_rs: to.stride() };
+            // SAFETY: the caller's contract; the sums have `cs` columns, at least as many as are read.
+            unsafe { turn(self.isa, &turning) };
+        }
+    }
+}
+
 /// Computes `dw: [m, c]`, and `db: [m]` if wanted, from `dy: [n, m, pixels]` and `x: [n, c, pixels]`; false, without
 /// effect, where that would not pay. `dw` is columns `first..first + c` of rows of `rs` floats.
 pub(super) fn backward_weight(
+    isa: Isa,
     x: &[f32],
     dy: &[f32],
     [n, pixels, m, c]: [usize; 4],
@@ -193,73 +300,29 @@ pub(super) fn backward_weight(
     if x.is_empty() || dy.is_empty() {
         return false;
     }
-    let Some(Cut { chunks, ranges, blocks }) = Cut::new(n, pixels, rows, columns) else {
+    let Some(cut) = Cut::new(n, pixels, rows, columns) else {
         return false;
     };
-    let isa = Isa::current();
-    let cs = columns.next_multiple_of(PANEL);
-    // The products of a range, then its sums of `dy`.
-    let (products, partial) = (rows * cs, rows * cs + m);
-    let sides = [Side::new(dy, m), Side::new(x, c)];
-    let dw = Shared::new(dw);
+    let (ranges, blocks) = (cut.ranges, cut.blocks);
+    let partial = rows * columns.next_multiple_of(PANEL) + m;
     with(ranges * partial, |sums| {
-        let sums = Shared::new(sums);
+        let (dy, x, sums) = (Side::new(dy, m), Side::new(x, c), PanelMut::new(sums, partial));
+        let work = Work { isa, cut, dy, x, turned, sums };
+        debug_assert!(work.partial() == partial);
         // The ranges of a block one after the other, as a task asks for what comes after it.
         (0..ranges * blocks).into_par_iter().with_max_len(1).for_each(|i| {
-            let (block, range) = (i / ranges, i % ranges);
-            let (from, to) = group_rows(rows, blocks, block);
-            let [mut dy, mut x] = sides;
-            let side = if turned { &mut dy } else { &mut x };
-            (side.from, side.to) = (from, to);
-            if db.is_some() && (turned || block == 0) {
-                let at = sums.at(range * partial + products + dy.from);
-                // SAFETY: these sums are this task's own.
-                unsafe { std::slice::from_raw_parts_mut(at, dy.to - dy.from) }.fill(0.0);
-                dy.sums = Some(Shared::from(at));
-            }
-            with(cs * (CHUNK + L), |panels| {
-                let task = Task {
-                    rows: if turned { dy } else { x },
-                    columns: if turned { x } else { dy },
-                    chunks,
-                    from: chunks.count() * range / ranges,
-                    to: chunks.count() * (range + 1) / ranges,
-                    panels: panels.as_mut_ptr(),
-                    products: sums.at(range * partial + from * cs),
-                };
-                // SAFETY: the lengths were checked; chunks have at most CHUNK pixels; the sums are the task's own.
-                unsafe { task_isa(isa, &task) }
-            });
+            // SAFETY: the lengths were checked; every task has rows of its own of a range's sums.
+            unsafe { work.run(i / ranges, i % ranges, db.is_some()) };
         });
-        // All partial sums of some rows at a time, in the order of the ranges.
+        let dw = PanelMut::new(dw, rs).skip(first);
         (0..rows.div_ceil(L)).into_par_iter().for_each(|i| {
-            let (r0, r1) = (i * L, rows.min((i + 1) * L));
-            // SAFETY: only this task touches these rows.
-            let part = |range: usize| unsafe {
-                std::slice::from_raw_parts_mut(sums.at(range * partial + r0 * cs), (r1 - r0) * cs)
-            };
-            let total = part(0);
-            for range in 1..ranges {
-                for (total, value) in total.iter_mut().zip(&*part(range)) {
-                    *total += value;
-                }
-            }
-            // SAFETY: the sums have `cs` columns, at least as many as are read; `dw` is `m` × `rs`.
-            unsafe {
-                if turned {
-                    for (row, total) in (r0..r1).zip(total.chunks_exact(cs)) {
-                        std::ptr::copy_nonoverlapping(total.as_ptr(), dw.at(row * rs + first), c);
-                    }
-                } else {
-                    let (src, dst) = (total.as_ptr(), dw.at(first + r0));
-                    turn(isa, &Turn { src, src_rs: cs, rows: r1 - r0, columns, dst, dst_rs: rs });
-                }
-            }
+            // SAFETY: all products are there; every task has rows of its own.
+            unsafe { work.finish((i * L, rows.min((i + 1) * L)), dw) };
         });
         if let Some(db) = db {
             for (k, db) in db.iter_mut().enumerate() {
-                // SAFETY: every range has left its sums.
-                *db = (0..ranges).map(|range| unsafe { *sums.at(range * partial + products + k) }).sum();
+                // SAFETY: every range has left its sums, and no task is running.
+                *db = (0..ranges).map(|range| unsafe { *work.channels(range).at(k) }).sum();
             }
         }
     });

@@ -2,6 +2,7 @@
 //! stored; every task lowers the pixels that it is about to multiply, and they stay in its cache.
 
 use super::inplace;
+use super::lowered::{Images, Lowered};
 use super::taps::{Source, Table, gather_channels};
 use crate::gemm::{
     Fetch, Left, Matrix, PANEL, PackA, Product, group_count, group_rows, multiply_ahead, pack_a, packed_a_len,
@@ -19,36 +20,6 @@ const PACK: usize = 32 * 1024;
 const SET: usize = 8;
 /// Channels that are asked for ahead of the one being lowered.
 const AHEAD: usize = 2;
-
-/// Images as a convolution reads them.
-#[derive(Clone, Copy)]
-pub(super) struct Images<'a> {
-    pub(super) values: &'a [f32],
-    pub(super) n: usize,
-    pub(super) channels: usize,
-    /// Floats from one channel to the next (`channels` times that from one image to the next).
-    pub(super) stride: usize,
-}
-
-impl Images<'_> {
-    /// No channels.
-    pub(super) const NONE: Self = Self { values: &[], n: 0, channels: 0, stride: 0 };
-}
-
-/// What is multiplied, and what is added to it.
-pub(super) struct Lowered<'a> {
-    /// Channels of the same images and sizes, which are multiplied as if they were joined.
-    pub(super) images: [Images<'a>; 2],
-    pub(super) table: &'a Table,
-    /// Output channels.
-    pub(super) m: usize,
-    /// `[m, channels taps]`
-    pub(super) matrix: Matrix<'a>,
-    /// `[m]`
-    pub(super) bias: Option<&'a [f32]>,
-    /// In the shape of the output.
-    pub(super) add: Option<&'a [f32]>,
-}
 
 /// A block of columns of one image.
 pub(super) struct Block<'a> {
@@ -146,7 +117,7 @@ pub(super) fn pack(isa: Isa, matrix: &Matrix, m: usize, depth: usize, a: &mut [f
 }
 
 /// Computes `y: [n, m, pixels]`.
-pub(super) fn convolve(l: &Lowered, y: &mut [f32]) {
+pub(super) fn convolve(isa: Isa, l: &Lowered, y: &mut [f32]) {
     let (n, pixels) = (l.images[0].n, l.table.pixels);
     let depth = l.images.iter().map(|images| images.channels).sum::<usize>() * l.table.taps;
     for images in l.images {
@@ -157,7 +128,6 @@ pub(super) fn convolve(l: &Lowered, y: &mut [f32]) {
     if y.is_empty() {
         return;
     }
-    let isa = Isa::current();
     with(packed_a_len(l.m, depth), |a| {
         pack(isa, &l.matrix, l.m, depth, a);
         if l.table.identity && inplace::pays(l.m * depth, pixels) {
@@ -200,20 +170,22 @@ fn run(isa: Isa, l: &Lowered, depth: usize, a: &[f32], y: &mut [f32]) {
             Fetch { at: source.at.wrapping_add(from), rows, rs: source.stride, len: to - from }
         });
         with(depth * (to - from).next_multiple_of(PANEL), |panels| {
+            // Written and read through one pointer.
+            let panels = panels.as_mut_ptr();
             let at = image * l.m * pixels + from;
             let block = Block {
                 table: l.table,
                 sources: sources(image),
                 from,
                 to,
-                panels: panels.as_mut_ptr(),
+                panels,
                 product: Product {
                     m: l.m,
                     n: to - from,
                     k: depth,
                     a: Left::Packed(a.at(0)),
                     groups: (groups * part / parts, groups * (part + 1) / parts),
-                    b: panels.as_ptr(),
+                    b: panels,
                     c: y.at(at),
                     cs: pixels,
                     row_bias: bias.at(0),

@@ -13,7 +13,7 @@ pub(super) use plan::Plan;
 pub(super) use task::pad;
 pub(super) use weight::backward_weight;
 
-use super::Conv2d;
+use super::sizes::Conv2d;
 use crate::gemm::{Fetch, PANEL, Turn, turn};
 use crate::isa::Isa;
 use crate::scratch::{Shared, with};
@@ -36,6 +36,7 @@ type Panel<'a> = &'a mut [f32];
 
 /// [`conv2d`](super::conv2d); false, without effect, where that would not pay.
 pub(super) fn forward(
+    isa: Isa,
     s: &Conv2d,
     x: &[f32],
     weight: &[f32],
@@ -49,7 +50,6 @@ pub(super) fn forward(
     assert!(x.len() == s.input_len() && weight.len() == s.weight_len() && y.len() == s.output_len());
     let plan = Plan::forward(s);
     let depth = s.c * s.side * s.side;
-    let isa = Isa::current();
     let fill = |panel: usize, weights: Panel| {
         let (src, rows) = (weight[panel * PANEL * depth..].as_ptr(), (s.k - panel * PANEL).min(PANEL));
         let dst = weights.as_mut_ptr();
@@ -61,7 +61,14 @@ pub(super) fn forward(
 }
 
 /// [`conv2d_backward_input`](super::conv2d_backward_input); false, without effect, where that would not pay.
-pub(super) fn backward_input(s: &Conv2d, dy: &[f32], weight: &[f32], add: Option<&[f32]>, dx: &mut [f32]) -> bool {
+pub(super) fn backward_input(
+    isa: Isa,
+    s: &Conv2d,
+    dy: &[f32],
+    weight: &[f32],
+    add: Option<&[f32]>,
+    dx: &mut [f32],
+) -> bool {
     if !pays(s) || dx.is_empty() {
         return false;
     }
@@ -83,7 +90,7 @@ pub(super) fn backward_input(s: &Conv2d, dy: &[f32], weight: &[f32], add: Option
             }
         }
     };
-    run(Isa::current(), &plan, [s.n, s.k, s.c], dy, fill, None, add, dx);
+    run(isa, &plan, [s.n, s.k, s.c], dy, fill, None, add, dx);
     true
 }
 

@@ -4,7 +4,7 @@
 //! lowers a chunk of pixels of its columns to panels `[pixel][32]`; the rows of `dy` are read where they are.
 
 use super::chunks::{Chunk, Chunks};
-use super::product::Images;
+use super::lowered::Images;
 use super::taps::{Source, Table, gather_channels};
 use crate::gemm::{Ahead, Left, PANEL, Product, group_count, group_rows, multiply_ahead_isa};
 use crate::isa::{Isa, isa_entry};
@@ -104,6 +104,8 @@ impl Task<'_> {
         let ([r0, r1], [from, to]) = (self.rows, self.columns);
         let groups = group_count(r1 - r0, isa.gemm_rows());
         let (block, panels) = scratch.split_at_mut(BLOCK);
+        // Written and read through one pointer.
+        let panels = panels.as_mut_ptr();
         let cut = Chunks { n, pixels, limit: CHUNK };
         let chunks = cut.count();
         for i in 0..chunks {
@@ -116,7 +118,7 @@ impl Task<'_> {
                 chunk,
                 columns: self.columns,
                 block: block.as_mut_ptr(),
-                panels: panels.as_mut_ptr(),
+                panels,
             };
             let c = self.dw.at(r0 * depth + from);
             let product = Product {
@@ -130,7 +132,7 @@ impl Task<'_> {
                     jump: self.m * pixels - (chunk.to - chunk.from),
                 },
                 groups: (0, 0),
-                b: panels.as_ptr(),
+                b: panels,
                 c,
                 cs: depth,
                 row_bias: std::ptr::null(),
@@ -157,7 +159,7 @@ impl Task<'_> {
 }
 
 /// Computes `dw: [m, channels taps]` from `dy: [n, m, pixels]`.
-pub(super) fn backward_weight(images: Images, table: &Table, m: usize, dy: &[f32], dw: &mut [f32]) {
+pub(super) fn backward_weight(isa: Isa, images: Images, table: &Table, m: usize, dy: &[f32], dw: &mut [f32]) {
     let Images { values, n, channels, stride } = images;
     let (pixels, depth) = (table.pixels, channels * table.taps);
     assert!(values.len() == n * channels * stride && dy.len() == n * m * pixels && dw.len() == m * depth);
@@ -165,7 +167,6 @@ pub(super) fn backward_weight(images: Images, table: &Table, m: usize, dy: &[f32
         dw.fill(0.0);
         return;
     }
-    let isa = Isa::current();
     // Rows are shared out only where there are fewer columns than threads: each share lowers the same pixels.
     let threads = rayon::current_num_threads();
     let panels = depth.div_ceil(PANEL);

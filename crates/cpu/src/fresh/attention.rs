@@ -8,8 +8,10 @@ use crate::{Attention, SelfAttention};
 /// # Panics
 /// If a length does not fit, or there are no keys.
 pub fn attention(s: &Attention, qkv: [&[f32]; 3]) -> Vec<f32> {
+    let len = s.output_len();
+    s.check(qkv.map(<[f32]>::len), len);
     // SAFETY: the kernel overwrites its output.
-    unsafe { filled(s.heads * s.n * s.d_v, |y| crate::attention(s, qkv, y)) }
+    unsafe { filled(len, |y| crate::attention(s, qkv, y)) }
 }
 
 /// [`attention_backward`](crate::attention_backward): the gradients of `q`, `k` and `v`, in their shapes.
@@ -17,6 +19,7 @@ pub fn attention(s: &Attention, qkv: [&[f32]; 3]) -> Vec<f32> {
 /// # Panics
 /// If a length does not fit, or there are no keys.
 pub fn attention_backward(s: &Attention, qkv @ [q, k, v]: [&[f32]; 3], dy: &[f32]) -> [Vec<f32>; 3] {
+    s.check(qkv.map(<[f32]>::len), dy.len());
     let (mut dk, mut dv) = (Vec::new(), Vec::new());
     // SAFETY: the kernel overwrites its outputs.
     let dq = unsafe {
@@ -34,6 +37,7 @@ pub fn attention_backward(s: &Attention, qkv @ [q, k, v]: [&[f32]; 3], dy: &[f32
 /// # Panics
 /// If a length does not fit, or there are no pixels.
 pub fn self_attention(s: &SelfAttention, qkv: &[f32]) -> Vec<f32> {
+    s.check(qkv.len(), qkv.len() / 3);
     // SAFETY: the kernel overwrites its output.
     unsafe { filled(qkv.len() / 3, |y| crate::self_attention(s, qkv, y)) }
 }
@@ -43,6 +47,7 @@ pub fn self_attention(s: &SelfAttention, qkv: &[f32]) -> Vec<f32> {
 /// # Panics
 /// If a length does not fit, or there are no pixels.
 pub fn self_attention_backward(s: &SelfAttention, qkv: &[f32], dy: &[f32]) -> Vec<f32> {
+    s.check(qkv.len(), dy.len());
     // SAFETY: the kernel overwrites its output.
     unsafe { filled(qkv.len(), |dqkv| crate::self_attention_backward(s, qkv, dy, dqkv)) }
 }

@@ -1,6 +1,6 @@
 //! The attention block.
 
-use super::filled;
+use super::{filled, zeros};
 use crate::{AttentionBlock, AttentionBlockGradients, AttentionSaved, AttentionWeights};
 
 /// [`attention_block`](crate::attention_block()): `[n, c, pixels]`.
@@ -8,6 +8,7 @@ use crate::{AttentionBlock, AttentionBlockGradients, AttentionSaved, AttentionWe
 /// # Panics
 /// If a length does not fit, the groups do not divide the channels, or there are no channels or pixels.
 pub fn attention_block(s: &AttentionBlock, x: &[f32], w: &AttentionWeights) -> Vec<f32> {
+    s.check(x, w);
     // SAFETY: the kernel overwrites its output.
     unsafe { filled(s.len(), |y| crate::attention_block(s, x, w, None, y)) }
 }
@@ -26,6 +27,7 @@ pub struct AttentionBlockSaved {
 /// # Panics
 /// If a length does not fit, the groups do not divide the channels, or there are no channels or pixels.
 pub fn attention_block_saving(s: &AttentionBlock, x: &[f32], w: &AttentionWeights) -> AttentionBlockSaved {
+    s.check(x, w);
     let [mut qkv, mut attended, mut softmax] = [const { Vec::new() }; 3];
     // SAFETY: the kernel overwrites its outputs.
     let y = unsafe {
@@ -67,7 +69,7 @@ pub fn attention_block_backward(
     saved: [&[f32]; 3],
     dy: &[f32],
 ) -> AttentionBlockResults {
-    let zeros = |len: usize| vec![0.0; len];
+    s.check_backward(x, w, saved, dy);
     let norm_len = if w.norm.is_some() { s.c } else { 0 };
     let mut norm = [zeros(norm_len), zeros(norm_len)];
     let [mut weight, mut bias] = [w.weight, w.bias].map(|all| all.map(|values| zeros(values.len())));

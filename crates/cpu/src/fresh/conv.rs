@@ -2,15 +2,18 @@
 
 use super::filled;
 use crate::Conv2d;
-use crate::winograd::{self, Conv3x3, Filters};
+use crate::conv::{check_backward, check_backward_input, check_backward_weight, check_forward};
+use crate::winograd::{self, Conv3x3, Epilogue, Filters, check_filtered};
 
 /// [`conv2d`](crate::conv2d): `[n, k, h', w']`.
 ///
 /// # Panics
 /// If a length does not fit.
 pub fn conv2d(s: &Conv2d, x: &[f32], weight: &[f32], bias: Option<&[f32]>, residual: Option<&[f32]>) -> Vec<f32> {
+    let len = s.output_len();
+    check_forward(s, [x, weight], [bias, residual], len);
     // SAFETY: the kernel overwrites its output.
-    unsafe { filled(s.output_len(), |y| crate::conv2d(s, x, weight, bias, residual, y)) }
+    unsafe { filled(len, |y| crate::conv2d(s, x, weight, bias, residual, y)) }
 }
 
 /// [`winograd::conv3x3_filtered`]: `[n, k, h, w]`.
@@ -24,8 +27,10 @@ pub fn conv3x3_filtered(
     bias: Option<&[f32]>,
     residual: Option<&[f32]>,
 ) -> Vec<f32> {
+    let len = s.output_len();
+    check_filtered(s, x, filters, Epilogue { bias, residual }, len);
     // SAFETY: the kernel overwrites its output.
-    unsafe { filled(s.output_len(), |y| winograd::conv3x3_filtered(s, x, filters, bias, residual, y)) }
+    unsafe { filled(len, |y| winograd::conv3x3_filtered(s, x, filters, bias, residual, y)) }
 }
 
 /// [`conv2d_backward`](crate::conv2d_backward): the gradients of input, `[n, c, h, w]`, and weight, `[k, c, side, side]`; that of the bias
@@ -41,6 +46,7 @@ pub fn conv2d_backward(
     add: Option<&[f32]>,
     db: Option<&mut [f32]>,
 ) -> [Vec<f32>; 2] {
+    check_backward(s, [x, dy, weight], add, db.as_deref());
     let mut dw = Vec::new();
     // SAFETY: the kernel overwrites its outputs.
     let dx = unsafe {
@@ -56,8 +62,10 @@ pub fn conv2d_backward(
 /// # Panics
 /// If a length does not fit.
 pub fn conv2d_backward_input(s: &Conv2d, dy: &[f32], weight: &[f32], add: Option<&[f32]>) -> Vec<f32> {
+    let len = s.input_len();
+    check_backward_input(s, [dy, weight], add, len);
     // SAFETY: the kernel overwrites its output.
-    unsafe { filled(s.input_len(), |dx| crate::conv2d_backward_input(s, dy, weight, add, dx)) }
+    unsafe { filled(len, |dx| crate::conv2d_backward_input(s, dy, weight, add, dx)) }
 }
 
 /// [`conv2d_backward_weight`](crate::conv2d_backward_weight): `[k, c, side, side]`; the gradient of the bias goes into `db: [k]`.
@@ -65,6 +73,8 @@ pub fn conv2d_backward_input(s: &Conv2d, dy: &[f32], weight: &[f32], add: Option
 /// # Panics
 /// If a length does not fit.
 pub fn conv2d_backward_weight(s: &Conv2d, x: &[f32], dy: &[f32], db: Option<&mut [f32]>) -> Vec<f32> {
+    let len = s.weight_len();
+    check_backward_weight(s, [x, dy], len, db.as_deref());
     // SAFETY: the kernel overwrites its output.
-    unsafe { filled(s.weight_len(), |dw| crate::conv2d_backward_weight(s, x, dy, Some(dw), db)) }
+    unsafe { filled(len, |dw| crate::conv2d_backward_weight(s, x, dy, Some(dw), db)) }
 }

@@ -29,6 +29,25 @@ pub use upsample_conv::{upsample_conv3x3, upsample_conv3x3_backward};
 
 use super::awake::keep_awake;
 
+/// An empty vector with room for `n` floats.
+///
+/// # Panics
+/// If there is no memory for them. Sizes whose slices are short can ask for a large result, as where there are no channels to convolve.
+#[track_caller]
+fn with_room(n: usize) -> Vec<f32> {
+    let mut values = Vec::new();
+    let room = values.try_reserve_exact(n);
+    assert!(room.is_ok(), "a result of {n} values is more than any memory holds");
+    values
+}
+
+/// `n` zeros.
+fn zeros(n: usize) -> Vec<f32> {
+    let mut values = with_room(n);
+    values.resize(n, 0.0);
+    values
+}
+
 /// A vector of `n` floats that `fill` writes. More kernels are expected to follow: idle threads stay awake for a while.
 ///
 /// # Safety
@@ -36,7 +55,7 @@ use super::awake::keep_awake;
 /// they are tested with outputs that held guard values before.
 unsafe fn filled(n: usize, fill: impl FnOnce(&mut [f32])) -> Vec<f32> {
     keep_awake();
-    let mut values = Vec::with_capacity(n);
+    let mut values = with_room(n);
     let spare = &mut values.spare_capacity_mut()[..n];
     // SAFETY: same layout; the slice is only written to, as the caller promises.
     let spare = unsafe { &mut *(std::ptr::from_mut(spare) as *mut [f32]) };

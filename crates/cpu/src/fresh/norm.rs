@@ -1,6 +1,6 @@
 //! Group normalisation.
 
-use super::filled;
+use super::{filled, zeros};
 use crate::{Affine, GroupNorm, NormGradients, NormInput, Statistics};
 
 /// [`group_norm`](crate::group_norm): the result, `[n, c, hw]`, mean and `rstd`, `[n, groups]`.
@@ -8,9 +8,10 @@ use crate::{Affine, GroupNorm, NormGradients, NormInput, Statistics};
 /// # Panics
 /// If a length does not fit or the groups do not divide the channels.
 pub fn group_norm(s: &GroupNorm, x: NormInput, affine: Affine) -> [Vec<f32>; 3] {
-    let (mut mean, mut rstd) = (vec![0.0; s.n * s.groups], vec![0.0; s.n * s.groups]);
+    s.check_input(&x, &affine);
+    let (mut mean, mut rstd) = (zeros(s.n * s.groups), zeros(s.n * s.groups));
     // SAFETY: the kernel overwrites its output.
-    let y = unsafe { filled(s.n * s.c * s.hw, |y| crate::group_norm(s, x, affine, y, &mut mean, &mut rstd)) };
+    let y = unsafe { filled(s.len(), |y| crate::group_norm(s, x, affine, y, &mut mean, &mut rstd)) };
     [y, mean, rstd]
 }
 
@@ -41,6 +42,7 @@ pub fn group_norm_backward(
     dy: &[f32],
     add: [Option<&[f32]>; 2],
 ) -> NormResults {
+    s.check_backward(&x, statistics, &affine, dy, add);
     // SAFETY: the kernel overwrites its outputs.
     unsafe { NormResults::filled(s, x, |d| crate::group_norm_backward(s, x, statistics, affine, dy, add, d)) }
 }
@@ -52,7 +54,7 @@ impl NormResults {
     /// `fill` must write the gradients of `x` and `skip` and read nothing of them before.
     pub(super) unsafe fn filled(s: &GroupNorm, x: NormInput, fill: impl FnOnce(NormGradients)) -> Self {
         let channels = s.n * s.c;
-        let (mut scale, mut offset, mut bias) = (vec![0.0; channels], vec![0.0; channels], vec![0.0; x.bias.len()]);
+        let (mut scale, mut offset, mut bias) = (zeros(channels), zeros(channels), zeros(x.bias.len()));
         let mut skip = Vec::new();
         // SAFETY: the caller's contract.
         let dx = unsafe {

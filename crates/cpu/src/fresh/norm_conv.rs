@@ -1,6 +1,6 @@
 //! Normalisation, then convolution.
 
-use super::{NormResults, filled};
+use super::{NormResults, filled, zeros};
 use crate::winograd::Filters;
 use crate::{Affine, NormConv, NormConvGradients, NormInput, Statistics};
 
@@ -16,7 +16,8 @@ pub fn norm_conv(
     bias: Option<&[f32]>,
     residual: Option<&[f32]>,
 ) -> [Vec<f32>; 3] {
-    let (mut mean, mut rstd) = (vec![0.0; s.norm.n * s.norm.groups], vec![0.0; s.norm.n * s.norm.groups]);
+    s.check_forward(&x, &affine, filters, bias, residual);
+    let (mut mean, mut rstd) = (zeros(s.norm.n * s.norm.groups), zeros(s.norm.n * s.norm.groups));
     // SAFETY: the kernel overwrites its output.
     let y = unsafe {
         filled(s.output_len(), |y| {
@@ -40,7 +41,8 @@ pub fn norm_conv_backward(
     dy: &[f32],
     add: [Option<&[f32]>; 2],
 ) -> (NormResults, Vec<f32>, Vec<f32>) {
-    let (mut dw, mut db) = (Vec::new(), vec![0.0; s.k]);
+    s.check_backward(&x, statistics, &affine, [weight, dy], add);
+    let (mut dw, mut db) = (Vec::new(), zeros(s.k));
     // SAFETY: the kernel overwrites its outputs.
     let norm = unsafe {
         NormResults::filled(&s.norm, x, |norm| {

@@ -50,7 +50,12 @@ impl<'a> Matrix<'a> {
 ///
 /// # Panics
 /// If a slice is too short, or `c` or `bias` not exactly as long as it must be.
-pub fn gemm([m, n, k]: [usize; 3], a: Matrix, b: Matrix, bias: Option<&[f32]>, c: &mut [f32]) {
+pub fn gemm(sizes: [usize; 3], a: Matrix, b: Matrix, bias: Option<&[f32]>, c: &mut [f32]) {
+    gemm_on(Isa::current(), sizes, a, b, bias, c);
+}
+
+/// [`gemm`] with a given instruction set.
+pub(crate) fn gemm_on(isa: Isa, [m, n, k]: [usize; 3], a: Matrix, b: Matrix, bias: Option<&[f32]>, c: &mut [f32]) {
     assert!(
         a.holds(m, k),
         "gemm: {} values with strides {} and {} are no {m} × {k} matrix",
@@ -80,7 +85,6 @@ pub fn gemm([m, n, k]: [usize; 3], a: Matrix, b: Matrix, bias: Option<&[f32]>, c
         }
         return;
     }
-    let isa = Isa::current();
     let c = Shared::new(c);
     with(k.min(DEPTH) * n.next_multiple_of(PANEL), |panels| {
         for k0 in (0..k).step_by(DEPTH) {
@@ -141,20 +145,14 @@ fn multiply_rows(
     for_each(m.div_ceil(per_task), m * n * k <= ALONE, |i| {
         let (r0, r1) = (i * per_task, m.min((i + 1) * per_task));
         with(packed_a_len(r1 - r0, k), |packed| {
-            let pack = PackA {
-                src: values.at(r0 * a.rs),
-                rs: a.rs,
-                cs: a.cs,
-                m: r1 - r0,
-                k,
-                factor: 1.0,
-                dst: packed.as_mut_ptr(),
-            };
+            // Written and read through one pointer.
+            let packed = packed.as_mut_ptr();
+            let pack = PackA { src: values.at(r0 * a.rs), rs: a.rs, cs: a.cs, m: r1 - r0, k, factor: 1.0, dst: packed };
             let product = Product {
                 m: r1 - r0,
                 n,
                 k,
-                a: Left::Packed(packed.as_ptr()),
+                a: Left::Packed(packed),
                 groups: (0, group_count(r1 - r0, rows)),
                 b: panels.at(0),
                 c: c.at(r0 * n),

@@ -1,6 +1,6 @@
 //! The inner loops.
 
-use crate::gemm::PANEL;
+use super::panel::PANEL;
 use crate::simd::{L, Simd, with_rows};
 
 /// Up to `S::ROWS` rows times one panel.

@@ -7,18 +7,18 @@
 mod driver;
 mod micro;
 mod pack;
+mod panel;
 
+pub(super) use driver::gemm_on;
 pub use driver::{Matrix, gemm};
 pub(super) use micro::{Reduce, reduce, store_sums};
 pub(super) use pack::{Fetch, PackA, PackB, Turn, TurnAdd, fetch, pack_a, pack_b, packed_a_len, turn, turn_add};
+pub(super) use panel::PANEL;
 
 use micro::Micro;
 
 use super::isa::{Isa, isa_entry};
-use super::simd::{L, Simd};
-
-/// Columns of a panel of `B`.
-pub(super) const PANEL: usize = 2 * L;
+use super::simd::Simd;
 
 /// The left operand of a product.
 #[derive(Clone, Copy)]

@@ -7,6 +7,9 @@ use crate::scratch::Shared;
 use crate::sizes::{check_len, check_option};
 use rayon::prelude::*;
 
+/// In messages.
+const NAME: &str = "group_norm_backward";
+
 /// Where the gradients of [`super::group_norm`] go.
 #[derive(Debug)]
 pub struct NormGradients<'a> {
@@ -40,19 +43,49 @@ pub fn group_norm_backward(
     add: [Option<&[f32]>; 2],
     d: NormGradients,
 ) {
+    group_norm_backward_on(Isa::current(), s, x, statistics, affine, dy, add, d);
+}
+
+impl GroupNorm {
+    /// Panics unless what the gradients are computed from fits the sizes.
+    pub(crate) fn check_backward(
+        &self,
+        x: &NormInput,
+        statistics: Statistics,
+        affine: &Affine,
+        dy: &[f32],
+        add: [Option<&[f32]>; 2],
+    ) {
+        self.check_input(x, affine);
+        check_len(NAME, "dy", dy.len(), self.len());
+        for (add, x) in add.iter().zip([x.x, x.skip]) {
+            check_option(NAME, "what is added", *add, x.len());
+        }
+        check_len(NAME, "the mean", statistics.mean.len(), self.n * self.groups);
+        check_len(NAME, "rstd", statistics.rstd.len(), self.n * self.groups);
+    }
+}
+
+/// [`group_norm_backward`] with a given instruction set.
+#[allow(clippy::too_many_arguments)] // the operands and results of the operation
+pub(crate) fn group_norm_backward_on(
+    isa: Isa,
+    s: &GroupNorm,
+    x: NormInput,
+    statistics: Statistics,
+    affine: Affine,
+    dy: &[f32],
+    add: [Option<&[f32]>; 2],
+    d: NormGradients,
+) {
     let stride = s.check(&affine);
     let layout = x.layout(s);
-    let (isa, channels) = (Isa::current(), s.channels());
+    let channels = s.channels();
     let (mean, rstd) = (statistics.mean, statistics.rstd);
-    let check = |name: &str, len: usize, expected: usize| check_len("group_norm_backward", name, len, expected);
-    check("dy", dy.len(), s.len());
+    s.check_backward(&x, statistics, &affine, dy, add);
+    let check = |name: &str, len: usize, expected: usize| check_len(NAME, name, len, expected);
     check("dx", d.x.len(), x.x.len());
     check("the gradient of the skip", d.skip.len(), x.skip.len());
-    for (add, x) in add.iter().zip([x.x, x.skip]) {
-        check_option("group_norm_backward", "what is added", *add, x.len());
-    }
-    check("the mean", mean.len(), s.n * s.groups);
-    check("rstd", rstd.len(), s.n * s.groups);
     check("the gradient of the scale", d.scale.len(), s.n * s.c);
     check("the gradient of the offset", d.offset.len(), s.n * s.c);
     if !d.bias.is_empty() {

@@ -10,6 +10,7 @@ mod passes;
 mod vectors;
 
 pub(super) use backward::group_norm_backward_image;
+pub(super) use backward::group_norm_backward_on;
 pub use backward::{NormGradients, group_norm_backward};
 pub use input::NormInput;
 
@@ -67,7 +68,8 @@ impl<'a> Affine<'a> {
 }
 
 impl GroupNorm {
-    fn len(&self) -> usize {
+    /// Values of what is normalised.
+    pub(super) fn len(&self) -> usize {
         values("group_norm", [self.n, self.c, self.hw])
     }
 
@@ -112,9 +114,21 @@ impl GroupNorm {
 /// # Panics
 /// If a length does not fit or the groups do not divide the channels.
 pub fn group_norm(s: &GroupNorm, x: NormInput, affine: Affine, y: &mut [f32], mean: &mut [f32], rstd: &mut [f32]) {
+    group_norm_on(Isa::current(), s, x, affine, y, [mean, rstd]);
+}
+
+/// [`group_norm`] with a given instruction set.
+pub(super) fn group_norm_on(
+    isa: Isa,
+    s: &GroupNorm,
+    x: NormInput,
+    affine: Affine,
+    y: &mut [f32],
+    [mean, rstd]: [&mut [f32]; 2],
+) {
     let stride = s.check(&affine);
     let layout = x.layout(s);
-    let (isa, channels) = (Isa::current(), s.channels());
+    let channels = s.channels();
     check_len("group_norm", "y", y.len(), s.len());
     check_len("group_norm", "the mean", mean.len(), s.n * s.groups);
     check_len("group_norm", "rstd", rstd.len(), s.n * s.groups);

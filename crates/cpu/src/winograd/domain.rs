@@ -51,12 +51,12 @@ impl Domain {
     }
 
     /// What transforms the rows of tiles `r0..r1` of all that `src` has, with scratch of [`Geometry::pixel_scratch`].
-    pub(super) fn transform(&self, src: Source, (r0, r1): (usize, usize), own: bool, px: &mut [f32]) -> Transform {
+    pub(super) fn transform(&self, src: Source, (r0, r1): (usize, usize), own: bool, px: Shared) -> Transform {
         let row = r0 - src.first;
         let sums = self.sums.map_or(std::ptr::null_mut(), |sums| sums.at(row * self.ch.next_multiple_of(L)));
         let dst = self.tiles(0, row).cast_mut();
         let Self { geo, ch, panel, xs, .. } = *self;
-        Transform { geo, src: src.at.at(0), ch, r0, r1, dst, panel, xs, own, sums, px: px.as_mut_ptr() }
+        Transform { geo, src: src.at.at(0), ch, r0, r1, dst, panel, xs, own, sums, px: px.at(0) }
     }
 
     /// Point `x` of the tiles from row `row` of these on.

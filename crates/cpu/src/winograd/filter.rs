@@ -1,8 +1,8 @@
 //! Filters to the Winograd domain: `U = G g Gᵀ`.
 
-use super::TileSize;
 use super::geometry::{NAME, plane_stride};
 use super::tile::{F2, F4, Taps};
+use super::tile_size::TileSize;
 use crate::isa::{Isa, isa_entry};
 use crate::scratch::{Buffer, Shared, with};
 use crate::simd::{L, Simd};
@@ -60,69 +60,99 @@ pub(super) fn u_vecs(out: usize, kb: usize) -> usize {
     (out - kb * 2 * L).div_ceil(L).min(2)
 }
 
+/// Floats of the taps of 16 inputs for a vector of outputs.
+const TAPS: usize = 9 * L;
+
+/// # Safety
+/// `f.w` must be readable for the outputs and inputs of the task, and `f.u` writable for the transformed inputs, `[input][output]`, of every
+/// plane.
 #[inline(always)]
 pub(super) unsafe fn filter_block<S: Simd, W: Taps>(f: &FilterArgs) {
+    let nv = u_vecs(f.out, f.kb);
+    // SAFETY: the caller's contract; the taps of 16 inputs have room for two vectors of outputs.
     unsafe {
-        let nv = u_vecs(f.out, f.kb);
-        let Weight { w, so, si, rotate } = f.w;
         // taps of 16 inputs for each of `nv` vectors of outputs, [v][i][9][16]
-        let mut taps = [S::zero(); 2 * 9 * L];
+        let mut taps = [S::zero(); 2 * TAPS];
         for i0 in (f.i0..f.i1).step_by(L) {
             let ni = (f.i1 - i0).min(L);
             for v in 0..nv {
                 let o0 = f.kb * 2 * L + v * L;
                 let no = (f.out - o0).min(L);
-                let src = w.at(o0 * so + i0 * si).cast_const();
-                let dst = taps.as_mut_ptr().add(v * 9 * L);
-                if si == 9 {
-                    // rows of ni * 9 consecutive floats
-                    for o in 0..no {
-                        S::prefetch(src.wrapping_add(o * so + 9 * L), 9 * L);
-                    }
-                    for q in 0..9 {
-                        let m = (ni * 9).saturating_sub(q * L).min(L);
-                        let mut t = [S::zero(); L];
-                        if m == L && no == L {
-                            for o in 0..L {
-                                t[o] = S::load(src.add(o * so + q * L));
-                            }
-                        } else {
-                            for o in 0..L {
-                                if o < no && m > 0 {
-                                    t[o] = S::load_n(src.add(o * so + q * L), m);
-                                }
-                            }
-                        }
-                        S::transpose(&mut t);
-                        for j in 0..L {
-                            *dst.add(q * L + j) = t[j];
-                        }
-                    }
+                let src = f.w.w.at(o0 * f.w.so + i0 * f.w.si).cast_const();
+                let dst = taps.as_mut_ptr().add(v * TAPS);
+                if f.w.si == 9 {
+                    rows_of_taps::<S>(src, f.w.so, no, ni, dst);
                 } else {
-                    for i in 0..ni {
-                        S::prefetch(src.wrapping_add((i + 2) * si), 9 * L);
-                        let mut t = [S::zero(); L];
-                        for o in 0..L {
-                            if o < no {
-                                t[o] = S::load_n(src.add(o * so + i * si), 9);
-                            }
-                        }
-                        S::transpose(&mut t);
-                        for q in 0..9 {
-                            *dst.add(i * 9 + q) = t[q];
-                        }
-                    }
+                    columns_of_taps::<S>(src, &f.w, no, ni, dst);
                 }
             }
             for i in 0..ni {
                 for v in 0..nv {
-                    let t = taps.as_ptr().add(v * 9 * L + i * 9);
+                    let t = taps.as_ptr().add(v * TAPS + i * 9);
                     let mut g = [S::zero(); 9];
                     for q in 0..9 {
-                        g[q] = *t.add(if rotate { 8 - q } else { q });
+                        g[q] = *t.add(if f.w.rotate { 8 - q } else { q });
                     }
                     W::products::<S>(&g, f.u.add(((i0 - f.i0 + i) * nv + v) * L), f.xs);
                 }
+            }
+        }
+    }
+}
+
+/// The taps of `ni` inputs that lie next to each other, for `no` outputs `so` floats apart, to `dst: [input][9]`, outputs as lanes.
+///
+/// # Safety
+/// `src` must be readable for them, and `dst` writable for [`TAPS`] vectors.
+#[inline(always)]
+unsafe fn rows_of_taps<S: Simd>(src: *const f32, so: usize, no: usize, ni: usize, dst: *mut S::V) {
+    // SAFETY: the caller's contract: rows of `9 ni` consecutive floats.
+    unsafe {
+        for o in 0..no {
+            S::prefetch(src.wrapping_add(o * so + TAPS), TAPS);
+        }
+        for q in 0..9 {
+            let m = (ni * 9).saturating_sub(q * L).min(L);
+            let mut t = [S::zero(); L];
+            if m == L && no == L {
+                for o in 0..L {
+                    t[o] = S::load(src.add(o * so + q * L));
+                }
+            } else {
+                for o in 0..L {
+                    if o < no && m > 0 {
+                        t[o] = S::load_n(src.add(o * so + q * L), m);
+                    }
+                }
+            }
+            S::transpose(&mut t);
+            for j in 0..L {
+                *dst.add(q * L + j) = t[j];
+            }
+        }
+    }
+}
+
+/// The same of inputs that lie anywhere.
+///
+/// # Safety
+/// As for [`rows_of_taps`].
+#[inline(always)]
+unsafe fn columns_of_taps<S: Simd>(src: *const f32, w: &Weight, no: usize, ni: usize, dst: *mut S::V) {
+    let Weight { so, si, .. } = *w;
+    // SAFETY: the caller's contract: every output and input has 9 consecutive floats.
+    unsafe {
+        for i in 0..ni {
+            S::prefetch(src.wrapping_add((i + 2) * si), TAPS);
+            let mut t = [S::zero(); L];
+            for o in 0..L {
+                if o < no {
+                    t[o] = S::load_n(src.add(o * so + i * si), 9);
+                }
+            }
+            S::transpose(&mut t);
+            for q in 0..9 {
+                *dst.add(i * 9 + q) = t[q];
             }
         }
     }
@@ -134,16 +164,15 @@ isa_entry!(
 
 /// Transforms `w: [k, c, 3, 3]` into `u`, of [`u_len`] floats. With `rotate` it becomes the filter of the input
 /// gradient: rotated by half a turn, inputs and outputs exchanged.
-pub(super) fn filter_transform<W: Taps>(w: &[f32], k: usize, c: usize, rotate: bool, u: &mut [f32]) {
+pub(super) fn filter_transform<W: Taps>(isa: Isa, w: &[f32], [k, c]: [usize; 2], rotate: bool, u: &mut [f32]) {
     let (out, inp) = if rotate { (c, k) } else { (k, c) };
     check_weight(w, [k, c]);
-    assert!(u.len() >= u_len(W::X, out, inp));
     if w.is_empty() {
         return;
     }
+    assert!(u.len() >= u_len(W::X, out, inp));
     let chunk = inp.div_ceil(2).next_multiple_of(L).min(64);
     let (blocks, chunks) = (out.div_ceil(2 * L), inp.div_ceil(chunk));
-    let isa = Isa::current();
     let (w, u) = (Weight::new(w, [k, c], rotate), Shared::new(u));
     (0..blocks * chunks).into_par_iter().with_max_len(1).for_each(|task| {
         let (kb, i0) = (task / chunks, task % chunks * chunk);
@@ -182,7 +211,7 @@ impl Filters<'static> {
     pub fn new(tile: TileSize, k: usize, c: usize, w: &[f32]) -> Self {
         check_weight(w, [k, c]);
         let mut u = Buffer::new(Filters::len(tile, [k, c]));
-        transform(tile, [k, c], w, u.values_mut());
+        transform(Isa::current(), tile, [k, c], w, u.values_mut());
         Self { tile, k, c, u: Values::Kept(u) }
     }
 }
@@ -195,12 +224,16 @@ impl Filters<'_> {
     pub fn with<R>(tile: TileSize, k: usize, c: usize, w: &[f32], f: impl FnOnce(&Filters<'_>) -> R) -> R {
         check_weight(w, [k, c]);
         with(Self::len(tile, [k, c]), |u| {
-            transform(tile, [k, c], w, u);
+            transform(Isa::current(), tile, [k, c], w, u);
             f(&Filters { tile, k, c, u: Values::Scratch(u) })
         })
     }
 
     fn len(tile: TileSize, [k, c]: [usize; 2]) -> usize {
+        // Without weights either number may be anything.
+        if k == 0 || c == 0 {
+            return 0;
+        }
         let points = match tile {
             TileSize::Two => F2::X,
             TileSize::Four => F4::X,
@@ -233,9 +266,9 @@ impl Filters<'_> {
     }
 }
 
-fn transform(tile: TileSize, [k, c]: [usize; 2], w: &[f32], u: &mut [f32]) {
+fn transform(isa: Isa, tile: TileSize, [k, c]: [usize; 2], w: &[f32], u: &mut [f32]) {
     match tile {
-        TileSize::Two => filter_transform::<F2>(w, k, c, false, u),
-        TileSize::Four => filter_transform::<F4>(w, k, c, false, u),
+        TileSize::Two => filter_transform::<F2>(isa, w, [k, c], false, u),
+        TileSize::Four => filter_transform::<F4>(isa, w, [k, c], false, u),
     }
 }

@@ -63,78 +63,122 @@ enum Filters<U, Scratch> {
     Plain(Weight, Scratch),
 }
 
+/// # Safety
+/// The pointers of `b` must be valid for what their fields say, and nobody else may touch the output rows of these tiles and channels.
 #[inline(always)]
 unsafe fn forward_block<S: Simd, W: Tile>(b: &BlockArgs) {
+    let t = &b.tr;
+    debug_assert!(
+        t.r0 <= t.r1 && t.r1 <= t.geo.rows && b.k1 <= b.out.div_ceil(2 * L),
+        "tiles and channels of the batch"
+    );
+    // SAFETY: the caller's contract; the products of 32 channels are there before they are transformed back.
     unsafe {
-        let t = &b.tr;
-        let g = &t.geo;
         if !b.is_transformed {
             transform_rows::<S, W>(t);
         }
-        let tiles = (t.r1 - t.r0) * g.tw;
-        let (plane, strip) = (g.h * g.w, g.strip::<W>());
         for kb in b.k0..b.k1 {
-            let nv = u_vecs(b.out, kb);
-            let ms = nv * L;
-            for Segment { image, ty0, ty1, .. } in g.segments(t.r0, t.r1) {
-                for k in kb * 2 * L..b.out.min(kb * 2 * L + ms) {
-                    let at = (image * b.out + k) * plane + ty0 * W::M * g.w;
-                    S::prefetch(b.y.wrapping_add(at), ((ty1 - ty0) * W::M * g.w).min(plane)); // for the stores
-                }
+            prefetch_output::<S, W>(b, kb);
+            multiply::<S, W>(b, kb);
+            for v in 0..u_vecs(b.out, kb) {
+                store::<S, W>(b, kb, v);
             }
-            let step = if let Filters::Plain(..) = b.filters { CHANNELS } else { t.ch };
-            for c0 in (0..t.ch).step_by(step) {
-                let (cin, us) = ((t.ch - c0).min(step), plane_stride(step.min(t.ch) * nv * L));
-                let ub = match b.filters {
-                    Filters::Transformed(u) => u.add(kb * u_block(W::X, t.ch)),
-                    Filters::Plain(w, u) => {
-                        let args = FilterArgs { w, out: b.out, u, xs: us, kb, i0: c0, i1: c0 + cin };
-                        filter_block::<S, W>(&args);
-                        u.cast_const()
-                    }
+        }
+    }
+}
+
+/// Asks for where the output channels of block `kb` go, for the stores.
+///
+/// # Safety
+/// None but that of `S`: any address may be asked for.
+#[inline(always)]
+unsafe fn prefetch_output<S: Simd, W: Tile>(b: &BlockArgs, kb: usize) {
+    let (t, g) = (&b.tr, &b.tr.geo);
+    let plane = g.h * g.w;
+    for Segment { image, ty0, ty1, .. } in g.segments(t.r0, t.r1) {
+        for k in kb * 2 * L..b.out.min(kb * 2 * L + u_vecs(b.out, kb) * L) {
+            let at = (image * b.out + k) * plane + ty0 * W::M * g.w;
+            // SAFETY: any address may be asked for.
+            unsafe { S::prefetch(b.y.wrapping_add(at), ((ty1 - ty0) * W::M * g.w).min(plane)) };
+        }
+    }
+}
+
+/// The products of all tiles of the block and the output channels of block `kb`, to `b.m`.
+///
+/// # Safety
+/// As for [`forward_block`]; the input must be transformed.
+#[inline(always)]
+unsafe fn multiply<S: Simd, W: Tile>(b: &BlockArgs, kb: usize) {
+    let t = &b.tr;
+    let nv = u_vecs(b.out, kb);
+    let (tiles, ms) = ((t.r1 - t.r0) * t.geo.tw, nv * L);
+    let step = if let Filters::Plain(..) = b.filters { CHANNELS } else { t.ch };
+    // SAFETY: the caller's contract; transformed filters have `u_block` floats for every block of output channels, and own ones
+    // `W::X` planes of `us`.
+    unsafe {
+        for c0 in (0..t.ch).step_by(step) {
+            let (cin, us) = ((t.ch - c0).min(step), plane_stride(step.min(t.ch) * nv * L));
+            let ub = match b.filters {
+                Filters::Transformed(u) => u.add(kb * u_block(W::X, t.ch)),
+                Filters::Plain(w, u) => {
+                    let args = FilterArgs { w, out: b.out, u, xs: us, kb, i0: c0, i1: c0 + cin };
+                    filter_block::<S, W>(&args);
+                    u.cast_const()
+                }
+            };
+            for x in 0..W::X {
+                let product = micro::Forward {
+                    a: t.dst.add(x * t.xs + c0 / L * t.panel),
+                    a_cb: t.panel,
+                    b: ub.add(x * us),
+                    bs: nv * L,
+                    c: b.m.add(x * ms),
+                    cs: W::X * ms,
+                    cin,
+                    accumulate: c0 > 0,
+                    next: t.xs,
                 };
-                for x in 0..W::X {
-                    let product = micro::Forward {
-                        a: t.dst.add(x * t.xs + c0 / L * t.panel),
-                        a_cb: t.panel,
-                        b: ub.add(x * us),
-                        bs: nv * L,
-                        c: b.m.add(x * ms),
-                        cs: W::X * ms,
-                        cin,
-                        accumulate: c0 > 0,
-                        next: t.xs,
-                    };
-                    match b.filters {
-                        Filters::Transformed(_) => micro::forward::<S, false>(tiles, nv, product),
-                        Filters::Plain(..) => micro::forward::<S, true>(tiles, nv, product),
-                    }
+                match b.filters {
+                    Filters::Transformed(_) => micro::forward::<S, false>(tiles, nv, product),
+                    Filters::Plain(..) => micro::forward::<S, true>(tiles, nv, product),
                 }
             }
-            for v in 0..nv {
-                let k0 = kb * 2 * L + v * L;
-                let nk = (b.out - k0).min(L);
-                for Segment { image, ty0, ty1, tile } in g.segments(t.r0, t.r1) {
-                    let bias = if b.bias.is_null() { S::zero() } else { S::load_n(b.bias.add(k0), nk) };
-                    let mut m = b.m.add(tile * W::X * ms + v * L);
-                    let o = (image * b.out + k0) * plane;
-                    let res = if b.res.is_null() { b.res } else { b.res.add(o) };
-                    let mut top = ty0;
-                    while top < ty1 {
-                        let end = (top + strip).min(ty1);
-                        let (lo, hi) = (top * W::M, (end * W::M).min(g.h));
-                        for ty in top..end {
-                            for tx in 0..g.tw {
-                                let (r, c) = (ty * W::M, tx * W::M);
-                                let d = t.px.add(((r - lo) * g.w + c) * L);
-                                output_tile::<S, W>(m, ms, bias, d, g.w * L, (g.h - r).min(W::M), (g.w - c).min(W::M));
-                                m = m.add(W::X * ms);
-                            }
-                        }
-                        store_pixels::<S>(t.px, b.y.add(o), res, plane, nk, lo * g.w, hi * g.w);
-                        top = end;
+        }
+    }
+}
+
+/// The outputs of vector `v` of block `kb` from the products in `b.m`, strip by strip.
+///
+/// # Safety
+/// As for [`forward_block`]; the products must be there.
+#[inline(always)]
+unsafe fn store<S: Simd, W: Tile>(b: &BlockArgs, kb: usize, v: usize) {
+    let (t, g) = (&b.tr, &b.tr.geo);
+    let (plane, strip, ms) = (g.h * g.w, g.strip::<W>(), u_vecs(b.out, kb) * L);
+    let k0 = kb * 2 * L + v * L;
+    let nk = (b.out - k0).min(L);
+    // SAFETY: the caller's contract; a strip's pixels fit into the scratch that the transform no longer needs.
+    unsafe {
+        for Segment { image, ty0, ty1, tile } in g.segments(t.r0, t.r1) {
+            let bias = if b.bias.is_null() { S::zero() } else { S::load_n(b.bias.add(k0), nk) };
+            let mut m = b.m.add(tile * W::X * ms + v * L);
+            let o = (image * b.out + k0) * plane;
+            let res = if b.res.is_null() { b.res } else { b.res.add(o) };
+            let mut top = ty0;
+            while top < ty1 {
+                let end = (top + strip).min(ty1);
+                let (lo, hi) = (top * W::M, (end * W::M).min(g.h));
+                for ty in top..end {
+                    for tx in 0..g.tw {
+                        let (r, c) = (ty * W::M, tx * W::M);
+                        let d = t.px.add(((r - lo) * g.w + c) * L);
+                        output_tile::<S, W>(m, ms, bias, d, g.w * L, (g.h - r).min(W::M), (g.w - c).min(W::M));
+                        m = m.add(W::X * ms);
                     }
                 }
+                store_pixels::<S>(t.px, b.y.add(o), res, plane, nk, lo * g.w, hi * g.w);
+                top = end;
             }
         }
     }
@@ -146,11 +190,11 @@ isa_entry!(
 
 /// What is added to a convolution's result.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Epilogue<'a> {
+pub(crate) struct Epilogue<'a> {
     /// `[k]`
-    pub(super) bias: Option<&'a [f32]>,
+    pub(crate) bias: Option<&'a [f32]>,
     /// In the shape of the output.
-    pub(super) residual: Option<&'a [f32]>,
+    pub(crate) residual: Option<&'a [f32]>,
 }
 
 /// How a convolution is computed.
@@ -164,7 +208,9 @@ pub(super) struct How {
 
 /// `y = conv(x, w)` plus the epilogue; with `rotate`, `w: [c, k, 3, 3]` is the filter of the convolution whose input
 /// gradient `y` is. `s` are the sizes of the convolution that is computed.
+#[allow(clippy::too_many_arguments)] // operands and results of one operation
 pub(super) fn convolve<W: Tile>(
+    isa: Isa,
     s: &Conv3x3,
     x: &[f32],
     w: &[f32],
@@ -174,35 +220,46 @@ pub(super) fn convolve<W: Tile>(
     y: &mut [f32],
 ) {
     check_len(NAME, "the weight", w.len(), s.weight_len());
-    check(s, x, add, y);
+    check(s, x, add, y.len());
     if y.is_empty() {
         return;
     }
     let (k, c) = if rotate { (s.c, s.k) } else { (s.k, s.c) };
     let (len, geo) = (u_len(W::X, s.k, s.c), Geometry::new::<W>(s));
     if len * size_of::<f32>() >= OWN_BYTES.max(geo.rows * geo.tw * OWN_BYTES_PER_TILE) {
-        return convolve_blocks::<W>(s, x, Filters::Plain(Weight::new(w, [k, c], rotate), ()), add, how, y);
+        return convolve_blocks::<W>(isa, s, x, Filters::Plain(Weight::new(w, [k, c], rotate), ()), add, how, y);
     }
     with(len, |u| {
-        filter_transform::<W>(w, k, c, rotate, u);
-        convolve_transformed::<W>(s, x, u, add, how, y);
+        filter_transform::<W>(isa, w, [k, c], rotate, u);
+        convolve_transformed::<W>(isa, s, x, u, add, how, y);
     })
 }
 
-/// Panics unless the lengths fit.
-fn check(s: &Conv3x3, x: &[f32], add: Epilogue, y: &[f32]) {
+/// Panics unless the lengths fit, and the output has `y` values.
+pub(super) fn check(s: &Conv3x3, x: &[f32], add: Epilogue, y: usize) {
     check_len(NAME, "the input", x.len(), s.input_len());
-    check_len(NAME, "the output", y.len(), s.output_len());
+    check_len(NAME, "the output", y, s.output_len());
     check_option(NAME, "the bias", add.bias, s.k);
-    check_option(NAME, "what is added", add.residual, y.len());
-    assert!(s.c > 0 || y.is_empty(), "conv3x3: there must be channels to compute an output from");
+    check_option(NAME, "what is added", add.residual, y);
+    assert!(s.c > 0 || y == 0, "conv3x3: there must be channels to compute an output from");
 }
 
 /// [`convolve`] with filters that are transformed already.
-pub(super) fn convolve_transformed<W: Tile>(s: &Conv3x3, x: &[f32], u: &[f32], add: Epilogue, how: How, y: &mut [f32]) {
-    check(s, x, add, y);
+pub(super) fn convolve_transformed<W: Tile>(
+    isa: Isa,
+    s: &Conv3x3,
+    x: &[f32],
+    u: &[f32],
+    add: Epilogue,
+    how: How,
+    y: &mut [f32],
+) {
+    check(s, x, add, y.len());
+    if y.is_empty() {
+        return;
+    }
     assert!(u.len() >= u_len(W::X, s.k, s.c));
-    convolve_blocks::<W>(s, x, Filters::Transformed(Shared::read(u)), add, how, y);
+    convolve_blocks::<W>(isa, s, x, Filters::Transformed(Shared::read(u)), add, how, y);
 }
 
 /// How a convolution is cut into tasks: `blocks` of tiles, `shares` of the output channels. They may depend on the number of `threads`:
@@ -219,6 +276,7 @@ fn tasks<W: Tile>(s: &Conv3x3, geo: &Geometry, is_own: bool, threads: usize) -> 
 }
 
 fn convolve_blocks<W: Tile>(
+    isa: Isa,
     s: &Conv3x3,
     x: &[f32],
     filters: Filters<Shared, ()>,
@@ -226,11 +284,10 @@ fn convolve_blocks<W: Tile>(
     how: How,
     y: &mut [f32],
 ) {
-    check(s, x, add, y);
+    check(s, x, add, y.len());
     if y.is_empty() {
         return;
     }
-    let isa = Isa::current();
     let geo = Geometry::new::<W>(s);
     let is_own = matches!(filters, Filters::Plain(..));
     let threads = if how.alone { 1 } else { rayon::current_num_threads() };
@@ -245,7 +302,7 @@ fn convolve_blocks<W: Tile>(
     if let Some(domain) = transformed {
         (0..geo.rows).into_par_iter().for_each(|row| {
             with(px_len, |px| {
-                let transform = domain.transform(Source { at: x, first: 0 }, (row, row + 1), false, px);
+                let transform = domain.transform(Source { at: x, first: 0 }, (row, row + 1), false, Shared::new(px));
                 // SAFETY: the lengths were checked; the domain has room for all rows, of which every task writes its own.
                 unsafe { transform_isa::<W>(isa, &transform) }
             });
@@ -264,7 +321,7 @@ fn convolve_blocks<W: Tile>(
                 None => (Domain::new::<W>(&geo, r1 - r0, s.c, false, v), r0),
             };
             let args = BlockArgs {
-                tr: domain.transform(Source { at: x, first }, (r0, r1), false, px),
+                tr: domain.transform(Source { at: x, first }, (r0, r1), false, Shared::new(px)),
                 is_transformed: transformed.is_some(),
                 out: s.k,
                 k0: kbs * share / shares,

@@ -6,6 +6,7 @@ use super::forward::{Epilogue, How, convolve, convolve_transformed};
 use super::geometry::{Conv3x3, Geometry, NAME};
 use super::tile::Tile;
 use super::weight::{Operands, Sums, is_local, parts, sum_all, sum_locally, sum_together, sum_up};
+use crate::isa::Isa;
 use crate::scratch::with;
 use crate::sizes::check_len;
 use rayon::prelude::*;
@@ -68,6 +69,7 @@ impl Cut {
 
 /// All images at once: the filters' memory is that of the weight gradient next.
 struct Whole<'a, W> {
+    isa: Isa,
     s: &'a Conv3x3,
     dy: &'a [f32],
     w: &'a [f32],
@@ -81,17 +83,18 @@ impl<W: Tile> ChunkGradients for Whole<'_, W> {
     fn input(&mut self, add: Option<&[f32]>, dx: &mut [f32]) {
         let add = Epilogue { residual: add, ..Epilogue::default() };
         let how = How { keep: self.v, alone: false };
-        convolve::<W>(&self.s.transposed(), self.dy, self.w, true, add, how, dx);
+        convolve::<W>(self.isa, &self.s.transposed(), self.dy, self.w, true, add, how, dx);
     }
 
     fn weight(&mut self, x: &[f32]) {
-        let operands = Operands::<W>::new(self.s, x, self.dy, self.v);
+        let operands = Operands::<W>::new(self.isa, self.s, x, self.dy, self.v);
         sum_all(&operands, self.dw, self.db);
     }
 }
 
 /// Some images, with the transformed filters.
 struct Chunk<'a, W> {
+    isa: Isa,
     s: Conv3x3,
     dy: &'a [f32],
     u: &'a [f32],
@@ -110,11 +113,11 @@ impl<W: Tile> ChunkGradients for Chunk<'_, W> {
     fn input(&mut self, add: Option<&[f32]>, dx: &mut [f32]) {
         let add = Epilogue { residual: add, ..Epilogue::default() };
         let how = How { keep: self.v, alone: self.alone };
-        convolve_transformed::<W>(&self.s.transposed(), self.dy, self.u, add, how, dx);
+        convolve_transformed::<W>(self.isa, &self.s.transposed(), self.dy, self.u, add, how, dx);
     }
 
     fn weight(&mut self, x: &[f32]) {
-        let operands = Operands::<W>::new(&self.s, x, self.dy, self.v);
+        let operands = Operands::<W>::new(self.isa, &self.s, x, self.dy, self.v);
         // SAFETY: the part is this chunk's alone; what is kept is transformed.
         unsafe {
             if self.is_local {
@@ -128,6 +131,7 @@ impl<W: Tile> ChunkGradients for Chunk<'_, W> {
 
 /// Weight and bias gradient from those of every chunk, which `each` has computed.
 pub(super) fn backward_chunks<W: Tile>(
+    isa: Isa,
     s: &Conv3x3,
     dy: &[f32],
     w: &[f32],
@@ -146,14 +150,14 @@ pub(super) fn backward_chunks<W: Tile>(
     }
     let cut = Cut::new::<W>(s);
     if cut.is_whole(s) {
-        return cut.with::<W, _>(s, |v| each(0..s.n, &mut Whole::<W> { s, dy, w, v, dw, db, tile: PhantomData }));
+        return cut.with::<W, _>(s, |v| each(0..s.n, &mut Whole::<W> { isa, s, dy, w, v, dw, db, tile: PhantomData }));
     }
     let (image, parts) = (dy.len() / s.n, cut.parts);
     let alone = parts >= rayon::current_num_threads();
     with(u_len(W::X, s.c, s.k), |u| {
-        filter_transform::<W>(w, s.k, s.c, true, u);
+        filter_transform::<W>(isa, w, [s.k, s.c], true, u);
         let u = &*u;
-        sum_up::<W>(s, parts, dw, db, |sums| {
+        sum_up::<W>(isa, s, parts, dw, db, |sums| {
             let sum_part = |part: usize| {
                 let (first, last) = (s.n * part / parts, s.n * (part + 1) / parts);
                 let chunks = (last - first).div_ceil(cut.images);
@@ -163,8 +167,8 @@ pub(super) fn backward_chunks<W: Tile>(
                     let dy = &dy[range.start * image..range.end * image];
                     let (s, is_local) = (Conv3x3 { n: range.len(), ..*s }, cut.is_local);
                     cut.with::<W, _>(&s, |v| {
-                        let tile = PhantomData;
-                        each(range, &mut Chunk::<W> { s, dy, u, v, is_local, alone, sums, part, begun: i > 0, tile });
+                        let (begun, tile) = (i > 0, PhantomData);
+                        each(range, &mut Chunk::<W> { isa, s, dy, u, v, is_local, alone, sums, part, begun, tile });
                     });
                 }
             };

@@ -21,6 +21,7 @@ mod geometry;
 mod gradients;
 mod micro;
 mod tile;
+mod tile_size;
 mod transform;
 mod upsampled;
 mod weight;
@@ -28,27 +29,15 @@ mod weight;
 pub use filter::Filters;
 pub use geometry::Conv3x3;
 pub(super) use gradients::ChunkGradients;
+pub use tile_size::TileSize;
 pub use upsampled::UpsampleConv3x3;
+pub(super) use upsampled::{check_backward as check_upsampled_backward, check_forward as check_upsampled};
 
-use forward::{Epilogue, How, convolve, convolve_transformed};
+use crate::isa::Isa;
+pub(super) use forward::Epilogue;
+use forward::{How, check, convolve, convolve_transformed};
 use std::ops::Range;
 use tile::{F2, F4};
-
-/// Side of the output tiles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TileSize {
-    /// F(2×2, 3×3): 16 multiplications for 4 outputs, smaller rounding errors.
-    Two,
-    /// F(4×4, 3×3): 36 multiplications for 16 outputs.
-    Four,
-}
-
-impl TileSize {
-    /// The one to use for images of `h` × `w`: F(2×2) only where a tile of 4 × 4 would be mostly empty.
-    pub fn for_size(h: usize, w: usize) -> Self {
-        if h <= 2 && w <= 2 { Self::Two } else { Self::Four }
-    }
-}
 
 /// `y = conv(x, w) + bias + residual`.
 ///
@@ -66,11 +55,21 @@ pub fn conv3x3(
     residual: Option<&[f32]>,
     y: &mut [f32],
 ) {
-    let add = Epilogue { bias, residual };
+    conv3x3_on(Isa::current(), s, tile, x, w, Epilogue { bias, residual }, y);
+}
+
+/// [`conv3x3`] with a given instruction set.
+pub(super) fn conv3x3_on(isa: Isa, s: &Conv3x3, tile: TileSize, x: &[f32], w: &[f32], add: Epilogue, y: &mut [f32]) {
     match tile {
-        TileSize::Two => convolve::<F2>(s, x, w, false, add, How::default(), y),
-        TileSize::Four => convolve::<F4>(s, x, w, false, add, How::default(), y),
+        TileSize::Two => convolve::<F2>(isa, s, x, w, false, add, How::default(), y),
+        TileSize::Four => convolve::<F4>(isa, s, x, w, false, add, How::default(), y),
     }
+}
+
+/// Panics unless what [`conv3x3_filtered`] reads fits the sizes, and the output has `y` values.
+pub(super) fn check_filtered(s: &Conv3x3, x: &[f32], filters: &Filters, add: Epilogue, y: usize) {
+    filters.check(s.k, s.c);
+    check(s, x, add, y);
 }
 
 /// [`conv3x3`] with filters that are transformed already; the same bits.
@@ -85,11 +84,15 @@ pub fn conv3x3_filtered(
     residual: Option<&[f32]>,
     y: &mut [f32],
 ) {
+    conv3x3_filtered_on(Isa::current(), s, x, filters, Epilogue { bias, residual }, y);
+}
+
+/// [`conv3x3_filtered`] with a given instruction set.
+pub(super) fn conv3x3_filtered_on(isa: Isa, s: &Conv3x3, x: &[f32], filters: &Filters, add: Epilogue, y: &mut [f32]) {
     filters.check(s.k, s.c);
-    let add = Epilogue { bias, residual };
     match filters.tile {
-        TileSize::Two => convolve_transformed::<F2>(s, x, filters.u(), add, How::default(), y),
-        TileSize::Four => convolve_transformed::<F4>(s, x, filters.u(), add, How::default(), y),
+        TileSize::Two => convolve_transformed::<F2>(isa, s, x, filters.u(), add, How::default(), y),
+        TileSize::Four => convolve_transformed::<F4>(isa, s, x, filters.u(), add, How::default(), y),
     }
 }
 
@@ -98,11 +101,24 @@ pub fn conv3x3_filtered(
 /// # Panics
 /// If a length does not fit.
 pub fn conv3x3_backward_input(s: &Conv3x3, tile: TileSize, dy: &[f32], w: &[f32], add: Option<&[f32]>, dx: &mut [f32]) {
+    conv3x3_backward_input_on(Isa::current(), s, tile, dy, w, add, dx);
+}
+
+/// [`conv3x3_backward_input`] with a given instruction set.
+pub(super) fn conv3x3_backward_input_on(
+    isa: Isa,
+    s: &Conv3x3,
+    tile: TileSize,
+    dy: &[f32],
+    w: &[f32],
+    add: Option<&[f32]>,
+    dx: &mut [f32],
+) {
     let add = Epilogue { residual: add, ..Epilogue::default() };
     let s = &s.transposed();
     match tile {
-        TileSize::Two => convolve::<F2>(s, dy, w, true, add, How::default(), dx),
-        TileSize::Four => convolve::<F4>(s, dy, w, true, add, How::default(), dx),
+        TileSize::Two => convolve::<F2>(isa, s, dy, w, true, add, How::default(), dx),
+        TileSize::Four => convolve::<F4>(isa, s, dy, w, true, add, How::default(), dx),
     }
 }
 
@@ -111,9 +127,22 @@ pub fn conv3x3_backward_input(s: &Conv3x3, tile: TileSize, dy: &[f32], w: &[f32]
 /// # Panics
 /// If a length does not fit.
 pub fn conv3x3_backward_weight(s: &Conv3x3, tile: TileSize, x: &[f32], dy: &[f32], dw: &mut [f32], db: &mut [f32]) {
+    conv3x3_backward_weight_on(Isa::current(), s, tile, x, dy, dw, db);
+}
+
+/// [`conv3x3_backward_weight`] with a given instruction set.
+pub(super) fn conv3x3_backward_weight_on(
+    isa: Isa,
+    s: &Conv3x3,
+    tile: TileSize,
+    x: &[f32],
+    dy: &[f32],
+    dw: &mut [f32],
+    db: &mut [f32],
+) {
     match tile {
-        TileSize::Two => weight::backward_weight::<F2>(s, x, dy, dw, db),
-        TileSize::Four => weight::backward_weight::<F4>(s, x, dy, dw, db),
+        TileSize::Two => weight::backward_weight::<F2>(isa, s, x, dy, dw, db),
+        TileSize::Four => weight::backward_weight::<F4>(isa, s, x, dy, dw, db),
     }
 }
 
@@ -122,7 +151,9 @@ pub fn conv3x3_backward_weight(s: &Conv3x3, tile: TileSize, x: &[f32], dy: &[f32
 ///
 /// # Panics
 /// If a length does not fit.
+#[allow(clippy::too_many_arguments)] // operands and results of one operation
 pub(super) fn conv3x3_backward_chunks(
+    isa: Isa,
     s: &Conv3x3,
     tile: TileSize,
     dy: &[f32],
@@ -132,8 +163,8 @@ pub(super) fn conv3x3_backward_chunks(
     each: impl Fn(Range<usize>, &mut dyn ChunkGradients) + Sync,
 ) {
     match tile {
-        TileSize::Two => gradients::backward_chunks::<F2>(s, dy, w, dw, db, each),
-        TileSize::Four => gradients::backward_chunks::<F4>(s, dy, w, dw, db, each),
+        TileSize::Two => gradients::backward_chunks::<F2>(isa, s, dy, w, dw, db, each),
+        TileSize::Four => gradients::backward_chunks::<F4>(isa, s, dy, w, dw, db, each),
     }
 }
 
@@ -145,7 +176,7 @@ pub(super) fn conv3x3_backward_chunks(
 /// # Panics
 /// If a length does not fit.
 pub fn upsample_conv3x3(s: &UpsampleConv3x3, x: &[f32], w: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
-    upsampled::convolve(s, x, w, bias, y);
+    upsampled::convolve(Isa::current(), s, x, w, bias, y);
 }
 
 /// Gradients of [`upsample_conv3x3`]: `dx`, plus `add` (in the shape of `x`), `dw: [k, c, 3, 3]` and `db: [k]`.
@@ -163,5 +194,5 @@ pub fn upsample_conv3x3_backward(
     dw: &mut [f32],
     db: &mut [f32],
 ) {
-    upsampled::backward(s, x, dy, w, add, dx, [dw, db]);
+    upsampled::backward(Isa::current(), s, x, dy, w, add, dx, [dw, db]);
 }

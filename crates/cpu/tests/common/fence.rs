@@ -14,21 +14,6 @@ pub(crate) enum Edge {
 
 impl Edge {
     pub(crate) const ALL: [Self; 2] = [Self::Start, Self::End];
-
-    /// Random values that may only be read: an input.
-    pub(crate) fn input(self, seed: u64, len: usize) -> Fenced {
-        let mut values = Fenced::new(self, len);
-        values.copy_from_slice(&super::random(seed, len));
-        values.protect(libc::PROT_READ);
-        values
-    }
-
-    /// Values that may be written, at first not a number: an output.
-    pub(crate) fn output(self, len: usize) -> Fenced {
-        let mut values = Fenced::new(self, len);
-        values.fill(f32::NAN);
-        values
-    }
 }
 
 /// Floats in pages of their own, between two pages without access.
@@ -42,7 +27,8 @@ pub(crate) struct Fenced {
 }
 
 impl Fenced {
-    fn new(edge: Edge, len: usize) -> Self {
+    /// Values that may be written, at first not a number.
+    pub(crate) fn new(edge: Edge, len: usize) -> Self {
         // SAFETY: asks for a number.
         let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
         let page = usize::try_from(page).expect("every system has pages");
@@ -58,9 +44,15 @@ impl Fenced {
         };
         let values = map.wrapping_byte_add(first).cast();
         let [map, values] = [map, values].map(|at| NonNull::new(at).expect("the system maps nothing at zero"));
-        let fenced = Self { map, page, inner, values: values.cast(), len };
+        let mut fenced = Self { map, page, inner, values: values.cast(), len };
         fenced.protect(libc::PROT_READ | libc::PROT_WRITE);
+        fenced.fill(f32::NAN);
         fenced
+    }
+
+    /// From now on they may only be read.
+    pub(crate) fn read_only(&mut self) {
+        self.protect(libc::PROT_READ);
     }
 
     /// Sets what may be done with the pages between the two.

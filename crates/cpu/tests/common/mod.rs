@@ -3,7 +3,6 @@
 
 use proptest::test_runner::Config;
 use sfumato_cpu::{AdamConstants, Conv2d, GroupNorm, Isa};
-use std::sync::Mutex;
 
 /// Relative error `|got - want| / |want|` that a kernel may have.
 pub(crate) const TOLERANCE: f64 = 1e-5;
@@ -68,16 +67,10 @@ pub(crate) fn cases(few: u32) -> Config {
     Config { cases, ..environment }
 }
 
-/// One test at a time: the instruction set is the process's.
-static ISA: Mutex<()> = Mutex::new(());
-
-/// Runs `f` with every instruction set of this machine.
+/// Runs `f` with every instruction set of this machine, for the kernels that this thread calls.
 pub(crate) fn on_every_isa(mut f: impl FnMut(Isa)) {
-    let _alone = ISA.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     for isa in Isa::ALL {
-        if Isa::force(isa) {
-            f(isa);
-        }
+        isa.with(|| f(isa));
     }
 }
 

@@ -3,210 +3,215 @@
 //! of the scores.
 
 use super::super::forward::{Common, Image};
-use super::super::{AttentionBlock, pack};
-use super::few::{FEW, Few, few};
+use super::super::pack;
+use super::keys::Keys;
+use super::panels::{NOTHING, Next, Panels, ahead, run};
 use super::softmax::{Rows, softmax};
-use crate::attention::packed::cut;
-use crate::gemm::{Left, PANEL, Placed, Product, Turn, TurnAdd, group_rows, multiply_placed, turn_add};
-use crate::isa::Isa;
+use super::strips::{STRIP, strip, strips};
+use crate::gemm::{PANEL, Placed, Product, Turn, TurnAdd, multiply_placed, turn_add};
+use crate::panel::{PanelMut, cut_panels, floats};
 use crate::scratch::with;
-use std::ptr::{null, null_mut};
+use std::ptr::null_mut;
 
-/// Queries of a strip, at most: a few groups of rows of every instruction set.
-const STRIP: usize = 36;
-
-/// Number of strips.
-pub(in super::super) fn strips(s: &AttentionBlock) -> usize {
-    s.pixels.div_ceil(STRIP)
-}
-
-/// Queries of strip `i`, from and up to.
-pub(super) fn strip(s: &AttentionBlock, i: usize) -> (usize, usize) {
-    group_rows(s.pixels, strips(s), i)
-}
-
-/// Pixels as rows: panels of 32 channels, so many floats apart.
+/// Scratch of some queries of an image.
 #[derive(Clone, Copy)]
-pub(super) struct Panels {
-    pub(super) at: *mut f32,
-    pub(super) panel: usize,
+struct Scratch {
+    normed: PanelMut,
+    /// The normalised image: channels in panels of pixels, `[pixels / 32][c][32]`, and pixels in panels of channels,
+    /// `[c / 32][pixels][32]`.
+    columns: PanelMut,
+    rows: PanelMut,
+    /// The output of these queries, `[queries][c rounded up to 32]`.
+    out: PanelMut,
+    /// Queries and attended image of a strip where they are not saved, `[c / 32][strip][32]`.
+    queries: PanelMut,
+    attended: PanelMut,
+    /// Scores of a strip, `[strip][pixels rounded up to 16]`, and reciprocal sums of their exponentials.
+    p: PanelMut,
+    scales: PanelMut,
 }
 
-impl Panels {
-    /// From row `r` on.
-    pub(super) fn rows_from(self, r: usize) -> Self {
-        Self { at: self.at.wrapping_add(r * PANEL), ..self }
+impl Scratch {
+    /// Its parts, for so many queries: floats, and floats from one row to the next.
+    fn parts(common: &Common, queries: usize) -> [(usize, usize); 8] {
+        let s = common.s;
+        let (c_wide, wide, strip) = (s.wide_channels(), s.wide_pixels(), (STRIP * s.wide_channels(), PANEL));
+        [
+            (common.normed_len(), s.pixels),
+            (s.panels() * PANEL * s.c, PANEL),
+            (s.pixels * c_wide, PANEL),
+            (queries * c_wide, c_wide),
+            strip,
+            strip,
+            (STRIP * wide, wide),
+            (STRIP, 1),
+        ]
     }
 
-    pub(super) fn left(self) -> Left {
-        Left::Runs { at: self.at, rs: PANEL, run: PANEL, jump: self.panel - PANEL }
-    }
-
-    /// `product` to here, which meanwhile asks for something.
-    pub(super) fn result(self, product: Product, next: Next) -> Placed {
-        let product = Product { c: self.at, cs: PANEL, ..product };
-        Placed { product, c_panel: self.panel, row_factor: null_mut(), next }
-    }
-}
-
-/// A product whose rows are whole, which meanwhile asks for something.
-///
-/// # Safety
-/// As for [`multiply_placed`].
-pub(super) unsafe fn run(isa: Isa, product: Product, next: Next) {
-    // SAFETY: the caller's contract.
-    unsafe { multiply_placed(isa, &Placed { product, c_panel: PANEL, row_factor: null_mut(), next }) }
-}
-
-/// The normalised image, channels in panels of pixels and pixels in panels of channels.
-#[derive(Clone, Copy)]
-pub(super) struct Keys {
-    pub(super) columns: *const f32,
-    pub(super) rows: *const f32,
-}
-
-impl Keys {
-    /// The products of `m` rows with all pixels, to rows of whole vectors; the last few pixels are computed by themselves.
-    ///
-    /// # Safety
-    /// There must be `m` rows, and room for them.
-    pub(super) unsafe fn products(
-        &self,
-        isa: Isa,
-        s: &AttentionBlock,
-        left: Panels,
-        m: usize,
-        to: *mut f32,
-        next: Next,
-    ) {
-        let rest = s.pixels % PANEL;
-        let rest = if rest <= FEW { rest } else { 0 };
-        let whole = s.pixels - rest;
-        // SAFETY: the caller's contract.
-        unsafe {
-            if whole > 0 {
-                run(isa, Product::whole(isa, [m, whole, s.c], left.left(), self.columns, to, s.wide_pixels()), next);
-            }
-            if rest > 0 {
-                let products = Few {
-                    left: left.at,
-                    left_panel: left.panel,
-                    right: self.rows.add(whole * PANEL),
-                    right_panel: s.pixels * PANEL,
-                    channels: s.wide_channels(),
-                    rows: m,
-                    few: rest,
-                    to: to.add(whole),
-                    rs: s.wide_pixels(),
-                };
-                few(isa, &products);
-            }
-        }
+    fn cut(common: &Common, queries: usize, scratch: &mut [f32]) -> Self {
+        let [normed, columns, rows, out, queries, attended, p, scales] =
+            cut_panels(scratch, Self::parts(common, queries));
+        Self { normed, columns, rows, out, queries, attended, p, scales }
     }
 }
 
-/// Floats to ask for.
-pub(super) type Next = (*const f32, usize);
-
-pub(super) const NOTHING: Next = (null(), 0);
-
-/// Part `part` of `parts` of `len` floats that will be read or written; nothing where `at` is null.
-pub(super) fn ahead(at: *const f32, len: usize, [part, parts]: [usize; 2]) -> Next {
-    if at.is_null() || parts == 0 {
-        return NOTHING;
-    }
-    let (from, to) = group_rows(len, parts, part);
-    (at.wrapping_add(from), to - from)
+/// Some queries of an image.
+struct Share<'a> {
+    image: &'a Image,
+    common: &'a Common<'a>,
+    /// Strips, from and up to, and their queries.
+    strips: (usize, usize),
+    queries: (usize, usize),
+    scratch: Scratch,
 }
 
 impl Image {
     /// Computes share `share` of `shares` of the queries with merged maps.
     ///
     /// # Safety
-    /// The pointers must be good for an image, and nobody else may touch the results.
+    /// The panels must be good for an image, and nobody else may touch the results.
     pub(in super::super) unsafe fn compute_merged(&self, common: &Common, [share, shares]: [usize; 2]) {
-        let Common { isa, s, ref packed, .. } = *common;
-        let (c, pixels) = (s.c, s.pixels);
-        let (c_wide, wide) = (s.wide_channels(), s.wide_pixels());
-        let [query_bias, out_bias] = packed.bias();
-        let (first, last) = (strips(s) * share / shares, strips(s) * (share + 1) / shares);
-        let (from, to) = (strip(s, first).0, strip(s, last - 1).1);
-        let own = STRIP * (2 * c_wide + wide + 1);
-        let len = common.normed_len() + s.panels() * PANEL * c + pixels * c_wide + (to - from) * c_wide + own;
-        with(len, |mut scratch| {
-            let normed = cut(&mut scratch, common.normed_len());
-            let columns = cut(&mut scratch, s.panels() * PANEL * c).as_mut_ptr();
-            let rows = cut(&mut scratch, pixels * c_wide).as_mut_ptr();
-            let out = cut(&mut scratch, (to - from) * c_wide).as_mut_ptr();
-            let [own_queries, own_attended] =
-                [(); 2].map(|()| Panels { at: cut(&mut scratch, STRIP * c_wide).as_mut_ptr(), panel: STRIP * PANEL });
-            let p = cut(&mut scratch, STRIP * wide).as_mut_ptr();
-            let own_scales = cut(&mut scratch, STRIP).as_mut_ptr();
-            let [queries, attended, softmax_at] = self.saved;
-            let (saving, keeping) = (!queries.is_null(), s.keeps_probabilities());
-            let [next_queries, next_attended] = self.next_saved;
-            // SAFETY: the caller's contract, and the scratch has room for what is put there.
+        let s = common.s;
+        let strips = (strips(s) * share / shares, strips(s) * (share + 1) / shares);
+        let queries = (strip(s, strips.0).0, strip(s, strips.1 - 1).1);
+        let count = queries.1 - queries.0;
+        with(floats(Scratch::parts(common, count)), |scratch| {
+            let scratch = Scratch::cut(common, count, scratch);
+            let share = Share { image: self, common, strips, queries, scratch };
+            // SAFETY: the caller's contract; every strip comes after the normalised image that it reads, and the result after all strips.
             unsafe {
-                let (normed, _) = common.normed(self.x, normed);
-                pack(isa, normed, [pixels, 1], [c, pixels], columns, c * PANEL);
-                pack(isa, normed, [1, pixels], [pixels, c], rows, pixels * PANEL);
-                let keys = Keys { columns, rows };
-                for i in first..last {
-                    let (r0, r1) = strip(s, i);
-                    let m = r1 - r0;
-                    let part = [i - first, last - first];
-                    let saved = |at| Panels { at, panel: pixels * PANEL }.rows_from(r0);
-                    let (queries, attended) =
-                        if saving { (saved(queries), saved(attended)) } else { (own_queries, own_attended) };
-                    let kept = if saving && keeping { softmax_at.add(r0 * wide) } else { null_mut() };
-                    let [tops, scales] = if saving {
-                        s.statistics(softmax_at).map(|at| at.wrapping_add(r0))
-                    } else {
-                        [null_mut(), own_scales]
-                    };
-                    let product = |left, right: *const f32, [n, k]: [usize; 2]| {
-                        Product::whole(isa, [m, n, k], left, right, p, wide)
-                    };
-
-                    let pixel_rows = Panels { at: rows, panel: pixels * PANEL }.rows_from(r0).left();
-                    let to_queries = product(pixel_rows, packed.panels()[0], [c_wide, c]);
-                    let next = ahead(self.next[0], s.image(), part);
-                    multiply_placed(isa, &queries.result(Product { column_bias: query_bias, ..to_queries }, next));
-
-                    let next = if kept.is_null() { NOTHING } else { (kept.cast_const(), m * wide) };
-                    keys.products(isa, s, queries, m, p, next);
-                    let tops = if keeping { null_mut() } else { tops };
-                    softmax(isa, &Rows { p, kept, rows: m, keys: pixels, wide, factor: s.factor(), tops, scales });
-
-                    let values = product(Left::InPlace { at: p, rs: wide, cs: 1 }, rows, [c_wide, pixels]);
-                    let half = part[1] / 2;
-                    let next = match part[0].checked_sub(half) {
-                        None => ahead(next_queries, s.qkv_len() / s.n, [part[0], half]),
-                        Some(part0) => ahead(next_attended, s.attended_len() / s.n, [part0, part[1] - half]),
-                    };
-                    multiply_placed(isa, &Placed { row_factor: scales, ..attended.result(values, next) });
-
-                    let to_out = product(attended.left(), packed.panels()[1], [c_wide, c]);
-                    let to_out =
-                        Product { c: out.add((r0 - from) * c_wide), cs: c_wide, column_bias: out_bias, ..to_out };
-                    run(isa, to_out, ahead(self.next[1], s.image(), part));
+                share.normalise();
+                for i in strips.0..strips.1 {
+                    share.strip(i);
                 }
-                if saving && to == pixels {
-                    // Everything that is saved is written.
-                    for at in s.statistics(softmax_at) {
-                        std::slice::from_raw_parts_mut(at.add(pixels), wide - pixels).fill(0.0);
-                    }
-                }
-                let turn = Turn {
-                    src: out,
-                    src_rs: c_wide,
-                    rows: to - from,
-                    columns: c,
-                    dst: self.y.add(from),
-                    dst_rs: pixels,
-                };
-                turn_add(isa, &TurnAdd { turn, add: self.x.add(from) });
+                share.fill_what_is_saved();
+                share.put_out();
             }
         });
+    }
+}
+
+impl Share<'_> {
+    /// The normalised image in both orders.
+    ///
+    /// # Safety
+    /// The image must be readable.
+    unsafe fn normalise(&self) {
+        let Common { isa, s, .. } = *self.common;
+        let (c, pixels) = (s.c, s.pixels);
+        // SAFETY: the caller's contract; `normed` is `[c, pixels]`, and there is room for it in panels of pixels and of channels.
+        unsafe {
+            let normed = self.common.normed(self.image.x, self.scratch.normed);
+            pack(isa, normed, [pixels, 1], [c, pixels], self.scratch.columns, c * PANEL);
+            pack(isa, normed, [1, pixels], [pixels, c], self.scratch.rows, pixels * PANEL);
+        }
+    }
+
+    /// Queries, scores, exponentials, attended image and output of strip `i`.
+    ///
+    /// # Safety
+    /// The image must be normalised, and nobody else may touch what is saved of these queries.
+    unsafe fn strip(&self, i: usize) {
+        let Common { isa, s, ref packed, .. } = *self.common;
+        let Scratch { p, rows, .. } = self.scratch;
+        let (c, pixels, c_wide, wide) = (s.c, s.pixels, s.wide_channels(), s.wide_pixels());
+        let [query_bias, out_bias] = packed.bias();
+        let (r0, r1) = strip(s, i);
+        let (m, part) = (r1 - r0, [i - self.strips.0, self.strips.1 - self.strips.0]);
+        let (queries, attended) = self.queries_and_attended(r0);
+        let (kept, tops, scales) = self.statistics(r0);
+        let next = self.image.next.map(|at| ahead(at, s.image(), part));
+        // SAFETY: the caller's contract. Operands and results have `m` rows from `r0` on, or of a strip, which the panels check in debug
+        // builds; the products of packed weights are of `c` or `c_wide` columns, as they are packed.
+        unsafe {
+            let pixel_rows = Panels::new(rows, pixels * PANEL).rows_from(r0).left(m, c);
+            let mut to_queries = queries.product(isa, [m, c_wide, c], pixel_rows, packed.panels()[0], next[0]);
+            to_queries.product.column_bias = query_bias;
+            multiply_placed(isa, &to_queries);
+
+            let keys = Keys { columns: self.scratch.columns.read(), rows: rows.read() };
+            let next_kept = kept.map_or(NOTHING, |kept| (kept.at(0).cast_const(), m * wide));
+            keys.products(isa, s, queries, m, p, next_kept);
+            let (kept, tops) = (kept.map_or(null_mut(), |kept| kept.at(0)), tops.map_or(null_mut(), |tops| tops.at(0)));
+            let (p_at, scales) = (p.at(0), scales.at(0));
+            softmax(isa, &Rows { p: p_at, kept, rows: m, keys: pixels, wide, factor: s.factor(), tops, scales });
+
+            let (left, next_saved) = (p.read().left(m, pixels), self.next_saved(part));
+            let placed = attended.product(isa, [m, c_wide, pixels], left, rows.read(), next_saved);
+            multiply_placed(isa, &Placed { row_factor: scales, ..placed });
+
+            let to = self.scratch.out.from(r0 - self.queries.0);
+            let to_out = to.product(isa, [m, c_wide, c], attended.left(m, c), packed.panels()[1]);
+            run(isa, Product { column_bias: out_bias, ..to_out }, next[1]);
+        }
+    }
+
+    /// Where queries and attended image of the strip from query `r0` on go.
+    fn queries_and_attended(&self, r0: usize) -> (Panels, Panels) {
+        let own = |panel| Panels::new(panel, STRIP * PANEL);
+        let saved = |panel| Panels::new(panel, self.common.s.pixels * PANEL).rows_from(r0);
+        match self.image.saved {
+            Some([queries, attended, _]) => (saved(queries), saved(attended)),
+            None => (own(self.scratch.queries), own(self.scratch.attended)),
+        }
+    }
+
+    /// Where exponentials and largest scores are kept, if they are, and where reciprocal sums go, of the strip from query `r0` on.
+    fn statistics(&self, r0: usize) -> (Option<PanelMut>, Option<PanelMut>, PanelMut) {
+        let s = self.common.s;
+        let Some([_, _, softmax]) = self.image.saved else {
+            return (None, None, self.scratch.scales);
+        };
+        let [tops, scales] = s.statistics(softmax).map(|panel| panel.from(r0));
+        if s.keeps_probabilities() {
+            (Some(softmax.rows_of(s.wide_pixels()).from(r0)), None, scales)
+        } else {
+            (None, Some(tops), scales)
+        }
+    }
+
+    /// What is saved of the next image, asked for with the first half of the strips, and with the second.
+    fn next_saved(&self, [i, strips]: [usize; 2]) -> Next {
+        let s = self.common.s;
+        let [queries, attended] = self.image.next_saved;
+        let half = strips / 2;
+        match i.checked_sub(half) {
+            None => ahead(queries, s.qkv_len() / s.n, [i, half]),
+            Some(i) => ahead(attended, s.attended_len() / s.n, [i, strips - half]),
+        }
+    }
+
+    /// Writes the statistics behind the last query: everything that is saved is written.
+    ///
+    /// # Safety
+    /// Nobody else may touch them.
+    unsafe fn fill_what_is_saved(&self) {
+        let s = self.common.s;
+        let Some([_, _, softmax]) = self.image.saved.filter(|_| self.queries.1 == s.pixels) else { return };
+        for panel in s.statistics(softmax) {
+            // SAFETY: the caller's contract; behind the queries each of them goes on up to whole vectors.
+            unsafe { panel.from(s.pixels).slice() }.fill(0.0);
+        }
+    }
+
+    /// The output in the order of images, plus the input.
+    ///
+    /// # Safety
+    /// The output must be computed, and nobody else may touch these pixels of the result.
+    unsafe fn put_out(&self) {
+        let s = self.common.s;
+        let (from, to) = self.queries;
+        let (x, y, out) = (self.image.x.skip(from), self.image.y.skip(from), self.scratch.out);
+        debug_assert!(x.holds(s.c, to - from) && y.holds(s.c, to - from) && out.holds(to - from, s.c));
+        let turn = Turn {
+            src: out.at(0),
+            src_rs: out.stride(),
+            rows: to - from,
+            columns: s.c,
+            dst: y.at(0),
+            dst_rs: y.stride(),
+        };
+        // SAFETY: the caller's contract; all three have so many rows and columns.
+        unsafe { turn_add(self.common.isa, &TurnAdd { turn, add: x.at(0) }) };
     }
 }

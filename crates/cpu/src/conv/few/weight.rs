@@ -1,8 +1,8 @@
 //! The weight gradient: `dw[k][c, tap] = Σ dy[k][pixel] · x[c][pixel + tap]`, 16 sums over pixels a value until the end.
 
 use super::{pays, together};
-use crate::conv::Conv2d;
 use crate::conv::ahead::Ahead;
+use crate::conv::sizes::Conv2d;
 use crate::conv::strided::{Plan, pad};
 use crate::elementwise::add_parts;
 use crate::gemm::{Fetch, group_count, group_rows};
@@ -117,12 +117,12 @@ isa_entry!(
 );
 
 /// `dw` of [`conv2d_backward_weight`](crate::conv2d_backward_weight); false, without effect, where that would not pay.
-pub(in crate::conv) fn backward_weight(s: &Conv2d, x: &[f32], dy: &[f32], dw: &mut [f32]) -> bool {
+pub(in crate::conv) fn backward_weight(isa: Isa, s: &Conv2d, x: &[f32], dy: &[f32], dw: &mut [f32]) -> bool {
     if !pays(s) {
         return false;
     }
     assert!(x.len() == s.input_len() && dy.len() == s.output_len() && dw.len() == s.weight_len());
-    let (isa, plan) = (Isa::current(), Plan::forward(s));
+    let plan = Plan::forward(s);
     let tasks = s.n.min(TASKS);
     let units = [0, plan.units];
     let padded = (together(&plan, units).min(s.c) * plan.padded(1, units) + L).next_multiple_of(L);

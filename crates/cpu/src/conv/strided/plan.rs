@@ -1,6 +1,6 @@
 //! Where the taps of every output pixel read the input.
 
-use crate::conv::Conv2d;
+use crate::conv::sizes::Conv2d;
 use crate::simd::L;
 
 /// Output pixels that see the same taps: every `Plan::spread`-th of a row, and of the rows.

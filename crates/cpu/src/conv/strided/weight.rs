@@ -3,11 +3,12 @@
 
 use super::plan::Plan;
 use super::task::pad;
-use crate::conv::Conv2d;
 use crate::conv::ahead::Ahead;
+use crate::conv::sizes::Conv2d;
 use crate::elementwise::add_parts;
 use crate::gemm::{Fetch, PANEL, Turn, group_count, group_rows, store_sums, turn};
 use crate::isa::{Isa, isa_entry};
+use crate::panel::PanelMut;
 use crate::scratch::{Shared, with};
 use crate::simd::{L, Simd, with_rows};
 use rayon::prelude::*;
@@ -135,67 +136,111 @@ isa_entry!(
     task_isa [] = task(Task)
 );
 
+/// Operands, and how the images are cut.
+struct Work<'a> {
+    isa: Isa,
+    s: &'a Conv2d,
+    plan: Plan,
+    x: Shared,
+    dy: Shared,
+    /// Images of a chunk, and chunks.
+    images: usize,
+    chunks: usize,
+}
+
+impl Work<'_> {
+    /// Columns of the sums: output channels in whole panels.
+    fn columns(&self) -> usize {
+        self.s.k.next_multiple_of(PANEL)
+    }
+
+    /// Adds up chunks `from..to` into `sums`, `[c][tap][columns]`.
+    ///
+    /// # Safety
+    /// The lengths must fit, and nobody else may touch the sums.
+    unsafe fn run(&self, (from, to): (usize, usize), sums: PanelMut) {
+        let Self { isa, s, ref plan, .. } = *self;
+        let (pixels, padded_len) = (plan.height * plan.width, self.images * plan.padded(s.c, [0, plan.units]));
+        let (input, output) = (s.c * s.h * s.w, s.k * pixels);
+        debug_assert!(sums.holds(s.c * s.side * s.side, self.columns()));
+        with(padded_len + self.images * pixels * self.columns(), |scratch| {
+            let (padded, panels) = scratch.split_at_mut(padded_len);
+            let panels = PanelMut::new(panels, PANEL);
+            for i in from..to {
+                let first = i * self.images;
+                let count = (s.n - first).min(self.images);
+                // SAFETY: the caller's contract; there is room for so many images.
+                unsafe { self.turn(first, count, panels) };
+                // The task after this one most likely begins where this one ends.
+                let next = (first + count)..(first + 2 * count).min(s.n);
+                let ahead = |values: Shared, len: usize| Fetch {
+                    at: values.at(next.start * len),
+                    rows: next.len(),
+                    rs: len,
+                    len,
+                };
+                let task = Task {
+                    plan,
+                    c: s.c,
+                    k: s.k,
+                    images: count,
+                    x: self.x.at(first * input),
+                    padded: padded.as_mut_ptr(),
+                    panels: panels.at(0),
+                    sums: sums.at(0),
+                    first: i == from,
+                    next: [ahead(self.dy, output), ahead(self.x, input)],
+                };
+                // SAFETY: the caller's contract; the padded pixels are as long as the plan wants them for so many images, and the panels
+                // are written.
+                unsafe { task_isa(isa, &task) }
+            }
+        });
+    }
+
+    /// `dy` of `count` images from `first` on to panels `[k / 32][image][pixel][32]`.
+    ///
+    /// # Safety
+    /// The images must be there, and nobody else may touch the panels.
+    unsafe fn turn(&self, first: usize, count: usize, panels: PanelMut) {
+        let Self { isa, s, ref plan, dy, .. } = *self;
+        let pixels = plan.height * plan.width;
+        for (image, k0) in (0..count).flat_map(|image| (0..s.k).step_by(PANEL).map(move |k0| (image, k0))) {
+            let to = panels.from((k0 / PANEL * count + image) * pixels);
+            debug_assert!(to.holds(pixels, PANEL));
+            let turning = Turn {
+                src: dy.at(((first + image) * s.k + k0) * pixels),
+                src_rs: pixels,
+                rows: (s.k - k0).min(PANEL),
+                columns: pixels,
+                dst: to.at(0),
+                dst_rs: PANEL,
+            };
+            // SAFETY: the caller's contract; an image has so many channels and pixels, and the panels have 32 floats for each pixel.
+            unsafe { turn(isa, &turning) };
+        }
+    }
+}
+
 /// `dw` of [`conv2d_backward_weight`](crate::conv2d_backward_weight); false, without effect, where that would not pay.
-pub(in crate::conv) fn backward_weight(s: &Conv2d, x: &[f32], dy: &[f32], dw: &mut [f32]) -> bool {
+pub(in crate::conv) fn backward_weight(isa: Isa, s: &Conv2d, x: &[f32], dy: &[f32], dw: &mut [f32]) -> bool {
     if !super::pays(s) {
         return false;
     }
     assert!(x.len() == s.input_len() && dy.len() == s.output_len() && dw.len() == s.weight_len());
-    let (isa, plan) = (Isa::current(), Plan::forward(s));
-    let pixels = plan.height * plan.width;
-    let (depth, cs) = (s.c * s.side * s.side, s.k.next_multiple_of(PANEL));
-    let images = (CHUNK / pixels).clamp(1, s.n);
+    let plan = Plan::forward(s);
+    let images = (CHUNK / (plan.height * plan.width)).clamp(1, s.n);
     let chunks = s.n.div_ceil(images);
     let tasks = chunks.min(TASKS);
-    let (input, output, partial) = (s.c * s.h * s.w, s.k * pixels, depth * cs);
-    let (values, dy) = (Shared::read(x), Shared::read(dy));
+    let work = Work { isa, s, plan, x: Shared::read(x), dy: Shared::read(dy), images, chunks };
+    let (depth, cs) = (s.c * s.side * s.side, work.columns());
+    let partial = depth * cs;
     with(tasks * partial, |sums| {
         let shared = Shared::new(sums);
         (0..tasks).into_par_iter().with_max_len(1).for_each(|task| {
-            let (from, to) = (chunks * task / tasks, chunks * (task + 1) / tasks);
-            let padded_len = images * plan.padded(s.c, [0, plan.units]);
-            with(padded_len + images * pixels * cs, |scratch| {
-                let (padded, panels) = scratch.split_at_mut(padded_len);
-                let panels = Shared::new(panels);
-                for i in from..to {
-                    let first = i * images;
-                    let count = (s.n - first).min(images);
-                    for (image, k0) in (0..count).flat_map(|image| (0..s.k).step_by(PANEL).map(move |k0| (image, k0))) {
-                        let turning = Turn {
-                            src: dy.at((first + image) * output + k0 * pixels),
-                            src_rs: pixels,
-                            rows: (s.k - k0).min(PANEL),
-                            columns: pixels,
-                            dst: panels.at((k0 * count + image * PANEL) * pixels),
-                            dst_rs: PANEL,
-                        };
-                        // SAFETY: an image has so many channels and pixels; the panels have 32 floats for each pixel.
-                        unsafe { turn(isa, &turning) };
-                    }
-                    // The task after this one most likely begins where this one ends.
-                    let next = (first + count)..(first + 2 * count).min(s.n);
-                    let ahead = |values: Shared, len: usize| Fetch {
-                        at: values.at(next.start * len),
-                        rows: next.len(),
-                        rs: len,
-                        len,
-                    };
-                    let task = Task {
-                        plan: &plan,
-                        c: s.c,
-                        k: s.k,
-                        images: count,
-                        x: values.at(first * input),
-                        padded: padded.as_mut_ptr(),
-                        panels: panels.at(0),
-                        sums: shared.at(task * partial),
-                        first: i == from,
-                        next: [ahead(dy, output), ahead(values, input)],
-                    };
-                    // SAFETY: the lengths were checked; the scratch is as long as the plan wants it; the sums are the task's own.
-                    unsafe { task_isa(isa, &task) }
-                }
-            });
+            let range = (work.chunks * task / tasks, work.chunks * (task + 1) / tasks);
+            // SAFETY: the lengths were checked; every task has sums of its own.
+            unsafe { work.run(range, PanelMut::of(shared, task * partial, partial, cs)) };
         });
         let total = add_parts(sums, partial);
         let (src, dst) = (total.as_ptr(), dw.as_mut_ptr());

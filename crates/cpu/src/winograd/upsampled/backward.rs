@@ -27,7 +27,17 @@ const SHARED_BYTES: usize = 8 << 20;
 /// Tiles of such a block, at least.
 const SHARED_TILES: usize = 32;
 
+/// Panics unless input, output gradient, weight and what is added fit the sizes.
+pub(crate) fn check(s: &UpsampleConv3x3, [x, dy, w]: [&[f32]; 3], add: Option<&[f32]>) {
+    let lens =
+        [("x", x.len(), s.input_len()), ("dy", dy.len(), s.output_len()), ("the weight", w.len(), s.weight_len())];
+    lens.iter().for_each(|&(name, len, expected)| check_len(NAME, name, len, expected));
+    check_option(NAME, "what is added", add, x.len());
+}
+
+#[allow(clippy::too_many_arguments)] // operands and results of one operation
 pub(in crate::winograd) fn backward(
+    isa: Isa,
     s: &UpsampleConv3x3,
     x: &[f32],
     dy: &[f32],
@@ -36,16 +46,10 @@ pub(in crate::winograd) fn backward(
     dx: &mut [f32],
     [dw, db]: [&mut [f32]; 2],
 ) {
-    let lens = [
-        ("x", x.len(), s.input_len()),
-        ("dx", dx.len(), s.input_len()),
-        ("dy", dy.len(), s.output_len()),
-        ("the weight", w.len(), s.weight_len()),
-        ("dw", dw.len(), s.weight_len()),
-        ("db", db.len(), s.k),
-    ];
-    lens.iter().for_each(|&(name, len, expected)| check_len(NAME, name, len, expected));
-    check_option(NAME, "what is added", add, x.len());
+    check(s, [x, dy, w], add);
+    check_len(NAME, "dx", dx.len(), x.len());
+    check_len(NAME, "dw", dw.len(), w.len());
+    check_len(NAME, "db", db.len(), s.k);
     if x.is_empty() || dy.is_empty() {
         match add {
             Some(add) => dx.copy_from_slice(add),
@@ -59,9 +63,10 @@ pub(in crate::winograd) fn backward(
     let geo = [Geometry::new::<Output>(&s.high()), Geometry::new::<Input>(&low)];
     let parts = parts_of::<GradientTaps>(&low, &geo[1]);
     with(u_len(N * N, s.c, s.k), |u| {
-        filter_transform::<GradientTaps>(w, s.k, s.c, true, u);
+        filter_transform::<GradientTaps>(isa, w, [s.k, s.c], true, u);
         let (u, dy) = (Shared::read(u), Shared::read(dy));
         let tiles = Tiles {
+            isa,
             geo,
             channels: [s.k, s.c],
             u,
@@ -70,8 +75,8 @@ pub(in crate::winograd) fn backward(
             y: Shared::new(dx),
         };
         let x = Shared::read(x);
-        sum_up::<GradientTaps>(&low, parts, dw, db, |sums| {
-            let pass = Gradients { isa: Isa::current(), tiles, x, dy, sums };
+        sum_up::<GradientTaps>(isa, &low, parts, dw, db, |sums| {
+            let pass = Gradients { isa, tiles, x, dy, sums };
             if is_local::<GradientTaps>(&low) {
                 // SAFETY: every part has rows and sums of its own.
                 (0..parts).into_par_iter().with_max_len(1).for_each(|part| unsafe { pass.local(part, parts) });
@@ -115,7 +120,7 @@ impl Gradients<'_> {
         // SAFETY: the caller's contract; the domains have room for the rows.
         unsafe { self.tiles.run::<InputGradient>(Source { at: self.dy, first }, rows, Some(v)) };
         with(self.tiles.geo[1].pixel_scratch::<Input>(), |px| {
-            let transform = p.transform(Source { at: self.x, first }, rows, true, px);
+            let transform = p.transform(Source { at: self.x, first }, rows, true, Shared::new(px));
             // SAFETY: as above.
             unsafe { transform_isa::<Input>(self.isa, &transform) }
         });

@@ -22,24 +22,36 @@ const BLOCK_BYTES: usize = 440 * 1024;
 /// Tiles of a block: enough rows for the micro-kernel, few enough for all threads.
 const BLOCK_TILES: std::ops::RangeInclusive<usize> = 24..=96;
 
-pub(in crate::winograd) fn convolve(s: &UpsampleConv3x3, x: &[f32], w: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+/// Panics unless input, weight and bias fit the sizes, and the output has `y` values.
+pub(crate) fn check(s: &UpsampleConv3x3, x: &[f32], w: &[f32], bias: Option<&[f32]>, y: usize) {
     for (name, len, expected) in
-        [("x", x.len(), s.input_len()), ("y", y.len(), s.output_len()), ("the weight", w.len(), s.weight_len())]
+        [("x", x.len(), s.input_len()), ("y", y, s.output_len()), ("the weight", w.len(), s.weight_len())]
     {
         check_len(NAME, name, len, expected);
     }
     check_option(NAME, "the bias", bias, s.k);
+    assert!(s.c > 0 || y == 0, "upsample_conv3x3: there must be channels to compute an output from");
+}
+
+pub(in crate::winograd) fn convolve(
+    isa: Isa,
+    s: &UpsampleConv3x3,
+    x: &[f32],
+    w: &[f32],
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+) {
+    check(s, x, w, bias, y.len());
     if y.is_empty() {
         return;
     }
-    assert!(s.c > 0, "upsample_conv3x3: there must be channels to compute an output from");
     let x = Source { at: Shared::read(x), first: 0 };
     let (bias, y) = (Shared::read_option(bias), Shared::new(y));
     with(u_len(N * N, s.k, s.c), |u| {
-        filter_transform::<ForwardTaps>(w, s.k, s.c, false, u);
+        filter_transform::<ForwardTaps>(isa, w, [s.k, s.c], false, u);
         let geo = [Geometry::new::<F2>(&s.low()), Geometry::new::<Output>(&s.high())];
         let (channels, u, add) = ([s.c, s.k], Shared::read(u), Shared::read_option(None));
-        let tiles = Tiles { geo, channels, u, bias, add, y };
+        let tiles = Tiles { isa, geo, channels, u, bias, add, y };
         // The number of blocks may depend on the number of threads: every output is computed by itself.
         let blocks = geo[0].blocks(tiles_of_block(Domain::tile_bytes::<F2>(s.c)), rayon::current_num_threads());
         (0..blocks).into_par_iter().with_max_len(1).for_each(|i| {
@@ -56,6 +68,7 @@ pub(super) fn tiles_of_block(bytes: usize) -> usize {
 
 /// A pass over tiles.
 pub(super) struct Tiles {
+    pub(super) isa: Isa,
     /// Of what is transformed, and of the result.
     pub(super) geo: [Geometry; 2],
     /// Of these.
@@ -88,7 +101,7 @@ impl Tiles {
                 None => (Domain::new::<P::From>(from, r1 - r0, c, false, v), r0),
             };
             let block = Block {
-                transform: domain.transform(Source { first, ..x }, (r0, r1), false, px),
+                transform: domain.transform(Source { first, ..x }, (r0, r1), false, Shared::new(px)),
                 geo: *to,
                 out: k,
                 u: self.u.at(0),
@@ -98,7 +111,7 @@ impl Tiles {
                 m: m.as_mut_ptr(),
             };
             // SAFETY: the caller's contract; the scratch is cut as `block` uses it.
-            unsafe { block_isa::<P>(Isa::current(), &block) }
+            unsafe { block_isa::<P>(self.isa, &block) }
         })
     }
 }

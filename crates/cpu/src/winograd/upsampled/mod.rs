@@ -10,6 +10,8 @@ mod phases;
 mod tile;
 
 pub(super) use backward::backward;
+pub(crate) use backward::check as check_backward;
+pub(crate) use forward::check as check_forward;
 pub(super) use forward::convolve;
 
 use super::Conv3x3;

@@ -4,8 +4,9 @@
 use super::super::finish::{FinishTask, finish_isa};
 use super::super::geometry::plane_stride;
 use super::super::tile::Tile;
+use super::operands::Operands;
+use super::sums::{WeightTask, weight_isa};
 use super::together::transform;
-use super::{Operands, WeightTask, is_local, weight_isa};
 use crate::gemm::Reduce;
 use crate::scratch::{Shared, with};
 use crate::simd::L;
@@ -17,10 +18,10 @@ const TILES: usize = 96;
 const ROWS: usize = 32;
 const COLUMNS: usize = 2 * L;
 
-/// Whether sums are large and tiles few.
+/// Whether tiles are so few, where sums are large.
 pub(super) fn pays<W: Tile>(o: &Operands<W>) -> bool {
     let tiles = o.geo.rows * o.geo.tw;
-    tiles > 0 && tiles <= TILES && !is_local::<W>(&o.s)
+    tiles > 0 && tiles <= TILES
 }
 
 /// `dw = Σ x dy` over images and pixels, `db = Σ dy`.

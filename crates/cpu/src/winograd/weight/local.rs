@@ -3,7 +3,9 @@
 use super::super::geometry::Geometry;
 use super::super::tile::Tile;
 use super::super::transform::{Ahead, prefetch_isa, transform_isa};
-use super::{Operands, Sums, multiply};
+use super::operands::{Operands, multiply};
+use super::sums::Sums;
+use crate::scratch::Shared;
 
 /// Largest sums in bytes that are kept so (measured).
 pub(super) const BYTES: usize = 700 * 1024;
@@ -41,18 +43,20 @@ pub(in super::super) unsafe fn sum_locally<W: Tile>(
     let blocks = (to - from).div_ceil((tiles / geo.tw).max(1));
     let block = |i: usize| (from + (to - from) * i / blocks, from + (to - from) * (i + 1) / blocks);
     o.with_domains((to - from).div_ceil(blocks), |px, p, v| {
+        // One pointer for both transforms, as they write there in turn.
+        let px = Shared::new(px);
         for i in 0..blocks {
             let (r0, r1) = block(i);
-            let transforms = |(r0, r1): (usize, usize), px: &mut [f32]| {
+            let transforms = |(r0, r1): (usize, usize)| {
                 let [x, dy] = o.sources(r0);
                 [Some(p.transform(x, (r0, r1), true, px)), v.map(|v| v.transform(dy, (r0, r1), false, px))]
             };
-            let next = (i + 1 < blocks).then(|| transforms(block(i + 1), px));
+            let next = (i + 1 < blocks).then(|| transforms(block(i + 1)));
             // What is transformed already has the rows of all blocks.
             let (v, row) = v.map_or_else(|| (o.v.expect("one of them is there"), r0), |v| (v, 0));
             // SAFETY: the caller's contract; the domains have room for the rows of a block.
             unsafe {
-                for transform in transforms((r0, r1), px).iter().flatten() {
+                for transform in transforms((r0, r1)).iter().flatten() {
                     transform_isa::<W>(o.isa, transform);
                 }
                 sums.add_pixels(part, &v, (row, row + r1 - r0));

@@ -3,8 +3,9 @@
 use super::super::domain::Domain;
 use super::super::tile::Tile;
 use super::super::transform::transform_isa;
-use super::{Operands, Sums, multiply};
-use crate::scratch::with;
+use super::operands::{Operands, multiply};
+use super::sums::Sums;
+use crate::scratch::{Shared, with};
 use rayon::prelude::*;
 
 /// Transformed inputs and gradients of a block: they stay in the L3 cache.
@@ -49,7 +50,7 @@ pub(super) fn transform<W: Tile>(o: &Operands<W>, (r0, r1): (usize, usize), p: D
         let from = r0 + task / sides * chunk;
         let rows = (from, (from + chunk).min(r1));
         with(geo.pixel_scratch::<W>(), |px| {
-            let [x, dy] = o.sources(r0);
+            let ([x, dy], px) = (o.sources(r0), Shared::new(px));
             let transform = match v {
                 Some(v) if task % 2 == 1 => v.transform(dy, rows, false, px),
                 _ => p.transform(x, rows, true, px),

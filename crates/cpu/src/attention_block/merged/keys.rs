@@ -1,0 +1,58 @@
+//! Scores: products of queries with all pixels.
+
+use super::super::AttentionBlock;
+use super::few::{FEW, Few, few};
+use super::panels::{Next, Panels, run};
+use crate::gemm::PANEL;
+use crate::isa::Isa;
+use crate::panel::{Panel, PanelMut};
+
+/// The normalised image, channels in panels of pixels and pixels in panels of channels.
+#[derive(Clone, Copy)]
+pub(super) struct Keys {
+    pub(super) columns: Panel,
+    pub(super) rows: Panel,
+}
+
+impl Keys {
+    /// The products of `m` rows with all pixels, to rows of whole vectors; the last few pixels are computed by themselves.
+    ///
+    /// # Safety
+    /// The image and `m` rows must be there, and nobody else may touch the results.
+    pub(super) unsafe fn products(
+        &self,
+        isa: Isa,
+        s: &AttentionBlock,
+        left: Panels,
+        m: usize,
+        to: PanelMut,
+        next: Next,
+    ) {
+        let rest = s.pixels % PANEL;
+        let rest = if rest <= FEW { rest } else { 0 };
+        let whole = s.pixels - rest;
+        let to = to.rows_of(s.wide_pixels());
+        if whole > 0 {
+            let product = to.product(isa, [m, whole, s.c], left.left(m, s.c), self.columns);
+            // SAFETY: the caller's contract; the panels checked the sizes in debug builds.
+            unsafe { run(isa, product, next) };
+        }
+        if rest > 0 {
+            let (right, to) = (self.rows.rows_of(PANEL).from(whole), to.skip(whole));
+            debug_assert!(to.holds(m, rest) && right.rows_of(s.pixels * PANEL).holds(s.wide_channels() / PANEL, rest));
+            let products = Few {
+                left: left.at(),
+                left_panel: left.panel(),
+                right: right.at(0),
+                right_panel: s.pixels * PANEL,
+                channels: s.wide_channels(),
+                rows: m,
+                few: rest,
+                to: to.at(0),
+                rs: to.stride(),
+            };
+            // SAFETY: the caller's contract; `right` has the last `rest` pixels of every panel of channels.
+            unsafe { few(isa, &products) };
+        }
+    }
+}
