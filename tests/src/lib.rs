@@ -23,4 +23,6 @@ pub mod book {
     pub struct Training;
     #[doc = include_str!("../../docs/guides/schedules.md")]
     pub struct Schedules;
+    #[doc = include_str!("../../docs/guides/programs.md")]
+    pub struct Programs;
 }

@@ -13,7 +13,7 @@ use super::fit::{Enlarge, Fit};
 use super::kept::Kept;
 use super::loaded::{LoadedDataset, Values};
 use super::passes::{Element, Passes, Source};
-use super::{DataError, DatasetSpec, ImageSize, LabelsFrom, LoadOptions, Resizing, Split};
+use super::{DataError, DatasetSpec, ImageSize, LabelsFrom, LoadOptions, Resizing};
 use values::{Meaning, bytes, floats, index_of, integers};
 
 impl Source for PathBuf {

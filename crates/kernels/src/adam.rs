@@ -47,7 +47,7 @@ impl Default for AdamOptions {
 /// let mut layer = LinearConfig::new(1, 1).init::<Autodiff<Flex>>(&device);
 /// let mut adam = Adam::new(&AdamOptions::default(), &layer.valid());
 /// for step in 1..=400 {
-///     let x = Tensor::from_data([[-1.0f32], [0.5], [2.0]], &device);
+///     let x = Tensor::<_, 2>::from_data([[-1.0f32], [0.5], [2.0]], &device);
 ///     let loss = (layer.forward(x.clone()) - x * 0.5).square().mean();
 ///     (layer, _) = adam.step::<Autodiff<Flex>, _>(layer, &mut loss.backward(), step, 1e-2);
 /// }

@@ -203,7 +203,7 @@ mod tests {
             selected(&["--skip", "test"]).unwrap(),
             [
                 "fmt", "tree", "unsafe", "lengths", "unused", "package", "clippy", "doc", "builds", "torture",
-                "features", "backends"
+                "outside", "features", "backends"
             ]
         );
         assert!(selected(&["--only", "fmt", "--skip", "fmt"]).unwrap().is_empty());

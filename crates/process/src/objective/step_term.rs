@@ -3,7 +3,6 @@
 use std::f64::consts::{LN_2, TAU};
 
 use burn::tensor::{Tensor, backend::Backend};
-use sfumato_schedule::NoiseSchedule;
 
 use super::{ObjectiveError, decoder, mean_each, terms::StepTerms};
 use crate::{Parameterization, bound::Decoder, broadcast::coefficients, variance::Affine};

@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
-    RunDir, checkpoints,
-    names::{NEW_LINK, OLD_LINK, step_of},
+    RunDir,
+    names::{NEW_LINK, OLD_LINK, name, step_of},
     sync_dir,
 };
 use crate::TrainState;
@@ -60,7 +60,7 @@ impl RunDir {
     /// Whether `dir` holds the same files as the checkpoint whose step it says, byte for byte.
     fn is_copy_of_checkpoint(&self, dir: &Path) -> bool {
         let Ok(state) = TrainState::read(dir) else { return false };
-        same_files(dir, &self.checkpoints().join(checkpoints::name(state.step))).unwrap_or(false)
+        same_files(dir, &self.checkpoints().join(name(state.step))).unwrap_or(false)
     }
 
     /// Whether the file is what an archive makes of our link where there are none: its target as a text.

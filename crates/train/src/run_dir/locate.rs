@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::names::step_of;
+use super::names::{self, step_of};
 
 /// The run that `path` belongs to, and the step of the checkpoint that it names; the reason, where it belongs to none.
 pub(super) fn locate(path: &Path) -> Result<(PathBuf, Option<u64>), String> {
@@ -28,7 +28,7 @@ pub(super) fn locate(path: &Path) -> Result<(PathBuf, Option<u64>), String> {
                 _ => Err(format!(
                     "it is a checkpoint outside of a run; make a directory RUN/checkpoints, move it there under a name like {} \
                      and go on with --resume RUN",
-                    checkpoints::name(2000)
+                    names::name(2000)
                 )),
             }
         }
