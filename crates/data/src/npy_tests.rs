@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use npyz::WriterBuilder;
 
 use super::Dataset;
-use super::npy::load;
+use super::arrays::load;
 use super::{DataError, ImageSize, LoadOptions, LoadedDataset, Split, Values};
 
 struct Dir(tempfile::TempDir);

@@ -40,6 +40,7 @@ pub struct Model<B: Backend> {
 
 /// The networks that a model can have.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a program holds one or two of these; a box would only be in the way")]
 pub enum Net<B: Backend> {
     /// For images.
     UNet(UNet2D<B>),

@@ -97,7 +97,10 @@ pub(crate) fn check_whole(dir: &Path) -> Result<(), TrainError> {
     let checksums = dir.join(DIR).join(CHECKSUMS);
     if !checksums.exists() {
         // Of an older version: that its tensors can be read is all that can be known.
-        return WEIGHTS.iter().try_for_each(|file| Ok(drop(read_tensors(&dir.join(file))?)));
+        return WEIGHTS.iter().try_for_each(|file| {
+            read_tensors(&dir.join(file))?;
+            Ok(())
+        });
     }
     for (file, expected) in read_json::<BTreeMap<String, String>>(&checksums)? {
         let path = dir.join(file);

@@ -14,7 +14,6 @@ use super::{
 
 /// Configuration of a network, told apart by `_class_name` in `config.json`.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "a program holds one or two of these; a box would only be in the way")]
 pub enum AnyConfig {
     /// A U-Net for images.
     UNet(UNet2DConfig),
