@@ -57,7 +57,7 @@ unsafe fn tile<S: Simd, const R: usize, const NV: usize, const COLUMNS: bool, co
                     }
                 }
                 a = a.wrapping_add(cs);
-                b = b.add(PANEL);
+                b = b.wrapping_add(PANEL);
             }
             a = a.wrapping_add(g.jump);
             left -= run;
@@ -222,8 +222,8 @@ unsafe fn micro_reduce<S: Simd, const R: usize, const NV: usize>(g: Reduce) {
                     acc[r][v] = S::fma(x, bv[v], acc[r][v]);
                 }
             }
-            a = a.add(L);
-            b = b.add(L);
+            a = a.wrapping_add(L);
+            b = b.wrapping_add(L);
         }
         store_sums::<S, R, NV>(acc, g.c, g.cs, g.accumulate);
     }

@@ -55,7 +55,7 @@ unsafe fn micro<S: Simd, const R: usize, const NV: usize, const PART: bool>(g: F
                         S::prefetch_line(b.wrapping_add(AHEAD + v * L));
                     }
                 }
-                b = b.add(g.bs);
+                b = b.wrapping_add(g.bs);
             }};
         }
         for _ in 0..g.cin / L {
@@ -65,7 +65,7 @@ unsafe fn micro<S: Simd, const R: usize, const NV: usize, const PART: bool>(g: F
             for cc in 0..L {
                 step!(cc);
             }
-            a = a.add(g.a_cb);
+            a = a.wrapping_add(g.a_cb);
         }
         for cc in 0..g.cin % L {
             step!(cc);

@@ -44,7 +44,7 @@ unsafe fn sums_of<S: Simd, const R: usize, const NV: usize>(t: &Sums, ahead: &mu
                         }
                     }
                     a = a.add(1);
-                    b = b.add(PANEL);
+                    b = b.wrapping_add(PANEL);
                 }
             }
         }

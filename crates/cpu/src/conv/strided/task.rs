@@ -136,7 +136,7 @@ unsafe fn tile<S: Simd, const R: usize, const NV: usize, const STEP: usize>(t: &
                         acc[r][v] = S::fma(x, bv[v], acc[r][v]);
                     }
                 }
-                b = b.add(PANEL);
+                b = b.wrapping_add(PANEL);
             }
             x = x.add(t.plane);
         }

@@ -75,7 +75,7 @@ unsafe fn tile<S: Simd, const R: usize, const NV: usize>(t: &Tile, ahead: &mut A
                         }
                     }
                     x = x.add(super::STRIDE);
-                    b = b.add(PANEL);
+                    b = b.wrapping_add(PANEL);
                 }
             }
         }
