@@ -21,6 +21,7 @@ mod environment;
 mod loaded;
 mod output_dir;
 mod progress;
+mod report;
 mod signals;
 
 use std::process::ExitCode;
@@ -77,6 +78,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Import(args) => commands::import::run(args),
         Command::Export(args) => commands::export::run(args),
         Command::Info(args) => commands::info::run(args),
+        Command::Report(args) => commands::report::run(&args),
     }
 }
 

@@ -11,6 +11,7 @@
 //! many names. [`PipelineSpec`] writes one that diffusers opens.
 
 mod any_config;
+mod card;
 mod error;
 mod facts;
 mod fit;

@@ -2,6 +2,7 @@
 
 mod describe;
 mod new_run;
+mod renew;
 mod resume;
 
 use std::{
@@ -17,12 +18,13 @@ use sfumato_files::memory;
 use sfumato_kernels::Backend;
 use sfumato_train::{FoundCheckpoint, Run, RunDir, TrainConfig};
 
-use self::{new_run::NewRun, resume::Going};
+use self::{new_run::NewRun, renew::Renewing, resume::Going};
 use crate::{
     args::{MachineArgs, TrainArgs, UsageError},
     backend::{Work, with_backend},
     environment, loaded,
     progress::TrainProgress,
+    report::Renewal,
     say, signals,
 };
 
@@ -100,7 +102,8 @@ impl Work for Training {
         // A run that has a plan does its steps, without a limit.
         let minutes = if config.training.is_planned() { 0.0 } else { config.training.max_minutes };
         let mut progress = TrainProgress::new(config.last_step(), minutes);
-        let outcome = run.train::<Autodiff<B>>(&device, &mut progress);
+        let mut watch = Renewing { progress: &mut progress, page: Renewal::of(dir.root()) };
+        let outcome = run.train::<Autodiff<B>>(&device, &mut watch);
         progress.finish();
         let outcome = match outcome {
             Err(error) if progress.has_begun() => Err(error.into()),
