@@ -151,6 +151,16 @@ mod tests {
     }
 
     #[test]
+    fn uplot_is_what_its_authors_have_published() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/report/page");
+        let readme = std::fs::read_to_string(folder.join("README.md")).unwrap();
+        for name in ["uPlot.iife.min.js", "uPlot.min.css"] {
+            let line = format!("{}  {name}", sfumato_files::file_sha256(&folder.join(name)).unwrap());
+            assert!(readme.contains(&line), "{line}");
+        }
+    }
+
+    #[test]
     fn the_page_has_no_address_outside_of_itself() {
         for text in [STYLE, PROGRAM, UPLOT_STYLE, UPLOT] {
             assert!(!text.contains("http://") && !text.contains("@import") && !text.contains("</script"));

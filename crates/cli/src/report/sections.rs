@@ -231,31 +231,28 @@ fn scores(runs: &[RunFacts]) -> String {
 }
 
 fn sampling(runs: &[RunFacts]) -> String {
-    let mut out = String::new();
-    for run in runs {
-        if runs.len() > 1 {
-            let _ = writeln!(out, "<h3>{}</h3>", escape(&run.name));
-        }
-        let Some((dir, spec)) = &run.model else {
-            out.push_str("<p>There is no checkpoint yet.</p>\n");
-            continue;
-        };
-        let dir = dir.display().to_string();
-        let _ = writeln!(out, "<pre tabindex=\"0\"><code>{}</code></pre>", escape(&spec.sample_here(&dir)));
-        let _ = match spec.sample_in_diffusers(&dir) {
-            Some(code) => {
-                writeln!(out, "<p>In diffusers:</p>\n<pre tabindex=\"0\"><code>{}</code></pre>", escape(&code))
-            }
-            None => writeln!(out, "<p>A {} is no class of diffusers.</p>", escape(spec.config.class_name())),
-        };
-        let root = run.root.display().to_string();
-        let _ = writeln!(
-            out,
-            "<p>Score it:</p>\n<pre tabindex=\"0\"><code>{}</code></pre>",
-            escape(&format!("sfumato eval --model {dir} --dataset DATA --json {root}/eval.json"))
-        );
+    let folded =
+        |run: &RunFacts| format!("<details><summary>{}</summary>\n{}</details>\n", escape(&run.name), sampling_of(run));
+    match runs {
+        [run] => sampling_of(run),
+        runs => runs.iter().map(folded).collect(),
     }
-    out
+}
+
+fn sampling_of(run: &RunFacts) -> String {
+    let Some((dir, spec)) = &run.model else { return "<p>There is no checkpoint yet.</p>\n".to_owned() };
+    let dir = dir.display().to_string();
+    let code = |text: &str| format!("<pre tabindex=\"0\"><code>{}</code></pre>\n", escape(text));
+    let diffusers = match spec.sample_in_diffusers(&dir) {
+        Some(python) => format!("<p>In diffusers:</p>\n{}", code(&python)),
+        None => format!("<p>A {} is no class of diffusers.</p>\n", escape(spec.config.class_name())),
+    };
+    let score = format!("sfumato eval --model {dir} --dataset DATA --json {}/eval.json", run.root.display());
+    format!(
+        "{}{diffusers}<p>Score it, so that the scores stand in this page:</p>\n{}",
+        code(&spec.sample_here(&dir)),
+        code(&score)
+    )
 }
 
 fn configuration(runs: &[RunFacts]) -> String {
@@ -270,24 +267,31 @@ fn configuration(runs: &[RunFacts]) -> String {
     runs.iter().map(one).collect()
 }
 
+/// A table with a column for each run.
 fn machine(runs: &[RunFacts]) -> String {
-    let mut out = String::new();
-    for run in runs {
-        if runs.len() > 1 {
-            let _ = writeln!(out, "<h3>{}</h3>", escape(&run.name));
+    let tables: Vec<Entries> = runs.iter().map(known).collect();
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for (key, _) in tables.iter().flatten() {
+        if !rows.iter().any(|row| row[0] == *key) {
+            let find = |table: &Entries| table.iter().find(|(known, _)| known == key).map(|(_, value)| value.clone());
+            let values = tables.iter().map(|table| find(table).unwrap_or_else(|| "–".to_owned()));
+            rows.push(std::iter::once(key.clone()).chain(values).collect());
         }
-        let mut rows: Vec<Vec<String>> = Vec::new();
-        if let Some((_, spec)) = &run.model {
-            rows.push(vec![
-                "network".to_owned(),
-                format!("{}, {} parameters", spec.config.class_name(), grouped(spec.config.num_params() as f64)),
-            ]);
-            rows.push(vec!["noise".to_owned(), spec.scheduler.describe_schedule()]);
-        }
-        rows.extend(run.data.iter().chain(&run.environment).map(|(key, value)| vec![key.clone(), value.clone()]));
-        out.push_str(&table(&["".to_owned(), "".to_owned()], &rows));
     }
-    out
+    let head = if runs.len() > 1 { names(runs) } else { vec![String::new()] };
+    table(&[&[String::new()], &head[..]].concat(), &rows)
+}
+
+/// What is known of a run's model, data and machine.
+fn known(run: &RunFacts) -> Entries {
+    let mut entries = Entries::new();
+    if let Some((_, spec)) = &run.model {
+        let network = format!("{}, {} parameters", spec.config.class_name(), grouped(spec.config.num_params() as f64));
+        entries.push(("network".to_owned(), network));
+        entries.push(("noise schedule".to_owned(), spec.scheduler.describe_schedule()));
+    }
+    entries.extend(run.data.iter().chain(&run.environment).cloned());
+    entries
 }
 
 #[cfg(test)]

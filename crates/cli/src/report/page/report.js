@@ -126,7 +126,7 @@ class Chart {
     const parts = [];
     if (many) parts.push(data.runs[line.run].name);
     if (line.label && (!many || this.panel.lines.filter(other => other.run === line.run).length > 1)) parts.push(line.label);
-    return parts.join(' · ') || this.panel.title;
+    return parts.join(' · ');
   }
 
   shown(line) { return !this.hidden.has(line.i) && !state.hiddenRuns.has(line.run); }
@@ -213,8 +213,9 @@ class Chart {
       const button = make('button', {
         type: 'button', class: 'key', 'aria-pressed': 'true',
         title: line.band ? `band: ${line.band}` : null,
+        'aria-label': this.name(line) ? null : this.panel.title,
         onclick: () => { this.hidden.has(line.i) ? this.hidden.delete(line.i) : this.hidden.add(line.i); this.draw(); },
-      }, swatch, make('span', {}, this.name(line)), value);
+      }, swatch, ...(this.name(line) ? [make('span', {}, this.name(line))] : []), value);
       return { button, stroke, value };
     });
     this.place = make('span', { class: 'at' });
@@ -231,10 +232,11 @@ class Chart {
       button.setAttribute('aria-pressed', String(this.shown(line)));
       const at = nearest(line.xs, x === null ? Infinity : x);
       value.textContent = number(line.read[at]);
-      if (this.shown(line)) said.push(`${this.name(line)} ${number(line.read[at])}`);
+      if (this.shown(line)) said.push(`${this.name(line) || this.panel.title} ${number(line.read[at])}`);
     });
     const what = this.panel.x_label ? 't' : MEASURES[state.measure];
-    this.place.textContent = x === null ? 'newest' : `at ${what} ${whole(x)}`;
+    const counted = this.panel.x_label || state.measure !== 'minutes';
+    this.place.textContent = x !== null ? `at ${what} ${counted ? whole(Math.round(x)) : number(x)}` : this.panel.x_label ? 'last' : 'newest';
     return `${this.place.textContent}: ${said.join(', ')}`;
   }
 
@@ -364,7 +366,7 @@ function pictures() {
       const picture = run.pictures.filter(picture => picture.step <= step).pop() || run.pictures[0];
       const small = picture.width <= 400;
       image.src = picture.src;
-      image.width = picture.width * (small ? 2 : 1);
+      image.style.maxWidth = `${picture.width * (small ? 2 : 1)}px`;
       image.className = small ? 'crisp' : '';
       image.alt = `Samples of ${run.name} after step ${picture.step}`;
       caption.textContent = `after step ${whole(picture.step)}`;
@@ -385,8 +387,8 @@ function pictures() {
     make('button', { type: 'button', 'aria-label': 'Later pictures', onclick: () => move(1) }, '▶'), play, said);
 }
 
-const written = new Date(document.lastModified);
-if (!Number.isNaN(written.getTime())) byId('written').textContent = `As of ${written.toLocaleString()}. A run that goes on renews this page at each checkpoint: reload it.`;
+const written = new Date(document.lastModified), two = part => String(part).padStart(2, '0');
+if (!Number.isNaN(written.getTime())) byId('written').textContent = `As of ${written.getFullYear()}-${two(written.getMonth() + 1)}-${two(written.getDate())} ${two(written.getHours())}:${two(written.getMinutes())}. A run that goes on renews this page at each checkpoint: reload it.`;
 addCharts(data.curves, 'curve-charts');
 addCharts(data.bound, 'bound-charts');
 addCharts(data.schedule, 'schedule-charts');
