@@ -10,6 +10,7 @@ pub(crate) mod memcheck;
 mod one_build;
 pub(crate) mod program;
 mod python;
+pub(crate) mod report_check;
 mod sources;
 pub(crate) mod test;
 pub(crate) mod torture;

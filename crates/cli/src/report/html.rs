@@ -48,7 +48,7 @@ pub(super) fn page(runs: &[RunFacts], most: usize) -> String {
     let title = escape(&names.join(", "));
     let data = data(runs, most);
     let has = |panels: &[Panel]| !panels.is_empty();
-    let body = sections::body(runs, [has(&data.curves), has(&data.bound), has(&data.schedule)]);
+    let body = sections::body(runs, [has(&data.curves), has(&data.bound), has(&data.schedule)], most);
     // Nothing is fetched, whatever stands in the texts.
     let policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
     format!(

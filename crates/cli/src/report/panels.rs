@@ -120,7 +120,7 @@ impl Place {
             "learning_rate" => return place(key, "Learning rate", 8, false, ""),
             _ => {}
         }
-        let above = words(&parts[..parts.len() - 1].join(": "));
+        let above = words(&parts[..parts.len() - 1].join("/"));
         match leaf {
             "loss" => place("loss", "Loss", 0, true, &above.to_lowercase()),
             "bits_per_dim" => place("bits_per_dim", "Bits per dimension", 1, false, &above.to_lowercase()),
@@ -135,7 +135,14 @@ const DISTANCES: [&str; 8] = ["frechet", "fid", "fd", "kid", "precision", "recal
 
 /// A key in plain words.
 pub(super) fn words(key: &str) -> String {
-    let text = key.replace('/', ": ").replace('_', " ");
+    let name = |word: &str| match word {
+        "frechet" => "Fréchet".to_owned(),
+        "fid" | "fd" | "kid" | "snr" => word.to_uppercase(),
+        word => word.to_owned(),
+    };
+    let above: Vec<String> =
+        key.split('/').map(|part| part.split('_').map(name).collect::<Vec<_>>().join(" ")).collect();
+    let text = above.join(": ");
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
@@ -195,13 +202,14 @@ mod tests {
             curve("held_out/losses/0", &[0.9]),
             curve("held_out/losses/1", &[0.1]),
             curve("kid", &[0.1]),
+            curve("distances/frechet_distance", &[0.1]),
         ]);
         let panels = panels(&[&metrics], 100);
         let titles: Vec<&str> = panels.iter().map(|panel| panel.title.as_str()).collect();
-        assert_eq!(titles, ["Loss", "Held out: losses", "Kid", "Learning rate"]);
+        assert_eq!(titles, ["Loss", "Held out: losses", "KID", "Distances: Fréchet distance", "Learning rate"]);
         let labels: Vec<&str> = panels[0].lines.iter().map(|line| line.label.as_str()).collect();
         assert_eq!(labels, ["training", "held out"]);
-        assert!(panels[0].log && panels[0].lines[0].noisy && !panels[3].log);
+        assert!(panels[0].log && panels[0].lines[0].noisy && !panels[4].log);
         assert_eq!(panels[1].lines[1].label, "1");
     }
 

@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].subject, "fashion-mnist, test split, 200 examples");
         let expected =
-            [("bits/dim", "3.5261 ± 0.0200"), ("prior", "0.0010"), ("Kid", "0.0100 ± 0.0020"), ("Recall", "0.5000")];
+            [("bits/dim", "3.5261 ± 0.0200"), ("prior", "0.0010"), ("KID", "0.0100 ± 0.0020"), ("Recall", "0.5000")];
         assert_eq!(found[0].values, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
         assert_eq!((&found[0].terms.x[..], &found[0].terms.y[..]), (&[1.0][..], &[1.5][..]));
     }

@@ -12,8 +12,9 @@ use super::{
 /// Longest configuration that is shown.
 const LONGEST_CONFIG: usize = 100_000;
 
-/// Everything that is seen, without what the program draws; `drawn` says which charts there are: curves, bound, schedule.
-pub(super) fn body(runs: &[RunFacts], drawn: [bool; 3]) -> String {
+/// Everything that is seen, without what the program draws; `drawn` says which charts there are: curves, bound, schedule. A curve has
+/// `most` points at most.
+pub(super) fn body(runs: &[RunFacts], drawn: [bool; 3], most: usize) -> String {
     let [curves, bound, schedule] = drawn;
     let mut out = header(runs);
     out.push_str("<main>\n");
@@ -22,8 +23,7 @@ pub(super) fn body(runs: &[RunFacts], drawn: [bool; 3]) -> String {
     if runs.len() > 1 {
         out.push_str(&section("differences", "What differs", &differing(runs)));
     }
-    let none = "<p>Nothing has been measured yet.</p>";
-    out.push_str(&section("curves", "Curves", if curves { CONTROLS } else { none }));
+    out.push_str(&section("curves", "Curves", &if curves { controls(runs, most) } else { NO_CURVES.to_owned() }));
     if runs.iter().any(|run| !run.pictures.shown.is_empty()) {
         out.push_str(&section("pictures", "Pictures over time", &pictures(runs)));
     }
@@ -41,10 +41,25 @@ pub(super) fn body(runs: &[RunFacts], drawn: [bool; 3]) -> String {
     out
 }
 
+const NO_CURVES: &str = "<p>Nothing has been measured yet.</p>";
+
 /// What the curves are shown with.
-const CONTROLS: &str = "<div class=\"controls\" id=\"controls\"></div>\n\
-     <p class=\"hint\">Drag over a chart to zoom in, double-click to see everything again. With the keyboard: Tab to a chart, arrow keys \
-     move the readout, + and − zoom, 0 shows everything.</p>\n<div class=\"charts\" id=\"curve-charts\"></div>";
+fn controls(runs: &[RunFacts], most: usize) -> String {
+    let thinned = runs.iter().any(|run| run.metrics.progress.len() > most);
+    let thinned = if thinned {
+        format!(
+            "<p class=\"hint\">Curves of more than {most} lines are thinned: a line shows means of neighbours, the band around it the \
+             smallest and the largest values. Everything is in metrics.jsonl.</p>\n"
+        )
+    } else {
+        String::new()
+    };
+    format!(
+        "<div class=\"controls\" id=\"controls\"></div>\n<p class=\"hint\">Drag over a chart to zoom in, double-click to see everything \
+         again. With the keyboard: Tab to a chart, arrow keys move the readout, + and − zoom, 0 shows everything.</p>\n{thinned}\
+         <div class=\"charts\" id=\"curve-charts\"></div>"
+    )
+}
 
 fn section(id: &str, title: &str, content: &str) -> String {
     format!(
