@@ -23,6 +23,7 @@ mod output_dir;
 mod progress;
 mod report;
 mod signals;
+mod tensorboard;
 
 use std::process::ExitCode;
 

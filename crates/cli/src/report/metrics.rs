@@ -98,7 +98,7 @@ impl Metrics {
 }
 
 /// Gives every number in `value` with its key.
-fn numbers(value: &Value, key: &mut String, give: &mut impl FnMut(&str, f64)) {
+pub(crate) fn numbers(value: &Value, key: &mut String, give: &mut impl FnMut(&str, f64)) {
     let length = key.len();
     let mut below = |name: &str, value: &Value, key: &mut String| {
         if !key.is_empty() {

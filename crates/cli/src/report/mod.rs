@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 
 use sfumato_files::write_atomically;
 
+pub(crate) use self::metrics::numbers;
 pub(crate) use self::pictures::PictureCache;
 use self::run::RunFacts;
 pub(crate) use self::run::locate;

@@ -26,6 +26,7 @@ use crate::{
     progress::TrainProgress,
     report::Renewal,
     say, signals,
+    tensorboard::Board,
 };
 
 /// What the arguments ask for.
@@ -45,6 +46,7 @@ struct Ready {
 
 pub(crate) fn run(args: Box<TrainArgs>) -> Result<()> {
     let machine = args.machine.clone();
+    let events = args.tensorboard.clone();
     let start = match &args.resume {
         Some(path) => match Going::plan(&args, path)? {
             Some(going) => Start::GoOn(Box::new(going)),
@@ -59,7 +61,7 @@ pub(crate) fn run(args: Box<TrainArgs>) -> Result<()> {
         }
     };
     let stop = signals::stop_flag()?;
-    with_backend(&machine, Training { start, stop, machine: machine.clone() })
+    with_backend(&machine, Training { start, stop, machine: machine.clone(), events })
 }
 
 /// The work of the command, for whichever backend.
@@ -67,13 +69,15 @@ struct Training {
     start: Start,
     stop: Arc<AtomicBool>,
     machine: MachineArgs,
+    /// Where TensorBoard's events go, if somewhere.
+    events: Option<PathBuf>,
 }
 
 impl Work for Training {
     type Output = ();
 
     fn run<B: Backend>(self, device: B::Device) -> Result<()> {
-        let Self { start, stop, machine } = self;
+        let Self { start, stop, machine, events } = self;
         let environment = environment::describe_run(machine.backend);
         let (data, ready) = match start {
             Start::New(new) => {
@@ -101,8 +105,10 @@ impl Work for Training {
         let run = Run { config, data: &data, dir, from: from.as_ref(), environment: &environment, stop: &stop };
         // A run that has a plan does its steps, without a limit.
         let minutes = if config.training.is_planned() { 0.0 } else { config.training.max_minutes };
+        let board = events.as_ref().map(|events| Board::create(events, dir.root())).transpose()?;
         let mut progress = TrainProgress::new(config.last_step(), minutes);
-        let mut watch = Renewing { progress: &mut progress, page: Renewal::of(dir.root()) };
+        let page = Renewal::of(dir.root());
+        let mut watch = Renewing { progress: &mut progress, page, board, checkpoint: None };
         let outcome = run.train::<Autodiff<B>>(&device, &mut watch);
         progress.finish();
         let outcome = match outcome {

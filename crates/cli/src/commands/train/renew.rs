@@ -1,15 +1,24 @@
-//! A run that is looked at while it goes: every checkpoint and every grid renews its page.
+//! A run that is looked at while it goes: every checkpoint and every grid renews its page, and TensorBoard gets what it shows.
 
-use std::path::Path;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
+use anyhow::Result;
+use sfumato_model::pipeline::Pipeline;
 use sfumato_train::{Metrics, Planned, TrainState, Watch};
 
-use crate::{progress::TrainProgress, report::Renewal};
+use crate::{progress::TrainProgress, report::Renewal, tensorboard::Board};
 
-/// Progress on stderr, and the page.
+/// Progress on stderr, the page, and the events.
 pub(super) struct Renewing<'a> {
     pub(super) progress: &'a mut TrainProgress,
     pub(super) page: Renewal,
+    /// None where nobody has asked for it, or where it cannot be written any more.
+    pub(super) board: Option<Board>,
+    /// The newest checkpoint.
+    pub(super) checkpoint: Option<PathBuf>,
 }
 
 impl Renewing<'_> {
@@ -18,11 +27,33 @@ impl Renewing<'_> {
             self.progress.warn(&reason);
         }
     }
+
+    fn board(&mut self, write: impl FnOnce(&mut Board) -> Result<()>) {
+        let written = self.board.as_mut().map_or(Ok(()), write);
+        if let Err(error) = written {
+            self.board = None;
+            self.progress.warn(&format!("{error:#}; the run goes on without TensorBoard's events"));
+        }
+    }
+
+    /// Puts the grid into the card of the checkpoint of the same step.
+    fn show_in_card(&self, grid: &Path) -> Result<()> {
+        let Some(checkpoint) = &self.checkpoint else { return Ok(()) };
+        if grid.file_stem() == checkpoint.file_name() {
+            fs::copy(grid, checkpoint.join("samples.png"))?;
+            Pipeline::open(checkpoint)?.spec.write_card(checkpoint, checkpoint)?;
+        }
+        Ok(())
+    }
 }
 
 impl Watch for Renewing<'_> {
     fn begin(&mut self, state: &TrainState, parameters: usize) {
         self.progress.begin(state, parameters);
+        self.board(|board| {
+            board.begin(state.step);
+            Ok(())
+        });
     }
 
     fn step(&mut self, state: &TrainState, loss: f64) {
@@ -31,10 +62,13 @@ impl Watch for Renewing<'_> {
 
     fn metrics(&mut self, metrics: &Metrics) {
         self.progress.metrics(metrics);
+        self.board(Board::metrics);
     }
 
     fn checkpoint(&mut self, path: &Path) {
         self.progress.checkpoint(path);
+        self.checkpoint = Some(path.to_owned());
+        self.board(Board::metrics);
         self.renew();
     }
 
@@ -44,6 +78,10 @@ impl Watch for Renewing<'_> {
 
     fn samples(&mut self, path: &Path) {
         self.progress.samples(path);
+        if let Err(error) = self.show_in_card(path) {
+            self.progress.warn(&format!("the model's card has no picture: {error:#}"));
+        }
+        self.board(|board| board.picture(path));
         self.renew();
     }
 

@@ -1,6 +1,6 @@
-//! What is said of a model to people: how to draw from it, here and in diffusers.
+//! How to draw from it, here and in diffusers.
 
-use super::{AnyConfig, PipelineSpec};
+use super::super::{AnyConfig, PipelineSpec};
 
 impl PipelineSpec {
     /// The command that draws samples from the model in `dir`.
