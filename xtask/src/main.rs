@@ -11,7 +11,7 @@ mod process;
 
 use std::process::ExitCode;
 
-use commands::{bench, book, ci, conformance, dataset, memcheck, miri, program, test, torture};
+use commands::{bench, book, ci, conformance, dataset, memcheck, miri, program, report_check, test, torture};
 
 /// Wrong use, as opposed to a failed run.
 pub(crate) const USAGE: u8 = 2;
@@ -29,6 +29,7 @@ Run the program (built in release mode; every further argument goes to it, so tr
   import     convert a checkpoint of improved-diffusion or guided-diffusion
   export     write a model as a directory that diffusers loads
   info       describe a model directory
+  report     one page for one or several runs
              --backend flex|ndarray|cuda|wgpu|vulkan|metal|rocm also compiles that backend in
 
 Work on the code:
@@ -41,6 +42,7 @@ Work on the code:
   bench      how fast it is: cargo xtask bench [FILTER...], --peer torch, --scaling, --profile, --curve
   book       build the book in docs/ with mdBook, if that is installed: cargo xtask book [--open]
   conformance  the same models, inputs and noise here and in diffusers: a table of the largest differences
+  report-check  open the pages of short runs in a browser, and use them
   dataset    make the embedded data: cargo xtask dataset fashion-mnist-mini [--from DIR] [--check]
 
   help       this page
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
         "dataset" => dataset::run(rest),
         "torture" => torture::run(rest),
         "book" => book::run(rest),
+        "report-check" => report_check::run(rest),
         command if program::COMMANDS.contains(&command) => program::run(command, rest),
         unknown => {
             eprintln!("error: unknown command `{unknown}`\n\n{HELP}");

@@ -22,7 +22,9 @@ mod environment;
 mod loaded;
 mod output_dir;
 mod progress;
+mod report;
 mod signals;
+mod tensorboard;
 
 use std::process::ExitCode;
 
@@ -78,6 +80,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Import(args) => commands::import::run(args),
         Command::Export(args) => commands::export::run(args),
         Command::Info(args) => commands::info::run(args),
+        Command::Report(args) => commands::report::run(&args),
     }
 }
 

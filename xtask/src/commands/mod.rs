@@ -13,6 +13,7 @@ mod one_build;
 mod outside;
 pub(crate) mod program;
 mod python;
+pub(crate) mod report_check;
 mod sources;
 pub(crate) mod test;
 pub(crate) mod torture;

@@ -6,6 +6,7 @@ mod image_size;
 mod import;
 mod info;
 mod names;
+mod report;
 mod sample;
 mod schedule;
 mod train;
@@ -15,6 +16,7 @@ pub(crate) use eval::EvalArgs;
 pub(crate) use export::{ExportArgs, WeightsName};
 pub(crate) use import::ImportArgs;
 pub(crate) use info::InfoArgs;
+pub(crate) use report::ReportArgs;
 pub(crate) use sample::SampleArgs;
 pub(crate) use schedule::{
     CheckArgs, CompareArgs, ConditionArgs, Format, PlotArgs, PredictionName, Quantity, ScheduleArgs, ScheduleCommand,
@@ -72,6 +74,8 @@ pub(crate) enum Command {
     Export(ExportArgs),
     /// Say what a model directory holds
     Info(InfoArgs),
+    /// Make one page of one or several runs: curves, pictures, what differs
+    Report(ReportArgs),
 }
 
 /// Other words for backends.

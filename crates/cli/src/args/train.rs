@@ -98,6 +98,9 @@ pub(crate) struct TrainArgs {
     /// Steps between sample grids; 0 for one at the end only
     #[arg(long, value_name = "N", help_heading = "Run", value_parser = values::at_least::<u64>(0))]
     pub(crate) sample_every: Option<u64>,
+    /// Also write TensorBoard's event files into this directory
+    #[arg(long, value_name = "DIR", help_heading = "Run")]
+    pub(crate) tensorboard: Option<PathBuf>,
     /// Print the configuration that would be used, and stop
     #[arg(long, conflicts_with = "resume", help_heading = "Run")]
     pub(crate) print_config: bool,

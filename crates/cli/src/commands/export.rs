@@ -1,5 +1,7 @@
 //! `sfumato export`
 
+use std::fs;
+
 use anyhow::{Context, Result, bail};
 use sfumato_kernels::Backend;
 use sfumato_model::{
@@ -63,6 +65,11 @@ impl Work for Exporting {
         }
         let spec = PipelineSpec { config: config.clone(), scheduler: scheduler.clone(), facts };
         spec.write_as(&args.out, &net, args.dtype.into())?;
+        if model.dir().join("samples.png").is_file() {
+            fs::copy(model.dir().join("samples.png"), args.out.join("samples.png"))
+                .context("cannot copy samples.png")?;
+        }
+        spec.write_card(&args.out, model.dir())?; // again, with what is known of its training and its scores
         out!("{}", args.out.display())
     }
 }

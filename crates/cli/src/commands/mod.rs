@@ -4,6 +4,7 @@ pub(crate) mod eval;
 pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod info;
+pub(crate) mod report;
 pub(crate) mod sample;
 pub(crate) mod schedule;
 pub(crate) mod train;

@@ -5,12 +5,14 @@
 //! unet/config.json                               structure of the network
 //! unet/diffusion_pytorch_model.safetensors       its weights
 //! scheduler/scheduler_config.json                noise schedule, parameterisation, variance
+//! README.md                                      the model's card
 //! ```
 //!
 //! [`Pipeline::open`] reads such a directory, whoever wrote it: each part may lie in its folder or in the root, and the weights have
 //! many names. [`PipelineSpec`] writes one that diffusers opens.
 
 mod any_config;
+mod card;
 mod error;
 mod facts;
 mod fit;

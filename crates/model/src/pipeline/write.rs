@@ -4,6 +4,7 @@ use std::{fs, path::Path};
 
 use burn::{module::Module, tensor::backend::Backend};
 use serde_json::json;
+use sfumato_files::FileError;
 
 use super::{AnyConfig, Facts, PipelineError, Scheduler, facts};
 use crate::{
@@ -36,7 +37,7 @@ impl PipelineSpec {
     /// Writes a pipeline directory with the parameters of `net` as weights.
     ///
     /// Every file appears whole or not at all, `model_index.json` last: a directory that has one is complete. Missing
-    /// directories are made; other files in `dir` stay.
+    /// directories are made; other files in `dir` stay, a `README.md` of somebody else too.
     ///
     /// # Errors
     /// [`PipelineError`] that names the file that cannot be written, or the schedule that cannot be built.
@@ -96,6 +97,11 @@ impl PipelineSpec {
         json::write(&model.join("config.json"), config)?;
 
         json::write(&scheduler_path, scheduler_json)?;
+        self.write_card(dir, dir).map_err(|FileError { action, path, source }| PipelineError::Io {
+            path,
+            action,
+            source,
+        })?;
 
         let index = json!({
             "_class_name": "DDPMPipeline",

@@ -28,7 +28,13 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
             self.spec.write(dir, &averaged)?;
             let data = DataRecord::of(self.run.data);
             let reached = (self.state, self.window);
-            write_training(dir, &config, &data, reached, self.times.as_ref(), &raw, &self.optimizer)
+            write_training(dir, &config, &data, reached, self.times.as_ref(), &raw, &self.optimizer)?;
+            // Again: only now can it say how far the run is.
+            self.spec.write_card(dir, dir).map_err(|error| TrainError::Io {
+                action: error.action,
+                path: error.path,
+                source: error.source,
+            })
         })?;
         watch.checkpoint(&path);
         if let Some(reason) = unlinked

@@ -2,6 +2,7 @@
 
 mod describe;
 mod new_run;
+mod renew;
 mod resume;
 
 use std::{
@@ -17,13 +18,15 @@ use sfumato_files::memory;
 use sfumato_kernels::Backend;
 use sfumato_train::{FoundCheckpoint, Run, RunDir, TrainConfig};
 
-use self::{new_run::NewRun, resume::Going};
+use self::{new_run::NewRun, renew::Renewing, resume::Going};
 use crate::{
     args::{MachineArgs, TrainArgs, UsageError},
     backend::{Work, with_backend},
     environment, loaded,
     progress::TrainProgress,
+    report::Renewal,
     say, signals,
+    tensorboard::Board,
 };
 
 /// What the arguments ask for.
@@ -43,6 +46,7 @@ struct Ready {
 
 pub(crate) fn run(args: Box<TrainArgs>) -> Result<()> {
     let machine = args.machine.clone();
+    let events = args.tensorboard.clone();
     let start = match &args.resume {
         Some(path) => match Going::plan(&args, path)? {
             Some(going) => Start::GoOn(Box::new(going)),
@@ -57,7 +61,7 @@ pub(crate) fn run(args: Box<TrainArgs>) -> Result<()> {
         }
     };
     let stop = signals::stop_flag()?;
-    with_backend(&machine, Training { start, stop, machine: machine.clone() })
+    with_backend(&machine, Training { start, stop, machine: machine.clone(), events })
 }
 
 /// The work of the command, for whichever backend.
@@ -65,13 +69,15 @@ struct Training {
     start: Start,
     stop: Arc<AtomicBool>,
     machine: MachineArgs,
+    /// Where TensorBoard's events go, if somewhere.
+    events: Option<PathBuf>,
 }
 
 impl Work for Training {
     type Output = ();
 
     fn run<B: Backend>(self, device: B::Device) -> Result<()> {
-        let Self { start, stop, machine } = self;
+        let Self { start, stop, machine, events } = self;
         let environment = environment::describe_run(machine.backend);
         let (data, ready) = match start {
             Start::New(new) => {
@@ -99,8 +105,11 @@ impl Work for Training {
         let run = Run { config, data: &data, dir, from: from.as_ref(), environment: &environment, stop: &stop };
         // A run that has a plan does its steps, without a limit.
         let minutes = if config.training.is_planned() { 0.0 } else { config.training.max_minutes };
+        let board = events.as_ref().map(|events| Board::create(events, dir.root())).transpose()?;
         let mut progress = TrainProgress::new(config.last_step(), minutes);
-        let outcome = run.train::<Autodiff<B>>(&device, &mut progress);
+        let page = Renewal::of(dir.root());
+        let mut watch = Renewing { progress: &mut progress, page, board, checkpoint: None };
+        let outcome = run.train::<Autodiff<B>>(&device, &mut watch);
         progress.finish();
         let outcome = match outcome {
             Err(error) if progress.has_begun() => Err(error.into()),
