@@ -153,6 +153,28 @@ fn the_same_seed_gives_the_same_bits_whatever_the_threads() {
     assert_ne!(frechet(&a, &b, 8).unwrap().standard_error, alone.0.standard_error);
 }
 
+/// Products of few features go another way through nalgebra; each is compared with a sum over pairs.
+#[test]
+fn few_features_and_few_pictures_are_no_special_case() {
+    for dims in 1..8 {
+        for count in [2, 3, 7, 131, 520] {
+            let values = uniform(2 * count * dims);
+            let [a, b] =
+                [&values[..count * dims], &values[count * dims..]].map(|v| Rows::new(dims, v.to_vec()).unwrap());
+            let distance = |i: usize, j: usize| -> f64 {
+                a.row(i).iter().zip(b.row(j)).map(|(x, y)| (x - y).powi(2)).sum::<f64>().sqrt()
+            };
+            for (i, found) in nearest(&a, &b).unwrap().iter().enumerate() {
+                let mut all: Vec<f64> = (0..count).map(|j| distance(i, j)).collect();
+                all.sort_by(f64::total_cmp);
+                let close = (found.first - all[0]).abs() < 2e-5 && (found.second - all[1]).abs() < 2e-5;
+                assert!(close, "{dims} features, {count} pictures, row {i}: {found:?}, wanted {:?}", &all[..2]);
+            }
+            assert!(kid(&a, &b).unwrap().value.is_finite());
+        }
+    }
+}
+
 #[test]
 fn what_cannot_be_compared_is_said() {
     let a = cloud(10, 0.0, 0);

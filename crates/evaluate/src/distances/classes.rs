@@ -10,7 +10,7 @@ use super::Estimate;
 /// # Panics
 /// If a class is not below `classes`, or a set is empty.
 pub fn class_distance(a: &[usize], b: &[usize], classes: usize) -> Estimate {
-    let (p, q) = (shares(a, classes), shares(b, classes));
+    let (p, q) = (class_shares(a, classes), class_shares(b, classes));
     let value = 0.5 * p.iter().zip(&q).map(|(p, q)| (p - q).abs()).sum::<f64>();
     let variance = |own: &[f64], count: usize| {
         let signs = || p.iter().zip(&q).map(|(p, q)| if p == q { 0.0 } else { (p - q).signum() });
@@ -22,7 +22,10 @@ pub fn class_distance(a: &[usize], b: &[usize], classes: usize) -> Estimate {
 }
 
 /// The share of each class.
-pub(crate) fn shares(of: &[usize], classes: usize) -> Vec<f64> {
+///
+/// # Panics
+/// If a class is not below `classes`, or there are no pictures.
+pub fn class_shares(of: &[usize], classes: usize) -> Vec<f64> {
     assert!(!of.is_empty(), "a histogram of no pictures");
     let mut shares = vec![0.0; classes];
     of.iter().for_each(|&class| shares[class] += 1.0 / of.len() as f64);

@@ -38,7 +38,7 @@ mod nearest;
 mod rows;
 mod tiles;
 
-pub use classes::class_distance;
+pub use classes::{class_distance, class_shares};
 pub use copying::{CELL_LEAST, data_copying};
 pub use estimate::Estimate;
 pub use frechet::{frechet, frechet_value};

@@ -71,13 +71,12 @@ fn insert(nearest: &mut Nearest, index: usize, squared: f64) {
 }
 
 /// The share of copies: of samples whose nearest neighbour is nearer than [`COPY_RATIO`] of the distance to the second nearest. The standard
-/// error is the binomial one.
+/// error is the binomial one, and the interval is Wilson's.
 ///
 /// # Panics
 /// If there are none.
 pub fn copies(nearest: &[Nearest]) -> Estimate {
     assert!(!nearest.is_empty(), "a share of no samples");
-    let n = nearest.len() as f64;
-    let share = nearest.iter().filter(|nearest| nearest.ratio() < COPY_RATIO).count() as f64 / n;
-    Estimate::new(share, (share * (1.0 - share) / n).sqrt()).within(0.0, 1.0)
+    let found = nearest.iter().filter(|nearest| nearest.ratio() < COPY_RATIO).count();
+    Estimate::share(found as f64 / nearest.len() as f64, nearest.len())
 }

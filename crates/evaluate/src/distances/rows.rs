@@ -1,6 +1,6 @@
 //! Features of a set of pictures.
 
-use nalgebra::{DMatrixView, Dyn};
+use nalgebra::DMatrixView;
 
 /// Features: a row of `dims` numbers for each picture.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,16 +95,7 @@ impl Rows {
 
     /// Rows `first..first + count` as the columns of a matrix.
     pub(super) fn columns(&self, first: usize, count: usize) -> DMatrixView<'_, f64> {
-        DMatrixView::from_slice(self.slice(first, count), self.dims, count)
-    }
-
-    /// Rows `first..first + count` as the rows of a matrix.
-    pub(super) fn turned(&self, first: usize, count: usize) -> DMatrixView<'_, f64, Dyn, Dyn> {
-        DMatrixView::from_slice_with_strides(self.slice(first, count), count, self.dims, self.dims, 1)
-    }
-
-    fn slice(&self, first: usize, count: usize) -> &[f64] {
-        &self.values[first * self.dims..(first + count) * self.dims]
+        DMatrixView::from_slice(&self.values[first * self.dims..(first + count) * self.dims], self.dims, count)
     }
 
     /// `|row|²` of every row.

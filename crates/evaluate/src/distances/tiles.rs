@@ -47,7 +47,9 @@ pub(super) fn bands<T: Send>(
             if products.shape() != (columns.len(), rows.len()) {
                 products = DMatrix::zeros(columns.len(), rows.len());
             }
-            products.gemm(1.0, &b.turned(column, columns.len()), &left, 0.0);
+            // A copy: nalgebra 0.35 reads beyond a view whose rows are not dense, if it has few columns.
+            let right = b.columns(column, columns.len()).transpose();
+            products.gemm(1.0, &right, &left, 0.0);
             add(&mut state, &Tile { rows: rows.clone(), columns, products: products.as_slice() });
         }
         state
