@@ -2,6 +2,11 @@
 #![forbid(unsafe_code)]
 
 mod bound;
+mod compare;
 pub mod distances;
+pub mod features;
+mod samples;
 
 pub use bound::{Condition, EvalPlan, Order, evaluate};
+pub use compare::{CompareOptions, Distances, Measured, REFERENCE, Sets, compare};
+pub use samples::SampleSet;
