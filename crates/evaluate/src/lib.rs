@@ -5,6 +5,7 @@ mod bound;
 mod compare;
 pub mod distances;
 pub mod features;
+pub mod inception;
 mod samples;
 
 pub use bound::{Condition, EvalPlan, Order, evaluate};
