@@ -9,6 +9,7 @@
 //! | noise, steps, dropped labels (`sfumato-process`) | 8 | seed, purpose, draw, 0 | sample |
 //! | initial parameters (`sfumato-nets`) | 8 | seed, 0, two hashes of the name | 0 |
 //! | dropout (`sfumato-nets`) | 8 | seed, step, layer, `dropout` | example |
+//! | bootstrap of distances (`sfumato-evaluate`) | 8 | seed, `distance`, `frechet`, set | replicate |
 //! | order of a data set, mirrored pictures (`sfumato-data`) | 20 | seed, purpose, 0, 0 | epoch |
 //! | points of the toys (`sfumato-data`) | 20 | seed, `toy train` or `toy  test` in two words, 0 | point |
 //!

@@ -1,15 +1,15 @@
 //! `sfumato eval`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use sfumato_data::{Background, DatasetSpec, LabelsFrom, Split, ValueRange};
 use sfumato_process::ReverseVariance;
 use sfumato_schedule::probability::LikelihoodCdf;
 
-use super::MachineArgs;
+use super::{FeaturesName, MachineArgs, SampleSource};
 
-/// Score a model on data: the variational bound in bits per dimension
+/// Score a model on data: the variational bound in bits per dimension, and distances of its samples
 ///
 /// An upper bound on the model's code length for the data, L_T + sum of L_(t-1) + L_0 (Ho et al. 2020, Eq. 5), over the whole split. Ctrl-C ends
 /// the work early and reports the examples that are done.
@@ -17,6 +17,9 @@ use super::MachineArgs;
 /// a function of (seed, example, step, draw): the result does not depend on the batch size or the number of threads.
 ///
 /// Unless --stride is 1, an example visits one random step of each stratum of steps; the standard error holds that too.
+///
+/// With --samples it also says how far samples are from the training pictures, each figure beside its floor: the same figure of real test
+/// pictures. docs/guides/distances.md says what each can tell.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:
   sfumato eval --model runs/fashion-mnist-mini/model --dataset fashion-mnist
@@ -24,12 +27,14 @@ use super::MachineArgs;
   sfumato eval --model runs/roll/model --dataset toy:swiss-roll --curve terms.svg
   sfumato eval --model ddpm-cifar10-32 --dataset cifar10 --variance fixed-large --cdf tanh --noise noise.npy
   sfumato eval --model runs/pets/model --dataset folder:pets --limit 1000
+  sfumato eval --model runs/fashion/model --dataset fashion-mnist --samples 2000 --no-bound --json distances.json
+  sfumato eval --dataset fashion-mnist --samples anyones.npy
 
 Exit codes: 0 done (also: stopped on request with what was done reported), 1 failed, 2 wrong usage.")]
 pub(crate) struct EvalArgs {
-    /// Model directory: a diffusers pipeline, such as runs/NAME/model
-    #[arg(long, value_name = "DIR")]
-    pub(crate) model: PathBuf,
+    /// Model directory: a diffusers pipeline, such as runs/NAME/model; not needed to measure samples from files
+    #[arg(long, value_name = "DIR", required_unless_present = "samples")]
+    pub(crate) model: Option<PathBuf>,
 
     /// fashion-mnist, mnist, cifar10, folder:PATH, zip:FILE, npy:FILE, toy:swiss-roll, …
     #[arg(long, value_name = "SPEC", help_heading = "Data")]
@@ -78,6 +83,16 @@ pub(crate) struct EvalArgs {
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Estimate")]
     pub(crate) batch_size: u32,
 
+    /// Also measure distances between samples and the data: N that are drawn, or those in a directory or an array of anyone's
+    #[arg(long, value_name = "N|DIR|FILE.npy", help_heading = "Distances")]
+    pub(crate) samples: Option<SampleSource>,
+    /// What distances are measured in: grey-28, for grey pictures of 28x28 pixels, or Inception-v3 with your weights as inception:FILE.pth
+    #[arg(long, default_value = "grey-28", value_name = "NAME", requires = "samples", help_heading = "Distances")]
+    pub(crate) features: FeaturesName,
+    /// Measure the distances alone, without the bound
+    #[arg(long, requires = "samples", help_heading = "Distances")]
+    pub(crate) no_bound: bool,
+
     /// Variance of the reverse steps [default: the model's]
     #[arg(long, value_enum, value_name = "NAME", help_heading = "Chain")]
     pub(crate) variance: Option<VarianceName>,
@@ -97,6 +112,13 @@ pub(crate) struct EvalArgs {
 
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
+}
+
+impl EvalArgs {
+    /// The model's directory; empty where there is no model.
+    pub(crate) fn model_dir(&self) -> &Path {
+        self.model.as_deref().unwrap_or(Path::new(""))
+    }
 }
 
 /// The parts of a data set.

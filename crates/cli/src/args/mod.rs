@@ -1,5 +1,6 @@
 //! What the user typed, as close to the flags as possible. Each command turns its arguments into a plan.
 
+mod distances;
 mod eval;
 mod export;
 mod image_size;
@@ -12,6 +13,7 @@ mod schedule;
 mod train;
 pub(crate) mod values;
 
+pub(crate) use distances::{FeaturesName, SampleSource};
 pub(crate) use eval::EvalArgs;
 pub(crate) use export::{ExportArgs, WeightsName};
 pub(crate) use import::ImportArgs;

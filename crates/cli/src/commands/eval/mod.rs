@@ -1,5 +1,6 @@
 //! `sfumato eval`
 
+mod distances;
 mod plan;
 mod report;
 
@@ -13,6 +14,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use distances::Measurement;
 use sfumato_data::Dataset;
 use sfumato_data::LoadedDataset;
 use sfumato_evaluate::{EvalPlan, Order, evaluate};
@@ -30,8 +32,11 @@ use crate::{
 };
 
 pub(crate) fn run(args: EvalArgs) -> Result<()> {
-    let model = loaded::open_model(&args.model)?;
-    plan::check(&args, &model)?;
+    distances::check(&args)?;
+    let model = args.model.as_deref().map(loaded::open_model).transpose()?;
+    if let (Some(model), false) = (&model, args.no_bound) {
+        plan::check(&args, model)?;
+    }
     // Before the work, so that an impossible place costs nothing.
     for path in [&args.json, &args.curve].into_iter().flatten() {
         sfumato_files::check_writable(path)?;
@@ -43,7 +48,7 @@ pub(crate) fn run(args: EvalArgs) -> Result<()> {
 /// The work of the command, for whichever backend.
 struct Command {
     args: EvalArgs,
-    model: Pipeline,
+    model: Option<Pipeline>,
     stop: Arc<AtomicBool>,
 }
 
@@ -52,10 +57,24 @@ impl Work for Command {
 
     fn run<B: Backend>(self, device: B::Device) -> Result<()> {
         let Self { args, model, stop } = self;
-        // Here and not before: pictures are decoded on the threads that the arguments ask for.
-        let data = plan::load_data(&args, &model)?;
-        let noise = args.noise.as_deref().map(sfumato_files::read_npy_f32).transpose()?;
-        Scoring { args, model, data, noise, stop }.run::<B>(&device)
+        let measure = |source| distances::measure::<B>(&args, source, model.as_ref(), &device, &stop);
+        let distances = args.samples.as_ref().map(measure).transpose()?;
+        match (model, distances) {
+            (Some(model), distances) if !args.no_bound => {
+                // Here and not before: pictures are decoded on the threads that the arguments ask for.
+                let data = plan::load_data(&args, &model)?;
+                let noise = args.noise.as_deref().map(sfumato_files::read_npy_f32).transpose()?;
+                Scoring { args, model, data, noise, stop, distances }.run::<B>(&device)
+            }
+            (_, Some(distances)) => {
+                if let Some(path) = &args.json {
+                    let json = format!("{:#}\n", distances.json_alone(&args));
+                    sfumato_files::write_atomically(path, json.as_bytes())?;
+                }
+                distances.print()
+            }
+            (_, None) => Ok(()),
+        }
     }
 }
 
@@ -66,6 +85,7 @@ struct Scoring {
     data: LoadedDataset,
     noise: Option<(Vec<usize>, Vec<f32>)>,
     stop: Arc<AtomicBool>,
+    distances: Option<Measurement>,
 }
 
 impl Scoring {
@@ -97,14 +117,21 @@ impl Scoring {
         }
         // If one result cannot be written, the others still are.
         let kept = self.keep(&report, elapsed);
-        let printed = report.print(elapsed);
+        let printed = report.print(elapsed).and_then(|()| match &self.distances {
+            Some(distances) => out!("").and_then(|()| distances.print()),
+            None => Ok(()),
+        });
         kept.and(printed)
     }
 
     /// Writes the files that were asked for.
     fn keep(&self, report: &report::Report<'_>, elapsed: Duration) -> Result<()> {
         if let Some(path) = &self.args.json {
-            let json = format!("{:#}\n", report.json(elapsed));
+            let mut json = report.json(elapsed);
+            if let Some(distances) = &self.distances {
+                json["distances"] = distances.json();
+            }
+            let json = format!("{json:#}\n");
             sfumato_files::write_atomically(path, json.as_bytes())?;
         }
         match &self.args.curve {
@@ -138,6 +165,6 @@ impl Scoring {
         };
         let bound = evaluate(model, plan, &self.data, &mut observe);
         shown.finish();
-        bound.with_context(|| format!("{}: nothing was written", self.args.model.display()))
+        bound.with_context(|| format!("{}: nothing was written", self.args.model_dir().display()))
     }
 }

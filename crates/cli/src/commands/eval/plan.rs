@@ -41,7 +41,7 @@ pub(super) fn check(args: &EvalArgs, model: &Pipeline) -> Result<()> {
     model.check_channels()?;
     model.labels()?;
     if args.ignore_labels && model.spec.facts.null_class.is_none() {
-        bail!("--ignore-labels: {} has no class that stands for \"any\"", args.model.display());
+        bail!("--ignore-labels: {} has no class that stands for \"any\"", args.model_dir().display());
     }
     if let Some(path) = &args.curve {
         chart::Format::of(path)?;
@@ -79,7 +79,7 @@ pub(super) fn load_data(args: &EvalArgs, model: &Pipeline) -> Result<LoadedDatas
         // The size is the model's; nobody has asked for it.
         DataError::ImageSize { reason, .. } | DataError::Channels { reason, .. } => anyhow!(
             "{}: the model draws examples of shape {shape:?}, which {} cannot give: {reason}",
-            args.model.display(),
+            args.model_dir().display(),
             args.dataset
         ),
         other => anyhow::Error::new(other).context("cannot load the data"),
@@ -88,7 +88,7 @@ pub(super) fn load_data(args: &EvalArgs, model: &Pipeline) -> Result<LoadedDatas
     if data.shape() != shape {
         bail!(
             "{}: the model draws examples of shape {shape:?}, but those of {} are of shape {:?}",
-            args.model.display(),
+            args.model_dir().display(),
             args.dataset,
             data.shape()
         );
@@ -106,7 +106,7 @@ fn match_classes(args: &EvalArgs, model: &Pipeline, data: LoadedDataset) -> Resu
     if !names.is_empty() {
         return Ok(data.with_class_names(names)?);
     }
-    let (own, dir) = (data.class_names().join(", "), args.model.display());
+    let (own, dir) = (data.class_names().join(", "), args.model_dir().display());
     if found != classes {
         let way = if model.spec.facts.null_class.is_some() {
             "--ignore-labels scores without classes"
@@ -221,7 +221,7 @@ fn condition(args: &EvalArgs, model: &Pipeline, data: &LoadedDataset) -> Result<
             Ok(Condition::Null(null))
         }
         (None, None) => {
-            bail!("{} is class-conditional, but {} has no labels", args.model.display(), args.dataset)
+            bail!("{} is class-conditional, but {} has no labels", args.model_dir().display(), args.dataset)
         }
     }
 }

@@ -39,7 +39,7 @@ impl Report<'_> {
     fn table(&self, elapsed: Duration) -> String {
         let Self { args, data, plan, bound, .. } = self;
         let mut lines = vec![
-            row("model", format!("{} ({})", args.model.display(), self.model.spec.config.class_name())),
+            row("model", format!("{} ({})", args.model_dir().display(), self.model.spec.config.class_name())),
             row(
                 "data",
                 format!(
