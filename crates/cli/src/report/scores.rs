@@ -71,7 +71,7 @@ fn bits(part: &Value) -> Option<String> {
 /// A number, or an object with a value and how sure it is.
 fn measured(value: &Value) -> Option<String> {
     let number = |key: &str| value.get(key).and_then(Value::as_f64);
-    let Some(mean) = value.as_f64().or_else(|| number("value")).or_else(|| number("mean")) else { return None };
+    let mean = value.as_f64().or_else(|| number("value")).or_else(|| number("mean"))?;
     let error = number("standard_error").map_or_else(String::new, |error| format!(" ± {error:.4}"));
     let interval = value
         .get("interval")

@@ -191,7 +191,8 @@ fn names(runs: &[RunFacts]) -> Vec<String> {
 /// The keys of the configurations that are not the same, then those of data and machine.
 fn differing(runs: &[RunFacts]) -> String {
     let mut out = String::new();
-    let parts: [(&str, fn(&RunFacts) -> &Entries); 3] =
+    type Part = fn(&RunFacts) -> &Entries;
+    let parts: [(&str, Part); 3] =
         [("Configuration", |run| &run.config), ("Data", |run| &run.data), ("Machine", |run| &run.environment)];
     for (title, part) in parts {
         let tables: Vec<Entries> = runs.iter().map(|run| part(run).clone()).collect();
