@@ -6,7 +6,10 @@ mod write;
 use std::{
     marker::PhantomData,
     path::PathBuf,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 
@@ -105,7 +108,8 @@ impl Run<'_> {
     /// The same with a network and a loss of the caller's own: `blueprint` builds the one and says how it is kept, `objective` is the
     /// other. The configuration names the network as [`ModelConfig::Own`].
     ///
-    /// Initial values that the network draws from its backend's generator are those of the run's seed.
+    /// Initial values that the network draws from its backend's generator are those of the run's seed, as long as no other thread draws
+    /// from it meanwhile: it is one for the whole process.
     ///
     /// # Errors
     /// As [`train`](Self::train).
@@ -134,8 +138,7 @@ impl Run<'_> {
             let Resumed { model, optimizer } = read_training::<A, P, D>(&from.path, config, blueprint, device)?;
             (model, optimizer, TrainState::read(&from.path)?)
         } else {
-            A::seed(device, config.seed);
-            let model: P::Net<A> = blueprint.build(&mut RandomParams::new(config.seed), device)?;
+            let model: P::Net<A> = build_seeded(blueprint, config.seed, device)?;
             let optimizer = Adam::new(&config.optimizer.adam(), &model.valid());
             (model, optimizer, TrainState::default())
         };
@@ -176,6 +179,19 @@ impl Run<'_> {
         session.begin_planning();
         session.go(model, objective, watch)
     }
+}
+
+/// A new network. What it draws itself comes from Burn's generator, which is one for the whole process: runs that start at the same time
+/// take turns.
+fn build_seeded<A, P, const D: usize>(blueprint: &P, seed: u64, device: &A::Device) -> Result<P::Net<A>, NetError>
+where
+    A: AutodiffBackend,
+    P: Blueprint<D>,
+{
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    A::seed(device, seed);
+    blueprint.build(&mut RandomParams::new(seed), device)
 }
 
 /// Whether a loss is one of weights that are worth to go on from: 1 is that of a network that says nothing.

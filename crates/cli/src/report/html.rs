@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{
+    escape::escape,
     metrics::{Metrics, Progress},
     panels::{Line, Panel, panels},
     pictures::Picture,
@@ -121,23 +122,6 @@ fn schedule(runs: &[RunFacts]) -> Vec<Panel> {
 /// JSON that can stand in a script: no text in it ends the element.
 fn script_json(data: &impl Serialize) -> String {
     serde_json::to_string(data).unwrap_or_else(|_| "{}".to_owned()).replace('<', "\\u003c")
-}
-
-/// Text as HTML has it, between tags and in quoted attributes.
-pub(super) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            c if c.is_control() && !"\n\t".contains(c) => escaped.push('\u{fffd}'),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

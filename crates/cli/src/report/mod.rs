@@ -12,6 +12,7 @@
 //! Everything is bounded: curves are thinned, pictures are chosen and made smaller, and the page says so.
 
 mod differences;
+mod escape;
 mod html;
 mod metrics;
 mod panels;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{
     differences::{Entries, differences},
-    html::escape,
+    escape::escape,
     metrics::{Curve, Metrics},
     run::RunFacts,
 };
