@@ -19,7 +19,7 @@ use super::{
 ///
 /// # Splits and classes
 /// Folders called `train` (or `training`), `test` (`testing`) and `val` (`valid`, `validation`, `dev`, `eval`) are splits.
-/// [`Split::Test`] takes the test folder, or else the validation folder. Below them every sub-folder is a class, unless
+/// [`Split::Test`](super::Split::Test) takes the test folder, or else the validation folder. Below them every sub-folder is a class, unless
 /// `labels` says otherwise or a file of labels lies there (`labels.csv`, `dataset.json`). Classes are numbered in the order of
 /// their names: by value if all are numbers, else as text.
 ///

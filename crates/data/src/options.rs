@@ -34,7 +34,7 @@ impl fmt::Display for Split {
 /// A part of a data set, where no more of it is needed in memory.
 ///
 /// An array or an archive of arrays, and a folder or an archive of pictures whose `image_size` and `channels` are given, are read
-/// so; other data sets are loaded whole. [`LoadedDataset::len`](super::LoadedDataset::len) is that of the whole either way.
+/// so; other data sets are loaded whole. [`Dataset::len`](super::Dataset::len) is that of the whole either way.
 ///
 /// Of pictures only those of the part are decoded, and of the others the headers are read. A picture with a good header that
 /// cannot be decoded therefore counts as an example of the data set; in the part the next one of the order takes its place.

@@ -58,7 +58,7 @@ impl Checkpoint {
     /// Builds the network with the checkpoint's weights.
     ///
     /// # Errors
-    /// [`NetError::Mismatch`] with every tensor that does not fit the flags, [`NetError::File`] if one cannot be read.
+    /// [`NetError::Source`] with every tensor that does not fit the flags, or with the one that cannot be read.
     pub fn load<B: Backend>(&mut self, device: &B::Device) -> Result<UNet2D<B>, NetError> {
         self.model.config.build(&mut self.params, device)
     }

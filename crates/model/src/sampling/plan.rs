@@ -85,7 +85,7 @@ impl SamplePlan<'_> {
     /// Checks that recorded noise is enough for all samples.
     ///
     /// # Errors
-    /// The [`NoiseError`] that [`draw`] would end in, perhaps after many steps.
+    /// The [`NoiseError`] that [`draw`](fn@super::draw) would end in, perhaps after many steps.
     pub fn check_noise(&self) -> Result<(), NoiseError> {
         let Noise::Recorded(noise) = &self.noise else { return Ok(()) };
         let (entries, samples, recorded) = noise.shape();

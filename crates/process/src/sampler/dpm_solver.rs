@@ -98,7 +98,7 @@ impl Default for DpmSolverOptions {
 /// leaves the state as it is, and of two predictions at one level the newer takes the place of the older. Deterministic: only `x_T` is drawn.
 ///
 /// The updates and the defaults are those of diffusers' DPMSolverMultistepScheduler with `algorithm_type` dpmsolver++;
-/// [`NoiseLevels::for_dpm_solver`] says where the levels deviate. diffusers' class cannot clip, but for dynamic thresholding: here the
+/// the crate `sfumato-model` has the levels that it visits. diffusers' class cannot clip, but for dynamic thresholding: here the
 /// chain's clipping holds with every sampler.
 #[derive(Clone, Debug)]
 pub struct DpmSolver<'a, B: Backend, const D: usize> {

@@ -12,7 +12,7 @@ use crate::{Chain, Denoiser, NoiseError, NoiseLevel, NoiseLevels, NoiseSource};
 /// `x / √(1 + σ²)`. Deterministic: only `x_T` is drawn. Between the same levels and starting from the same state this is DDIM
 /// with `η = 0`.
 ///
-/// As diffusers' EulerDiscreteScheduler without churn, and [`NoiseLevels::for_euler`] says where the levels deviate. diffusers' class
+/// As diffusers' EulerDiscreteScheduler without churn; the crate `sfumato-model` has the levels that it visits. diffusers' class
 /// cannot clip: here the chain's clipping holds with every sampler.
 #[derive(Clone, Copy, Debug)]
 pub struct Euler<'a> {

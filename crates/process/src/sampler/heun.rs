@@ -10,8 +10,8 @@ use crate::{Chain, Denoiser, NoiseError, NoiseLevel, NoiseLevels, NoiseSource};
 /// A step to clean data is Euler's alone, where the slope is not defined. So `S` steps ask the network `2S - 1` times.
 /// Deterministic: only `x_T` is drawn.
 ///
-/// As diffusers' HeunDiscreteScheduler, which counts each correction as a step of its own; [`NoiseLevels::for_euler`] says where
-/// the levels deviate.
+/// As diffusers' HeunDiscreteScheduler, which counts each correction as a step of its own; the crate `sfumato-model`
+/// has the levels that it visits.
 #[derive(Clone, Copy, Debug)]
 pub struct Heun<'a> {
     chain: &'a Chain,
