@@ -20,7 +20,11 @@ use sfumato_model::{
     Blueprint,
     pipeline::{AnyConfig, PipelineSpec},
 };
-use sfumato_nets::{Call, InputError, NetError, Network, layers::DropoutKey, params::RandomParams};
+use sfumato_nets::{
+    Call, InputError, NetError, Network,
+    layers::DropoutKey,
+    params::{RandomParams, parameters},
+};
 use sfumato_process::{
     Objective,
     times::{ImportanceTimes, Times},
@@ -191,7 +195,10 @@ where
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     A::seed(device, seed);
-    blueprint.build(&mut RandomParams::new(seed), device)
+    let net = blueprint.build(&mut RandomParams::new(seed), device)?;
+    // Burn draws a value when it is first asked for.
+    drop(parameters(&net));
+    Ok(net)
 }
 
 /// Whether a loss is one of weights that are worth to go on from: 1 is that of a network that says nothing.
