@@ -30,6 +30,12 @@ impl RunDir {
                 }
             } else if name.strip_prefix(PARTIAL).is_some_and(|partial| step_of(partial).is_some()) {
                 fs::remove_dir_all(&path).context("remove", &path)?;
+            } else if step_of(&name).is_some() {
+                // A model card, or its picture, that was being renewed.
+                for file in names(&path)?.iter().filter(|file| is_new_file(file)) {
+                    let file = path.join(file);
+                    fs::remove_file(&file).context("remove", &file)?;
+                }
             }
         }
         for (dir, is_ours) in [(self.root.clone(), is_temporary as fn(&str) -> bool), (self.samples(), is_new_file)] {

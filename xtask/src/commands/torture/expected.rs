@@ -59,7 +59,8 @@ impl Expected {
             ensure!(bits == *expected, "{last}/{file} has other bits than that of the undisturbed run");
         }
         let files = look::files(&run.join(&last));
-        let missing: Vec<_> = self.files.difference(&files).collect();
+        // The picture of the model card is drawn after the checkpoint is complete; a run that ends in between has none.
+        let missing: Vec<_> = self.files.difference(&files).filter(|file| *file != "samples.png").collect();
         ensure!(missing.is_empty(), "{last} lacks {missing:?}");
         Ok(())
     }

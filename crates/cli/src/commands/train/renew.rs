@@ -40,7 +40,8 @@ impl Renewing<'_> {
     fn show_in_card(&self, grid: &Path) -> Result<()> {
         let Some(checkpoint) = &self.checkpoint else { return Ok(()) };
         if grid.file_stem() == checkpoint.file_name() {
-            fs::copy(grid, checkpoint.join("samples.png"))?;
+            // Whole or not at all, as every file of a checkpoint.
+            sfumato_files::write_atomically(&checkpoint.join("samples.png"), &fs::read(grid)?)?;
             Pipeline::open(checkpoint)?.spec.write_card(checkpoint, checkpoint)?;
         }
         Ok(())
