@@ -30,7 +30,7 @@ fn located(path: &Path) -> Result<PathBuf> {
     })
 }
 
-/// The path, if what is there is a page of ours: nobody has asked to replace another.
+/// The path, unless a file of another program stands there, which is left as it is.
 fn ours(path: PathBuf) -> Result<PathBuf> {
     if path.exists() && !read_text(&path).is_ok_and(|text| report::is_ours(&text)) {
         bail!("{} is no page of sfumato; name another file with --out, or this one to replace it", path.display());

@@ -15,7 +15,7 @@ use crate::{progress::TrainProgress, report::Renewal, tensorboard::Board};
 pub(super) struct Renewing<'a> {
     pub(super) progress: &'a mut TrainProgress,
     pub(super) page: Renewal,
-    /// None where nobody has asked for it, or where it cannot be written any more.
+    /// None without `--tensorboard`, and after a write has failed.
     pub(super) board: Option<Board>,
     /// The newest checkpoint.
     pub(super) checkpoint: Option<PathBuf>,
