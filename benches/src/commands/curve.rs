@@ -33,7 +33,15 @@ pub(crate) fn run(composed: bool, steps: u64) -> anyhow::Result<()> {
     let environment = serde_json::json!({});
     let dir = RunDir::create(&folder.path().join("curve"), &config, &environment)?;
     let stop = AtomicBool::new(false);
-    let run = Run { config: &config, data: &data, dir: &dir, from: None, environment: &environment, stop: &stop };
+    let run = Run {
+        config: &config,
+        data: &data,
+        dir: &dir,
+        from: None,
+        environment: &environment,
+        stop: &stop,
+        held_out: None,
+    };
     in_pool(0, || run.train::<B>(&DEVICE, &mut Print))??;
     Ok(())
 }

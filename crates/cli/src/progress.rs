@@ -28,6 +28,8 @@ pub(crate) struct TrainProgress {
     bar: Option<ProgressBar>,
     last_line: Option<Instant>,
     loss: Smoothed,
+    /// The newest score of held-out examples, bits/dim.
+    held_out: Option<f64>,
     began: TrainState,
     begun: bool,
 }
@@ -42,6 +44,7 @@ impl TrainProgress {
             bar: bar::new(PARTS, "{bar:24} {msg}"),
             last_line: None,
             loss: Smoothed::default(),
+            held_out: None,
             began: TrainState::default(),
             begun: false,
         }
@@ -91,8 +94,9 @@ impl Watch for TrainProgress {
         let rate = (state.examples - self.began.examples) as f64 / (state.seconds - self.began.seconds);
         let (left, done) = self.left(state);
         let message = || {
+            let held_out = self.held_out.map_or_else(String::new, |bits| format!("  held-out {bits:.3}"));
             format!(
-                "step {}/{}  loss {:.4}  {rate:.1} images/s  {} left",
+                "step {}/{}  loss {:.4}{held_out}  {rate:.1} images/s  {} left",
                 state.step,
                 self.steps,
                 self.loss.value(),
@@ -111,7 +115,20 @@ impl Watch for TrainProgress {
         }
     }
 
-    fn metrics(&mut self, _: &Metrics) {}
+    fn scoring(&mut self, done: usize, total: usize) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("scoring, {done}/{total}"));
+        }
+    }
+
+    fn metrics(&mut self, metrics: &Metrics) {
+        let (Some(held_out), Some(training)) = (&metrics.held_out, &metrics.training_examples) else { return };
+        self.held_out = Some(held_out.bits_per_dim);
+        self.say(&format!(
+            "score      step {}: {:.3} ± {:.3} bits/dim of held-out examples, {:.3} of training examples",
+            metrics.step, held_out.bits_per_dim, held_out.standard_error, training.bits_per_dim
+        ));
+    }
 
     fn checkpoint(&mut self, path: &Path) {
         self.say(&format!("checkpoint {}", path.display()));

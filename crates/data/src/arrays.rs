@@ -17,7 +17,9 @@ pub(super) fn load(path: &Path, options: &LoadOptions) -> Result<LoadedDataset, 
     }
     let note = (options.split == Split::Test)
         .then(|| format!("{} is one array: all of it is used as the test split", path.display()));
-    Ok(npy::assemble(&mut file, None, path, options)?.note(note))
+    let mut data = npy::assemble(&mut file, None, path, options)?.note(note);
+    data.unsplit = true;
+    Ok(data)
 }
 
 /// `FILE#NAME` as the two, unless there is a file of that very name.

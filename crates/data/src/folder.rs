@@ -63,7 +63,7 @@ fn assemble(
     root: &Path,
     options: &LoadOptions,
 ) -> Result<LoadedDataset, DataError> {
-    let Chosen { listing, place, mut notes } = choose(listing, root, options.split)?;
+    let Chosen { listing, place, mut notes, unsplit } = choose(listing, root, options.split)?;
     let Classes { of: class_of, notes: class_notes } = classes(&listing, &store, &place, options.labels)?;
     notes.extend(class_notes);
     let size = match options.image_size {
@@ -74,7 +74,9 @@ fn assemble(
     if let (Some(part), Some(_), Some(channels)) = (options.part, options.image_size, options.channels) {
         let whole =
             Whole { name, store: &store, listing: &listing, place: &place, class_of, target, channels, options };
-        return part::load(whole, part, notes);
+        let mut data = part::load(whole, part, notes)?;
+        data.unsplit = unsplit;
+        return Ok(data);
     }
     let mut pictures = decode_all(root, &store, &listing.items, &target)?;
     let mut skipped = pictures.skipped(&store, &listing.items);
@@ -102,6 +104,7 @@ fn assemble(
     let shape = vec![channels, size.height, size.width];
     let mut data = LoadedDataset::new(name, options.split, shape, values, labels, class_names);
     data.notes = notes;
+    data.unsplit = unsplit;
     data.resizing = resizing;
     data.skipped = skipped;
     transparency(&mut data, &read, options);

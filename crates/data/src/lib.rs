@@ -112,6 +112,7 @@ mod resizing;
 mod sampler;
 #[cfg(feature = "sets")]
 mod scan;
+mod selection;
 mod spec;
 #[cfg(feature = "sets")]
 mod split;
@@ -137,6 +138,7 @@ pub use loaded::{LoadedDataset, Skipped, Values};
 pub use options::{LoadOptions, Part, Split};
 pub use resizing::Resizing;
 pub use sampler::{EpochSampler, Subset};
+pub use selection::Selection;
 pub use spec::{DATASET_FORMS, DatasetSpec, Toy};
 pub use toy::toy_point;
 pub use value_range::ValueRange;

@@ -61,6 +61,8 @@ pub struct LoadedDataset {
     pub(super) warnings: Vec<String>,
     pub(super) resizing: Option<Resizing>,
     pub(super) sha256: String,
+    /// Whether either split is all of the data.
+    pub(super) unsplit: bool,
 }
 
 impl LoadedDataset {
@@ -119,12 +121,18 @@ impl LoadedDataset {
             warnings: Vec::new(),
             resizing: None,
             sha256,
+            unsplit: false,
         }
     }
 
     /// The part that was loaded.
     pub fn split(&self) -> Split {
         self.split
+    }
+
+    /// Whether the data has no parts for training and for testing, so that either split is all of it.
+    pub fn is_unsplit(&self) -> bool {
+        self.unsplit
     }
 
     /// All values in memory.

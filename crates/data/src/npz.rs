@@ -106,6 +106,7 @@ fn read(file: &Path, name: Option<&str>, spec: &Path, options: &LoadOptions) -> 
     let mut data = npy::assemble(&mut source, class_of, spec, options)?;
     notes.append(&mut data.notes);
     data.notes = notes;
+    data.unsplit = name.is_some() || examples.part().is_none();
     Ok(data)
 }
 

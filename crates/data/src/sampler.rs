@@ -89,6 +89,13 @@ impl Subset {
     }
 }
 
+/// All examples of `len` in a fixed order, of which the first are held out. It is another than that of [`Subset`], so that a score of a part
+/// of the training data is not one of held-out examples.
+pub(super) fn held_out_order(seed: u64, len: usize) -> impl Iterator<Item = usize> {
+    let key = key(seed, b"holds", 0);
+    (0..len as u64).map(move |place| shuffled(key, len as u64, place))
+}
+
 /// Where the shuffle of `key` puts place `x` of `len`.
 fn shuffled(key: u64, len: u64, mut x: u64) -> usize {
     for round in 0..ROUNDS {

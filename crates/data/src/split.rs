@@ -50,6 +50,8 @@ pub(super) struct Chosen {
     /// The folder that is read, from the root.
     pub(super) place: PathBuf,
     pub(super) notes: Vec<String>,
+    /// Whether there are no parts, so that either split is everything.
+    pub(super) unsplit: bool,
 }
 
 /// Takes the wanted part of what was found at `root`.
@@ -62,7 +64,7 @@ pub(super) fn choose(mut listing: Listing, root: &Path, split: Split) -> Result<
     if let Some(chosen) = below_classes(&listing, split) {
         let (items, note) = chosen?;
         listing.items = items;
-        return Ok(Chosen { listing, place, notes: vec![note] });
+        return Ok(Chosen { listing, place, notes: vec![note], unsplit: false });
     }
     let folders = Folders::of(&listing);
     let decision = folders.decide(split, &shown(&place))?;
@@ -82,7 +84,7 @@ pub(super) fn choose(mut listing: Listing, root: &Path, split: Split) -> Result<
         let instead = listing.instead();
         return Err(DataError::EmptyFolder { path: shown(&place), ignored: instead });
     }
-    Ok(Chosen { listing, place, notes: decision.notes })
+    Ok(Chosen { listing, place, notes: decision.notes, unsplit: decision.unsplit })
 }
 
 /// The first folder of a picture's path; none for a picture that lies loose.
@@ -137,6 +139,8 @@ struct Decision {
     /// All but these.
     without: Vec<String>,
     notes: Vec<String>,
+    /// See [`Chosen`].
+    unsplit: bool,
 }
 
 impl Folders {
@@ -179,6 +183,7 @@ impl Folders {
             let note = format!("{place} has no sub-folders train and test: its pictures are used as the test split");
             return Ok(Decision {
                 notes: (split == Split::Test).then_some(note).into_iter().collect(),
+                unsplit: true,
                 ..Decision::default()
             });
         }
@@ -192,7 +197,7 @@ impl Folders {
                  the training split, give {place}/{name}",
                 self.others.join(", ")
             );
-            return Ok(Decision { notes: vec![note], ..Decision::default() });
+            return Ok(Decision { notes: vec![note], unsplit: true, ..Decision::default() });
         }
         match split {
             Split::Train => self.decide_train(train, &held, shown),

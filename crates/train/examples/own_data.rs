@@ -49,7 +49,15 @@ pub(crate) fn train(dir: &Path, steps: u64) -> Result<Outcome, TrainError> {
     let environment = serde_json::json!({ "program": "own_data" });
     let dir = RunDir::create(dir, &config, &environment)?;
     let stop = AtomicBool::new(false);
-    let run = Run { config: &config, data: &data, dir: &dir, from: None, environment: &environment, stop: &stop };
+    let run = Run {
+        config: &config,
+        data: &data,
+        dir: &dir,
+        from: None,
+        environment: &environment,
+        stop: &stop,
+        held_out: None,
+    };
     run.train::<Autodiff<Flex>>(&Default::default(), &mut Silent)
 }
 

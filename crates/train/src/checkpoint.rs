@@ -6,6 +6,7 @@
 //! training/data.json              what data it was trained on
 //! training/weights.safetensors    the raw weights
 //! training/optimizer.safetensors  exp_avg.NAME and exp_avg_sq.NAME for each parameter NAME
+//! training/held_out.json          the model's held-out score, where it has one
 //! training/times.json             losses by step, where steps are drawn by importance
 //! training/checksums.json         SHA-256 of the files that a run goes on from
 //! ```
@@ -34,7 +35,13 @@ use sfumato_model::{
 use sfumato_nets::params::named_parameters;
 use sfumato_process::times::ImportanceTimes;
 
-use crate::{DataRecord, TrainConfig, TrainError, error::IoContext, metrics::Window, write::write_atomically};
+use crate::{
+    DataRecord, TrainConfig, TrainError,
+    error::IoContext,
+    held_out::{self, Measured},
+    metrics::Window,
+    write::write_atomically,
+};
 
 const DIR: &str = "training";
 /// Longest record of losses that is read: that of the longest schedule.
@@ -125,16 +132,27 @@ pub(crate) fn not_finite<B: Backend, M: burn::module::Module<B>>(model: &M, opti
     Some(found.name)
 }
 
+/// How far a run has come, for a checkpoint.
+pub(crate) struct Reached<'a> {
+    pub(crate) state: TrainState,
+    /// What the next line of metrics has already.
+    pub(crate) since_last_metrics: Window,
+    /// What importance sampling has seen.
+    pub(crate) times: Option<&'a ImportanceTimes>,
+    /// The model's held-out score.
+    pub(crate) measured: Option<&'a Measured>,
+}
+
 /// Adds `training/` to the pipeline in `dir`.
 pub(crate) fn write_training<B: Backend, M: burn::module::Module<B>>(
     dir: &Path,
     config: &TrainConfig,
     data: &DataRecord,
-    (state, since_last_metrics): (TrainState, Window),
-    times: Option<&ImportanceTimes>,
+    reached: Reached<'_>,
     model: &M,
     optimizer: &Adam<B>,
 ) -> Result<(), TrainError> {
+    let Reached { state, since_last_metrics, times, measured } = reached;
     let whole = dir;
     let dir = dir.join(DIR);
     fs::create_dir(&dir).context("create", &dir)?;
@@ -157,11 +175,16 @@ pub(crate) fn write_training<B: Backend, M: burn::module::Module<B>>(
         let text = serde_json::to_string(&stored).expect("plain numbers");
         write_atomically(&dir.join(TIMES), text.as_bytes())?;
     }
+    if let Some(measured) = measured {
+        let text = serde_json::to_string_pretty(measured).expect("plain numbers");
+        write_atomically(&whole.join(held_out::FILE), (text + "\n").as_bytes())?;
+    }
     let state = serde_json::to_string_pretty(&StoredState { state, since_last_metrics }).expect("plain numbers");
     write_atomically(&dir.join(STATE), (state + "\n").as_bytes())?;
     // Last, over all that was written before.
     let mut files: Vec<String> = WEIGHTS.iter().map(ToString::to_string).collect();
     files.extend([STATE, "config.toml", "data.json"].map(|name| format!("{DIR}/{name}")));
+    files.extend(measured.map(|_| held_out::FILE.to_owned()));
     files.extend(times.map(|_| format!("{DIR}/{TIMES}")));
     let mut checksums = BTreeMap::new();
     for file in files {

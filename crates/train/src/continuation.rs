@@ -12,7 +12,7 @@ const FIXED: [&str; 2] = ["model.", "diffusion."];
 /// Exceptions from [`FIXED`]: the first acts while training, the second while sampling.
 const FREE_OF_FIXED: [&str; 2] = ["model.dropout", "diffusion.variance"];
 /// What has no part in the weights.
-const WITHOUT_EFFECT: [&str; 9] = [
+const WITHOUT_EFFECT: [&str; 12] = [
     "data.dataset", // its content counts, which is compared by itself
     "data.dir",
     "data.strict",
@@ -22,6 +22,9 @@ const WITHOUT_EFFECT: [&str; 9] = [
     "training.log_every",
     "training.checkpoint_every",
     "training.keep_checkpoints",
+    "training.keep_best",
+    "held_out.every",
+    "held_out.examples",
 ];
 
 /// A key with another value than before.

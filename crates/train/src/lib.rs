@@ -7,6 +7,7 @@
 //! | [`RunDir`] | what lies where in `runs/NAME` |
 //! | [`Continuation`], [`DataRecord`] | what is compared when a run goes on: its settings, its data |
 //! | [`PlanPoint`] | how many steps fit into a time limit, and how the rate falls over them |
+//! | [`Score`] | how good a model is on examples that it is not trained on |
 //! | [`learning_rate`](mod@learning_rate) | warm-up, decay, and the decay of the weights' average |
 //!
 //! Every random number of a run is a function of its seed and of the example's number: a run that is stopped and resumed
@@ -28,7 +29,7 @@
 //! let environment = serde_json::json!({ "program": "a doctest" });
 //! let dir = RunDir::create(&folder.path().join("roll"), &config, &environment)?;
 //! let stop = AtomicBool::new(false);
-//! let run = Run { config: &config, data: &data, dir: &dir, from: None, environment: &environment, stop: &stop };
+//! let run = Run { config: &config, data: &data, dir: &dir, from: None, environment: &environment, stop: &stop, held_out: None };
 //! let outcome = run.train::<Autodiff<Flex>>(&Default::default(), &mut Silent)?;
 //! assert_eq!(outcome.ending, Ending::Complete);
 //! assert!(outcome.checkpoint.join("model_index.json").is_file());
@@ -42,6 +43,7 @@ pub mod config;
 mod continuation;
 mod data_record;
 mod error;
+mod held_out;
 pub mod learning_rate;
 mod metrics;
 mod plan;
@@ -57,6 +59,7 @@ pub use config::{DEFAULT_PRESET, PRESETS, Preset, TrainConfig};
 pub use continuation::{Change, Continuation, settle_plan};
 pub use data_record::DataRecord;
 pub use error::{Kept, TrainError};
+pub use held_out::Score;
 pub use metrics::Metrics;
 pub use plan::{PlanPoint, Planned};
 pub use run_dir::{

@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sfumato_files::open_regular;
 
-use crate::{TrainError, error::IoContext, write::write_atomically};
+use crate::{Score, TrainError, error::IoContext, write::write_atomically};
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +28,12 @@ pub struct Metrics {
     pub images_per_second: f64,
     /// Seconds of training since the run began, over all its resumptions.
     pub seconds: f64,
+    /// The score of the averaged weights on examples that are not trained on, where it was due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out: Option<Score>,
+    /// The same on as many examples that are trained on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training_examples: Option<Score>,
 }
 
 /// The steps since the last line. A checkpoint keeps it, so that a line means the same however often the run was stopped.
@@ -38,6 +44,9 @@ pub(crate) struct Window {
     pub(crate) steps: u64,
     pub(crate) examples: u64,
     pub(crate) seconds: f64,
+    /// Gradient norm of the last step, for a line that waits for its score.
+    #[serde(default)]
+    pub(crate) grad_norm: f64,
 }
 
 /// The open file.
@@ -155,6 +164,8 @@ mod tests {
             learning_rate: 1e-3,
             images_per_second: 2.0,
             seconds: 0.5,
+            held_out: None,
+            training_examples: None,
         };
         serde_json::to_string(&metrics).unwrap() + "\n"
     }

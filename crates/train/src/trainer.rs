@@ -1,5 +1,7 @@
 //! The training loop: Ho et al. (2020), Algorithm 1, and everything that a run needs around it.
 
+mod score;
+mod step;
 mod time;
 mod write;
 
@@ -13,7 +15,7 @@ use std::{
     time::Instant,
 };
 
-use burn::{module::AutodiffModule, tensor::ElementConversion};
+use burn::module::AutodiffModule;
 use sfumato_data::Dataset;
 use sfumato_kernels::{Adam, AutodiffBackend};
 use sfumato_model::{
@@ -21,8 +23,7 @@ use sfumato_model::{
     pipeline::{AnyConfig, PipelineSpec},
 };
 use sfumato_nets::{
-    Call, InputError, NetError, Network,
-    layers::DropoutKey,
+    InputError, NetError, Network,
     params::{RandomParams, parameters},
 };
 use sfumato_process::{
@@ -32,16 +33,17 @@ use sfumato_process::{
 use sfumato_schedule::NoiseSchedule;
 
 use crate::{
-    FoundCheckpoint, Metrics, PlanPoint, RunDir, TrainConfig, TrainError, TrainState, Watch,
-    batch::{Batch, Batches},
+    FoundCheckpoint, Metrics, PlanPoint, RunDir, Score, TrainConfig, TrainError, TrainState, Watch,
+    batch::Batches,
     checkpoint::{Resumed, not_finite, read_times, read_training, read_window},
     config::ModelConfig,
-    error::Kept,
+    held_out::Measured,
     metrics::{MetricsLog, OpenedLog, Window},
     plan::Planner,
     preview,
     spec::pipeline_spec,
 };
+use score::Scorers;
 
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +69,8 @@ pub struct Outcome {
     pub checkpoint: PathBuf,
     /// Mean loss since the last line of metrics but one, the newest there is.
     pub last_metrics: Option<Metrics>,
+    /// The checkpoint with the best held-out score, where there are scores.
+    pub best: Option<FoundCheckpoint>,
 }
 
 /// A run, ready to start or to go on.
@@ -84,6 +88,9 @@ pub struct Run<'a> {
     pub environment: &'a serde_json::Value,
     /// Becomes true when the run should stop after the step it is in.
     pub stop: &'a AtomicBool,
+    /// Examples that it is not trained on, of the shape and the classes of the data: the model is scored on them as
+    /// [`HeldOutConfig`](crate::config::HeldOutConfig) says. Without them no score is made.
+    pub held_out: Option<&'a dyn Dataset>,
 }
 
 impl Run<'_> {
@@ -164,6 +171,7 @@ impl Run<'_> {
             (Times::Importance, Some(from)) => Some(read_times(&from.path, schedule.steps())?),
             (Times::Importance, None) => Some(ImportanceTimes::new(schedule.steps())),
         };
+        let scorers = Scorers::new(self, &spec, schedule.steps())?;
         let mut session = Session::<A, P> {
             run: self,
             blueprint: PhantomData,
@@ -179,6 +187,8 @@ impl Run<'_> {
             unlinked: false,
             plan: config.training.plan.clone(),
             planner: None,
+            scorers,
+            measured: None,
         };
         session.begin_planning();
         session.go(model, objective, watch)
@@ -201,11 +211,6 @@ where
     Ok(net)
 }
 
-/// Whether a loss is one of weights that are worth to go on from: 1 is that of a network that says nothing.
-fn sensible(loss: f64) -> bool {
-    loss.abs() < 1e4
-}
-
 /// A run in progress.
 struct Session<'a, A: AutodiffBackend, P> {
     run: &'a Run<'a>,
@@ -226,6 +231,9 @@ struct Session<'a, A: AutodiffBackend, P> {
     plan: Vec<PlanPoint>,
     /// Watches the time limit, where there is one and the learning rate falls.
     planner: Option<Planner>,
+    scorers: Option<Scorers<'a>>,
+    /// The newest held-out score, and its step.
+    measured: Option<(u64, Measured)>,
 }
 
 impl<A: AutodiffBackend, P> Session<'_, A, P> {
@@ -238,12 +246,20 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
     where
         P: Blueprint<D>,
         P::Net<A>: AutodiffModule<A, InnerModule = P::Net<A::InnerBackend>>,
+        P::Net<A::InnerBackend>: Network<A::InnerBackend, D>,
     {
         let config = self.run.config;
         let limit = self.limit();
         let began = self.state.seconds;
         let mut last_metrics = None;
         let step = self.state.step;
+        // The run was stopped before the score of its step.
+        if self.owes_a_score() {
+            last_metrics = self.record(&model, false, watch)?;
+            if step.is_multiple_of(config.training.checkpoint_every) || self.is_best()? {
+                self.checkpoint(&model, watch)?;
+            }
+        }
         if step > 0 && self.preview_is_due(step) && !preview::path(&self.run.dir.samples(), step).exists() {
             // The run was stopped between a checkpoint and its samples.
             self.preview(&model, watch)?;
@@ -261,22 +277,19 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
             let start = Instant::now();
             let (next, loss, grad_norm) = self.step(model, objective, watch)?;
             model = next;
-            self.count(start.elapsed().as_secs_f64(), loss);
+            self.count(start.elapsed().as_secs_f64(), loss, grad_norm);
             watch.step(&self.state, loss);
             let step = self.state.step;
             self.follow_time(began, watch)?;
-            let last = step == self.last_step();
-            if last || step.is_multiple_of(config.training.log_every) {
-                let metrics = self.log(grad_norm)?;
-                watch.metrics(&metrics);
+            let last = step == self.last_step() || self.state.seconds - began >= limit;
+            if let Some(metrics) = self.record(&model, last, watch)? {
                 last_metrics = Some(metrics);
             }
-            if (last || step.is_multiple_of(config.training.checkpoint_every))
-                && not_finite(&model.valid(), &self.optimizer).is_some()
-            {
+            let due = step.is_multiple_of(config.training.checkpoint_every);
+            if (last || due) && not_finite(&model.valid(), &self.optimizer).is_some() {
                 return Err(self.diverged(step, loss, grad_norm, watch)?);
             }
-            if !last && step.is_multiple_of(config.training.checkpoint_every) {
+            if !last && (due || self.is_best()?) {
                 self.checkpoint(&model, watch)?;
             }
             if !last && self.preview_is_due(step) {
@@ -291,78 +304,8 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
         if ending != Ending::Stopped {
             self.preview(&model, watch)?;
         }
-        Ok(Outcome { state: self.state, ending, last_step: self.last_step(), checkpoint, last_metrics })
-    }
-
-    /// One step of Algorithm 1: the model after it, the loss and the gradient's norm.
-    fn step<const D: usize>(
-        &mut self,
-        model: P::Net<A>,
-        objective: &dyn Objective<A, D>,
-        watch: &mut dyn Watch,
-    ) -> Result<(P::Net<A>, f64, f64), TrainError>
-    where
-        P: Blueprint<D>,
-        P::Net<A>: AutodiffModule<A, InnerModule = P::Net<A::InnerBackend>>,
-    {
-        let config = self.run.config;
-        let step = self.state.step + 1;
-        let size = config.training.batch_size;
-        let batch: Batch<A, D> = self.batches.get(self.state.examples, size, self.times.as_ref(), self.device);
-        let call =
-            Call { net: &model, classes: batch.classes.as_deref(), dropout: Some(DropoutKey::new(config.seed, step)) };
-        let losses = objective.losses(&self.schedule, &call, batch.x_0, &batch.t, batch.epsilon)?;
-        let loss = match (&mut self.times, batch.weights) {
-            (Some(times), Some(weights)) => {
-                let each: Vec<f64> = losses.to_data().iter::<f64>().collect();
-                times.record(&batch.t, &each);
-                (losses * weights).mean()
-            }
-            _ => losses.mean(),
-        };
-        let value: f64 = loss.clone().into_scalar().elem();
-        let mut grads = loss.backward();
-        let rate = self.rate(step);
-        let (model, norm) = self.optimizer.step::<A, _>(model, &mut grads, step, rate);
-        if !(value.is_finite() && norm.grad_norm.is_finite()) {
-            return Err(self.diverged(step, value, norm.grad_norm, watch)?);
-        }
-        Ok((model, value, norm.grad_norm))
-    }
-
-    /// The error for a step without a finite result. The checkpoint whose weights gave it is set aside where an older one
-    /// is left: to go on from it would diverge again at once, whatever the learning rate.
-    fn diverged(&self, step: u64, loss: f64, grad_norm: f64, watch: &mut dyn Watch) -> Result<TrainError, TrainError> {
-        let config = self.run.config;
-        let dir = self.run.dir;
-        let found = dir.find_checkpoints()?.complete;
-        let kept = match &found[..] {
-            // The loss of this step is that of the newest checkpoint's weights.
-            [.., before, newest] if newest.step + 1 == step && !sensible(loss) && newest.path != dir.model() => {
-                let aside = dir.set_aside(newest, "diverged")?;
-                watch.warn(&format!(
-                    "the weights of step {} give the loss {loss:.3e}: their checkpoint is now {}",
-                    newest.step,
-                    aside.display()
-                ));
-                if let Err(reason) = dir.show(before) {
-                    watch.warn(&reason);
-                }
-                Kept::Good(before.step)
-            }
-            [.., only] if only.step + 1 == step && !sensible(loss) => Kept::Doubtful(only.step),
-            [.., newest] => Kept::Good(newest.step),
-            [] => Kept::Nothing,
-        };
-        Ok(TrainError::Diverged {
-            step,
-            loss,
-            grad_norm,
-            learning_rate: self.rate(step),
-            peak_rate: config.optimizer.learning_rate,
-            run: dir.root().to_path_buf(),
-            kept,
-        })
+        let best = self.run.dir.best_checkpoint()?;
+        Ok(Outcome { state: self.state, ending, last_step: self.last_step(), checkpoint, last_metrics, best })
     }
 
     /// Whether samples are drawn after `step`, which is not the last.
@@ -371,7 +314,7 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
         every > 0 && step.is_multiple_of(every)
     }
 
-    fn count(&mut self, seconds: f64, loss: f64) {
+    fn count(&mut self, seconds: f64, loss: f64, grad_norm: f64) {
         let examples = self.run.config.training.batch_size as u64;
         self.state.step += 1;
         self.state.examples += examples;
@@ -380,18 +323,23 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
         self.window.steps += 1;
         self.window.examples += examples;
         self.window.seconds += seconds;
+        self.window.grad_norm = grad_norm;
     }
 
-    fn log(&mut self, grad_norm: f64) -> Result<Metrics, TrainError> {
+    /// Writes a line of metrics, with the scores of held-out and of training examples where there are some.
+    fn log(&mut self, scores: Option<(Score, Score)>) -> Result<Metrics, TrainError> {
         let window = std::mem::take(&mut self.window);
+        let (held_out, training_examples) = scores.unzip();
         let metrics = Metrics {
             step: self.state.step,
             examples: self.state.examples,
             loss: window.loss / window.steps as f64,
-            grad_norm,
+            grad_norm: window.grad_norm,
             learning_rate: self.rate(self.state.step),
             images_per_second: window.examples as f64 / window.seconds,
             seconds: self.state.seconds,
+            held_out,
+            training_examples,
         };
         self.metrics.write(&metrics)?;
         Ok(metrics)

@@ -10,6 +10,10 @@ pub trait Watch {
     fn begin(&mut self, state: &TrainState, parameters: usize);
     /// A step is done; `loss` is that of its batch.
     fn step(&mut self, state: &TrainState, loss: f64);
+    /// The model is being scored: `done` of `total` evaluations of the network.
+    fn scoring(&mut self, done: usize, total: usize) {
+        let _ = (done, total);
+    }
     /// A line was written to `metrics.jsonl`.
     fn metrics(&mut self, metrics: &Metrics);
     /// A checkpoint was written.

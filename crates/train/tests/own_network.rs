@@ -103,7 +103,7 @@ fn data(config: &TrainConfig) -> LoadedDataset {
 
 fn train(dir: &RunDir, config: &TrainConfig, from: Option<&FoundCheckpoint>) -> Result<Outcome, TrainError> {
     let (stop, environment) = (AtomicBool::new(false), serde_json::json!({ "program": "a test" }));
-    let run = Run { config, data: &data(config), dir, from, environment: &environment, stop: &stop };
+    let run = Run { config, data: &data(config), dir, from, environment: &environment, stop: &stop, held_out: None };
     run.train_network::<Train, _, 2>(&SmallConfig { width: 16 }, &Absolute, &Default::default(), &mut Silent)
 }
 
@@ -150,8 +150,15 @@ fn what_an_objective_says_ends_the_run_and_the_program_cannot_train_it() {
     assert!(train(&dir, &config, None).unwrap_err().to_string().contains("no batches of 13"));
 
     let (stop, environment) = (AtomicBool::new(false), serde_json::json!({}));
-    let run =
-        Run { config: &config, data: &data(&config), dir: &dir, from: None, environment: &environment, stop: &stop };
+    let run = Run {
+        config: &config,
+        data: &data(&config),
+        dir: &dir,
+        from: None,
+        environment: &environment,
+        stop: &stop,
+        held_out: None,
+    };
     let error = run.train::<Train>(&Default::default(), &mut Silent).unwrap_err().to_string();
     assert!(error.contains("model.kind") && error.contains("Small"), "{error}");
 }

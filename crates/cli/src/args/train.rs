@@ -67,6 +67,9 @@ pub(crate) struct TrainArgs {
     /// Fail at an unreadable image instead of leaving it out
     #[arg(long, help_heading = "Data")]
     pub(crate) strict: bool,
+    /// Share of the data that is not trained on but scored, from 0 to 0.5 [default: 0 where there is a test split, which is scored then; else 0.02 of 320 examples and more]
+    #[arg(long, value_name = "X", conflicts_with = "resume", help_heading = "Data", value_parser = values::share())]
+    pub(crate) held_out: Option<f64>,
     /// Learn the classes of the data set too
     #[arg(long, conflicts_with = "resume", help_heading = "Data")]
     pub(crate) class_conditional: bool,

@@ -40,6 +40,11 @@ pub(crate) fn not_negative() -> Real {
     real("0 or a number above it", |x| x >= 0.0)
 }
 
+/// A share of the data that can be held out.
+pub(crate) fn share() -> Real {
+    real("a number from 0 to 0.5", |x| (0.0..=0.5).contains(&x))
+}
+
 /// A finite number for which `valid` holds; `expected` completes the sentence "--name must be …".
 pub(crate) fn real(expected: &'static str, valid: fn(f64) -> bool) -> Real {
     Real { expected, valid }

@@ -5,6 +5,7 @@
 
 mod data;
 mod fit;
+mod held_out;
 mod length;
 mod model;
 mod optimizer;
@@ -14,6 +15,7 @@ mod sized;
 mod syntax;
 
 pub use data::DataConfig;
+pub use held_out::HeldOutConfig;
 pub use model::{MlpSpec, ModelConfig, OwnSpec, UNetSpec};
 pub use optimizer::{LearningRateDecay, OptimizerConfig};
 pub use presets::{DEFAULT_PRESET, PRESETS, Preset};
@@ -52,6 +54,8 @@ pub struct TrainConfig {
     pub training: TrainingConfig,
     /// Sample grids made while training.
     pub samples: SamplesConfig,
+    /// Examples that are not trained on but scored meanwhile.
+    pub held_out: HeldOutConfig,
 }
 
 /// The chain and what the network predicts.
@@ -93,6 +97,8 @@ pub struct TrainingConfig {
     pub checkpoint_every: u64,
     /// Checkpoints that are kept, the newest; 0 keeps all.
     pub keep_checkpoints: usize,
+    /// Whether the checkpoint with the best held-out score is kept besides, and one is written where a score is the best so far.
+    pub keep_best: bool,
     /// What the run itself has written down of the steps that fit into `max_minutes`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub plan: Vec<PlanPoint>,
@@ -119,6 +125,7 @@ impl Default for TrainingConfig {
             log_every: 10,
             checkpoint_every: 1000,
             keep_checkpoints: 3,
+            keep_best: true,
             plan: Vec::new(),
         }
     }
@@ -192,7 +199,20 @@ impl TrainConfig {
     /// # Errors
     /// As [`layered`](Self::layered).
     pub fn read(path: &Path) -> Result<Self, TrainError> {
-        Self::layered(None, Some(path), &[])
+        Self::read_with(path, &[])
+    }
+
+    /// The same with single values over it, as [`layered`](Self::layered) has them.
+    ///
+    /// # Errors
+    /// As [`layered`](Self::layered).
+    pub fn read_with(path: &Path, overrides: &[(Vec<String>, toml::Value)]) -> Result<Self, TrainError> {
+        let mut config = Self::layered(None, Some(path), overrides)?;
+        // A run of an older version has held nothing out, and goes on so.
+        if config.held_out == HeldOutConfig::default() {
+            config.held_out = HeldOutConfig::OFF;
+        }
+        Ok(config)
     }
 
     /// The whole configuration as TOML.
@@ -230,6 +250,7 @@ impl TrainConfig {
             &format!("\"hybrid\" or \"vlb\", as nothing else trains the variance {}", self.diffusion.variance.name()),
         )?;
         length::check_plan(&self.training.plan)?;
+        self.held_out.validate()?;
         self.model.validate()
     }
 }

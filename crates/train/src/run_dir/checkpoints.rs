@@ -11,7 +11,7 @@ use super::{
     RunDir, leftovers,
     names::{PARTIAL, name, step_of},
 };
-use crate::{TrainError, TrainState, error::IoContext};
+use crate::{TrainError, TrainState, error::IoContext, held_out};
 
 /// A complete checkpoint of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,6 +129,14 @@ impl RunDir {
         Ok(self.find_checkpoints()?.complete.pop())
     }
 
+    /// The complete checkpoint with the best held-out score; none where none has a score.
+    ///
+    /// # Errors
+    /// As [`RunDir::find_checkpoints`].
+    pub fn best_checkpoint(&self) -> Result<Option<FoundCheckpoint>, TrainError> {
+        Ok(held_out::best(&self.find_checkpoints()?.complete).cloned())
+    }
+
     /// Renames the checkpoints of steps after `checkpoint`, so that the run goes on from it; gives their new places.
     ///
     /// # Errors
@@ -159,14 +167,14 @@ impl RunDir {
         }
     }
 
-    /// Removes all but the `keep` newest checkpoints (0 keeps all); what is incomplete or of another name is left alone.
-    pub(super) fn remove_old(&self, keep: usize) -> Result<(), TrainError> {
+    /// Removes all but the `keep` newest checkpoints (0 keeps all) and the `best`; what is incomplete or of another name is left alone.
+    pub(super) fn remove_old(&self, keep: usize, best: Option<&FoundCheckpoint>) -> Result<(), TrainError> {
         if keep == 0 {
             return Ok(());
         }
         let complete = self.find_checkpoints()?.complete;
         let numbered: Vec<_> = complete.into_iter().filter(|found| found.path != self.model()).collect();
-        for old in numbered.iter().rev().skip(keep) {
+        for old in numbered.iter().rev().skip(keep).filter(|old| Some(*old) != best) {
             // Under another name first: an interruption then leaves no half of a checkpoint under its own.
             let leaving = self.checkpoints().join(format!("{PARTIAL}{}", name(old.step)));
             fs::rename(&old.path, &leaving).context("remove", &old.path)?;

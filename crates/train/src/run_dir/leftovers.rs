@@ -8,7 +8,7 @@ use std::{
 use super::{
     RunDir,
     lock::LOCK_FILE,
-    names::{NEW_LINK, OLD_LINK, PARTIAL, REPLACED, step_of},
+    names::{LINKS, PARTIAL, REPLACED, new_link, old_link, step_of},
 };
 use crate::{TrainError, error::IoContext};
 
@@ -46,13 +46,16 @@ impl RunDir {
                 }
             }
         }
-        let (old, model) = (self.root.join(OLD_LINK), self.model());
-        match fs::symlink_metadata(&old) {
-            Ok(_) if fs::symlink_metadata(&model).is_err() => fs::rename(&old, &model).context("rename", &old),
-            Ok(found) if found.is_dir() => fs::remove_dir_all(&old).context("remove", &old),
-            Ok(_) => fs::remove_file(&old).context("remove", &old),
-            Err(_) => Ok(()),
+        for name in LINKS {
+            let (old, link) = (self.root.join(old_link(name)), self.root.join(name));
+            match fs::symlink_metadata(&old) {
+                Ok(_) if fs::symlink_metadata(&link).is_err() => fs::rename(&old, &link).context("rename", &old)?,
+                Ok(found) if found.is_dir() => fs::remove_dir_all(&old).context("remove", &old)?,
+                Ok(_) => fs::remove_file(&old).context("remove", &old)?,
+                Err(_) => {}
+            }
         }
+        Ok(())
     }
 }
 
@@ -78,7 +81,8 @@ pub(super) fn is_vacant(root: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// A file that is being written (of older versions: `.NAME.PID.tmp` for a NAME that a run writes), or the link that was to become `model`.
+/// A file that is being written (of older versions: `.NAME.PID.tmp` for a NAME that a run writes), or a link that was to become `model` or
+/// `best`.
 fn is_temporary(name: &str) -> bool {
     let written = |name: &str| {
         let config = name.strip_prefix("config").and_then(|rest| rest.strip_suffix(".toml"));
@@ -89,7 +93,7 @@ fn is_temporary(name: &str) -> bool {
         let (file, pid) = name.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.')?;
         (pid.bytes().all(|byte| byte.is_ascii_digit()) && written(file)).then_some(())
     };
-    name == NEW_LINK || is_new_file(name) || process(name).is_some()
+    LINKS.iter().any(|link| name == new_link(link)) || is_new_file(name) || process(name).is_some()
 }
 
 /// A file that is being written.
@@ -135,6 +139,7 @@ mod tests {
             ".metrics.jsonl.9.tmp",
             ".config-0002000.toml.7.tmp",
             ".model-new",
+            ".best-new",
         ] {
             assert!(is_temporary(name), "{name}");
         }

@@ -1,4 +1,4 @@
-//! `model`, the link to the newest checkpoint: a convenience that a run does without where links cannot be made.
+//! The links `model` and `best` to checkpoints: a convenience that a run does without where links cannot be made.
 
 use std::{
     fs, io,
@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     RunDir,
-    names::{NEW_LINK, OLD_LINK, name, step_of},
+    names::{name, new_link, old_link, step_of},
     sync_dir,
 };
 use crate::TrainState;
@@ -16,37 +16,36 @@ use crate::TrainState;
 const LONGEST_LINK: u64 = 64;
 
 impl RunDir {
-    /// Points `model` at `target` (relative to the run) in one step.
+    /// Points the link `place` at `target` (relative to the run) in one step.
     ///
     /// A directory that is the copy of a checkpoint of this run makes way for the link; anything else under this name is
     /// the user's and stays.
     ///
     /// # Errors
-    /// The reason, as a sentence, why `model` does not show `target`.
-    pub(super) fn link(&self, target: &Path) -> Result<(), String> {
-        let model = self.model();
-        let stays = |what: &str| {
-            Err(format!("{} is {what}, not a link to the newest checkpoint; it is left as it is", model.display()))
-        };
-        let failed = |error: io::Error| format!("cannot make the link {}: {error}", model.display());
-        let in_the_way = match fs::symlink_metadata(&model) {
-            Ok(found) if found.is_dir() && !self.is_copy_of_checkpoint(&model) => {
+    /// The reason, as a sentence, why it does not show `target`.
+    pub(super) fn link(&self, place: &Path, target: &Path) -> Result<(), String> {
+        let name = place.file_name().unwrap_or_default().to_string_lossy();
+        let stays =
+            |what: &str| Err(format!("{} is {what}, not a link to a checkpoint; it is left as it is", place.display()));
+        let failed = |error: io::Error| format!("cannot make the link {}: {error}", place.display());
+        let in_the_way = match fs::symlink_metadata(place) {
+            Ok(found) if found.is_dir() && !self.is_copy_of_checkpoint(place) => {
                 return stays("a directory that is no copy of a checkpoint of this run");
             }
-            Ok(found) if found.is_file() && !self.is_link_as_text(&model, found.len()) => return stays("a file"),
+            Ok(found) if found.is_file() && !self.is_link_as_text(place, found.len()) => return stays("a file"),
             Ok(found) => found.is_dir() || found.is_file(),
             Err(_) => false,
         };
-        let fresh = self.root.join(NEW_LINK);
+        let fresh = self.root.join(new_link(&name));
         let _ = fs::remove_file(&fresh); // left by a crash
         symlink(target, &fresh).map_err(failed)?;
         // Only now is it known that links can be made here.
-        let old = self.root.join(OLD_LINK);
-        let moved = if in_the_way { fs::rename(&model, &old) } else { Ok(()) };
-        if let Err(error) = moved.and_then(|()| replace(&fresh, &model)) {
+        let old = self.root.join(old_link(&name));
+        let moved = if in_the_way { fs::rename(place, &old) } else { Ok(()) };
+        if let Err(error) = moved.and_then(|()| replace(&fresh, place)) {
             let _ = fs::remove_file(&fresh);
-            if in_the_way && !model.exists() {
-                let _ = fs::rename(&old, &model);
+            if in_the_way && !place.exists() {
+                let _ = fs::rename(&old, place);
             }
             return Err(failed(error));
         }

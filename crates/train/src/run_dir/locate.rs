@@ -21,6 +21,11 @@ pub(super) fn locate(path: &Path) -> Result<(PathBuf, Option<u64>), String> {
     let above = parent(path);
     match name {
         "config.toml" | "model" | "checkpoints" if is_run(&above) => Ok((above, None)),
+        // Where the link leads.
+        "best" if is_run(&above) => match std::fs::read_link(path) {
+            Ok(target) => Ok((above, target.file_name().and_then(|name| step_of(name.to_str()?)))),
+            Err(_) => Err("it is not a link to a checkpoint; name one of RUN/checkpoints".to_owned()),
+        },
         _ if path.join("training/state.json").is_file() => {
             let root = parent(&above);
             match step_of(name) {

@@ -8,6 +8,7 @@
 //! runs/NAME/checkpoints/step-0002000/   a pipeline directory with training/
 //! runs/NAME/samples/                    grids made while training
 //! runs/NAME/model                       -> the newest complete checkpoint, where links can be made
+//! runs/NAME/best                        -> the one with the best held-out score, where there are scores
 //! runs/NAME/.lock                       locked while a process writes the run, see [`RunDir`]
 //! ```
 
@@ -204,7 +205,7 @@ impl RunDir {
             Some(checkpoint) if !own.is_file() => checkpoint.path.join(CHECKPOINT_CONFIG),
             _ => own,
         };
-        TrainConfig::layered(None, Some(&file), overrides)
+        TrainConfig::read_with(&file, overrides)
     }
 
     /// Keeps the configuration that decided the run up to `step` beside the one that decides it from there.
@@ -264,15 +265,21 @@ impl RunDir {
         self.root.join("model")
     }
 
+    /// `best`, the link to the checkpoint with the best held-out score. It is a convenience too: [`RunDir::best_checkpoint`].
+    pub fn best(&self) -> PathBuf {
+        self.root.join("best")
+    }
+
     /// Fills a checkpoint directory with `write` and makes it the newest; on failure nothing of it remains and the link
-    /// still shows the one before. Then all but the `keep` newest are removed (0 keeps all).
+    /// still shows the one before. Then all but the `keep` newest are removed (0 keeps all), and with `keep_best` the one with the best
+    /// held-out score stays too.
     ///
     /// # Errors
     /// Whatever `write` returns; [`TrainError::Io`].
     pub fn add_checkpoint(
         &self,
         step: u64,
-        keep: usize,
+        (keep, keep_best): (usize, bool),
         write: impl FnOnce(&Path) -> Result<(), TrainError>,
     ) -> Result<NewCheckpoint, TrainError> {
         let checkpoints = self.checkpoints();
@@ -296,17 +303,35 @@ impl RunDir {
         fs::rename(&partial, &path).context("create", &path)?;
         let _ = fs::remove_dir_all(&replaced);
         sync_dir(&checkpoints);
-        let link = self.link(&Path::new("checkpoints").join(&name));
-        self.remove_old(keep)?;
-        Ok(NewCheckpoint { path, unlinked: link.err() })
+        let link = self.link(&self.model(), &Path::new("checkpoints").join(&name));
+        let best = if keep_best { self.best_checkpoint()? } else { None };
+        let best_link = self.show_best(best.as_ref());
+        self.remove_old(keep, best.as_ref())?;
+        Ok(NewCheckpoint { path, unlinked: link.and(best_link).err() })
     }
 
     /// Points `model` at `checkpoint` again; the reason where that cannot be done.
     pub(crate) fn show(&self, checkpoint: &FoundCheckpoint) -> Result<(), String> {
         match checkpoint.path.strip_prefix(&self.root) {
             Ok(target) if fs::read_link(self.model()).is_ok_and(|shown| shown == target) => Ok(()),
-            Ok(target) if checkpoint.path != self.model() => self.link(target),
+            Ok(target) if checkpoint.path != self.model() => self.link(&self.model(), target),
             _ => Ok(()),
+        }
+    }
+
+    /// Points `best` at `checkpoint`, or removes the link where there is none; the reason where that cannot be done.
+    fn show_best(&self, checkpoint: Option<&FoundCheckpoint>) -> Result<(), String> {
+        let best = self.best();
+        match checkpoint.map(|checkpoint| checkpoint.path.strip_prefix(&self.root)) {
+            Some(Ok(target)) if fs::read_link(&best).is_ok_and(|shown| shown == target) => Ok(()),
+            Some(Ok(target)) if target != Path::new("model") => self.link(&best, target),
+            Some(_) => Ok(()),
+            None => {
+                if fs::read_link(&best).is_ok() {
+                    let _ = fs::remove_file(&best);
+                }
+                Ok(())
+            }
         }
     }
 }

@@ -6,9 +6,18 @@ const PREFIX: &str = "step-";
 pub(super) const PARTIAL: &str = ".partial-";
 /// What had the name of a new checkpoint before it.
 pub(super) const REPLACED: &str = ".replaced-";
-/// A link that is to become `model`, and what it replaces.
-pub(super) const NEW_LINK: &str = ".model-new";
-pub(super) const OLD_LINK: &str = ".model-old";
+/// The links to checkpoints.
+pub(super) const LINKS: [&str; 2] = ["model", "best"];
+
+/// What is to become the link `name`.
+pub(super) fn new_link(name: &str) -> String {
+    format!(".{name}-new")
+}
+
+/// What a link `name` replaces.
+pub(super) fn old_link(name: &str) -> String {
+    format!(".{name}-old")
+}
 
 /// The name of the checkpoint of step `step`.
 pub(super) fn name(step: u64) -> String {

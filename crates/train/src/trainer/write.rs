@@ -7,7 +7,11 @@ use sfumato_kernels::AutodiffBackend;
 use sfumato_model::{Blueprint, sampling};
 
 use super::Session;
-use crate::{DataRecord, NewCheckpoint, TrainError, Watch, checkpoint::write_training, preview};
+use crate::{
+    DataRecord, NewCheckpoint, TrainError, Watch,
+    checkpoint::{Reached, write_training},
+    preview,
+};
 
 impl<A: AutodiffBackend, P> Session<'_, A, P> {
     pub(super) fn checkpoint<const D: usize>(
@@ -21,14 +25,19 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
     {
         let config = self.config();
         let raw = model.valid();
-        let keep = config.training.keep_checkpoints;
+        let keep = (config.training.keep_checkpoints, config.training.keep_best);
         self.metrics.sync()?;
         let NewCheckpoint { path, unlinked } = self.run.dir.add_checkpoint(self.state.step, keep, |dir| {
             let averaged = self.optimizer.averaged(raw.clone());
             self.spec.write(dir, &averaged)?;
             let data = DataRecord::of(self.run.data);
-            let reached = (self.state, self.window);
-            write_training(dir, &config, &data, reached, self.times.as_ref(), &raw, &self.optimizer)?;
+            let reached = Reached {
+                state: self.state,
+                since_last_metrics: self.window,
+                times: self.times.as_ref(),
+                measured: self.measured_now(),
+            };
+            write_training(dir, &config, &data, reached, &raw, &self.optimizer)?;
             // Again: only now can it say how far the run is.
             self.spec.write_card(dir, dir).map_err(|error| TrainError::Io {
                 action: error.action,

@@ -2,23 +2,22 @@
 
 use anyhow::Result;
 use sfumato_data::Dataset;
-use sfumato_data::LoadedDataset;
 use sfumato_model::pipeline::AnyConfig;
 use sfumato_nets::unet::DownBlockType;
 use sfumato_train::{Ending, Outcome, RunDir, TrainConfig};
 
-use super::resume::to_sample_from;
+use super::{held_out::Parts, resume::to_sample_from};
 use crate::args::MachineArgs;
 
 /// The lines at the start.
 pub(super) fn run(
     config: &TrainConfig,
     origin: &str,
-    data: &LoadedDataset,
+    parts: &Parts<'_>,
     machine: &MachineArgs,
     dir: &RunDir,
 ) -> Result<Vec<String>> {
-    let training = &config.training;
+    let (training, data) = (&config.training, parts.training());
     let steps = config.last_step();
     let examples = steps.saturating_mul(training.batch_size as u64);
     let epochs = examples as f64 / data.len() as f64;
@@ -31,6 +30,7 @@ pub(super) fn run(
     let threads = rayon::current_num_threads();
     Ok(vec![
         format!("data       {}: {} examples of {:?}", data.name(), data.len(), data.shape()),
+        format!("held out   {}", parts.describe(config)),
         format!("config     {origin}"),
         format!("network    {}", network(&config.network(data)?)),
         format!("classes    {}", classes(config, data)),
@@ -68,7 +68,7 @@ fn network(config: &AnyConfig) -> String {
     }
 }
 
-fn classes(config: &TrainConfig, data: &LoadedDataset) -> String {
+fn classes(config: &TrainConfig, data: &dyn Dataset) -> String {
     match (config.model.class_conditional(), data.classes()) {
         (true, Some(count)) => format!("{count} are learned"),
         (false, Some(count)) if data.shape().len() == 3 => {
@@ -88,6 +88,13 @@ pub(super) fn ending(outcome: &Outcome, dir: &RunDir) -> Result<()> {
             say!("time is up at step {step} of {steps}; resume with: sfumato train --resume {root}");
         }
         Ending::Stopped => say!("stopped at step {step} of {steps}; resume with: sfumato train --resume {root}"),
+    }
+    if let Some(best) = outcome.best.as_ref().filter(|best| best.step < step) {
+        say!(
+            "the best score on held-out examples is that of step {}, not of the last: its model is {}",
+            best.step,
+            best.path.display()
+        );
     }
     let model = to_sample_from(dir, &outcome.checkpoint);
     say!("sample with: sfumato sample --model {} --num 64 --out samples", model.display());

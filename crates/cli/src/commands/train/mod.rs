@@ -1,6 +1,7 @@
 //! `sfumato train`
 
 mod describe;
+mod held_out;
 mod new_run;
 mod renew;
 mod resume;
@@ -13,12 +14,12 @@ use std::{
 
 use anyhow::{Context, Result};
 use burn::backend::Autodiff;
-use sfumato_data::{self, DatasetSpec, LoadedDataset};
+use sfumato_data::{self, Dataset, DatasetSpec, LoadedDataset};
 use sfumato_files::memory;
 use sfumato_kernels::Backend;
-use sfumato_train::{FoundCheckpoint, Run, RunDir, TrainConfig};
+use sfumato_train::{FoundCheckpoint, Run, RunDir, TrainConfig, config::HeldOutConfig};
 
-use self::{new_run::NewRun, renew::Renewing, resume::Going};
+use self::{held_out::Parts, new_run::NewRun, renew::Renewing, resume::Going};
 use crate::{
     args::{MachineArgs, TrainArgs, UsageError},
     backend::{Work, with_backend},
@@ -79,30 +80,42 @@ impl Work for Training {
     fn run<B: Backend>(self, device: B::Device) -> Result<()> {
         let Self { start, stop, machine, events } = self;
         let environment = environment::describe_run(machine.backend);
-        let (data, ready) = match start {
+        let (data, test, ready) = match start {
             Start::New(new) => {
                 let data = load_data(&new.data_settings()?, "")?;
-                let (config, origin) = new.config(&data)?;
+                let (mut config, origin) = new.config(&data)?;
+                let test = held_out::settle(&mut config, &data)?;
                 if new.print_only() {
                     return say::result(|out| out.write_all(config.to_toml().as_bytes()));
                 }
-                check(&config, &data, &machine)?; // before anything is written
+                check(&config, Parts::new(&config, &data, test.as_ref()).training(), &machine)?; // before anything is written
                 let dir = new.create_dir(&config, &environment)?;
-                (data, Ready { config, origin, dir, from: None })
+                (data, test, Ready { config, origin, dir, from: None })
             }
-            Start::GoOn(going) => {
+            Start::GoOn(mut going) => {
                 let way_out = "; or name its place now with --dataset";
                 let data = load_data(&going.config, way_out)?;
-                going.compare_data(&data)?;
-                check(&going.config, &data, &machine)?;
-                (data, going.begin(&environment)?)
+                let test = held_out::settle(&mut going.config, &data)?;
+                let training = Parts::new(&going.config, &data, test.as_ref());
+                going.compare_data(training.training())?;
+                check(&going.config, training.training(), &machine)?;
+                (data, test, going.begin(&environment)?)
             }
         };
         let Ready { config, origin, dir, from } = &ready;
-        for line in describe::run(config, origin, &data, &machine, dir)? {
+        let parts = Parts::new(config, &data, test.as_ref());
+        for line in describe::run(config, origin, &parts, &machine, dir)? {
             say!("{line}");
         }
-        let run = Run { config, data: &data, dir, from: from.as_ref(), environment: &environment, stop: &stop };
+        let run = Run {
+            config,
+            data: parts.training(),
+            held_out: parts.held_out(),
+            dir,
+            from: from.as_ref(),
+            environment: &environment,
+            stop: &stop,
+        };
         // A run that has a plan does its steps, without a limit.
         let minutes = if config.training.is_planned() { 0.0 } else { config.training.max_minutes };
         let board = events.as_ref().map(|events| Board::create(events, dir.root())).transpose()?;
@@ -120,7 +133,7 @@ impl Work for Training {
 }
 
 /// Checks the configuration and how it fits the data; warns of what is odd about the noise schedule.
-fn check(config: &TrainConfig, data: &LoadedDataset, machine: &MachineArgs) -> Result<()> {
+fn check(config: &TrainConfig, data: &dyn Dataset, machine: &MachineArgs) -> Result<()> {
     config.validate()?;
     config.check_data(data)?;
     config.check_memory(data, memory::limit(), machine.backend.is_cpu())?;
@@ -162,6 +175,11 @@ fn apply_flags(config: &mut TrainConfig, args: &TrainArgs) {
     }
     if let Some(seed) = args.seed {
         config.seed = seed;
+    }
+    if let Some(share) = args.held_out {
+        // An interval that the configuration has is kept, if it is one.
+        config.held_out = HeldOutConfig { every: config.held_out.every.filter(|every| *every > 0), ..config.held_out };
+        config.held_out.share = Some(share);
     }
     let training = &mut config.training;
     if let Some(batch_size) = args.batch_size {

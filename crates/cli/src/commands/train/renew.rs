@@ -61,6 +61,10 @@ impl Watch for Renewing<'_> {
         self.progress.step(state, loss);
     }
 
+    fn scoring(&mut self, done: usize, total: usize) {
+        self.progress.scoring(done, total);
+    }
+
     fn metrics(&mut self, metrics: &Metrics) {
         self.progress.metrics(metrics);
         self.board(Board::metrics);

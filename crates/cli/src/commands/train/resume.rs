@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use serde_json::Value;
-use sfumato_data::LoadedDataset;
+use sfumato_data::Dataset;
 use sfumato_train::{
     Continuation, DataRecord, FoundCheckpoint, OpenedRun, RunDir, TrainConfig, TrainError, TrainState, settle_plan,
 };
@@ -66,7 +66,7 @@ impl Going {
     }
 
     /// Compares the data with what the run was started with, and warns if its content has changed.
-    pub(super) fn compare_data(&self, data: &LoadedDataset) -> Result<()> {
+    pub(super) fn compare_data(&self, data: &dyn Dataset) -> Result<()> {
         let Some(from) = &self.from else { return Ok(()) };
         if let Some(warning) =
             DataRecord::compare_with_checkpoint(&from.path, data, self.config.model.class_conditional())?
