@@ -20,7 +20,7 @@ fn a_checkpoint_says_what_it_is_and_an_export_how_it_was_scored() {
     for expected in [
         "datasets:\n- zalando-datasets/fashion_mnist\n---\n",
         "| data set | fashion-mnist-mini |",
-        "| examples of the data set | 10000 |",
+        "| examples of the training data | 9800 |",
         "| steps | 2 |",
         "| examples seen | 16 |",
         "T-shirt/top, Trouser",

@@ -110,17 +110,26 @@ fn leftovers_of_an_interruption_are_put_in_order() {
     }
     fs::create_dir_all(checkpoints.join(".partial-step-0000006/unet")).unwrap();
     #[cfg(unix)]
-    std::os::unix::fs::symlink("checkpoints/step-0000009", run.join(".model-new")).unwrap();
+    for link in [".model-new", ".best-new"] {
+        std::os::unix::fs::symlink("checkpoints/step-0000009", run.join(link)).unwrap();
+    }
     // Killed between the two renames of a checkpoint that takes the place of another.
     fs::rename(checkpoints.join("step-0000003"), checkpoints.join(".replaced-step-0000003")).unwrap();
     // What looks similar and is the user's stays.
     fs::write(run.join(".config.toml.bak"), "mine").unwrap();
     let said = stderr(&succeed(dir.path(), &["train", "--resume", "run", "--steps", "6", "--checkpoint-every", "3"]));
     assert!(said.contains("resuming from step 3"), "{said}");
-    let expected =
-        [".config.toml.bak", "checkpoints", "config-0000003.toml", "config.toml", "environment.json", "metrics.jsonl"];
+    let expected = [
+        ".config.toml.bak",
+        "best",
+        "checkpoints",
+        "config-0000003.toml",
+        "config.toml",
+        "environment.json",
+        "metrics.jsonl",
+    ];
     let found = names(&run);
-    assert_eq!(found[..6], expected, "{found:?}");
+    assert_eq!(found[..7], expected, "{found:?}");
     assert_eq!(names(&checkpoints), ["step-0000003", "step-0000006"]);
     assert!(!names(&run.join("samples")).iter().any(|name| name.starts_with('.')));
     assert_eq!(learned(&whole, 3).len(), learned(&run, 3).len());

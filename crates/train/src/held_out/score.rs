@@ -1,6 +1,6 @@
 //! The score of a network on some examples.
 
-use std::{cell::RefCell, collections::BTreeMap, ops::ControlFlow, time::Instant};
+use std::{cell::RefCell, collections::BTreeMap, ops::ControlFlow};
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -30,8 +30,6 @@ pub struct Score {
     pub loss: f64,
     /// The same over the steps from the key up to the next key.
     pub loss_by_level: BTreeMap<usize, f64>,
-    /// How long it took.
-    pub seconds: f64,
 }
 
 /// Scores networks on the same examples with the same noise.
@@ -81,7 +79,6 @@ impl<'a> Scorer<'a> {
         B: Backend,
         N: Network<B, D>,
     {
-        let start = Instant::now();
         let losses = RefCell::new(Levels::default());
         let predict = |x_t: Tensor<B, D>, t: &[usize], ids: &[usize]| {
             let classes: Option<Vec<usize>> =
@@ -99,7 +96,7 @@ impl<'a> Scorer<'a> {
         if bound.examples < self.examples() as u64 {
             return Err(BoundError::Stopped { done: bound.examples as usize, total: self.examples() });
         }
-        Ok(score(&bound, losses.into_inner().means(&self.plan.strata), start))
+        Ok(score(&bound, losses.into_inner().means(&self.plan.strata)))
     }
 
     /// Mean squared error of a prediction for example `id` at step `t`. A learned variance stands behind it.
@@ -123,7 +120,7 @@ impl<'a> Scorer<'a> {
     }
 }
 
-fn score(bound: &Bound, (loss, loss_by_level): (f64, BTreeMap<usize, f64>), start: Instant) -> Score {
+fn score(bound: &Bound, (loss, loss_by_level): (f64, BTreeMap<usize, f64>)) -> Score {
     let total = bound.total.bits_per_dim(bound.dimensions);
     Score {
         examples: bound.examples as usize,
@@ -131,7 +128,6 @@ fn score(bound: &Bound, (loss, loss_by_level): (f64, BTreeMap<usize, f64>), star
         standard_error: total.standard_error.unwrap_or(0.0),
         loss,
         loss_by_level,
-        seconds: start.elapsed().as_secs_f64(),
     }
 }
 

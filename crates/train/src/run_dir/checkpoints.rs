@@ -150,6 +150,7 @@ impl RunDir {
         moved.reverse();
         // A link that cannot be made is said with the next checkpoint.
         let _ = self.show(checkpoint);
+        self.refresh_best()?;
         Ok(moved)
     }
 

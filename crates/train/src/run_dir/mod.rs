@@ -139,6 +139,7 @@ impl RunDir {
             // It can show another where one is damaged, or where it could not be made. That it cannot be made now is said with the
             // next checkpoint.
             let _ = dir.show(from);
+            dir.refresh_best()?;
         }
         Ok(OpenedRun { dir, from, passed_over: damaged })
     }
@@ -317,6 +318,14 @@ impl RunDir {
             Ok(target) if checkpoint.path != self.model() => self.link(&self.model(), target),
             _ => Ok(()),
         }
+    }
+
+    /// Points `best` at the best of the checkpoints that there are now, where there is such a link.
+    fn refresh_best(&self) -> Result<(), TrainError> {
+        if fs::read_link(self.best()).is_ok() {
+            let _ = self.show_best(self.best_checkpoint()?.as_ref());
+        }
+        Ok(())
     }
 
     /// Points `best` at `checkpoint`, or removes the link where there is none; the reason where that cannot be done.

@@ -76,9 +76,9 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
         let step = self.state.step;
         let due = last || step.is_multiple_of(self.run.config.training.log_every);
         let scores = match self.score(model, last, watch) {
-            Scored::Stopped if !last => return Ok(None),
+            Scored::Stopped => return Ok(None),
             Scored::Yes(scores) => Some(*scores),
-            _ => None,
+            Scored::No => None,
         };
         if !due && scores.is_none() {
             return Ok(None);
@@ -111,7 +111,9 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
         for scorer in [&scorers.held_out, &scorers.training] {
             let mut observe = |done: usize| {
                 watch.scoring(before + done, total);
-                if self.run.stop.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                // After the last step nothing goes on that could make up for it.
+                let stop = !last && self.run.stop.load(Ordering::SeqCst);
+                if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
             match scorer.score::<A::InnerBackend, _, D>(&net, self.device, &mut observe) {
                 Ok(score) => scores.push(score),

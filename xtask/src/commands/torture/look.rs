@@ -59,7 +59,7 @@ pub(super) fn files(dir: &Path) -> BTreeSet<String> {
 pub(super) fn no_leftovers(run: &Path, of_checkpoint: &BTreeSet<String>) -> anyhow::Result<()> {
     for file in entries(run)? {
         let known =
-            ["checkpoints", "samples", "model", "config.toml", "environment.json", "metrics.jsonl", "report.html"];
+            ["checkpoints", "samples", "model", "best", "config.toml", "environment.json", "metrics.jsonl", "report.html"];
         let old_settings = file.starts_with("config-") && file.ends_with(".toml");
         if file.contains("lock") {
             let lock = run.join(&file);

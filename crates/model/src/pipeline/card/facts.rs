@@ -30,7 +30,7 @@ impl Trained {
         };
         let mut rows = Vec::new();
         if let Some(examples) = json("data.json").as_ref().and_then(|data| data.get("examples")?.as_u64()) {
-            rows.push(("examples of the data set".to_owned(), examples.to_string()));
+            rows.push(("examples of the training data".to_owned(), examples.to_string()));
         }
         let state = json("state.json");
         let number = |key: &str| state.as_ref().and_then(|state| state.get(key)?.as_f64());
@@ -57,12 +57,14 @@ impl Scores {
         let run = place.parent().filter(|above| above.ends_with("checkpoints")).and_then(Path::parent);
         let files: Vec<PathBuf> = [Some(place.as_path()), run].into_iter().flatten().flat_map(json_files).collect();
         let scores: Vec<Value> = files.iter().filter_map(|path| read(path)).collect();
+        let mut rows: Vec<_> = held_out(&place).into_iter().collect();
         if scores.is_empty() {
-            return Self::default();
+            return Self { rows };
         }
-        let Ok(weights) = file_sha256(&place.join("unet").join(WEIGHTS_FILE)) else { return Self::default() };
+        let Ok(weights) = file_sha256(&place.join("unet").join(WEIGHTS_FILE)) else { return Self { rows } };
         let of_these = |score: &&Value| score.get("weights_sha256").and_then(Value::as_str) == Some(weights.as_str());
-        Self { rows: scores.iter().filter(of_these).filter_map(row).collect() }
+        rows.extend(scores.iter().filter(of_these).filter_map(row));
+        Self { rows }
     }
 }
 
@@ -78,6 +80,20 @@ fn json_files(folder: &Path) -> Vec<PathBuf> {
 fn read(path: &Path) -> Option<Value> {
     let value: Value = serde_json::from_slice(&read_bytes(path, LONGEST).ok()?).ok()?;
     value.get("total")?.get("bits_per_dim").is_some().then_some(value)
+}
+
+/// The score that the checkpoint got while its run went on.
+fn held_out(checkpoint: &Path) -> Option<(String, String)> {
+    let text = read_text(&checkpoint.join("training/held_out.json")).ok()?;
+    let value: Value = serde_json::from_str(&text).ok()?;
+    let score = value.get("score")?;
+    let number = |key: &str| score.get(key)?.as_f64();
+    let (mean, half) = (number("bits_per_dim")?, NORMAL_95 * number("standard_error")?);
+    let examples = score.get("examples")?.as_u64()?;
+    Some((
+        format!("bits/dim on {examples} examples that it was not trained on"),
+        format!("{mean:.3} ({:.3} to {:.3})", mean - half, mean + half),
+    ))
 }
 
 /// "bits/dim on mnist, test split, 200 examples", and the value with its interval.

@@ -198,6 +198,11 @@ mod tests {
         fs::write(&weights, "weights").unwrap();
         fs::write(source.join("training/state.json"), r#"{"step":100,"examples":800,"seconds":90.0}"#).unwrap();
         fs::write(source.join("training/data.json"), r#"{"examples":64,"shape":[1,8,8]}"#).unwrap();
+        fs::write(
+            source.join("training/held_out.json"),
+            r#"{"score":{"examples":64,"bits_per_dim":4.0,"standard_error":0.1},"on":{}}"#,
+        )
+        .unwrap();
         let score = |sha256: &str, bits: f64| {
             json!({ "dataset": "mnist", "split": "test", "examples": 200, "weights_sha256": sha256,
                 "total": { "bits_per_dim": bits, "bits_per_dim_standard_error": 0.02 } })
@@ -208,7 +213,8 @@ mod tests {
         let out = tempfile::tempdir().unwrap();
         spec("mnist").write_card(out.path(), &source).unwrap();
         let card = fs::read_to_string(out.path().join(FILE)).unwrap();
-        assert!(card.contains("| steps | 100 |") && card.contains("| examples of the data set | 64 |"), "{card}");
+        assert!(card.contains("| steps | 100 |") && card.contains("| examples of the training data | 64 |"), "{card}");
+        assert!(card.contains("64 examples that it was not trained on | 4.000 (3.804 to 4.196)"), "{card}");
         assert!(card.contains("3.5000 (3.4608 to 3.5392)") && !card.contains("9.5"), "{card}");
     }
 }
