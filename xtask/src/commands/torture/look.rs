@@ -58,8 +58,16 @@ pub(super) fn files(dir: &Path) -> BTreeSet<String> {
 /// A lock may stay if nobody holds it. Checkpoints with a word before their names were set aside on purpose.
 pub(super) fn no_leftovers(run: &Path, of_checkpoint: &BTreeSet<String>) -> anyhow::Result<()> {
     for file in entries(run)? {
-        let known =
-            ["checkpoints", "samples", "model", "best", "config.toml", "environment.json", "metrics.jsonl", "report.html"];
+        let known = [
+            "checkpoints",
+            "samples",
+            "model",
+            "best",
+            "config.toml",
+            "environment.json",
+            "metrics.jsonl",
+            "report.html",
+        ];
         let old_settings = file.starts_with("config-") && file.ends_with(".toml");
         if file.contains("lock") {
             let lock = run.join(&file);

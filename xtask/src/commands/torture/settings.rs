@@ -38,6 +38,8 @@ impl Settings {
         // A short warm-up, so that the run reaches the part that depends on its length.
         words.extend(set("optimizer.warmup_steps", random.between(1, 4)));
         words.extend(set("training.keep_checkpoints", *random.pick(&[0, 2, 3])));
+        words.extend(set("held_out.every", *random.pick(&[0, 3, every])));
+        words.extend(set("held_out.examples", random.between(1, 5)));
         if random.one_in(3) {
             words.extend(["--set", "objective.times=importance"].map(str::to_owned));
         }
