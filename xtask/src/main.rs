@@ -25,6 +25,7 @@ Run the program (built in release mode; every further argument goes to it, so tr
   train      train a model; without arguments, the default preset on the embedded images
   sample     draw pictures from a trained model
   eval       score a model on data, in bits per dimension
+  compare    say which of two models is better, on the same data
   schedule   show, plot, compare or check noise schedules
   import     convert a checkpoint of improved-diffusion or guided-diffusion
   export     write a model as a directory that diffusers loads

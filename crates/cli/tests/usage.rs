@@ -31,6 +31,8 @@ fn numbers_out_of_range_are_answered_with_the_range() {
         ("sample", "--threads", "many", "--threads must be a whole number, at least 1 (found many)"),
         ("eval", "--limit", "-1", "--limit must be"),
         ("eval", "--draws", "0", "--draws must be at least 1 (found 0)"),
+        ("compare", "--limit", "0", "--limit must be at least 1 (found 0)"),
+        ("compare", "--seed", "first", "--seed must be a whole number, at least 0 (found first)"),
         ("schedule show", "--every", "-2", "--every must be"),
         ("schedule show", "--steps", "x", "--steps must be a whole number"),
     ] {

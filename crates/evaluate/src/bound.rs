@@ -1,6 +1,6 @@
 //! How well a model predicts data: the variational bound over a data set.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use sfumato_data::{Dataset, Subset};
 use sfumato_kernels::Backend;
@@ -65,13 +65,28 @@ pub fn evaluate<B: Backend>(
     data: &dyn Dataset,
     observe: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Bound, ModelError> {
+    evaluate_some(model, plan, data, 0..count(plan, data), observe)
+}
+
+/// Number of examples that the plan asks for and the data has.
+pub(crate) fn count(plan: &EvalPlan<'_>, data: &dyn Dataset) -> usize {
+    plan.num.min(data.part().map_or(data.len(), <[usize]>::len))
+}
+
+/// As [`evaluate`] of the examples at these places in the plan's order.
+pub(crate) fn evaluate_some<B: Backend>(
+    model: &Model<B>,
+    plan: &EvalPlan<'_>,
+    data: &dyn Dataset,
+    places: Range<usize>,
+    observe: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Bound, ModelError> {
     let subset = match plan.order {
         Order::Random { seed } => Some(Subset::new(seed, data.len())),
         Order::First => None,
     };
     // A part in memory is in the order of the plan already, without what could not be read.
-    let ids = data.part();
-    let examples = Part { data, ids, subset, num: plan.num.min(ids.map_or(data.len(), <[usize]>::len)) };
+    let examples = Part { data, ids: data.part(), subset, places };
     let label = |&i: &usize| data.label(i).expect("the plan asks for labels only where there are some");
     let classes = |examples: &[usize]| match plan.condition {
         Condition::None => None,
@@ -86,12 +101,12 @@ struct Part<'a> {
     data: &'a dyn Dataset,
     ids: Option<&'a [usize]>,
     subset: Option<Subset>,
-    num: usize,
+    places: Range<usize>,
 }
 
 impl Examples for Part<'_> {
     fn len(&self) -> usize {
-        self.num
+        self.places.len()
     }
 
     fn shape(&self) -> &[usize] {
@@ -103,10 +118,11 @@ impl Examples for Part<'_> {
     }
 
     fn id(&self, i: usize) -> usize {
+        let place = self.places.start + i;
         match (self.ids, self.subset) {
-            (Some(ids), _) => ids[i],
-            (None, Some(subset)) => subset.index(i),
-            (None, None) => i,
+            (Some(ids), _) => ids[place],
+            (None, Some(subset)) => subset.index(place),
+            (None, None) => place,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! How good a model is: the variational bound over a data set, and distances between sets of pictures.
+//! How good a model is: the variational bound over a data set, alone or against another model's, and distances between sets of
+//! pictures.
 #![forbid(unsafe_code)]
 
 mod bound;
@@ -6,8 +7,13 @@ mod compare;
 pub mod distances;
 pub mod features;
 pub mod inception;
+mod paired;
 mod samples;
+mod student;
+mod turns;
 
 pub use bound::{Condition, EvalPlan, Order, evaluate};
 pub use compare::{CompareOptions, Distances, Measured, REFERENCE, Sets, compare};
+pub use paired::{Paired, PairedBound, Side, Verdict};
 pub use samples::SampleSet;
+pub use turns::{Contender, PairError, PairProgress, evaluate_pair};

@@ -1,5 +1,5 @@
-//! `cargo xtask train|sample|eval|schedule|import|export|info|report`: builds the program with the backend asked for, then becomes
-//! it.
+//! `cargo xtask train|sample|eval|compare|schedule|import|export|info|report`: builds the program with the backend asked for, then
+//! becomes it.
 
 use std::process::{Command, ExitCode};
 
@@ -8,7 +8,8 @@ use crate::cargo;
 use crate::process::become_program;
 
 /// The program's commands.
-pub(crate) const COMMANDS: [&str; 8] = ["train", "sample", "eval", "schedule", "import", "export", "info", "report"];
+pub(crate) const COMMANDS: [&str; 9] =
+    ["train", "sample", "eval", "compare", "schedule", "import", "export", "info", "report"];
 
 /// Backends, each a feature of `sfumato-cli`.
 const BACKENDS: [&str; 7] = ["flex", "ndarray", "cuda", "wgpu", "vulkan", "metal", "rocm"];

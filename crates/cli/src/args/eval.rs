@@ -2,12 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
-use sfumato_data::{Background, DatasetSpec, LabelsFrom, Split, ValueRange};
-use sfumato_process::ReverseVariance;
-use sfumato_schedule::probability::LikelihoodCdf;
+use clap::Args;
+use sfumato_data::DatasetSpec;
 
-use super::{FeaturesName, MachineArgs, SampleSource};
+use super::{FeaturesName, MachineArgs, SampleSource, ScoreArgs};
 
 /// Score a model on data: the variational bound in bits per dimension, and distances of its samples
 ///
@@ -39,49 +37,11 @@ pub(crate) struct EvalArgs {
     /// fashion-mnist, mnist, cifar10, folder:PATH, zip:FILE, npy:FILE, toy:swiss-roll, …
     #[arg(long, value_name = "SPEC", help_heading = "Data")]
     pub(crate) dataset: DatasetSpec,
-    /// Which part of the data set; of a folder, test is its folder test, or else val
-    #[arg(long, value_enum, default_value_t = SplitName::Test, value_name = "NAME", help_heading = "Data")]
-    pub(crate) split: SplitName,
-    /// Score only N examples: a random part that depends on --seed
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Data")]
-    pub(crate) limit: Option<u32>,
-    /// Score the examples in the order of the data set, so that --limit N takes the first N; --noise does so too
-    #[arg(long, help_heading = "Data")]
-    pub(crate) in_order: bool,
-    /// Directory with the files of a named data set
-    #[arg(long, value_name = "DIR", help_heading = "Data")]
-    pub(crate) data_dir: Option<PathBuf>,
-    /// What transparent images are laid on: white, black, grey or #rrggbb [default: white]
-    #[arg(long, value_name = "COLOUR", help_heading = "Data")]
-    pub(crate) background: Option<Background>,
-    /// Where the classes come from: auto (a file of labels, else sub-folders), folders, file-names (cat_001.png), none [default: auto]
-    #[arg(long, value_name = "FROM", help_heading = "Data")]
-    pub(crate) labels: Option<LabelsFrom>,
-    /// Numbers of an array that are black and white, as in 0..1 or 0..255 [default: 0..255 for integers, -1..1 for floats]
-    #[arg(long, value_name = "BLACK..WHITE", allow_hyphen_values = true, help_heading = "Data")]
-    pub(crate) range: Option<ValueRange>,
-    /// Fail at an unreadable image instead of leaving it out
-    #[arg(long, help_heading = "Data")]
-    pub(crate) strict: bool,
-    /// Tell a class-conditional model nothing about the class, even where the data has labels
-    #[arg(long, help_heading = "Data")]
-    pub(crate) ignore_labels: bool,
-
-    /// Longest stratum of steps that one evaluation stands for; 1 evaluates every step [default: a tenth of the steps]
-    #[arg(long, value_name = "N", help_heading = "Estimate")]
-    pub(crate) stride: Option<usize>,
-    /// Noise draws for each example and stratum
-    #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Estimate")]
-    pub(crate) draws: u16,
-    /// Seed of the noise, of the choice of steps and of the part that --limit takes
-    #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Estimate")]
-    pub(crate) seed: u64,
-    /// Noise to use instead of random numbers: float32 [K, N, C, H, W], entry t - 1 is the noise of step t
+    #[command(flatten)]
+    pub(crate) score: ScoreArgs,
+    /// Noise to use instead of random numbers, for examples in the order of the data: float32 [K, N, C, H, W], entry t - 1 is the noise of step t
     #[arg(long, value_name = "FILE.npy", help_heading = "Estimate")]
     pub(crate) noise: Option<PathBuf>,
-    /// Evaluations of the network at a time
-    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Estimate")]
-    pub(crate) batch_size: u32,
 
     /// Also measure distances between samples and the data: N that are drawn, or those in a directory or an array of anyone's
     #[arg(long, value_name = "N|DIR|FILE.npy", help_heading = "Distances")]
@@ -92,16 +52,6 @@ pub(crate) struct EvalArgs {
     /// Measure the distances alone, without the bound
     #[arg(long, requires = "samples", help_heading = "Distances")]
     pub(crate) no_bound: bool,
-
-    /// Variance of the reverse steps [default: the model's]
-    #[arg(long, value_enum, value_name = "NAME", help_heading = "Chain")]
-    pub(crate) variance: Option<VarianceName>,
-    /// Score the chain of only S steps, spread evenly; it is another model than the full chain [default: all]
-    #[arg(long, value_name = "S", help_heading = "Chain")]
-    pub(crate) steps: Option<usize>,
-    /// Distribution function of the discretised decoder: exact, or DDPM's tanh approximation [default: exact]
-    #[arg(long, value_name = "NAME", help_heading = "Chain")]
-    pub(crate) cdf: Option<LikelihoodCdf>,
 
     /// Also write the result, with every step's term, as JSON
     #[arg(long, value_name = "FILE", help_heading = "Output")]
@@ -118,41 +68,5 @@ impl EvalArgs {
     /// The model's directory; empty where there is no model.
     pub(crate) fn model_dir(&self) -> &Path {
         self.model.as_deref().unwrap_or(Path::new(""))
-    }
-}
-
-/// The parts of a data set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SplitName {
-    /// What a model has not seen
-    Test,
-    /// What a model is trained on
-    Train,
-}
-
-impl From<SplitName> for Split {
-    fn from(name: SplitName) -> Self {
-        match name {
-            SplitName::Test => Self::Test,
-            SplitName::Train => Self::Train,
-        }
-    }
-}
-
-/// The fixed variances of the reverse steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum VarianceName {
-    /// Of the posterior, beta tilde
-    FixedSmall,
-    /// Of the forward step, beta
-    FixedLarge,
-}
-
-impl From<VarianceName> for ReverseVariance {
-    fn from(name: VarianceName) -> Self {
-        match name {
-            VarianceName::FixedSmall => Self::FixedSmall,
-            VarianceName::FixedLarge => Self::FixedLarge,
-        }
     }
 }

@@ -1,8 +1,10 @@
 //! What the user typed, as close to the flags as possible. Each command turns its arguments into a plan.
 
+mod compare;
 mod distances;
 mod eval;
 mod export;
+mod given;
 mod image_size;
 mod import;
 mod info;
@@ -10,9 +12,11 @@ mod names;
 mod report;
 mod sample;
 mod schedule;
+mod score;
 mod train;
 pub(crate) mod values;
 
+pub(crate) use compare::CompareModelsArgs;
 pub(crate) use distances::{FeaturesName, SampleSource};
 pub(crate) use eval::EvalArgs;
 pub(crate) use export::{ExportArgs, WeightsName};
@@ -24,6 +28,7 @@ pub(crate) use schedule::{
     CheckArgs, CompareArgs, ConditionArgs, Format, PlotArgs, PredictionName, Quantity, ScheduleArgs, ScheduleCommand,
     ShowArgs,
 };
+pub(crate) use score::ScoreArgs;
 pub(crate) use train::TrainArgs;
 
 use std::{error::Error as _, process::ExitCode};
@@ -44,6 +49,7 @@ use crate::{backend_name::BackendName, say};
   sfumato train --dataset folder:photos --image-size 32 --out runs/photos
   sfumato sample --model runs/photos/model --num 64 --out samples
   sfumato eval --model runs/photos/model --dataset folder:held-out
+  sfumato compare runs/photos/model runs/other/model --dataset folder:held-out
   sfumato info runs/photos/model
 
 Exit codes: 0 done (also: stopped on request with everything saved), 1 failed, 2 wrong usage;
@@ -60,23 +66,17 @@ pub(crate) struct Cli {
     pub(crate) command: Option<Command>,
 }
 
+// What a command is for stands at its arguments: a comment at a variant would hide all but its first line.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Train a model, or resume a run that was stopped
     Train(Box<TrainArgs>),
-    /// Draw samples from a model
     Sample(SampleArgs),
-    /// Score a model on data: bits per dimension
     Eval(EvalArgs),
-    /// Look at noise schedules
+    Compare(CompareModelsArgs),
     Schedule(ScheduleArgs),
-    /// Convert a checkpoint of another project
     Import(ImportArgs),
-    /// Write a model as a directory that diffusers loads
     Export(ExportArgs),
-    /// Say what a model directory holds
     Info(InfoArgs),
-    /// Make one page of one or several runs: curves, pictures, what differs
     Report(ReportArgs),
 }
 

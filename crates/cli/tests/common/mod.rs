@@ -127,12 +127,58 @@ pub(crate) fn images(dir: &Path, count: usize) -> String {
     use sfumato_data::{DatasetSpec, LoadOptions, Values, load};
     let data = load(&DatasetSpec::FashionMnistMini, &LoadOptions::default()).unwrap();
     let Values::U8(values) = data.values() else { panic!("pictures are bytes") };
-    let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({count}, 28, 28), }}");
+    write_bytes(&dir.join("images.npy"), &format!("{count}, 28, 28"), &values[..count * 784]);
+    "npy:images.npy".to_owned()
+}
+
+/// An array of bytes.
+fn write_bytes(path: &Path, shape: &str, values: &[u8]) {
+    let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({shape}), }}");
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
     let padded = format!("{header:<117}\n");
     bytes.extend((padded.len() as u16).to_le_bytes());
     bytes.extend(padded.as_bytes());
-    bytes.extend(&values[..count * 784]);
-    std::fs::write(dir.join("images.npy"), bytes).unwrap();
-    "npy:images.npy".to_owned()
+    bytes.extend(values);
+    std::fs::write(path, bytes).unwrap();
+}
+
+/// Small models of 8×8 pictures, with twelve steps: `model`, and `model-learned` with a learned variance.
+pub(crate) const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/bits_per_dim");
+
+/// Forty pictures of 8×8 pixels.
+pub(crate) fn squares(dir: &Path) -> String {
+    let values: Vec<u8> =
+        (0..40 * 64_u32).map(|i| if (i / 64 + i / 8) % 8 < 4 { (i / 64 * 6) as u8 } else { 255 }).collect();
+    write_bytes(&dir.join("squares.npy"), "40, 1, 8, 8", &values);
+    "npy:squares.npy".to_owned()
+}
+
+/// The golden model `name` under another one, with a scheduler that `edit` has changed.
+pub(crate) fn variant(dir: &Path, name: &str, copy: &str, edit: impl FnOnce(&mut serde_json::Value)) {
+    let (from, to) = (Path::new(GOLDEN).join(name), dir.join(copy));
+    for file in [
+        "model_index.json",
+        "unet/config.json",
+        "unet/diffusion_pytorch_model.safetensors",
+        "scheduler/scheduler_config.json",
+    ] {
+        std::fs::create_dir_all(to.join(file).parent().unwrap()).unwrap();
+        std::fs::copy(from.join(file), to.join(file)).unwrap();
+    }
+    let config = to.join("scheduler/scheduler_config.json");
+    let mut value = json(&config);
+    edit(&mut value);
+    std::fs::write(config, value.to_string()).unwrap();
+}
+
+/// A file as JSON.
+pub(crate) fn json(path: &Path) -> serde_json::Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// Insists on all parts of a text.
+pub(crate) fn contains(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "'{part}' is not in:\n{text}");
+    }
 }

@@ -50,6 +50,8 @@ fn commands_on_models_end_as_documented_with_any_streams() {
     // The file is there even if the table cannot be shown.
     let json: Vec<&str> = eval.iter().copied().chain(["--json", "OUT"]).collect();
     every_way(dir.path(), 0, true, &json, |file| fs::remove_file(file).unwrap());
+    let compare: Vec<&str> = ["compare", model, model].iter().chain(&data).copied().collect();
+    every_way(dir.path(), 0, true, &compare, |_| ());
     every_way(dir.path(), 0, true, &["info", model], |_| ());
     every_way(dir.path(), 0, true, &["info", model, "--json"], |_| ());
     every_way(dir.path(), 1, false, &["info", "nowhere"], |_| ());

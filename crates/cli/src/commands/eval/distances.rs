@@ -74,7 +74,7 @@ pub(super) fn measure<B: Backend>(
         (SampleSource::Drawn(num), Some(model)) => {
             features.check(&model.example_shape(None)?)?;
             let samples = draw::<B>(args, model, *num, device, stop)?;
-            (Box::new(SampleSet(samples)), json!({ "drawn": num, "seed": args.seed }))
+            (Box::new(SampleSet(samples)), json!({ "drawn": num, "seed": args.score.estimate.seed }))
         }
         (SampleSource::Path(path), _) => {
             let samples = read(path)?;
@@ -108,8 +108,8 @@ fn draw<B: Backend>(
     stop: &AtomicBool,
 ) -> Result<Samples> {
     let options = SampleOptions {
-        noise: Noise::Seeded(args.seed),
-        batch_size: args.batch_size as usize,
+        noise: Noise::Seeded(args.score.estimate.seed),
+        batch_size: args.score.estimate.batch_size as usize,
         ..SampleOptions::new(num)
     };
     let plan = options.plan(model)?;
@@ -119,7 +119,7 @@ fn draw<B: Backend>(
     let mut shown = EvalProgress::new((num * steps) as u64);
     let go_on = || if stop.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     let mut observe = |step: sfumato_model::Step<'_>| {
-        let batch = (args.batch_size as usize).min(num - step.first);
+        let batch = (args.score.estimate.batch_size as usize).min(num - step.first);
         shown.update((step.first * steps + step.done * batch) as u64, &format!("{} of {num} samples", step.first));
         go_on()
     };
@@ -155,11 +155,11 @@ fn read(path: &Path) -> Result<LoadedDataset> {
 fn load(args: &EvalArgs, split: Split, shape: &[usize]) -> Result<LoadedDataset> {
     let mut options = LoadOptions {
         split,
-        strict: args.strict,
-        data_dir: args.data_dir.clone(),
-        background: args.background.unwrap_or_default(),
-        labels: args.labels.unwrap_or_default(),
-        range: args.range,
+        strict: args.score.data.strict,
+        data_dir: args.score.data.data_dir.clone(),
+        background: args.score.data.background.unwrap_or_default(),
+        labels: args.score.data.labels.unwrap_or_default(),
+        range: args.score.data.range,
         ..LoadOptions::default()
     };
     if let &[channels, height, width] = shape {
@@ -181,7 +181,7 @@ fn compared(args: &EvalArgs, features: &dyn Features, sets: &Sets<'_>, stop: &At
         shown.update(done as u64, &format!("{done} of {of} pictures"));
         if stop.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let options = CompareOptions { seed: args.seed, ..CompareOptions::default() };
+    let options = CompareOptions { seed: args.score.estimate.seed, ..CompareOptions::default() };
     let found = compare(features, sets, &options, &mut observe);
     shown.finish();
     found.map_err(|error| match error {

@@ -1,8 +1,8 @@
 //! `sfumato eval`
 
 mod distances;
-mod plan;
-mod report;
+pub(super) mod plan;
+pub(super) mod report;
 
 use std::{
     ops::ControlFlow,
@@ -15,6 +15,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use distances::Measurement;
+use plan::Scored;
 use sfumato_data::Dataset;
 use sfumato_data::LoadedDataset;
 use sfumato_evaluate::{EvalPlan, Order, evaluate};
@@ -26,7 +27,7 @@ use sfumato_process::bound::{Bound, Progress};
 use crate::{
     args::EvalArgs,
     backend::{Work, with_backend},
-    loaded,
+    chart, loaded,
     progress::EvalProgress,
     signals,
 };
@@ -35,7 +36,10 @@ pub(crate) fn run(args: EvalArgs) -> Result<()> {
     distances::check(&args)?;
     let model = args.model.as_deref().map(loaded::open_model).transpose()?;
     if let (Some(model), false) = (&model, args.no_bound) {
-        plan::check(&args, model)?;
+        let scored = Scored::of(&args);
+        plan::check(scored, model)?;
+        plan::check_labels(scored, model)?;
+        args.curve.as_deref().map(chart::Format::of).transpose()?;
     }
     // Before the work, so that an impossible place costs nothing.
     for path in [&args.json, &args.curve].into_iter().flatten() {
@@ -62,7 +66,8 @@ impl Work for Command {
         match (model, distances) {
             (Some(model), distances) if !args.no_bound => {
                 // Here and not before: pictures are decoded on the threads that the arguments ask for.
-                let data = plan::load_data(&args, &model)?;
+                let scored = Scored::of(&args);
+                let data = plan::match_classes(scored, &model, plan::load_data(scored, &model)?)?;
                 let noise = args.noise.as_deref().map(sfumato_files::read_npy_f32).transpose()?;
                 Scoring { args, model, data, noise, stop, distances }.run::<B>(&device)
             }
@@ -97,7 +102,7 @@ impl Scoring {
         let bound = self.score(&model, &plan)?;
         let elapsed = start.elapsed();
         let report = report::Report {
-            args: &self.args,
+            scored: Scored::of(&self.args),
             model: &self.model,
             weights_sha256,
             data: &self.data,
@@ -142,17 +147,12 @@ impl Scoring {
 
     fn plan(&self) -> Result<EvalPlan<'_>> {
         let noise = self.noise.as_ref().map(|(shape, values)| (&shape[..], &values[..]));
-        plan::plan(&self.args, &self.model, &self.data, noise)
+        plan::plan(Scored::of(&self.args), &self.model, &self.data, noise)
     }
 
-    /// Which weights these are: `runs/NAME/model` leads to others tomorrow. None of a sharded file, whose index says little, and if
-    /// nobody will read it.
+    /// Nobody asks where no file is written.
     fn weights_sha256(&self) -> Result<Option<String>> {
-        let weights = self.model.weights();
-        if self.args.json.is_none() || weights.extension().is_none_or(|extension| extension != "safetensors") {
-            return Ok(None);
-        }
-        file_sha256(weights).map(Some).with_context(|| format!("cannot read {}", weights.display()))
+        if self.args.json.is_some() { weights_sha256(&self.model) } else { Ok(None) }
     }
 
     fn score<B: Backend>(&self, model: &Model<B>, plan: &EvalPlan<'_>) -> Result<Bound> {
@@ -167,4 +167,13 @@ impl Scoring {
         shown.finish();
         bound.with_context(|| format!("{}: nothing was written", self.args.model_dir().display()))
     }
+}
+
+/// Which weights these are: `runs/NAME/model` leads to others tomorrow. None of a sharded file, whose index says little.
+pub(super) fn weights_sha256(model: &Pipeline) -> Result<Option<String>> {
+    let weights = model.weights();
+    if weights.extension().is_none_or(|extension| extension != "safetensors") {
+        return Ok(None);
+    }
+    file_sha256(weights).map(Some).with_context(|| format!("cannot read {}", weights.display()))
 }

@@ -1,8 +1,9 @@
 //! From arguments to a plan: what fits what, said before any work.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, anyhow, bail};
-use sfumato_data::Dataset;
-use sfumato_data::{self, DataError, ImageSize, LoadOptions, LoadedDataset, Part};
+use sfumato_data::{self, DataError, Dataset, DatasetSpec, ImageSize, LoadOptions, LoadedDataset, Part};
 use sfumato_evaluate::{Condition, EvalPlan, Order};
 use sfumato_files::memory;
 use sfumato_model::pipeline::{AnyConfig, Labels, Pipeline};
@@ -13,50 +14,77 @@ use sfumato_process::{
 use sfumato_train::config::least_to_predict;
 
 use crate::{
-    args::{EvalArgs, UsageError},
-    chart, loaded,
+    args::{EvalArgs, MachineArgs, ScoreArgs, UsageError},
+    loaded,
 };
+
+/// What the arguments say about the score of one model.
+#[derive(Clone, Copy)]
+pub(in crate::commands) struct Scored<'a> {
+    /// The model's directory, as it was given.
+    pub(in crate::commands) dir: &'a Path,
+    pub(in crate::commands) dataset: &'a DatasetSpec,
+    pub(in crate::commands) args: &'a ScoreArgs,
+    pub(in crate::commands) machine: &'a MachineArgs,
+    /// A recording in place of random numbers.
+    pub(in crate::commands) noise: Option<&'a Path>,
+    /// Whether the checksum of the data is wanted: the result goes into a file.
+    pub(in crate::commands) checksum: bool,
+}
+
+impl<'a> Scored<'a> {
+    pub(super) fn of(args: &'a EvalArgs) -> Self {
+        let EvalArgs { dataset, score, noise, json, machine, .. } = args;
+        Self { dir: args.model_dir(), dataset, args: score, machine, noise: noise.as_deref(), checksum: json.is_some() }
+    }
+
+    /// Whether the examples are taken in the order of the data.
+    fn in_order(&self) -> bool {
+        self.args.data.in_order || self.noise.is_some()
+    }
+}
 
 /// Strata of at most this fraction of the steps if nothing is said.
 const DEFAULT_STRATA: usize = 10;
 
 /// Steps of the chain that is scored, and the longest stratum.
-fn steps(args: &EvalArgs, model: &Pipeline) -> Result<(usize, usize)> {
+fn steps(scored: Scored<'_>, model: &Pipeline) -> Result<(usize, usize)> {
     let total = model.spec.scheduler.noise_schedule()?.steps();
-    let steps = args.steps.unwrap_or(total);
-    Ok((steps, args.stride.unwrap_or(steps.div_ceil(DEFAULT_STRATA))))
+    let steps = scored.args.chain.steps.unwrap_or(total);
+    Ok((steps, scored.args.estimate.stride.unwrap_or(steps.div_ceil(DEFAULT_STRATA))))
 }
 
 /// Compares the arguments with the model, before the data is loaded.
-pub(super) fn check(args: &EvalArgs, model: &Pipeline) -> Result<()> {
+pub(in crate::commands) fn check(scored: Scored<'_>, model: &Pipeline) -> Result<()> {
+    let dir = scored.dir.display();
     let usage = |text: String| Err(UsageError(text).into());
     let total = model.spec.scheduler.noise_schedule()?.steps();
-    let (steps, stride) = steps(args, model)?;
+    let (steps, stride) = steps(scored, model)?;
     if !(1..=total).contains(&steps) {
-        return usage(format!("--steps {steps}: the model's schedule has {total} steps, so 1 to {total} are possible"));
+        return usage(format!(
+            "--steps {steps}: the schedule of {dir} has {total} steps, so 1 to {total} are possible"
+        ));
     }
     if !(1..=steps).contains(&stride) {
-        return usage(format!("--stride {stride}: the chain has {steps} steps, so 1 to {steps} are possible"));
+        return usage(format!("--stride {stride}: the chain of {dir} has {steps} steps, so 1 to {steps} are possible"));
     }
     model.check_channels()?;
     model.labels()?;
-    if args.ignore_labels && model.spec.facts.null_class.is_none() {
-        bail!("--ignore-labels: {} has no class that stands for \"any\"", args.model_dir().display());
-    }
-    if let Some(path) = &args.curve {
-        chart::Format::of(path)?;
+    Ok(())
+}
+
+/// Refuses to ignore labels for a model that has no class for it.
+pub(in crate::commands) fn check_labels(scored: Scored<'_>, model: &Pipeline) -> Result<()> {
+    if scored.args.data.ignore_labels && model.spec.facts.null_class.is_none() {
+        bail!("--ignore-labels: {} has no class that stands for \"any\"", scored.dir.display());
     }
     Ok(())
 }
 
-/// Whether the examples are taken in the order of the data.
-fn in_order(args: &EvalArgs) -> bool {
-    args.in_order || args.noise.is_some()
-}
-
-/// Loads the data in the model's size, and says what was left out.
-pub(super) fn load_data(args: &EvalArgs, model: &Pipeline) -> Result<LoadedDataset> {
+/// Loads the data in the model's size, and says what was left out. Its classes are as the data numbers them.
+pub(in crate::commands) fn load_data(scored: Scored<'_>, model: &Pipeline) -> Result<LoadedDataset> {
     let shape = shape(model)?;
+    let args = &scored.args.data;
     let mut options = LoadOptions {
         split: args.split.into(),
         strict: args.strict,
@@ -66,8 +94,8 @@ pub(super) fn load_data(args: &EvalArgs, model: &Pipeline) -> Result<LoadedDatas
         range: args.range,
         part: args.limit.map(|limit| Part {
             num: limit as usize,
-            seed: (!in_order(args)).then_some(args.seed),
-            checksum: args.json.is_some(),
+            seed: (!scored.in_order()).then_some(scored.args.estimate.seed),
+            checksum: scored.checksum,
         }),
         ..LoadOptions::default()
     };
@@ -75,12 +103,12 @@ pub(super) fn load_data(args: &EvalArgs, model: &Pipeline) -> Result<LoadedDatas
         options.channels = Some(channels);
         options.image_size = Some(ImageSize { height, width });
     }
-    let data = sfumato_data::load(&args.dataset, &options).map_err(|error| match error {
+    let data = sfumato_data::load(scored.dataset, &options).map_err(|error| match error {
         // The size is the model's; nobody has asked for it.
         DataError::ImageSize { reason, .. } | DataError::Channels { reason, .. } => anyhow!(
             "{}: the model draws examples of shape {shape:?}, which {} cannot give: {reason}",
-            args.model_dir().display(),
-            args.dataset
+            scored.dir.display(),
+            scored.dataset
         ),
         other => anyhow::Error::new(other).context("cannot load the data"),
     })?;
@@ -88,25 +116,29 @@ pub(super) fn load_data(args: &EvalArgs, model: &Pipeline) -> Result<LoadedDatas
     if data.shape() != shape {
         bail!(
             "{}: the model draws examples of shape {shape:?}, but those of {} are of shape {:?}",
-            args.model_dir().display(),
-            args.dataset,
+            scored.dir.display(),
+            scored.dataset,
             data.shape()
         );
     }
-    match_classes(args, model, data)
+    Ok(data)
 }
 
 /// The data with its classes numbered as the model's: by their names, or by their rank where the model knows no names.
-fn match_classes(args: &EvalArgs, model: &Pipeline, data: LoadedDataset) -> Result<LoadedDataset> {
+pub(in crate::commands) fn match_classes(
+    scored: Scored<'_>,
+    model: &Pipeline,
+    data: LoadedDataset,
+) -> Result<LoadedDataset> {
     let (Labels::Below(classes), Some(found)) = (model.labels()?, data.classes()) else { return Ok(data) };
-    if args.ignore_labels {
+    if scored.args.data.ignore_labels {
         return Ok(data);
     }
     let names = &model.spec.facts.class_names;
     if !names.is_empty() {
         return Ok(data.with_class_names(names)?);
     }
-    let (own, dir) = (data.class_names().join(", "), args.model_dir().display());
+    let (own, dir) = (data.class_names().join(", "), scored.dir.display());
     if found != classes {
         let way = if model.spec.facts.null_class.is_some() {
             "--ignore-labels scores without classes"
@@ -116,7 +148,7 @@ fn match_classes(args: &EvalArgs, model: &Pipeline, data: LoadedDataset) -> Resu
         bail!(
             "{} has {found} classes ({own}), but the model in {dir} has {classes} and does not know their names, so that they \
              cannot be matched; {way}",
-            args.dataset
+            scored.dataset
         );
     }
     say!("note: {dir} does not know the names of its classes; those of the data are matched by their rank: {own}");
@@ -124,7 +156,7 @@ fn match_classes(args: &EvalArgs, model: &Pipeline, data: LoadedDataset) -> Resu
 }
 
 /// Shape of one example of the model.
-fn shape(model: &Pipeline) -> Result<Vec<usize>> {
+pub(in crate::commands) fn shape(model: &Pipeline) -> Result<Vec<usize>> {
     let shape = model.example_shape(None)?;
     // Asked for pictures, a loader of points would blame the size; the kind is what is wrong.
     let points = matches!(model.spec.config, AnyConfig::Mlp(_));
@@ -135,25 +167,25 @@ fn shape(model: &Pipeline) -> Result<Vec<usize>> {
 }
 
 /// The whole plan; also what only the data decides.
-pub(super) fn plan<'a>(
-    args: &EvalArgs,
+pub(in crate::commands) fn plan<'a>(
+    scored: Scored<'_>,
     model: &Pipeline,
     data: &LoadedDataset,
     noise: Option<(&'a [usize], &'a [f32])>,
 ) -> Result<EvalPlan<'a>> {
-    let (steps, stride) = steps(args, model)?;
-    let num = args.limit.map_or(data.len(), |limit| limit as usize);
+    let (steps, stride) = steps(scored, model)?;
+    let num = scored.args.data.limit.map_or(data.len(), |limit| limit as usize);
     if num > data.len() {
-        bail!("--limit {num}: the {} split of {} has {} examples", data.split(), args.dataset, data.len());
+        bail!("--limit {num}: the {} split of {} has {} examples", data.split(), scored.dataset, data.len());
     }
-    let draws = usize::from(args.draws);
+    let draws = usize::from(scored.args.estimate.draws);
     let strata = Strata::with_stride(steps, stride);
-    check_batch(args, model, data, num.saturating_mul(strata.len()).saturating_mul(draws))?;
+    check_batch(scored, model, data, num.saturating_mul(strata.len()).saturating_mul(draws))?;
     let mut chain = model.spec.scheduler.evenly_spaced_chain(steps)?;
-    if let Some(variance) = args.variance {
+    if let Some(variance) = scored.args.chain.variance {
         chain = chain.with_variance(variance.into());
     }
-    let noise = match (noise, &args.noise) {
+    let noise = match (noise, scored.noise) {
         (Some((shape, values)), Some(path)) => {
             let expected = [&[steps * draws, num], data.shape()].concat();
             let fits = shape.len() == expected.len()
@@ -169,26 +201,26 @@ pub(super) fn plan<'a>(
             }
             BoundNoise::Recorded(RecordedNoise::new(shape, values).with_context(|| path.display().to_string())?)
         }
-        _ => BoundNoise::Seeded(args.seed),
+        _ => BoundNoise::Seeded(scored.args.estimate.seed),
     };
     Ok(EvalPlan {
         chain,
-        bound: Plan { decoder: decoder(args, data)?, strata, draws, noise, seed: args.seed },
-        condition: condition(args, model, data)?,
+        bound: Plan { decoder: decoder(scored, data)?, strata, draws, noise, seed: scored.args.estimate.seed },
+        condition: condition(scored, model, data)?,
         num,
-        order: if in_order(args) { Order::First } else { Order::Random { seed: args.seed } },
-        batch_size: args.batch_size as usize,
+        order: if scored.in_order() { Order::First } else { Order::Random { seed: scored.args.estimate.seed } },
+        batch_size: scored.args.estimate.batch_size as usize,
     })
 }
 
 /// Refuses a batch that there is no memory for; it is never larger than all evaluations together.
-fn check_batch(args: &EvalArgs, model: &Pipeline, data: &LoadedDataset, evaluations: usize) -> Result<()> {
-    let (batch, limit) = ((args.batch_size as usize).min(evaluations), memory::limit() as f64);
+fn check_batch(scored: Scored<'_>, model: &Pipeline, data: &LoadedDataset, evaluations: usize) -> Result<()> {
+    let (batch, limit) = ((scored.args.estimate.batch_size as usize).min(evaluations), memory::limit() as f64);
     let needed = least_to_predict(&model.spec.config, data.shape(), batch);
-    if needed > limit && args.machine.backend.is_cpu() {
+    if needed > limit && scored.machine.backend.is_cpu() {
         bail!(
             "--batch-size {}: {batch} evaluations at a time take at least {}, and this machine has {}; choose a smaller one",
-            args.batch_size,
+            scored.args.estimate.batch_size,
             memory::shown(needed),
             memory::shown(limit)
         );
@@ -196,32 +228,32 @@ fn check_batch(args: &EvalArgs, model: &Pipeline, data: &LoadedDataset, evaluati
     Ok(())
 }
 
-fn decoder(args: &EvalArgs, data: &LoadedDataset) -> Result<Decoder> {
-    match (data.is_discrete(), args.cdf) {
+fn decoder(scored: Scored<'_>, data: &LoadedDataset) -> Result<Decoder> {
+    match (data.is_discrete(), scored.args.chain.cdf) {
         (true, cdf) => Ok(Decoder::Discretized(cdf.unwrap_or_default())),
         (false, None) => Ok(Decoder::Gaussian),
         (false, Some(cdf)) => {
             bail!(
                 "--cdf {cdf}: the examples of {} are no 8-bit values, so that their decoder is a density",
-                args.dataset
+                scored.dataset
             )
         }
     }
 }
 
-fn condition(args: &EvalArgs, model: &Pipeline, data: &LoadedDataset) -> Result<Condition> {
+fn condition(scored: Scored<'_>, model: &Pipeline, data: &LoadedDataset) -> Result<Condition> {
     if model.labels()? == Labels::None {
         return Ok(Condition::None);
     }
     match (data.classes(), model.spec.facts.null_class) {
-        (_, Some(null)) if args.ignore_labels => Ok(Condition::Null(null)),
+        (_, Some(null)) if scored.args.data.ignore_labels => Ok(Condition::Null(null)),
         (Some(_), _) => Ok(Condition::Labels),
         (None, Some(null)) => {
-            say!("note: {} has no labels; the model is told nothing about the class", args.dataset);
+            say!("note: {} has no labels; the model is told nothing about the class", scored.dataset);
             Ok(Condition::Null(null))
         }
         (None, None) => {
-            bail!("{} is class-conditional, but {} has no labels", args.model_dir().display(), args.dataset)
+            bail!("{} is class-conditional, but {} has no labels", scored.dir.display(), scored.dataset)
         }
     }
 }

@@ -14,20 +14,20 @@ use sfumato_process::{
 };
 use sfumato_schedule::probability::LikelihoodCdf;
 
+use super::plan::Scored;
 use crate::{
-    args::EvalArgs,
     chart::{self, Figure, Panel, Scale, Series},
     environment, say,
 };
 
 /// A bound and everything that decided it.
-pub(super) struct Report<'a> {
-    pub(super) args: &'a EvalArgs,
-    pub(super) model: &'a Pipeline,
-    pub(super) weights_sha256: Option<String>,
-    pub(super) data: &'a LoadedDataset,
-    pub(super) plan: &'a EvalPlan<'a>,
-    pub(super) bound: &'a Bound,
+pub(in crate::commands) struct Report<'a> {
+    pub(in crate::commands) scored: Scored<'a>,
+    pub(in crate::commands) model: &'a Pipeline,
+    pub(in crate::commands) weights_sha256: Option<String>,
+    pub(in crate::commands) data: &'a LoadedDataset,
+    pub(in crate::commands) plan: &'a EvalPlan<'a>,
+    pub(in crate::commands) bound: &'a Bound,
 }
 
 impl Report<'_> {
@@ -37,35 +37,16 @@ impl Report<'_> {
     }
 
     fn table(&self, elapsed: Duration) -> String {
-        let Self { args, data, plan, bound, .. } = self;
-        let mut lines = vec![
-            row("model", format!("{} ({})", args.model_dir().display(), self.model.spec.config.class_name())),
-            row(
-                "data",
-                format!(
-                    "{}, {} split, {} of {} examples {:?}",
-                    args.dataset,
-                    data.split(),
-                    bound.examples,
-                    data.len(),
-                    data.shape()
-                ),
-            ),
-        ];
+        let Self { plan, bound, .. } = self;
+        let mut lines = vec![row("model", self.named()), row("data", self.examples())];
         lines.extend(self.part().map(|part| row("examples", part)));
-        lines.extend(data.resizing().map(|resizing| row("resized", resizing.to_string())));
+        lines.extend(self.data.resizing().map(|resizing| row("resized", resizing.to_string())));
         lines.extend([
             row("chain", self.chain()),
             row("estimate", self.estimate()),
             row("decoder", decoder_name(plan.bound.decoder).to_owned()),
         ]);
-        match plan.condition {
-            Condition::None => {}
-            Condition::Labels => {
-                lines.push(row("condition", format!("the examples' labels, matched by {}", self.matched())));
-            }
-            Condition::Null(_) => lines.push(row("condition", "none (the class that stands for any)".to_owned())),
-        }
+        lines.extend(self.condition().map(|condition| row("condition", condition)));
         lines.push(String::new());
         lines.push(format!("{:<22} {:>14} {:>12} {:>12}", "", "nats", "bits/dim", "± bits/dim"));
         for (name, mean) in self.parts() {
@@ -89,18 +70,45 @@ impl Report<'_> {
         lines.join("\n") + "\n"
     }
 
+    /// The model and what kind it is of.
+    pub(in crate::commands) fn named(&self) -> String {
+        format!("{} ({})", self.scored.dir.display(), self.model.spec.config.class_name())
+    }
+
+    /// The data and how much of it.
+    pub(in crate::commands) fn examples(&self) -> String {
+        let Self { scored, data, bound, .. } = self;
+        format!(
+            "{}, {} split, {} of {} examples {:?}",
+            scored.dataset,
+            data.split(),
+            bound.examples,
+            data.len(),
+            data.shape()
+        )
+    }
+
+    /// What the model is told about the class, if it can be told anything.
+    pub(in crate::commands) fn condition(&self) -> Option<String> {
+        match self.plan.condition {
+            Condition::None => None,
+            Condition::Labels => Some(format!("the examples' labels, matched by {}", self.matched())),
+            Condition::Null(_) => Some("none (the class that stands for any)".to_owned()),
+        }
+    }
+
     /// How the data's classes became the model's.
     fn matched(&self) -> &'static str {
         if self.model.spec.facts.class_names.is_empty() { "rank" } else { "name" }
     }
 
     /// Whether the work was stopped before all examples were done.
-    fn stopped(&self) -> bool {
+    pub(in crate::commands) fn stopped(&self) -> bool {
         self.bound.examples < self.plan.num as u64
     }
 
     /// Which examples were scored, if not all.
-    fn part(&self) -> Option<String> {
+    pub(in crate::commands) fn part(&self) -> Option<String> {
         let (done, all) = (self.bound.examples, self.data.len());
         let which = match self.plan.order {
             Order::Random { seed } => format!("a random part of the split, drawn with seed {seed}"),
@@ -118,7 +126,7 @@ impl Report<'_> {
         (self.plan.chain.steps() * self.plan.bound.draws) as u64 * self.bound.examples
     }
 
-    fn chain(&self) -> String {
+    pub(in crate::commands) fn chain(&self) -> String {
         let chain = &self.plan.chain;
         let scheduler = &self.model.spec.scheduler;
         let total = scheduler.schedule.steps();
@@ -138,11 +146,11 @@ impl Report<'_> {
     }
 
     fn variance(&self) -> String {
-        let asked = self.args.variance.map(|name| ModelVariance::from(ReverseVariance::from(name)));
+        let asked = self.scored.args.chain.variance.map(|name| ModelVariance::from(ReverseVariance::from(name)));
         asked.unwrap_or(self.model.spec.scheduler.variance).name().to_owned()
     }
 
-    fn estimate(&self) -> String {
+    pub(in crate::commands) fn estimate(&self) -> String {
         let plan = &self.plan.bound;
         let steps = if plan.strata.len() < plan.strata.steps() {
             let widest = plan.strata.iter().map(|stratum| stratum.width).max().unwrap_or(1);
@@ -150,7 +158,7 @@ impl Report<'_> {
         } else {
             "every step".to_owned()
         };
-        let noise = match (&plan.noise, &self.args.noise) {
+        let noise = match (&plan.noise, self.scored.noise) {
             (BoundNoise::Recorded(_), Some(path)) => format!("noise of {}", path.display()),
             _ => format!("seed {}", plan.seed),
         };
@@ -169,14 +177,15 @@ impl Report<'_> {
     }
 
     /// The model and the data.
-    fn subject(&self) -> Value {
-        let Self { args, model, weights_sha256, data, plan, bound } = self;
+    pub(in crate::commands) fn subject(&self) -> Value {
+        let Self { scored, model, weights_sha256, data, plan, bound } = self;
+        let args = &scored.args.data;
         json!({
-            "model": args.model,
+            "model": scored.dir,
             "weights": model.weights(),
             "weights_sha256": weights_sha256,
             "class": model.spec.config.class_name(),
-            "dataset": args.dataset,
+            "dataset": scored.dataset,
             "split": data.split(),
             "dataset_sha256": data.sha256(),
             "shape": data.shape(),
@@ -201,8 +210,8 @@ impl Report<'_> {
     }
 
     /// What was computed, and by which random numbers.
-    fn setting(&self) -> Value {
-        let Self { args, model, plan, .. } = self;
+    pub(in crate::commands) fn setting(&self) -> Value {
+        let Self { scored, model, plan, .. } = self;
         let decoder = match plan.bound.decoder {
             Decoder::Discretized(cdf) => json!({ "kind": "discretized", "cdf": cdf }),
             Decoder::Gaussian => json!({ "kind": "gaussian" }),
@@ -225,15 +234,15 @@ impl Report<'_> {
             "stride": plan.bound.strata.iter().map(|stratum| stratum.width).max(),
             "strata": plan.bound.strata.iter().map(|s| json!([s.first, s.width])).collect::<Vec<_>>(),
             "draws": plan.bound.draws,
-            "seed": args.seed,
-            "noise": args.noise,
+            "seed": scored.args.estimate.seed,
+            "noise": scored.noise,
             "batch_size": plan.batch_size,
         })
     }
 
     /// What came out, and where.
     fn result(&self, elapsed: Duration) -> Value {
-        let Self { args, bound, .. } = self;
+        let Self { scored, bound, .. } = self;
         let step = |term: &StepTerm| {
             let mut object = json!({ "step": term.step, "original_step": term.original_step });
             object["term"] = term.term.map_or(Value::Null, |mean| self.mean(mean));
@@ -248,7 +257,7 @@ impl Report<'_> {
             "decoder_term": self.mean(bound.decoder),
             "terms": bound.steps.iter().map(step).collect::<Vec<_>>(),
             "each": self.each(),
-            "environment": environment::describe_run(args.machine.backend),
+            "environment": environment::describe_run(scored.machine.backend),
         })
     }
 
@@ -265,14 +274,7 @@ impl Report<'_> {
     }
 
     fn mean(&self, mean: Mean) -> Value {
-        let bits = mean.bits_per_dim(self.bound.dimensions);
-        json!({
-            "nats": mean.mean,
-            "nats_standard_error": mean.standard_error,
-            "bits_per_dim": bits.mean,
-            "bits_per_dim_standard_error": bits.standard_error,
-            "count": mean.count,
-        })
+        mean_json(mean, self.bound.dimensions)
     }
 
     /// Every step's term over `t`, and how the sum grows from the data on.
@@ -305,11 +307,23 @@ impl Report<'_> {
         }
         let figure = Figure {
             title: "Terms of the variational bound".to_owned(),
-            names: vec![format!("{}, {} split, {} examples", self.args.dataset, self.data.split(), bound.examples)],
+            names: vec![format!("{}, {} split, {} examples", self.scored.dataset, self.data.split(), bound.examples)],
             panels,
         };
         chart::write(path, &figure)
     }
+}
+
+/// A mean of so many nats, in both units.
+pub(in crate::commands) fn mean_json(mean: Mean, dimensions: usize) -> Value {
+    let bits = mean.bits_per_dim(dimensions);
+    json!({
+        "nats": mean.mean,
+        "nats_standard_error": mean.standard_error,
+        "bits_per_dim": bits.mean,
+        "bits_per_dim_standard_error": bits.standard_error,
+        "count": mean.count,
+    })
 }
 
 /// How pictures were brought to the model's size.
@@ -327,11 +341,11 @@ fn resized(resizing: &Resizing) -> Value {
     })
 }
 
-fn row(name: &str, value: String) -> String {
+pub(in crate::commands) fn row(name: &str, value: String) -> String {
     format!("{name:<10} {value}")
 }
 
-fn decoder_name(decoder: Decoder) -> &'static str {
+pub(in crate::commands) fn decoder_name(decoder: Decoder) -> &'static str {
     match decoder {
         Decoder::Discretized(LikelihoodCdf::Exact) => "discretised Gaussian on 256 levels, exact",
         Decoder::Discretized(LikelihoodCdf::Tanh) => {

@@ -1,0 +1,121 @@
+//! What is scored and how: the arguments that `eval` and `compare` share.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use sfumato_data::{Background, LabelsFrom, Split, ValueRange};
+use sfumato_process::ReverseVariance;
+use sfumato_schedule::probability::LikelihoodCdf;
+
+/// All of it but the data set's name, which not every call needs, and the machine.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ScoreArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    #[command(flatten)]
+    pub(crate) estimate: EstimateArgs,
+    #[command(flatten)]
+    pub(crate) chain: ChainArgs,
+}
+
+/// Which examples, and how they are read.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Data")]
+pub(crate) struct DataArgs {
+    /// Which part of the data set; of a folder, test is its folder test, or else val
+    #[arg(long, value_enum, default_value_t = SplitName::Test, value_name = "NAME")]
+    pub(crate) split: SplitName,
+    /// Score only N examples: a random part that depends on --seed
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: Option<u32>,
+    /// Score the examples in the order of the data set, so that --limit N takes the first N
+    #[arg(long)]
+    pub(crate) in_order: bool,
+    /// Directory with the files of a named data set
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// What transparent images are laid on: white, black, grey or #rrggbb [default: white]
+    #[arg(long, value_name = "COLOUR")]
+    pub(crate) background: Option<Background>,
+    /// Where the classes come from: auto (a file of labels, else sub-folders), folders, file-names (cat_001.png), none [default: auto]
+    #[arg(long, value_name = "FROM")]
+    pub(crate) labels: Option<LabelsFrom>,
+    /// Numbers of an array that are black and white, as in 0..1 or 0..255 [default: 0..255 for integers, -1..1 for floats]
+    #[arg(long, value_name = "BLACK..WHITE", allow_hyphen_values = true)]
+    pub(crate) range: Option<ValueRange>,
+    /// Fail at an unreadable image instead of leaving it out
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Tell a class-conditional model nothing about the class, even where the data has labels
+    #[arg(long)]
+    pub(crate) ignore_labels: bool,
+}
+
+/// How the sum over the steps is estimated.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Estimate")]
+pub(crate) struct EstimateArgs {
+    /// Longest stratum of steps that one evaluation stands for; 1 evaluates every step [default: a tenth of the steps]
+    #[arg(long, value_name = "N")]
+    pub(crate) stride: Option<usize>,
+    /// Noise draws for each example and stratum
+    #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) draws: u16,
+    /// Seed of the noise, of the choice of steps and of the part that --limit takes
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) seed: u64,
+    /// Evaluations of the network at a time
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) batch_size: u32,
+}
+
+/// Which chain.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Chain")]
+pub(crate) struct ChainArgs {
+    /// Variance of the reverse steps [default: the model's]
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(crate) variance: Option<VarianceName>,
+    /// Score the chain of only S steps, spread evenly; it is another model than the full chain [default: all]
+    #[arg(long, value_name = "S")]
+    pub(crate) steps: Option<usize>,
+    /// Distribution function of the discretised decoder: exact, or DDPM's tanh approximation [default: exact]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cdf: Option<LikelihoodCdf>,
+}
+
+/// The parts of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SplitName {
+    /// What a model has not seen
+    Test,
+    /// What a model is trained on
+    Train,
+}
+
+impl From<SplitName> for Split {
+    fn from(name: SplitName) -> Self {
+        match name {
+            SplitName::Test => Self::Test,
+            SplitName::Train => Self::Train,
+        }
+    }
+}
+
+/// The fixed variances of the reverse steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum VarianceName {
+    /// Of the posterior, beta tilde
+    FixedSmall,
+    /// Of the forward step, beta
+    FixedLarge,
+}
+
+impl From<VarianceName> for ReverseVariance {
+    fn from(name: VarianceName) -> Self {
+        match name {
+            VarianceName::FixedSmall => Self::FixedSmall,
+            VarianceName::FixedLarge => Self::FixedLarge,
+        }
+    }
+}
