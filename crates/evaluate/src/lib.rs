@@ -1,4 +1,4 @@
-//! How good a model is: the variational bound over a data set, and distances between sets of pictures.
+//! How good a model is: the variational bound over a data set, its regret by noise level, and distances between sets of pictures.
 #![forbid(unsafe_code)]
 
 mod bound;
@@ -6,6 +6,7 @@ mod compare;
 pub mod distances;
 pub mod features;
 pub mod inception;
+pub mod regret;
 mod samples;
 
 pub use bound::{Condition, EvalPlan, Order, evaluate};

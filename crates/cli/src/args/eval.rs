@@ -9,7 +9,7 @@ use sfumato_schedule::probability::LikelihoodCdf;
 
 use super::{FeaturesName, MachineArgs, SampleSource};
 
-/// Score a model on data: the variational bound in bits per dimension, and distances of its samples
+/// Score a model on data: the variational bound in bits per dimension, its regret, and distances of its samples
 ///
 /// An upper bound on the model's code length for the data, L_T + sum of L_(t-1) + L_0 (Ho et al. 2020, Eq. 5), over the whole split. Ctrl-C ends
 /// the work early and reports the examples that are done.
@@ -20,6 +20,9 @@ use super::{FeaturesName, MachineArgs, SampleSource};
 ///
 /// With --samples it also says how far samples are from the training pictures, each figure beside its floor: the same figure of real test
 /// pictures. docs/guides/distances.md says what each can tell.
+///
+/// With --regret it also compares the model's loss, noise level by noise level, with that of the perfect denoiser of its training set, and with its loss on
+/// held-out examples: what it has not learned yet, and what it has learned by heart.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:
   sfumato eval --model runs/fashion-mnist-mini/model --dataset fashion-mnist
@@ -29,6 +32,7 @@ use super::{FeaturesName, MachineArgs, SampleSource};
   sfumato eval --model runs/pets/model --dataset folder:pets --limit 1000
   sfumato eval --model runs/fashion/model --dataset fashion-mnist --samples 2000 --no-bound --json distances.json
   sfumato eval --dataset fashion-mnist --samples anyones.npy
+  sfumato eval --model runs/fashion/model --dataset fashion-mnist --regret regret.svg --no-bound
 
 Exit codes: 0 done (also: stopped on request with what was done reported), 1 failed, 2 wrong usage.")]
 pub(crate) struct EvalArgs {
@@ -89,9 +93,20 @@ pub(crate) struct EvalArgs {
     /// What distances are measured in: grey-28, for grey pictures of 28x28 pixels, or Inception-v3 with your weights as inception:FILE.pth
     #[arg(long, default_value = "grey-28", value_name = "NAME", requires = "samples", help_heading = "Distances")]
     pub(crate) features: FeaturesName,
-    /// Measure the distances alone, without the bound
-    #[arg(long, requires = "samples", help_heading = "Distances")]
+    /// Measure the distances and the regret alone, without the bound
+    #[arg(long, help_heading = "Distances")]
     pub(crate) no_bound: bool,
+
+    /// Also measure the regret: the loss by noise level, beside that of the perfect denoiser of the training set and that on held-out examples; with FILE
+    /// also draw it, as SVG or PNG
+    #[arg(long, value_name = "FILE", num_args = 0..=1, requires = "model", help_heading = "Regret")]
+    pub(crate) regret: Option<Option<PathBuf>>,
+    /// Training examples with noise that the regret is measured on, and held-out ones
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(2..), requires = "regret", help_heading = "Regret")]
+    pub(crate) regret_examples: u32,
+    /// The data whose training split the model was trained on [default: that of --dataset]
+    #[arg(long, value_name = "SPEC", requires = "regret", help_heading = "Regret")]
+    pub(crate) trained_on: Option<DatasetSpec>,
 
     /// Variance of the reverse steps [default: the model's]
     #[arg(long, value_enum, value_name = "NAME", help_heading = "Chain")]

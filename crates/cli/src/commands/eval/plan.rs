@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, anyhow, bail};
 use sfumato_data::Dataset;
-use sfumato_data::{self, DataError, ImageSize, LoadOptions, LoadedDataset, Part};
+use sfumato_data::{self, DataError, DatasetSpec, ImageSize, LoadOptions, LoadedDataset, Part};
 use sfumato_evaluate::{Condition, EvalPlan, Order};
 use sfumato_files::memory;
 use sfumato_model::pipeline::{AnyConfig, Labels, Pipeline};
@@ -14,7 +14,7 @@ use sfumato_train::config::least_to_predict;
 
 use crate::{
     args::{EvalArgs, UsageError},
-    chart, loaded,
+    loaded,
 };
 
 /// Strata of at most this fraction of the steps if nothing is said.
@@ -38,13 +38,15 @@ pub(super) fn check(args: &EvalArgs, model: &Pipeline) -> Result<()> {
     if !(1..=steps).contains(&stride) {
         return usage(format!("--stride {stride}: the chain has {steps} steps, so 1 to {steps} are possible"));
     }
+    Ok(())
+}
+
+/// Compares what every measurement needs, before the data is loaded.
+pub(super) fn check_model(args: &EvalArgs, model: &Pipeline) -> Result<()> {
     model.check_channels()?;
     model.labels()?;
     if args.ignore_labels && model.spec.facts.null_class.is_none() {
         bail!("--ignore-labels: {} has no class that stands for \"any\"", args.model_dir().display());
-    }
-    if let Some(path) = &args.curve {
-        chart::Format::of(path)?;
     }
     Ok(())
 }
@@ -54,50 +56,62 @@ fn in_order(args: &EvalArgs) -> bool {
     args.in_order || args.noise.is_some()
 }
 
-/// Loads the data in the model's size, and says what was left out.
+/// Loads the data that the bound is computed on.
 pub(super) fn load_data(args: &EvalArgs, model: &Pipeline) -> Result<LoadedDataset> {
+    let part = args.limit.map(|limit| Part {
+        num: limit as usize,
+        seed: (!in_order(args)).then_some(args.seed),
+        checksum: args.json.is_some(),
+    });
+    load_split(args, model, &args.dataset, LoadOptions { split: args.split.into(), part, ..LoadOptions::default() })
+}
+
+/// Loads data in the model's size, and says what was left out. Of `options` the split, the part and the seed count.
+pub(super) fn load_split(
+    args: &EvalArgs,
+    model: &Pipeline,
+    dataset: &DatasetSpec,
+    options: LoadOptions,
+) -> Result<LoadedDataset> {
     let shape = shape(model)?;
     let mut options = LoadOptions {
-        split: args.split.into(),
         strict: args.strict,
         data_dir: args.data_dir.clone(),
         background: args.background.unwrap_or_default(),
         labels: args.labels.unwrap_or_default(),
         range: args.range,
-        part: args.limit.map(|limit| Part {
-            num: limit as usize,
-            seed: (!in_order(args)).then_some(args.seed),
-            checksum: args.json.is_some(),
-        }),
-        ..LoadOptions::default()
+        ..options
     };
     if let &[channels, height, width] = &shape[..] {
         options.channels = Some(channels);
         options.image_size = Some(ImageSize { height, width });
     }
-    let data = sfumato_data::load(&args.dataset, &options).map_err(|error| match error {
+    let data = sfumato_data::load(dataset, &options).map_err(|error| match error {
         // The size is the model's; nobody has asked for it.
         DataError::ImageSize { reason, .. } | DataError::Channels { reason, .. } => anyhow!(
-            "{}: the model draws examples of shape {shape:?}, which {} cannot give: {reason}",
-            args.model_dir().display(),
-            args.dataset
+            "{}: the model draws examples of shape {shape:?}, which {dataset} cannot give: {reason}",
+            args.model_dir().display()
         ),
         other => anyhow::Error::new(other).context("cannot load the data"),
     })?;
     loaded::tell(&data);
     if data.shape() != shape {
         bail!(
-            "{}: the model draws examples of shape {shape:?}, but those of {} are of shape {:?}",
+            "{}: the model draws examples of shape {shape:?}, but those of {dataset} are of shape {:?}",
             args.model_dir().display(),
-            args.dataset,
             data.shape()
         );
     }
-    match_classes(args, model, data)
+    match_classes(args, model, dataset, data)
 }
 
 /// The data with its classes numbered as the model's: by their names, or by their rank where the model knows no names.
-fn match_classes(args: &EvalArgs, model: &Pipeline, data: LoadedDataset) -> Result<LoadedDataset> {
+fn match_classes(
+    args: &EvalArgs,
+    model: &Pipeline,
+    dataset: &DatasetSpec,
+    data: LoadedDataset,
+) -> Result<LoadedDataset> {
     let (Labels::Below(classes), Some(found)) = (model.labels()?, data.classes()) else { return Ok(data) };
     if args.ignore_labels {
         return Ok(data);
@@ -114,9 +128,8 @@ fn match_classes(args: &EvalArgs, model: &Pipeline, data: LoadedDataset) -> Resu
             "give data with all of its classes"
         };
         bail!(
-            "{} has {found} classes ({own}), but the model in {dir} has {classes} and does not know their names, so that they \
-             cannot be matched; {way}",
-            args.dataset
+            "{dataset} has {found} classes ({own}), but the model in {dir} has {classes} and does not know their names, so that they \
+             cannot be matched; {way}"
         );
     }
     say!("note: {dir} does not know the names of its classes; those of the data are matched by their rank: {own}");
@@ -182,7 +195,7 @@ pub(super) fn plan<'a>(
 }
 
 /// Refuses a batch that there is no memory for; it is never larger than all evaluations together.
-fn check_batch(args: &EvalArgs, model: &Pipeline, data: &LoadedDataset, evaluations: usize) -> Result<()> {
+pub(super) fn check_batch(args: &EvalArgs, model: &Pipeline, data: &LoadedDataset, evaluations: usize) -> Result<()> {
     let (batch, limit) = ((args.batch_size as usize).min(evaluations), memory::limit() as f64);
     let needed = least_to_predict(&model.spec.config, data.shape(), batch);
     if needed > limit && args.machine.backend.is_cpu() {
@@ -209,7 +222,7 @@ fn decoder(args: &EvalArgs, data: &LoadedDataset) -> Result<Decoder> {
     }
 }
 
-fn condition(args: &EvalArgs, model: &Pipeline, data: &LoadedDataset) -> Result<Condition> {
+pub(super) fn condition(args: &EvalArgs, model: &Pipeline, data: &LoadedDataset) -> Result<Condition> {
     if model.labels()? == Labels::None {
         return Ok(Condition::None);
     }
