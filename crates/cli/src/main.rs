@@ -22,6 +22,7 @@ mod environment;
 mod loaded;
 mod output_dir;
 mod progress;
+mod regret_curves;
 mod report;
 mod signals;
 mod tensorboard;

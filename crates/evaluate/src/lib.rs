@@ -1,5 +1,5 @@
-//! How good a model is: the variational bound over a data set, alone or against another model's, and distances between sets of
-//! pictures.
+//! How good a model is: the variational bound over a data set, alone or against another model's, its regret by noise level, and
+//! distances between sets of pictures.
 #![forbid(unsafe_code)]
 
 mod bound;
@@ -8,6 +8,7 @@ pub mod distances;
 pub mod features;
 pub mod inception;
 mod paired;
+pub mod regret;
 mod samples;
 mod student;
 mod turns;

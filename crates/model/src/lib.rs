@@ -36,6 +36,7 @@ pub mod disguise;
 mod error;
 mod json;
 mod model;
+mod noise_loss;
 pub mod openai;
 pub mod params;
 #[cfg(feature = "pictures")]
@@ -54,6 +55,7 @@ pub use builder::Sampling;
 pub use error::ModelError;
 pub use json::JsonError;
 pub use model::{Model, Net, Step};
+pub use noise_loss::NoisedBatch;
 pub use samples::Samples;
 pub use score::Scoring;
 pub use spacing::{Spacing, UnknownSpacing, leading, trailing};

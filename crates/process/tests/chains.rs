@@ -294,3 +294,31 @@ fn the_loss_is_zero_for_the_truth_and_the_mean_square_for_silence() {
     let silence = Fixed(epsilon.zeros_like());
     assert_eq!(loss(&silence, Parameterization::Epsilon), [12.5, 2.5]);
 }
+
+/// The loss in the noise is the same for networks that know the same, whatever they predict.
+#[test]
+fn the_loss_in_the_noise_does_not_depend_on_what_is_predicted() {
+    struct Says(Tensor<Flex, 2>);
+    impl Denoiser<Flex, 2> for Says {
+        fn predict(&self, _: Tensor<Flex, 2>, _: &[usize]) -> Tensor<Flex, 2> {
+            self.0.clone()
+        }
+    }
+    let schedule = ScheduleConfig::default().build().unwrap();
+    let t = [300, 700];
+    let (x_0, epsilon) = (tensor(&[0.5, -0.5, 1.0, 0.0], [2, 2]), tensor(&[3.0, 4.0, 1.0, -2.0], [2, 2]));
+    let x_t = forward::q_sample(&schedule, x_0.clone(), &t, epsilon.clone());
+    // A guess of the noise that is off by 0.1 in each value, and what it says of the data and of v.
+    let guess = epsilon.clone() + 0.1;
+    let guessed_x_0 = Parameterization::Epsilon.to_x_0(&schedule, guess.clone(), x_t.clone(), &t);
+    for kind in [Parameterization::Epsilon, Parameterization::X0, Parameterization::V] {
+        let net = Says(kind.target(&schedule, guessed_x_0.clone(), guess.clone(), &t));
+        let loss = loss::noise(&schedule, kind, &net, x_0.clone(), &t, epsilon.clone()).unwrap();
+        assert!(values(loss).iter().all(|loss| (loss - 0.01).abs() < 1e-5), "{kind:?}");
+    }
+    // The half about the variance is passed over; any other size is an error.
+    let twice = Says(Tensor::cat(vec![guess.clone(), epsilon.clone()], 1));
+    let noise = |net: &Says| loss::noise(&schedule, Parameterization::Epsilon, net, x_0.clone(), &t, epsilon.clone());
+    assert!(values(noise(&twice).unwrap()).iter().all(|loss| (loss - 0.01).abs() < 1e-5));
+    assert!(noise(&Says(guess.clone().narrow(1, 0, 1))).is_err());
+}

@@ -7,7 +7,7 @@ use sfumato_data::DatasetSpec;
 
 use super::{FeaturesName, MachineArgs, SampleSource, ScoreArgs};
 
-/// Score a model on data: the variational bound in bits per dimension, and distances of its samples
+/// Score a model on data: the variational bound in bits per dimension, its regret, and distances of its samples
 ///
 /// An upper bound on the model's code length for the data, L_T + sum of L_(t-1) + L_0 (Ho et al. 2020, Eq. 5), over the whole split. Ctrl-C ends
 /// the work early and reports the examples that are done.
@@ -49,9 +49,20 @@ pub(crate) struct EvalArgs {
     /// What distances are measured in: grey-28, for grey pictures of 28x28 pixels, or Inception-v3 with your weights as inception:FILE.pth
     #[arg(long, default_value = "grey-28", value_name = "NAME", requires = "samples", help_heading = "Distances")]
     pub(crate) features: FeaturesName,
-    /// Measure the distances alone, without the bound
-    #[arg(long, requires = "samples", help_heading = "Distances")]
+    /// Measure the distances and the regret alone, without the bound
+    #[arg(long, help_heading = "Distances")]
     pub(crate) no_bound: bool,
+
+    /// Also measure the regret: the loss by noise level, beside that of the perfect denoiser of the training set and that on held-out examples; with FILE
+    /// also draw it, as SVG or PNG
+    #[arg(long, value_name = "FILE", num_args = 0..=1, requires = "model", help_heading = "Regret")]
+    pub(crate) regret: Option<Option<PathBuf>>,
+    /// Training examples with noise that the regret is measured on, and held-out ones
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(2..), requires = "regret", help_heading = "Regret")]
+    pub(crate) regret_examples: u32,
+    /// The data whose training split the model was trained on [default: that of --dataset]
+    #[arg(long, value_name = "SPEC", requires = "regret", help_heading = "Regret")]
+    pub(crate) trained_on: Option<DatasetSpec>,
 
     /// Also write the result, with every step's term, as JSON
     #[arg(long, value_name = "FILE", help_heading = "Output")]

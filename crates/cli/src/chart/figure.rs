@@ -15,6 +15,8 @@ const LEGEND_LINE: f64 = 20.0;
 const SAMPLE: f64 = 26.0;
 /// Furthest that the line drawn may be from a point, in pixels.
 const TOLERANCE: f64 = 0.1;
+/// Width of the lines of errors.
+const ERROR_WIDTH: f64 = 0.9;
 
 const INK: Colour = [34; 3];
 const GREY: Colour = [110; 3];
@@ -28,6 +30,15 @@ const COLOURS: [Colour; 7] =
 pub(crate) struct Series {
     /// `(x, y)`; where one is not finite, or cannot be shown on its axis, the curve has a gap.
     pub(crate) points: Vec<[f64; 2]>,
+    /// The standard error of each point, drawn as a line up and down; empty if there are none.
+    pub(crate) errors: Vec<f64>,
+}
+
+impl Series {
+    /// A curve without errors.
+    pub(crate) fn line(points: Vec<[f64; 2]>) -> Self {
+        Self { points, errors: Vec::new() }
+    }
 }
 
 /// One pair of axes.
@@ -106,6 +117,14 @@ impl Panel {
         scene.line(frame.to_vec(), GREY, 1.0);
         for (n, series) in self.series.iter().enumerate() {
             let colour = COLOURS[n % COLOURS.len()];
+            for ([x, y], error) in series.points.iter().zip(&series.errors) {
+                let ends = [y - error, y + error].map(|end| vertical.pixel(end).map(|at| at.clamp(top, bottom)));
+                // On a logarithmic axis an error that reaches 0 has no lower end: it goes to the frame.
+                let ends = [ends[0].unwrap_or(bottom), ends[1].unwrap_or(top)];
+                if let (Some(at), true) = (horizontal.pixel(*x), vertical.pixel(*y).is_some() && *error > 0.0) {
+                    scene.line(vec![[at, ends[0]], [at, ends[1]]], colour, ERROR_WIDTH);
+                }
+            }
             let pixels = series.points.iter().map(|[x, y]| Some([horizontal.pixel(*x)?, vertical.pixel(*y)?]));
             let pixels: Vec<Option<[f64; 2]>> = pixels.collect();
             for part in pixels.split(Option::is_none).filter(|part| !part.is_empty()) {
@@ -124,7 +143,7 @@ mod tests {
     use super::{super::scene::Item, *};
 
     fn figure(panels: usize, points: &[[f64; 2]]) -> Figure {
-        let series = vec![Series { points: points.to_vec() }];
+        let series = vec![Series::line(points.to_vec())];
         let panel = Panel { title: "p".into(), x_label: "x".into(), y_scale: Scale::Log, series };
         Figure { title: "t".into(), names: vec!["n".into()], panels: vec![panel; panels] }
     }
@@ -153,6 +172,27 @@ mod tests {
                 assert!(points.iter().all(|[x, y]| (0.0..scene.width).contains(x) && (0.0..scene.height).contains(y)));
             }
         }
+    }
+
+    #[test]
+    fn errors_are_lines_within_the_frame_through_the_points_that_have_them() {
+        let mut figure = figure(1, &[[1.0, 1.0], [2.0, 10.0], [3.0, 100.0], [4.0, 0.0]]);
+        figure.panels[0].series[0].errors = vec![2.0, 0.0, 50.0, 1.0];
+        let lines: Vec<Vec<[f64; 2]>> = figure
+            .scene()
+            .items
+            .into_iter()
+            .filter_map(|item| match item {
+                Item::Line { points, width: ERROR_WIDTH, .. } => Some(points),
+                _ => None,
+            })
+            .collect();
+        let top = TITLE_HEIGHT + LEGEND_LINE;
+        let frame = (top + INSET[1], top + PANEL[1] - INSET[3]);
+        assert_eq!(lines.len(), 2, "not where there is no error, and not where the point cannot be shown");
+        assert_eq!(lines[0][0], [INSET[0], frame.1], "1 - 2 is below 0");
+        assert!(lines.iter().flatten().all(|[_, y]| (frame.0..=frame.1).contains(y)));
+        assert!(lines.iter().all(|line| line[0][0] == line[1][0] && line[1][1] < line[0][1]));
     }
 
     #[test]

@@ -8,9 +8,11 @@ use super::{
     panels::{Line, Panel, panels},
     pictures::Picture,
     run::RunFacts,
+    scores::Score,
     sections,
-    thin::{spread, thin},
+    thin::{Thin, spread, thin},
 };
+use crate::regret_curves::{Curve, LOSSES, X_LABEL};
 
 /// uPlot 1.6.32, see `page/README.md`.
 const UPLOT: &str = include_str!("page/uPlot.iife.min.js");
@@ -69,7 +71,7 @@ fn data(runs: &[RunFacts], most: usize) -> Data<'_> {
     Data {
         runs: runs.iter().map(run_data).collect(),
         curves: panels(&metrics, most),
-        bound: bound(runs),
+        bound: [bound(runs), regret(runs)].concat(),
         schedule: schedule(runs),
     }
 }
@@ -96,6 +98,29 @@ fn bound(runs: &[RunFacts]) -> Vec<Panel> {
     let all = lines.iter().flat_map(|line| &line.points.y).all(|bits| *bits > 0.0);
     let panel = || Panel::over("step t of the chain", "Terms of the bound, bits/dim", all, lines.clone());
     if lines.is_empty() { Vec::new() } else { vec![panel()] }
+}
+
+/// The losses by noise level, from the scores beside the runs: a chart for each file, whose curves belong together.
+fn regret(runs: &[RunFacts]) -> Vec<Panel> {
+    let thin = |points: &[[f64; 3]]| Thin {
+        x: points.iter().map(|point| point[0]).collect(),
+        y: points.iter().map(|point| point[1] as f32).collect(),
+        // An error that reaches 0 has no place on a logarithmic axis: the band ends a decade below.
+        low: points.iter().map(|[_, y, error]| (y - error).max(0.1 * y) as f32).collect(),
+        high: points.iter().map(|[_, y, error]| (y + error) as f32).collect(),
+    };
+    let line = |run: usize, curve: &Curve| Line {
+        label: curve.name.to_owned(),
+        band: "± standard error",
+        ..Line::plain(run, thin(&curve.points))
+    };
+    let panel = |run: usize, score: &Score| {
+        let lines: Vec<Line> = score.regret.losses.iter().map(|curve| line(run, curve)).collect();
+        let positive = lines.iter().flat_map(|line| line.points.y.iter().chain(&line.points.low)).all(|y| *y > 0.0);
+        let title = format!("Loss by noise level, {}: {LOSSES}", score.file);
+        (!lines.is_empty()).then(|| Panel::over(X_LABEL, &title, positive, lines))
+    };
+    runs.iter().enumerate().flat_map(|(i, run)| run.scores.iter().filter_map(move |score| panel(i, score))).collect()
 }
 
 fn schedule(runs: &[RunFacts]) -> Vec<Panel> {

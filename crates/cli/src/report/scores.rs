@@ -9,6 +9,7 @@ use super::{
     panels::words,
     thin::{Thin, thin},
 };
+use crate::regret_curves::{Curves, curves};
 
 /// Files that are looked at, and the longest of them.
 const MOST_FILES: usize = 16;
@@ -26,6 +27,8 @@ pub(super) struct Score {
     pub(super) values: Vec<(String, String)>,
     /// The terms of the bound, in bits/dim.
     pub(super) terms: Thin,
+    /// The losses by noise level.
+    pub(super) regret: Curves,
 }
 
 /// The scores among the JSON files of `root`, by the names of the files.
@@ -47,16 +50,25 @@ fn read(path: &Path) -> Option<Score> {
     {
         values.extend(value.get(key).and_then(bits).map(|text| (name.to_owned(), text)));
     }
-    for key in ["distances", "metrics", "scores"] {
+    // Of what distances depend on, only figures with their errors are scores.
+    for (name, value) in value.get("distances").and_then(Value::as_object).into_iter().flatten() {
+        values.extend(distance(value).map(|text| (words(name), text)));
+    }
+    for key in ["metrics", "scores"] {
         for (name, value) in value.get(key).and_then(Value::as_object).into_iter().flatten() {
             values.extend(measured(value).map(|text| (words(name), text)));
         }
+    }
+    let regret = value.get("regret").unwrap_or(&Value::Null);
+    for (name, path) in [("regret", &["regret"][..]), ("held-out gap", &["held_out", "gap"])] {
+        let figure = path.iter().try_fold(regret.get("mean"), |value, key| Some(value?.get(key))).flatten();
+        values.extend(figure.and_then(measured).map(|text| (name.to_owned(), text)));
     }
     let split = text("split").map_or_else(String::new, |split| format!(", {split} split"));
     let examples = text("examples").map_or_else(String::new, |examples| format!(", {examples} examples"));
     let file = path.file_name()?.to_string_lossy().into_owned();
     let subject = format!("{}{split}{examples}", text("dataset").unwrap_or_else(|| "unknown data".to_owned()));
-    (!values.is_empty()).then(|| Score { file, subject, values, terms: terms(&value) })
+    (!values.is_empty()).then(|| Score { file, subject, values, terms: terms(&value), regret: curves(regret) })
 }
 
 /// A part of the bound: "3.526 ± 0.020 bits/dim".
@@ -68,15 +80,19 @@ fn bits(part: &Value) -> Option<String> {
     })
 }
 
+/// A distance, with the same figure of real test pictures: "0.0100 ± 0.0020 (0.0061 to 0.0139), floor 0.0003 ± 0.0002 (…)".
+fn distance(value: &Value) -> Option<String> {
+    let figure = value.as_object().and_then(|_| measured(value))?;
+    let floor = value.get("floor").and_then(measured);
+    Some(floor.map_or_else(|| figure.clone(), |floor| format!("{figure}, floor {floor}")))
+}
+
 /// A number, or an object with a value and how sure it is.
 fn measured(value: &Value) -> Option<String> {
     let number = |key: &str| value.get(key).and_then(Value::as_f64);
     let mean = value.as_f64().or_else(|| number("value")).or_else(|| number("mean"))?;
     let error = number("standard_error").map_or_else(String::new, |error| format!(" ± {error:.4}"));
-    let interval = value
-        .get("interval")
-        .and_then(Value::as_array)
-        .and_then(|ends| Some(format!(" ({:.4} to {:.4})", ends.first()?.as_f64()?, ends.get(1)?.as_f64()?)));
+    let interval = number("low").zip(number("high")).map(|(low, high)| format!(" ({low:.4} to {high:.4})"));
     Some(format!("{mean:.4}{error}{}", interval.unwrap_or_default()))
 }
 
@@ -102,15 +118,23 @@ mod tests {
         fs::write(dir.path().join("broken.json"), "{").unwrap();
         let text = r#"{"dataset":"fashion-mnist","split":"test","examples":200,
             "total":{"bits_per_dim":3.5261,"bits_per_dim_standard_error":0.02},"prior":{"bits_per_dim":0.001},
-            "distances":{"kid":{"value":0.01,"standard_error":0.002},"recall":0.5,"n":"x"},
+            "distances":{"kid":{"value":0.01,"standard_error":0.002,"low":0.006,"high":0.014,"n":9,
+                "floor":{"value":0.001,"standard_error":0.0005,"low":0.0,"high":0.002}},"features_dims":64,"seed":3,"n":"x"},
+            "regret":{"mean":{"regret":{"value":0.02,"standard_error":0.001},"held_out":null},
+                "levels":[{"t":1,"log_snr":9.0,"train":{"value":0.5,"standard_error":0.1}}]},
             "terms":[{"step":1,"original_step":1,"term":{"bits_per_dim":1.5}},{"step":2,"original_step":2,"term":null}]}"#;
         fs::write(dir.path().join("eval.json"), text).unwrap();
         let found = read_all(dir.path());
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].subject, "fashion-mnist, test split, 200 examples");
-        let expected =
-            [("bits/dim", "3.5261 ± 0.0200"), ("prior", "0.0010"), ("KID", "0.0100 ± 0.0020"), ("Recall", "0.5000")];
+        let expected = [
+            ("bits/dim", "3.5261 ± 0.0200"),
+            ("prior", "0.0010"),
+            ("KID", "0.0100 ± 0.0020 (0.0060 to 0.0140), floor 0.0010 ± 0.0005 (0.0000 to 0.0020)"),
+            ("regret", "0.0200 ± 0.0010"),
+        ];
         assert_eq!(found[0].values, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
         assert_eq!((&found[0].terms.x[..], &found[0].terms.y[..]), (&[1.0][..], &[1.5][..]));
+        assert_eq!(found[0].regret.losses[0].points, [[-9.0, 0.5, 0.1]]);
     }
 }

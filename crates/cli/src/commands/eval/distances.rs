@@ -25,7 +25,7 @@ use sfumato_model::{
 
 use crate::{
     args::{EvalArgs, FeaturesName, SampleSource, UsageError},
-    environment, loaded,
+    loaded,
     progress::EvalProgress,
     say,
 };
@@ -52,6 +52,9 @@ pub(super) fn check(args: &EvalArgs) -> Result<()> {
         }
         (Some(SampleSource::Path(path)), _) if !path.exists() => {
             bail!("--samples {}: there is no such file", path.display())
+        }
+        (None, _) if args.no_bound && args.regret.is_none() => {
+            Err(UsageError("--no-bound: nothing is left to be measured; add --samples or --regret".to_owned()).into())
         }
         _ => Ok(()),
     }
@@ -200,16 +203,6 @@ impl Measurement {
         all["drawing_seconds"] = self.drawn_in.into();
         all["seconds"] = self.measured_in.into();
         all
-    }
-
-    /// The result's file where no bound was computed.
-    pub(super) fn json_alone(&self, args: &EvalArgs) -> Value {
-        json!({
-            "model": args.model,
-            "dataset": args.dataset,
-            "distances": self.json(),
-            "environment": environment::describe_run(args.machine.backend),
-        })
     }
 
     /// The table on stdout.

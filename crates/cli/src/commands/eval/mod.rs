@@ -2,10 +2,12 @@
 
 mod distances;
 pub(super) mod plan;
+mod regret;
 pub(super) mod report;
 
 use std::{
     ops::ControlFlow,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,6 +18,8 @@ use std::{
 use anyhow::{Context, Result};
 use distances::Measurement;
 use plan::Scored;
+use regret::{Measured, Prepared};
+use serde_json::{Value, json};
 use sfumato_data::Dataset;
 use sfumato_data::LoadedDataset;
 use sfumato_evaluate::{EvalPlan, Order, evaluate};
@@ -27,7 +31,7 @@ use sfumato_process::bound::{Bound, Progress};
 use crate::{
     args::EvalArgs,
     backend::{Work, with_backend},
-    chart, loaded,
+    chart, environment, loaded,
     progress::EvalProgress,
     signals,
 };
@@ -35,18 +39,28 @@ use crate::{
 pub(crate) fn run(args: EvalArgs) -> Result<()> {
     distances::check(&args)?;
     let model = args.model.as_deref().map(loaded::open_model).transpose()?;
+    if let Some(model) = model.as_ref().filter(|_| !args.no_bound || args.regret.is_some()) {
+        plan::check_model(model)?;
+        plan::check_labels(Scored::of(&args), model)?;
+    }
     if let (Some(model), false) = (&model, args.no_bound) {
-        let scored = Scored::of(&args);
-        plan::check(scored, model)?;
-        plan::check_labels(scored, model)?;
-        args.curve.as_deref().map(chart::Format::of).transpose()?;
+        plan::check(Scored::of(&args), model)?;
     }
     // Before the work, so that an impossible place costs nothing.
-    for path in [&args.json, &args.curve].into_iter().flatten() {
+    for path in [args.curve.as_deref(), regret_picture(&args)].into_iter().flatten() {
+        chart::Format::of(path)?;
+        sfumato_files::check_writable(path)?;
+    }
+    if let Some(path) = &args.json {
         sfumato_files::check_writable(path)?;
     }
     let stop = signals::stop_flag()?;
     with_backend(&args.machine.clone(), Command { args, model, stop })
+}
+
+/// Where the regret is drawn.
+fn regret_picture(args: &EvalArgs) -> Option<&Path> {
+    args.regret.as_ref().and_then(|path| path.as_deref())
 }
 
 /// The work of the command, for whichever backend.
@@ -63,22 +77,71 @@ impl Work for Command {
         let Self { args, model, stop } = self;
         let measure = |source| distances::measure::<B>(&args, source, model.as_ref(), &device, &stop);
         let distances = args.samples.as_ref().map(measure).transpose()?;
-        match (model, distances) {
-            (Some(model), distances) if !args.no_bound => {
-                // Here and not before: pictures are decoded on the threads that the arguments ask for.
-                let scored = Scored::of(&args);
-                let data = plan::match_classes(scored, &model, plan::load_data(scored, &model)?)?;
-                let noise = args.noise.as_deref().map(sfumato_files::read_npy_f32).transpose()?;
-                Scoring { args, model, data, noise, stop, distances }.run::<B>(&device)
-            }
-            (_, Some(distances)) => {
-                if let Some(path) = &args.json {
-                    let json = format!("{:#}\n", distances.json_alone(&args));
-                    sfumato_files::write_atomically(path, json.as_bytes())?;
-                }
-                distances.print()
-            }
-            (_, None) => Ok(()),
+        // Nobody asks where no file is written.
+        let kept = model.as_ref().filter(|_| args.json.is_some());
+        let weights = kept.map(weights_sha256).transpose()?.flatten();
+        let Some(model) = model.filter(|_| !args.no_bound || args.regret.is_some()) else {
+            return Others { distances: distances.as_ref(), regret: None }.alone(&args, weights);
+        };
+        // Here and not before: pictures are decoded on the threads that the arguments ask for. And both before the work, since
+        // neither may fail after it.
+        let regret = args.regret.as_ref().map(|_| Prepared::new(&args, &model)).transpose()?;
+        if args.no_bound {
+            let loaded = Model::<B>::load(model, &device)?;
+            let measured = regret.map(|regret| regret.measure(&args, &loaded, &stop)).transpose()?.flatten();
+            return Others { distances: distances.as_ref(), regret: measured.as_ref() }.alone(&args, weights);
+        }
+        let scored = Scored::of(&args);
+        let data = plan::match_classes(scored, &model, plan::load_data(scored, &model)?)?;
+        let noise = args.noise.as_deref().map(sfumato_files::read_npy_f32).transpose()?;
+        Scoring { args, model, weights, data, noise, stop, distances, regret }.run::<B>(&device)
+    }
+}
+
+/// What is measured beside the bound.
+struct Others<'a> {
+    distances: Option<&'a Measurement>,
+    regret: Option<&'a Measured>,
+}
+
+impl Others<'_> {
+    /// The results where no bound was computed.
+    fn alone(&self, args: &EvalArgs, weights_sha256: Option<String>) -> Result<()> {
+        let mut json = json!({ "model": args.model, "weights_sha256": weights_sha256, "dataset": args.dataset });
+        self.add(&mut json);
+        json["environment"] = environment::describe_run(args.machine.backend);
+        let kept = self.keep(args, &json);
+        kept.and(self.print())
+    }
+
+    fn add(&self, json: &mut Value) {
+        if let Some(distances) = self.distances {
+            json["distances"] = distances.json();
+        }
+        if let Some(regret) = self.regret {
+            json["regret"] = regret.json();
+        }
+    }
+
+    /// Writes the files that were asked for.
+    fn keep(&self, args: &EvalArgs, json: &Value) -> Result<()> {
+        if let Some(path) = &args.json {
+            sfumato_files::write_atomically(path, format!("{json:#}\n").as_bytes())?;
+        }
+        match (self.regret, regret_picture(args)) {
+            (Some(regret), Some(path)) => regret.draw(path),
+            _ => Ok(()),
+        }
+    }
+
+    fn print(&self) -> Result<()> {
+        if let Some(distances) = self.distances {
+            distances.print()?;
+        }
+        match (self.regret, self.distances) {
+            (Some(regret), Some(_)) => out!("").and_then(|()| regret.print()),
+            (Some(regret), None) => regret.print(),
+            (None, _) => Ok(()),
         }
     }
 }
@@ -87,16 +150,17 @@ impl Work for Command {
 struct Scoring {
     args: EvalArgs,
     model: Pipeline,
+    weights: Option<String>,
     data: LoadedDataset,
     noise: Option<(Vec<usize>, Vec<f32>)>,
     stop: Arc<AtomicBool>,
     distances: Option<Measurement>,
+    regret: Option<Prepared>,
 }
 
 impl Scoring {
     fn run<B: Backend>(&self, device: &B::Device) -> Result<()> {
         let plan = self.plan()?;
-        let weights_sha256 = self.weights_sha256()?;
         let start = Instant::now();
         let model = Model::<B>::load(self.model.clone(), device)?;
         let bound = self.score(&model, &plan)?;
@@ -104,12 +168,13 @@ impl Scoring {
         let report = report::Report {
             scored: Scored::of(&self.args),
             model: &self.model,
-            weights_sha256,
+            weights_sha256: self.weights.clone(),
             data: &self.data,
             plan: &plan,
             bound: &bound,
         };
-        if bound.examples < plan.num as u64 {
+        let stopped = bound.examples < plan.num as u64;
+        if stopped {
             say!(
                 "stopped after {} of {} examples, which are reported; they are {}",
                 bound.examples,
@@ -120,39 +185,43 @@ impl Scoring {
                 }
             );
         }
+        // What fails here does not take the bound along.
+        let (regret, failed) = match &self.regret {
+            Some(_) if stopped => {
+                say!("the regret was not measured");
+                (None, Ok(()))
+            }
+            Some(prepared) => match prepared.measure(&self.args, &model, &self.stop) {
+                Ok(regret) => (regret, Ok(())),
+                Err(error) => (None, Err(error)),
+            },
+            None => (None, Ok(())),
+        };
+        let others = Others { distances: self.distances.as_ref(), regret: regret.as_ref() };
         // If one result cannot be written, the others still are.
-        let kept = self.keep(&report, elapsed);
-        let printed = report.print(elapsed).and_then(|()| match &self.distances {
-            Some(distances) => out!("").and_then(|()| distances.print()),
-            None => Ok(()),
+        let kept = self.keep(&report, &others, elapsed);
+        let printed = report.print(elapsed).and_then(|()| {
+            if others.distances.is_some() || others.regret.is_some() {
+                out!("").and_then(|()| others.print())
+            } else {
+                Ok(())
+            }
         });
-        kept.and(printed)
+        failed.and(kept).and(printed)
     }
 
     /// Writes the files that were asked for.
-    fn keep(&self, report: &report::Report<'_>, elapsed: Duration) -> Result<()> {
-        if let Some(path) = &self.args.json {
-            let mut json = report.json(elapsed);
-            if let Some(distances) = &self.distances {
-                json["distances"] = distances.json();
-            }
-            let json = format!("{json:#}\n");
-            sfumato_files::write_atomically(path, json.as_bytes())?;
-        }
-        match &self.args.curve {
-            Some(path) => report.draw(path),
-            None => Ok(()),
-        }
+    fn keep(&self, report: &report::Report<'_>, others: &Others<'_>, elapsed: Duration) -> Result<()> {
+        let mut json = report.json(elapsed);
+        others.add(&mut json);
+        let kept = others.keep(&self.args, &json);
+        let drawn = self.args.curve.as_deref().map_or(Ok(()), |path| report.draw(path));
+        kept.and(drawn)
     }
 
     fn plan(&self) -> Result<EvalPlan<'_>> {
         let noise = self.noise.as_ref().map(|(shape, values)| (&shape[..], &values[..]));
         plan::plan(Scored::of(&self.args), &self.model, &self.data, noise)
-    }
-
-    /// Nobody asks where no file is written.
-    fn weights_sha256(&self) -> Result<Option<String>> {
-        if self.args.json.is_some() { weights_sha256(&self.model) } else { Ok(None) }
     }
 
     fn score<B: Backend>(&self, model: &Model<B>, plan: &EvalPlan<'_>) -> Result<Bound> {

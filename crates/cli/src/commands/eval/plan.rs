@@ -68,6 +68,11 @@ pub(in crate::commands) fn check(scored: Scored<'_>, model: &Pipeline) -> Result
     if !(1..=steps).contains(&stride) {
         return usage(format!("--stride {stride}: the chain of {dir} has {steps} steps, so 1 to {steps} are possible"));
     }
+    check_model(model)
+}
+
+/// Compares what every measurement needs, before the data is loaded.
+pub(super) fn check_model(model: &Pipeline) -> Result<()> {
     model.check_channels()?;
     model.labels()?;
     Ok(())
@@ -83,21 +88,26 @@ pub(in crate::commands) fn check_labels(scored: Scored<'_>, model: &Pipeline) ->
 
 /// Loads the data in the model's size, and says what was left out. Its classes are as the data numbers them.
 pub(in crate::commands) fn load_data(scored: Scored<'_>, model: &Pipeline) -> Result<LoadedDataset> {
+    let args = &scored.args.data;
+    let part = args.limit.map(|limit| Part {
+        num: limit as usize,
+        seed: (!scored.in_order()).then_some(scored.args.estimate.seed),
+        checksum: scored.checksum,
+    });
+    load_split(scored, model, LoadOptions { split: args.split.into(), part, ..LoadOptions::default() })
+}
+
+/// The same of another split. Of `options` the split, the part and the seed count.
+pub(super) fn load_split(scored: Scored<'_>, model: &Pipeline, options: LoadOptions) -> Result<LoadedDataset> {
     let shape = shape(model)?;
     let args = &scored.args.data;
     let mut options = LoadOptions {
-        split: args.split.into(),
         strict: args.strict,
         data_dir: args.data_dir.clone(),
         background: args.background.unwrap_or_default(),
         labels: args.labels.unwrap_or_default(),
         range: args.range,
-        part: args.limit.map(|limit| Part {
-            num: limit as usize,
-            seed: (!scored.in_order()).then_some(scored.args.estimate.seed),
-            checksum: scored.checksum,
-        }),
-        ..LoadOptions::default()
+        ..options
     };
     if let &[channels, height, width] = &shape[..] {
         options.channels = Some(channels);
@@ -214,7 +224,12 @@ pub(in crate::commands) fn plan<'a>(
 }
 
 /// Refuses a batch that there is no memory for; it is never larger than all evaluations together.
-fn check_batch(scored: Scored<'_>, model: &Pipeline, data: &LoadedDataset, evaluations: usize) -> Result<()> {
+pub(super) fn check_batch(
+    scored: Scored<'_>,
+    model: &Pipeline,
+    data: &LoadedDataset,
+    evaluations: usize,
+) -> Result<()> {
     let (batch, limit) = ((scored.args.estimate.batch_size as usize).min(evaluations), memory::limit() as f64);
     let needed = least_to_predict(&model.spec.config, data.shape(), batch);
     if needed > limit && scored.machine.backend.is_cpu() {
@@ -241,7 +256,7 @@ fn decoder(scored: Scored<'_>, data: &LoadedDataset) -> Result<Decoder> {
     }
 }
 
-fn condition(scored: Scored<'_>, model: &Pipeline, data: &LoadedDataset) -> Result<Condition> {
+pub(super) fn condition(scored: Scored<'_>, model: &Pipeline, data: &LoadedDataset) -> Result<Condition> {
     if model.labels()? == Labels::None {
         return Ok(Condition::None);
     }

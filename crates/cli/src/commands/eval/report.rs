@@ -295,7 +295,7 @@ impl Report<'_> {
             title: title.to_owned(),
             x_label: "step t (1 is the decoder)".to_owned(),
             y_scale,
-            series: vec![Series { points }],
+            series: vec![Series::line(points)],
         };
         // A density's term can be negative, which no logarithm shows.
         let all = visited.iter().all(|[_, bits]| *bits > 0.0);

@@ -44,7 +44,7 @@ pub(super) fn draw(path: &Path, sources: &[Source], quantities: &[Quantity]) -> 
 fn series(schedule: &NoiseSchedule, quantity: Quantity, relative: bool) -> Series {
     let steps = schedule.steps();
     let x = |t: usize| if relative { t as f64 / steps as f64 } else { t as f64 };
-    Series { points: (1..=steps).map(|t| [x(t), value(schedule, quantity, t)]).collect() }
+    Series::line((1..=steps).map(|t| [x(t), value(schedule, quantity, t)]).collect())
 }
 
 /// The quantity at step `t`; 0 or infinite where it is not defined at the first step, which is then not drawn.
