@@ -8,7 +8,7 @@ use crate::chart::{Figure, Panel, Scale, Series};
 pub(crate) const X_LABEL: &str = "noise, ln((1 − ᾱ)/ᾱ): −log SNR in nats";
 /// What the losses are.
 pub(crate) const LOSSES: &str = "loss ‖ε − ε̂‖² of a value";
-/// Parts of the smallest of the model's losses, and multiples of the largest, beyond which nothing is drawn: the optimum falls to nothing where noise is little, and what
+/// Part of the smallest of the model's losses, and multiple of the largest, beyond which nothing is drawn: where noise is little, the optimum falls to nothing, and what
 /// learning by heart costs grows without end.
 const BEYOND: f64 = 10.0;
 
@@ -37,8 +37,12 @@ pub(crate) fn curves(regret: &Value) -> Curves {
         of("optimum of the training set, on training examples", &["optimum"]),
         of("the same optimum on held-out examples: the cost of learning by heart", &["held_out", "memoriser"]),
     ];
-    let model = losses[..2].iter().flat_map(|curve| &curve.points).map(|point| point[1]).filter(|loss| *loss > 0.0);
-    let (least, most) = model.fold((f64::INFINITY, 0.0_f64), |(least, most), loss| (least.min(loss), most.max(loss)));
+    let of = |curve: &Curve| curve.points.iter().map(|point| point[1]).filter(|loss| *loss > 0.0).collect::<Vec<_>>();
+    // Of the optimum at least the largest loss is drawn, and of what learning by heart costs the smallest.
+    let shown = [&losses[0], &losses[1]].into_iter().flat_map(of);
+    let shown = shown.chain(of(&losses[2]).into_iter().reduce(f64::max));
+    let shown = shown.chain(of(&losses[3]).into_iter().reduce(f64::min));
+    let (least, most) = shown.fold((f64::INFINITY, 0.0_f64), |(least, most), loss| (least.min(loss), most.max(loss)));
     losses.iter_mut().for_each(|curve| cut(&mut curve.points, least / BEYOND, most * BEYOND));
     losses.retain(|curve| !curve.points.is_empty());
     let train = points(regret, &["train"]);

@@ -102,14 +102,7 @@ fn a_folder_of_pictures_has_a_regret_beside_the_bound() {
     let result = json(&run.join("eval.json"));
     let regret = &result["regret"];
     consistent(regret);
-    assert!(
-        value(
-            &result["total"]
-                .as_object()
-                .map(|_| serde_json::json!({"value": result["total"]["bits_per_dim"]}))
-                .unwrap()
-        ) > 0.0
-    );
+    assert!(result["total"]["bits_per_dim"].as_f64().unwrap() > 0.0);
     assert_eq!((&regret["train_examples"], &regret["held_out_examples"]), (&48.into(), &10.into()));
     assert_eq!((&regret["mixture"], &regret["mirrored"]), (&24.into(), &true.into()));
     assert_eq!((&regret["within_classes"], &regret["condition"]), (&false.into(), &Value::Null));
@@ -174,8 +167,11 @@ fn a_network_that_has_learned_five_points_by_heart_is_told() {
     let others: Vec<[f32; 2]> = (0..60).map(|i| [(i as f32 * 0.7).sin() * 1.3, (i as f32 * 1.3).cos() * 1.3]).collect();
     points(&dir.path().join("others.npy"), &others);
     let train =
-        ["train", "--preset", "swiss-roll", "--dataset", "npy:five.npy", "--steps", "3000", "--out", "runs/five"];
-    succeed(dir.path(), &[&train[..], &["--sample-every", "0", "--batch-size", "128"]].concat());
+        ["train", "--preset", "swiss-roll", "--dataset", "npy:five.npy", "--steps", "1500", "--out", "runs/five"];
+    succeed(
+        dir.path(),
+        &[&train[..], &["--sample-every", "0", "--batch-size", "64", "--set", "model.hidden=64"]].concat(),
+    );
     let args = ["eval", "--model", "runs/five/model", "--trained-on", "npy:five.npy", "--dataset", "npy:others.npy"];
     let output = succeed(dir.path(), &[&args[..], &["--no-bound", "--regret", "r.png", "--json", "r.json"]].concat());
     let (table, said) = (stdout(&output), stderr(&output));

@@ -19,12 +19,13 @@ use super::{
 const LEAST_WEIGHT: f64 = 1e-30;
 
 impl EmpiricalMixture<'_> {
-    /// `‖ε - ε*(x_t)‖²`, averaged over the dimensions, for each of `queries`: how far the mixture's perfect denoiser is from the noise. The rows of
-    /// `x_0` and of `epsilon` are examples and noises one after the other; the examples need not be in the mixture.
+    /// `‖ε - ε*(x_t)‖²`, averaged over the dimensions, for each of `queries`: how far the mixture's perfect denoiser is from the noise.
+    /// The rows of `x_0` and of `epsilon` are examples and noises one after the other; the examples need not be in the mixture.
     ///
-    /// `epsilon` has to be standard normal: points are passed over without a look if only noise of twelve standard deviations could make them likely.
-    /// A posterior over few points, up to one in 32, is that of distances in `f64`. One over more is that of products in `f32`, unless their rounding could change a
-    /// probability by more than 0.2 %. Results do not depend on the number of threads, nor on which queries are asked together.
+    /// `epsilon` has to be standard normal: points are passed over without a look if only noise of twelve standard deviations could make
+    /// them likely. A posterior over few points, up to one in 32, is that of distances in `f64`. One over more is that of products in
+    /// `f32`, unless their rounding could change a probability by more than 0.2 %. Results do not depend on the number of threads, nor on
+    /// which queries are asked together.
     ///
     /// Memory: four bytes for each row and each point of the mixture.
     ///
@@ -34,7 +35,7 @@ impl EmpiricalMixture<'_> {
     /// # Examples
     /// Two points, and little noise: it is clear where `x_t` came from.
     /// ```
-    /// use sfumato_data::{Dataset, toy_point};
+    /// use sfumato_data::Dataset;
     /// use sfumato_evaluate::regret::{EmpiricalMixture, Query};
     ///
     /// struct Two;
