@@ -57,9 +57,9 @@ fn a_folder_without_a_test_split_has_some_pictures_held_out() {
         stderr(&succeed(dir.path(), &all))
     };
     pictures(&dir.path().join("all"), 400);
-    let said = run("default", &[]);
+    let said = run("default", &["--set", "held_out.every=4"]);
     assert!(said.contains("384 examples of [1, 6, 6]"), "{said}");
-    assert!(said.contains("16 examples are not trained on; they are scored every"), "{said}");
+    assert!(said.contains("16 examples are not trained on; they are scored every 4 steps"), "{said}");
     assert!(said.contains("score      step 4: "), "{said}");
     let found = scores(&dir.path().join("default"));
     assert_eq!(found.len(), 1);
@@ -73,6 +73,9 @@ fn a_folder_without_a_test_split_has_some_pictures_held_out() {
     let said = run("half", &["--held-out", "0.5", "--set", "held_out.every=2", "--set", "held_out.examples=7"]);
     assert!(said.contains("200 examples are not trained on; 7 of them are scored every 2 steps"), "{said}");
     assert_eq!(scores(&dir.path().join("half")).len(), 2);
+    // A run that is too short for a score has none.
+    run("short", &[]);
+    assert!(scores(&dir.path().join("short")).is_empty());
     let said = run("none", &["--held-out", "0"]);
     assert!(said.contains("held out   nothing") && said.contains("400 examples of"), "{said}");
     assert!(scores(&dir.path().join("none")).is_empty() && !dir.path().join("none/best").exists());
@@ -89,7 +92,8 @@ fn a_folder_without_a_test_split_has_some_pictures_held_out() {
 fn few_pictures_are_all_trained_on_and_a_test_folder_is_scored() {
     let dir = tempfile::tempdir().unwrap();
     let run = |name: &str, data: &str| {
-        let all = [&["train", "--dataset", data, "--out", name, "--steps", "2"], SMALL].concat();
+        let all =
+            [&["train", "--dataset", data, "--out", name, "--steps", "2", "--set", "held_out.every=2"], SMALL].concat();
         stderr(&succeed(dir.path(), &all))
     };
     pictures(&dir.path().join("few"), 30);

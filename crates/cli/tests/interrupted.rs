@@ -103,7 +103,7 @@ fn a_damaged_checkpoint_is_passed_over_and_the_bits_are_the_same() {
 fn leftovers_of_an_interruption_are_put_in_order() {
     let dir = tempfile::tempdir().unwrap();
     let whole = train(dir.path(), "whole", &["--steps", "6", "--checkpoint-every", "3"]);
-    let run = train(dir.path(), "run", &["--steps", "3"]);
+    let run = train(dir.path(), "run", &["--steps", "3", "--set", "held_out.every=3"]);
     let checkpoints = run.join("checkpoints");
     for name in [".config.toml.77.tmp", ".metrics.jsonl.78.tmp", "samples/.sfumato-AbCdEf"] {
         fs::write(run.join(name), "half").unwrap();

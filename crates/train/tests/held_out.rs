@@ -173,7 +173,8 @@ fn an_overfitted_run_keeps_the_checkpoint_that_was_best() {
 #[test]
 fn scores_need_no_settled_configuration() {
     let folder = tempfile::tempdir().unwrap();
-    let mut settings = config(3, &[]);
+    // Of two examples there is a score every 50 steps, and at the end of a run of at least 13.
+    let mut settings = config(13, &[]);
     settings.held_out = sfumato_train::config::HeldOutConfig { examples: Some(2), ..settings.held_out };
     let (data, test) = (roll(Split::Train), roll(Split::Test));
     let (stop, environment) = (AtomicBool::new(false), serde_json::json!({}));

@@ -24,7 +24,7 @@ const ONE_IN: usize = 20;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HeldOutConfig {
-    /// Steps between two scores; 0 for none. Chosen so that scoring takes about 3 % of the time of training.
+    /// Steps between two scores; 0 for none. The end of a run is scored too, unless the run is shorter than a quarter of this. Chosen so that scoring takes about 3 % of the time of training.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub every: Option<u64>,
     /// Examples that are scored each time, held-out ones and as many that are trained on. Chosen by the size of a batch, 16 to 128.
@@ -91,7 +91,7 @@ impl TrainConfig {
         let steps = self.diffusion.schedule.build()?.steps();
         let evaluations = (2 * examples * Strata::with_stride(steps, steps).len()) as f64;
         let exact = evaluations / (COST * EVALUATIONS_PER_EXAMPLE * batch as f64);
-        // A round number; the last step of a run is scored besides.
+        // A round number; the end of a run is scored besides.
         Ok((((exact / 50.0).ceil() as u64).max(1) * 50, examples))
     }
 }

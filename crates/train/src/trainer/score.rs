@@ -15,6 +15,9 @@ use crate::{
     held_out::{Measured, MeasuredOn, Score, Scorer, best},
 };
 
+/// A run that ends before this part of the steps between two scores is not scored: its score would take longer than its training.
+const SHORTEST: u64 = 4;
+
 /// What a run scores its model on.
 pub(super) struct Scorers<'a> {
     /// Steps between two scores.
@@ -94,7 +97,10 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
     }
 
     fn score_is_due(&self, last: bool) -> bool {
-        self.scorers.as_ref().is_some_and(|scorers| last || self.state.step.is_multiple_of(scorers.every))
+        let step = self.state.step;
+        self.scorers.as_ref().is_some_and(|scorers| {
+            step.is_multiple_of(scorers.every) || last && step.saturating_mul(SHORTEST) >= scorers.every
+        })
     }
 
     fn score<const D: usize>(&mut self, model: &P::Net<A>, last: bool, watch: &mut dyn Watch) -> Scored
