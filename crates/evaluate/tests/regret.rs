@@ -111,7 +111,8 @@ fn direct<'a>(points: impl Iterator<Item = &'a [f32]>, x_0: &[f32], epsilon: &[f
     (0..x_0.len()).map(|j| error(j).powi(2)).sum::<f64>() / x_0.len() as f64
 }
 
-/// How far a loss may be from `expected`: a part of it; what a mean that is rounded to 1e-7 adds; and what is lost with points that have 1e-9 of the probability.
+/// How far a loss may be from `expected`: a part of it; what a mean that is rounded to 1e-7 adds; and what is lost with points that have
+/// 1e-9 of the probability.
 fn tolerance(expected: f64, snr: f64) -> f64 {
     let mean = 1e-7;
     CLOSE * expected + 2.0 * mean * (snr * expected).sqrt() + snr * (mean * mean + 1e-16)

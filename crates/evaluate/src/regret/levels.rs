@@ -19,11 +19,12 @@ pub struct Level {
     pub share: f64,
 }
 
-/// About `count` steps of `schedule`, from the first on, spread evenly in log SNR as far as there are such steps. Fewer where steps are far apart.
+/// About `count` steps of `schedule`, from the first on, spread evenly in log SNR as far as there are such steps. Fewer where steps are
+/// far apart.
 ///
-/// Whether one image explains `x_t`, or many do, depends on the SNR alone. Evenly spread in log SNR, the levels show that passage equally well with
-/// every schedule. Evenly spread in `t`, one level of a usual chain would stand for all of the little noise where losses change most. Levels
-/// end at a log SNR of -10.
+/// Whether one image explains `x_t`, or many do, depends on the SNR alone. Evenly spread in log SNR, the levels show that passage equally
+/// well with every schedule. Evenly spread in `t`, one level of a usual chain would stand for all of the little noise where losses change
+/// most. Levels end at a log SNR of -10.
 ///
 /// A mean over the levels by their shares stands for the mean over all steps, which is what `L_simple` is.
 ///

@@ -59,8 +59,8 @@ pub struct HeldOut {
     pub loss: Estimate,
     /// Of the perfect denoiser of the training set: what it would cost to have learned that by heart.
     pub memoriser: Estimate,
-    /// `loss - train`. The standard error is that of two sets of examples drawn alike: training examples that come several times count once. Where none does, both sets
-    /// have the same noise in the same order, and the standard error takes that into account.
+    /// `loss - train`. The standard error is that of two sets of examples drawn alike: training examples that come several times count
+    /// once. Where none does, both sets have the same noise in the same order, and the standard error takes that into account.
     pub gap: Estimate,
 }
 
@@ -188,8 +188,11 @@ mod tests {
     fn means_over_the_levels_weigh_them_by_their_shares() {
         let level = |t, share| Level { t, log_snr: 0.0, share };
         let levels = [level(1, 0.25), level(2, 0.75)];
-        let train =
-            Losses { model: vec![vec![4.0, 1.0], vec![2.0, 1.0]], optimum: vec![vec![0.0, 1.0], vec![0.0, 0.0]] };
+        let train = Losses {
+            ids: vec![0, 1],
+            model: vec![vec![4.0, 1.0], vec![2.0, 1.0]],
+            optimum: vec![vec![0.0, 1.0], vec![0.0, 0.0]],
+        };
         let (each, all) = figures(&levels, &train, &Losses::default());
         assert_eq!((each[0].figures.train.value, each[1].figures.optimum.value), (3.0, 0.5));
         assert_eq!((all.train.value, all.optimum.value, all.regret.value), (1.5, 0.375, 1.125));

@@ -1,7 +1,8 @@
 //! Points that are likely whatever the noise is: where there is little noise, the products of the noise need not be known.
 //!
-//! With `r_i = √s |x_i - x_0|` a score is `-½ r_i² + z_i r_i` beside a constant, where `z_i` is a standard normal number. If none of them is above `z`, the nearest
-//! point has at least `-½ r² - z r`, and a point can only come within the margin `M` of that if `(r_i - z)² ≤ (r + z)² + 2 M`.
+//! With `r_i = √s |x_i - x_0|` a score is `-½ r_i² + z_i r_i` beside a constant, where `z_i` is a standard normal number. If none of them
+//! is above `z`, the nearest point has at least `-½ r² - z r`, and a point can only come within the margin `M` of that if `(r_i - z)² ≤
+//! (r + z)² + 2 M`.
 
 use super::{
     EmpiricalMixture,

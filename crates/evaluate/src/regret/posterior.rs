@@ -90,16 +90,16 @@ fn rounding(mixture: &EmpiricalMixture<'_>, row: &Noised<'_>) -> f64 {
 
 /// How far the product of a row with a point may be off by rounding.
 ///
-/// The errors of a sum of `n` products are a random walk of length `n` whose steps are at most half a unit in the last place of the sum so far, and
-/// `√n u |a||b|` is several of its standard deviations (Higham & Mary 2019, "A New Approach to Probabilistic Rounding Error Analysis"). A test compares it
-/// with the errors that there are.
+/// The errors of a sum of `n` products are a random walk of length `n` whose steps are at most half a unit in the last place of the sum
+/// so far, and `√n u |a||b|` is several of its standard deviations (Higham & Mary 2019, "A New Approach to Probabilistic Rounding Error
+/// Analysis"). A test compares it with the errors that there are.
 pub(super) fn rounding_of(mixture: &EmpiricalMixture<'_>, row: &[f32]) -> f64 {
     let length = row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
     0.5 * f64::from(f32::EPSILON) * (row.len() as f64).sqrt() * mixture.largest() * length
 }
 
-/// The loss of the posterior's mean over the likely points, whose scores are measured again in `f64`, without the differences of large numbers:
-/// `-½ s |x_i - x_0|² + √s ⟨ε, x_i - x_0⟩`.
+/// The loss of the posterior's mean over the likely points, whose scores are measured again in `f64`, without the differences of large
+/// numbers: `-½ s |x_i - x_0|² + √s ⟨ε, x_i - x_0⟩`.
 pub(super) fn settled(mixture: &EmpiricalMixture<'_>, row: &Noised<'_>, mut likely: Vec<(usize, f64)>) -> f64 {
     let mut point = vec![0.0; mixture.dims()];
     for (i, score) in &mut likely {

@@ -34,7 +34,8 @@ pub struct RegretSets<'a> {
 pub struct RegretPlan {
     /// The noise levels, of the model's own schedule; see [`levels`](super::levels).
     pub levels: Vec<Level>,
-    /// Examples of each set: a random part. Held-out ones are fewer where there are fewer; training ones then come several times, with other noise.
+    /// Examples of each set: a random part. Held-out ones are fewer where there are fewer; training ones then come several times, with
+    /// other noise.
     pub examples: usize,
     /// Seed of the parts and of the noise.
     pub seed: u64,
@@ -62,7 +63,8 @@ pub type NoiseLosses<'a> = dyn Fn(&NoisedBatch<'_>) -> Result<Vec<f64>, ModelErr
 
 /// The regret of `model` on the training set in `sets`, and its gap to the held-out set.
 ///
-/// Where `observe` breaks off, the result is that of the examples which are done by then. Examples are taken in a random order, so these are a random part too.
+/// Where `observe` breaks off, the result is that of the examples which are done by then. Examples are taken in a random order, so these
+/// are a random part too.
 ///
 /// Memory: 128 MB, or what one example takes, beside the data.
 ///

@@ -6,24 +6,26 @@ use super::{Figures, LevelFigures};
 
 /// Standard errors beyond which a gap of the means over all steps counts.
 const OF_THE_MEAN: f64 = 2.0;
-/// Standard errors beyond which the gap at one level counts. There are about 20 levels: one of them is so far from nothing by chance in one case of 40.
+/// Standard errors beyond which the gap at one level counts. There are about 20 levels: one of them is so far from nothing by chance in
+/// one case of 40.
 const OF_A_LEVEL: f64 = 3.0;
 
 /// What the gap between held-out and training loss says.
 ///
-/// A model can only learn training examples by heart to the cost of others. So the gap tells, as far as both sets are drawn alike. The regret alone does not: any
-/// network that has not learned the training set by heart is above its optimum.
+/// A model can only learn training examples by heart to the cost of others. So the gap tells, as far as both sets are drawn alike. The
+/// regret alone does not: any network that has not learned the training set by heart is above its optimum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// There are no held-out examples.
     NothingHeldOut,
-    /// No gap beyond two standard errors, and at no level one beyond three: no sign that anything was learned by heart. A gap that is smaller than
-    /// the errors would not be seen.
+    /// No gap beyond two standard errors, and at no level one beyond three: no sign that anything was learned by heart. A gap that is
+    /// smaller than the errors would not be seen.
     NoSign,
     /// Held-out examples cost more: some of what was learned is about the training examples alone, or the two sets are not drawn alike.
     SomeByHeart,
-    /// Held-out examples cost more, and the gap is larger than the regret: of what lies between the optimum and the held-out loss, most is learned by heart.
+    /// Held-out examples cost more, and the gap is larger than the regret: of what lies between the optimum and the held-out loss, most
+    /// is learned by heart.
     MostlyByHeart,
     /// Held-out examples cost less: the two sets are not drawn alike.
     HeldOutEasier,
