@@ -86,6 +86,21 @@ fn well_formed(path: &Path) -> String {
     svg
 }
 
+/// The page of the run has the same curves.
+fn is_in_the_page(dir: &Path, run: &Path, regret: &Value) {
+    succeed(dir, &["report", "runs/a"]);
+    let page = fs::read_to_string(run.join("report.html")).unwrap();
+    let (_, rest) = page.split_once("<script type=\"application/json\" id=\"data\">").unwrap();
+    let data: Value = serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap();
+    let charts = data["bound"].as_array().unwrap();
+    assert_eq!(charts.len(), 2, "terms of the bound, and losses");
+    let lines = charts[1]["lines"].as_array().unwrap();
+    assert_eq!(lines[0]["label"], "the model on training examples");
+    assert_eq!(lines[0]["y"][0].as_f64().unwrap() as f32, value(&regret["levels"][0]["train"]) as f32);
+    assert_eq!(lines[0]["y"].as_array().unwrap().len(), regret["levels"].as_array().unwrap().len());
+    assert!(page.contains("<th scope=\"row\">regret</th>") && page.contains("<th scope=\"row\">held-out gap</th>"));
+}
+
 /// A network on two dozen small pictures, beside the bound.
 #[test]
 fn a_folder_of_pictures_has_a_regret_beside_the_bound() {
@@ -127,18 +142,7 @@ fn a_folder_of_pictures_has_a_regret_beside_the_bound() {
         assert!(svg.contains(part), "{part}");
     }
 
-    // The page of the run has the same curves.
-    succeed(dir.path(), &["report", "runs/a"]);
-    let page = fs::read_to_string(run.join("report.html")).unwrap();
-    let (_, rest) = page.split_once("<script type=\"application/json\" id=\"data\">").unwrap();
-    let data: Value = serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap();
-    let charts = data["bound"].as_array().unwrap();
-    assert_eq!(charts.len(), 2, "terms of the bound, and losses");
-    let lines = charts[1]["lines"].as_array().unwrap();
-    assert_eq!(lines[0]["label"], "the model on training examples");
-    assert_eq!(lines[0]["y"][0].as_f64().unwrap() as f32, value(&regret["levels"][0]["train"]) as f32);
-    assert_eq!(lines[0]["y"].as_array().unwrap().len(), regret["levels"].as_array().unwrap().len());
-    assert!(page.contains("<th scope=\"row\">regret</th>") && page.contains("<th scope=\"row\">held-out gap</th>"));
+    is_in_the_page(dir.path(), &run, regret);
 
     // The same numbers with other batches and threads, and without the bound.
     let again = |extra: &[&str]| {

@@ -119,7 +119,7 @@ impl Paired {
         self.a.standard_error.zip(self.b.standard_error).map(|(a, b)| a.hypot(b))
     }
 
-    /// Which model is better, by the [criterion](self).
+    /// Which model is better, by Student's 95 % interval; see [`Verdict`].
     pub fn verdict(&self) -> Verdict {
         let Mean { mean, standard_error, .. } = self.difference;
         match self.interval() {

@@ -145,14 +145,15 @@ fn difference(a: &[f64], b: &[f64]) -> Estimate {
 
 #[cfg(test)]
 mod tests {
+    use sfumato_process::noise::{Purpose, fill_normal};
+
     use super::*;
 
-    /// `count` numbers of mean 0 that look random, and are not.
+    /// `count` standard normal numbers, which have nothing in common with those of another salt.
     fn values(count: usize, salt: u64) -> Vec<f64> {
-        let word = |i: u64| {
-            (i + 1000 * salt).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31).wrapping_mul(0x2545_f491_4f6c_dd1d)
-        };
-        (0..count as u64).map(|i| (word(i) >> 11) as f64 / (1u64 << 53) as f64 - 0.5).collect()
+        let mut values = vec![0.0; count];
+        fill_normal(7, Purpose::Forward, salt, 0, &mut values);
+        values.into_iter().map(f64::from).collect()
     }
 
     #[test]
