@@ -7,7 +7,7 @@ use crate::chart::{Figure, Panel, Scale, Series};
 /// What the x axis counts. Noise grows to the right, as it does with `t`, and schedules have the same axis.
 pub(crate) const X_LABEL: &str = "noise, ln((1 − ᾱ)/ᾱ): −log SNR in nats";
 /// What the losses are.
-pub(crate) const LOSSES: &str = "loss ‖ε − ε̂‖² of a value";
+pub(crate) const LOSSES: &str = "mean squared error of the noise";
 /// Part of the smallest of the model's losses, and multiple of the largest, beyond which nothing is drawn: where noise is little, the
 /// optimum falls to nothing, and what learning by heart costs grows without end.
 const BEYOND: f64 = 10.0;
