@@ -28,6 +28,7 @@ Run the program (built in release mode; every further argument goes to it, so tr
   compare    say which of two models is better, on the same data
   schedule   show, plot, compare or check noise schedules
   import     convert a checkpoint of improved-diffusion or guided-diffusion
+  average    make a model of a run's weights, averaged over another part of the run
   export     write a model as a directory that diffusers loads
   info       describe a model directory
   report     one page for one or several runs

@@ -59,6 +59,7 @@ mod host;
 mod kept_filters;
 mod operands;
 mod ops;
+mod power_averages;
 
 pub use adam::{Adam, AdamOptions, StepNorm, ema_decay};
 pub use backend::{AutodiffBackend, Backend};
@@ -75,3 +76,4 @@ pub use ops::{
     group_norm_scale_shift, linear, norm_conv2d, silu, spatial_self_attention, sum_of_squares, upsample_conv2d,
     upsample_nearest_2x, with_node_of,
 };
+pub use power_averages::{PowerAverages, power_decay};

@@ -7,12 +7,12 @@ use crate::{
     config::{LearningRateDecay, OptimizerConfig},
 };
 
-/// What the weights mean depends on these: they stay.
-const FIXED: [&str; 2] = ["model.", "diffusion."];
+/// What the weights mean depends on these, and averages go back to the first step: they stay.
+const FIXED: [&str; 3] = ["model.", "diffusion.", "averages.widths"];
 /// Exceptions from [`FIXED`]: the first acts while training, the second while sampling.
 const FREE_OF_FIXED: [&str; 2] = ["model.dropout", "diffusion.variance"];
 /// What has no part in the weights.
-const WITHOUT_EFFECT: [&str; 12] = [
+const WITHOUT_EFFECT: [&str; 13] = [
     "data.dataset", // its content counts, which is compared by itself
     "data.dir",
     "data.strict",
@@ -23,6 +23,7 @@ const WITHOUT_EFFECT: [&str; 12] = [
     "training.checkpoint_every",
     "training.keep_checkpoints",
     "training.keep_best",
+    "averages.every",
     "held_out.every",
     "held_out.examples",
 ];

@@ -7,6 +7,7 @@
 //! | [`RunDir`] | what lies where in `runs/NAME` |
 //! | [`Continuation`], [`DataRecord`] | what is compared when a run goes on: its settings, its data |
 //! | [`PlanPoint`] | how many steps fit into a time limit, and how the rate falls over them |
+//! | [`Average`] | weights averaged over another part of a run than its own moving average |
 //! | [`Score`] | how good a model is on examples that it is not trained on |
 //! | [`learning_rate`](mod@learning_rate) | warm-up, decay, and the decay of the weights' average |
 //!
@@ -37,6 +38,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod averages;
 mod batch;
 mod checkpoint;
 pub mod config;
@@ -54,6 +56,7 @@ mod trainer;
 mod watch;
 mod write;
 
+pub use averages::{Average, AverageError};
 pub use checkpoint::TrainState;
 pub use config::{DEFAULT_PRESET, PRESETS, Preset, TrainConfig};
 pub use continuation::{Change, Continuation, settle_plan};

@@ -17,7 +17,7 @@ use std::{
 
 use burn::module::AutodiffModule;
 use sfumato_data::Dataset;
-use sfumato_kernels::{Adam, AutodiffBackend};
+use sfumato_kernels::{Adam, AutodiffBackend, PowerAverages};
 use sfumato_model::{
     Blueprint,
     pipeline::{AnyConfig, PipelineSpec},
@@ -33,7 +33,7 @@ use sfumato_process::{
 use sfumato_schedule::NoiseSchedule;
 
 use crate::{
-    FoundCheckpoint, Metrics, PlanPoint, RunDir, Score, TrainConfig, TrainError, TrainState, Watch,
+    FoundCheckpoint, Metrics, PlanPoint, RunDir, Score, TrainConfig, TrainError, TrainState, Watch, averages,
     batch::Batches,
     checkpoint::{Resumed, not_finite, read_times, read_training, read_window},
     config::ModelConfig,
@@ -145,14 +145,17 @@ impl Run<'_> {
             return Err(NetError::from(InputError::Rank { reason }).into());
         }
         let config = self.config;
-        let (model, optimizer, state) = if let Some(from) = self.from {
+        let (model, optimizer, state, averages) = if let Some(from) = self.from {
             let Resumed { model, optimizer } = read_training::<A, P, D>(&from.path, config, blueprint, device)?;
-            (model, optimizer, TrainState::read(&from.path)?)
+            let averages = averages::read(&from.path, &config.averages, &model.valid(), device)?;
+            (model, optimizer, TrainState::read(&from.path)?, averages)
         } else {
             let model: P::Net<A> = build_seeded(blueprint, config.seed, device)?;
             let optimizer = Adam::new(&config.optimizer.adam(), &model.valid());
-            (model, optimizer, TrainState::default())
+            let averages = averages::begin(&config.averages, &model.valid());
+            (model, optimizer, TrainState::default(), averages)
         };
+        averages::remove_later(&self.dir.averages(), state.step)?;
         watch.begin(&state, burn::module::Module::num_params(&model));
         let schedule = config.diffusion.schedule.build()?;
         let mut network = blueprint.config();
@@ -183,6 +186,7 @@ impl Run<'_> {
             window,
             device,
             optimizer,
+            averages,
             state,
             unlinked: false,
             plan: config.training.plan.clone(),
@@ -224,6 +228,8 @@ struct Session<'a, A: AutodiffBackend, P> {
     window: Window,
     device: &'a A::Device,
     optimizer: Adam<A::InnerBackend>,
+    /// Averages for afterwards; none where none are kept.
+    averages: Option<PowerAverages<A::InnerBackend>>,
     state: TrainState,
     /// Whether it was said that `model` does not show the newest checkpoint.
     unlinked: bool,
@@ -288,6 +294,9 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
             let due = step.is_multiple_of(config.training.checkpoint_every);
             if (last || due) && not_finite(&model.valid(), &self.optimizer).is_some() {
                 return Err(self.diverged(step, loss, grad_norm, watch)?);
+            }
+            if config.averages_are_due(step) {
+                self.keep_averages(&model)?;
             }
             if !last && (due || self.is_best()?) {
                 self.checkpoint(&model, watch)?;

@@ -1,5 +1,6 @@
 //! What the user typed, as close to the flags as possible. Each command turns its arguments into a plan.
 
+mod average;
 mod compare;
 mod distances;
 mod eval;
@@ -16,6 +17,7 @@ mod score;
 mod train;
 pub(crate) mod values;
 
+pub(crate) use average::AverageArgs;
 pub(crate) use compare::CompareModelsArgs;
 pub(crate) use distances::{FeaturesName, SampleSource};
 pub(crate) use eval::EvalArgs;
@@ -76,6 +78,7 @@ pub(crate) enum Command {
     Schedule(ScheduleArgs),
     Import(ImportArgs),
     Export(ExportArgs),
+    Average(AverageArgs),
     Info(InfoArgs),
     Report(ReportArgs),
 }

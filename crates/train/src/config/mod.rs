@@ -3,6 +3,7 @@
 //! Layers, later ones winning: the defaults, a preset, a file, flags of the command line. The result is written whole to
 //! `runs/NAME/config.toml` before the first step.
 
+mod averages;
 mod data;
 mod fit;
 mod held_out;
@@ -14,6 +15,7 @@ mod room;
 mod sized;
 mod syntax;
 
+pub use averages::AveragesConfig;
 pub use data::DataConfig;
 pub use held_out::HeldOutConfig;
 pub use model::{MlpSpec, ModelConfig, OwnSpec, UNetSpec};
@@ -56,6 +58,9 @@ pub struct TrainConfig {
     pub samples: SamplesConfig,
     /// Examples that are not trained on but scored meanwhile.
     pub held_out: HeldOutConfig,
+    /// Averages of the weights for afterwards.
+    #[serde(skip_serializing_if = "AveragesConfig::is_off")]
+    pub averages: AveragesConfig,
 }
 
 /// The chain and what the network predicts.
@@ -251,6 +256,7 @@ impl TrainConfig {
         )?;
         length::check_plan(&self.training.plan)?;
         self.held_out.validate()?;
+        self.averages.validate()?;
         self.model.validate()
     }
 }

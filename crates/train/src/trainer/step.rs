@@ -48,6 +48,9 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
         if !(value.is_finite() && norm.grad_norm.is_finite()) {
             return Err(self.diverged(step, value, norm.grad_norm, watch)?);
         }
+        if let Some(averages) = &mut self.averages {
+            averages.step(&model.valid(), step);
+        }
         Ok((model, value, norm.grad_norm))
     }
 
