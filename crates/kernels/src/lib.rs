@@ -60,8 +60,10 @@ mod kept_filters;
 mod operands;
 mod ops;
 mod power_averages;
+mod tree_sum;
 
-pub use adam::{Adam, AdamOptions, StepNorm, ema_decay};
+pub use adam::{Adam, AdamOptions, StepNorm, ema_decay, gradients};
+pub use tree_sum::TreeSum;
 pub use backend::{AutodiffBackend, Backend};
 pub use kept_filters::KeptFilters;
 pub use operands::{
