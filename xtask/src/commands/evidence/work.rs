@@ -187,7 +187,14 @@ impl Work {
 
     /// Scores by `sfumato eval`.
     pub(super) fn eval(&self, name: &str, arguments: &str) -> anyhow::Result<Scores> {
-        self.scored("eval", name, arguments)
+        self.json("eval", name, words(arguments), self.threads())
+    }
+
+    /// Compares what `eval` wrote of two models under these names.
+    pub(super) fn compare(&self, name: &str, [a, b]: [&str; 2]) -> anyhow::Result<Scores> {
+        let files = [a, b].map(|of| format!("scores/{of}.json"));
+        // No network is evaluated, so that there are no threads to choose.
+        self.json("compare", name, files.to_vec(), Vec::new())
     }
 
     /// Draws samples: their directory.
@@ -200,10 +207,9 @@ impl Work {
     }
 
     /// What a command of the program writes as JSON.
-    pub(super) fn scored(&self, command: &str, name: &str, arguments: &str) -> anyhow::Result<Scores> {
+    fn json(&self, command: &str, name: &str, arguments: Vec<String>, more: Vec<String>) -> anyhow::Result<Scores> {
         let file = format!("scores/{name}.json");
-        let mut all = words(&format!("{command} {arguments} --json {file}"));
-        all.extend(self.threads());
+        let all = [vec![command.to_owned()], arguments, words(&format!("--json {file}")), more].concat();
         self.run(self.sfumato(&format!("{command}-{name}"), all))?;
         Scores::read(&self.path(&file))
     }

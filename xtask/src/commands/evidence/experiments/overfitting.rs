@@ -48,7 +48,7 @@ pub(super) fn run(work: &Work, figures: &mut Figures) -> anyhow::Result<()> {
     for which in ["best", "model"] {
         scored(work, figures, &run, which)?;
     }
-    let difference = work.scored("compare", "few", "scores/few-best.json scores/few-model.json")?;
+    let difference = work.compare("few", ["few-best", "few-model"])?;
     let bits = difference.bits("/total/difference")?;
     figures.at("scores", "bits/dim, last − best, image by image").interval("difference", "", bits);
     Ok(())

@@ -86,8 +86,8 @@ pub(super) fn run(work: &Work, figures: &mut Figures) -> anyhow::Result<()> {
     }
     for who in [Who::Same, Who::Diffusers] {
         for seed in SEEDS {
-            let [theirs, ours] = [who, Who::Ours].map(|who| format!("scores/{}.json", who.name(seed)));
-            let found = work.scored("compare", &format!("{}-and-ours", who.name(seed)), &format!("{ours} {theirs}"))?;
+            let (ours, theirs) = (Who::Ours.name(seed), who.name(seed));
+            let found = work.compare(&format!("{theirs}-and-ours"), [&ours, &theirs])?;
             let row = format!("{}, seed {seed}", who.about());
             figures.at("difference", &row).interval("theirs − ours", "bits/dim", found.bits("/total/difference")?);
         }
