@@ -19,6 +19,7 @@
 //! | [`objective`] | `L_simple`, the bound and both as losses, for fixed and learned variances |
 //! | [`times`] | uniform and importance-sampled steps for training |
 //! | [`bound`] | the variational bound: path-wise, as a sum of divergences, and exact |
+//! | [`fit`] | the best fixed variances and the best steps, from one pass over data |
 //! | [`oracle`] | data whose diffusion is known exactly, and the perfect denoiser for it |
 //! | [`noise`] | counter-based and replayed noise |
 //! | [`denoiser`] | the trait that a network implements |
@@ -56,6 +57,7 @@ pub mod bound;
 mod broadcast;
 pub mod clipping;
 pub mod denoiser;
+pub mod fit;
 pub mod forward;
 mod gaussian;
 pub mod levels;
@@ -72,6 +74,7 @@ mod variance;
 
 pub use clipping::Clipping;
 pub use denoiser::Denoiser;
+pub use fit::VarianceRule;
 pub use gaussian::Gaussian;
 pub use levels::{NoiseLevel, NoiseLevels};
 pub use noise::{NoiseError, NoiseSource, RecordedNoise, SeededNoise};

@@ -19,7 +19,7 @@ pub(crate) mod values;
 pub(crate) use compare::CompareModelsArgs;
 pub(crate) use distances::{FeaturesName, SampleSource};
 pub(crate) use eval::EvalArgs;
-pub(crate) use export::{ExportArgs, WeightsName};
+pub(crate) use export::{DtypeName, ExportArgs, WeightsName};
 pub(crate) use import::ImportArgs;
 pub(crate) use info::InfoArgs;
 pub(crate) use report::ReportArgs;

@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use sfumato_data::{Background, LabelsFrom, Split, ValueRange};
-use sfumato_process::ReverseVariance;
+use sfumato_model::fitted::Placement;
+use sfumato_process::VarianceRule;
 use sfumato_schedule::probability::LikelihoodCdf;
+
+use super::names::Spacings;
 
 /// All of it but the data set's name, which not every call needs, and the machine.
 #[derive(Clone, Debug, Args)]
@@ -73,12 +76,15 @@ pub(crate) struct EstimateArgs {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Chain")]
 pub(crate) struct ChainArgs {
-    /// Variance of the reverse steps [default: the model's]
+    /// Variance of the reverse steps; analytic and optimal after `eval --fit` [default: the model's]
     #[arg(long, value_enum, value_name = "NAME")]
     pub(crate) variance: Option<VarianceName>,
-    /// Score the chain of only S steps, spread evenly; it is another model than the full chain [default: all]
+    /// Score the chain of only S steps; it is another model than the full chain [default: all]
     #[arg(long, value_name = "S")]
     pub(crate) steps: Option<usize>,
+    /// How these steps are spread; best is where the bound is least, after `eval --fit` [default: linspace]
+    #[arg(long, value_name = "leading|linspace|trailing|best", value_parser = Spacings)]
+    pub(crate) spacing: Option<Placement>,
     /// Distribution function of the discretised decoder: exact, or DDPM's tanh approximation [default: exact]
     #[arg(long, value_name = "NAME")]
     pub(crate) cdf: Option<LikelihoodCdf>,
@@ -102,20 +108,26 @@ impl From<SplitName> for Split {
     }
 }
 
-/// The fixed variances of the reverse steps.
+/// The variances of the reverse steps that a network does not say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum VarianceName {
     /// Of the posterior, beta tilde
     FixedSmall,
     /// Of the forward step, beta
     FixedLarge,
+    /// The best one for a perfect network, from its mean squared noise (Bao et al. 2022)
+    Analytic,
+    /// The best one for the network as it is, from its mean squared error
+    Optimal,
 }
 
-impl From<VarianceName> for ReverseVariance {
+impl From<VarianceName> for VarianceRule {
     fn from(name: VarianceName) -> Self {
         match name {
             VarianceName::FixedSmall => Self::FixedSmall,
             VarianceName::FixedLarge => Self::FixedLarge,
+            VarianceName::Analytic => Self::Analytic,
+            VarianceName::Optimal => Self::Optimal,
         }
     }
 }

@@ -55,6 +55,17 @@ impl WeightFiles {
         Self::open_for(path, state_names::DIFFUSERS)
     }
 
+    /// The files that [`open`](Self::open) reads: `path` alone, an index and its shards, or all that are numbered as it.
+    ///
+    /// # Errors
+    /// [`TensorFileError`] if an index is damaged, or points elsewhere than to its neighbours.
+    pub fn parts(path: &Path) -> Result<Vec<PathBuf>, TensorFileError> {
+        if path.extension().is_some_and(|extension| extension == "json") {
+            return Ok([vec![path.to_owned()], shards::of_index(path)?.files].concat());
+        }
+        Ok(shards::of_numbers(path).unwrap_or_else(|| vec![path.to_owned()]))
+    }
+
     /// The same for networks that have the tensors `anchors`.
     pub(crate) fn open_for(path: &Path, anchors: &[&str]) -> Result<Self, TensorFileError> {
         let shards = match path.extension() {

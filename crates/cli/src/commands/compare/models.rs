@@ -79,6 +79,8 @@ impl Command {
         let [first, second] = self.scored();
         plan::check(first, a)?;
         plan::check(second, b)?;
+        plan::check_fit(first, a)?;
+        plan::check_fit(second, b)?;
         let [shape_a, shape_b] = both([a, b], plan::shape)?;
         if shape_a != shape_b {
             bail!(

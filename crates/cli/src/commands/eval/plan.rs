@@ -6,7 +6,10 @@ use anyhow::{Context, Result, anyhow, bail};
 use sfumato_data::{self, DataError, Dataset, DatasetSpec, ImageSize, LoadOptions, LoadedDataset, Part};
 use sfumato_evaluate::{Condition, EvalPlan, Order};
 use sfumato_files::memory;
-use sfumato_model::pipeline::{AnyConfig, Labels, Pipeline};
+use sfumato_model::{
+    fitted::ChainChoice,
+    pipeline::{AnyConfig, Labels, Pipeline},
+};
 use sfumato_process::{
     RecordedNoise,
     bound::{BoundNoise, Decoder, Plan, Strata},
@@ -69,6 +72,21 @@ pub(in crate::commands) fn check(scored: Scored<'_>, model: &Pipeline) -> Result
         return usage(format!("--stride {stride}: the chain of {dir} has {steps} steps, so 1 to {steps} are possible"));
     }
     check_model(model)
+}
+
+/// Whether the fit that the chain takes is there.
+pub(in crate::commands) fn check_fit(scored: Scored<'_>, model: &Pipeline) -> Result<()> {
+    if chain_choice(scored).needs_fit() {
+        model.fit()?;
+    }
+    Ok(())
+}
+
+/// The chain that is asked for.
+pub(in crate::commands) fn chain_choice(scored: Scored<'_>) -> ChainChoice {
+    let chain = &scored.args.chain;
+    let (placement, variance) = (chain.spacing.unwrap_or_default(), chain.variance.map(Into::into));
+    ChainChoice { steps: chain.steps, placement, variance }
 }
 
 /// Compares what every measurement needs, before the data is loaded.
@@ -191,10 +209,7 @@ pub(in crate::commands) fn plan<'a>(
     let draws = usize::from(scored.args.estimate.draws);
     let strata = Strata::with_stride(steps, stride);
     check_batch(scored, model, data, num.saturating_mul(strata.len()).saturating_mul(draws))?;
-    let mut chain = model.spec.scheduler.evenly_spaced_chain(steps)?;
-    if let Some(variance) = scored.args.chain.variance {
-        chain = chain.with_variance(variance.into());
-    }
+    let chain = chain_choice(scored).of(model)?;
     let noise = match (noise, scored.noise) {
         (Some((shape, values)), Some(path)) => {
             let expected = [&[steps * draws, num], data.shape()].concat();
@@ -243,7 +258,7 @@ pub(super) fn check_batch(
     Ok(())
 }
 
-fn decoder(scored: Scored<'_>, data: &LoadedDataset) -> Result<Decoder> {
+pub(super) fn decoder(scored: Scored<'_>, data: &LoadedDataset) -> Result<Decoder> {
     match (data.is_discrete(), scored.args.chain.cdf) {
         (true, cdf) => Ok(Decoder::Discretized(cdf.unwrap_or_default())),
         (false, None) => Ok(Decoder::Gaussian),
