@@ -101,7 +101,7 @@ fn a_fitted_model_draws_and_scores_by_its_fit() {
     assert!(pairs.windows(2).all(|pair| pair[0].1 == pair[1].0), "each leap leads to the next step: {pairs:?}");
 
     let score = |spacing: Placement, variance: VarianceRule| {
-        let score = model.score(&Squares, Decoder::Gaussian).steps(5).stride(1).draws(20).spacing(spacing);
+        let score = model.score(&Squares, Decoder::Gaussian).steps(5).stride(1).draws(5).spacing(spacing);
         score.variance(variance).run().unwrap().total.mean / 64.0
     };
     for rule in VarianceRule::ALL {
