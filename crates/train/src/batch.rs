@@ -8,10 +8,6 @@ use sfumato_process::{
     times::{ImportanceTimes, TimeDraw},
 };
 
-/// Chance that a label is replaced by the null class, so that one network learns both the conditional and the
-/// unconditional model (Ho & Salimans 2022, arXiv:2207.12598, §4).
-const LABEL_DROPOUT: f64 = 0.1;
-
 /// One batch, ready for the loss.
 pub(crate) struct Batch<B: Backend, const D: usize> {
     /// Clean data, `[batch, …]` in [-1, 1].
@@ -33,14 +29,23 @@ pub(crate) struct Batches<'a> {
     seed: u64,
     steps: usize,
     flip: bool,
-    /// Index of the null class, for a class-conditional model.
-    null_class: Option<usize>,
+    /// For a class-conditional model.
+    labels: Option<Labels>,
+}
+
+/// What a class-conditional model is told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Labels {
+    /// The class of an example without a label.
+    pub(crate) unlabelled: usize,
+    /// Chance that an example is taken for one.
+    pub(crate) dropout: f64,
 }
 
 impl<'a> Batches<'a> {
     /// Batches of `data` for a chain of `steps`.
-    pub(crate) fn new(data: &'a dyn Dataset, seed: u64, steps: usize, flip: bool, null_class: Option<usize>) -> Self {
-        Self { data, sampler: EpochSampler::new(seed, data.len()), seed, steps, flip, null_class }
+    pub(crate) fn new(data: &'a dyn Dataset, seed: u64, steps: usize, flip: bool, labels: Option<Labels>) -> Self {
+        Self { data, sampler: EpochSampler::new(seed, data.len()), seed, steps, flip, labels }
     }
 
     /// The batch of draws `first..first + size`: draw `n` is the `n`-th example that the run sees. Its steps are uniform, or
@@ -57,7 +62,7 @@ impl<'a> Batches<'a> {
         let mut epsilon = vec![0.0; size * example];
         let mut t = Vec::with_capacity(size);
         let mut weights = times.map(|_| Vec::with_capacity(size));
-        let mut classes = self.null_class.map(|_| Vec::with_capacity(size));
+        let mut classes = self.labels.map(|_| Vec::with_capacity(size));
         let rows = x_0.chunks_exact_mut(example).zip(epsilon.chunks_exact_mut(example));
         for (draw, (x, noise)) in (first..).zip(rows) {
             let index = self.sampler.index(draw);
@@ -75,9 +80,9 @@ impl<'a> Batches<'a> {
                 }
                 _ => t.push(rng.random_range(1..=self.steps)),
             }
-            if let (Some(classes), Some(null)) = (&mut classes, self.null_class) {
-                let dropped = stream(self.seed, Purpose::Labels, draw, 0).random_bool(LABEL_DROPOUT);
-                classes.push(self.data.label(index).filter(|_| !dropped).unwrap_or(null));
+            if let (Some(classes), Some(Labels { unlabelled, dropout })) = (&mut classes, self.labels) {
+                let dropped = stream(self.seed, Purpose::Labels, draw, 0).random_bool(dropout);
+                classes.push(self.data.label(index).filter(|_| !dropped).unwrap_or(unlabelled));
             }
         }
         let mut shape = [size; D];

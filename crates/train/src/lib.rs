@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`config`] | everything that decides a run, as TOML, and the presets |
 //! | [`Run`] | the training loop |
+//! | [`Source`] | a trained model whose weights a run starts from |
 //! | [`RunDir`] | what lies where in `runs/NAME` |
 //! | [`Continuation`], [`DataRecord`] | what is compared when a run goes on: its settings, its data |
 //! | [`PlanPoint`] | how many steps fit into a time limit, and how the rate falls over them |
@@ -44,6 +45,7 @@ mod continuation;
 mod data_record;
 mod error;
 mod held_out;
+mod init;
 pub mod learning_rate;
 mod metrics;
 mod plan;
@@ -60,6 +62,7 @@ pub use continuation::{Change, Continuation, settle_plan};
 pub use data_record::DataRecord;
 pub use error::{Kept, TrainError};
 pub use held_out::Score;
+pub use init::Source;
 pub use metrics::Metrics;
 pub use plan::{PlanPoint, Planned};
 pub use run_dir::{

@@ -24,7 +24,7 @@ use sfumato_model::{
 };
 use sfumato_nets::{
     InputError, NetError, Network,
-    params::{RandomParams, parameters},
+    params::{ParamSource, RandomParams, parameters},
 };
 use sfumato_process::{
     Objective,
@@ -33,15 +33,16 @@ use sfumato_process::{
 use sfumato_schedule::NoiseSchedule;
 
 use crate::{
-    FoundCheckpoint, Metrics, PlanPoint, RunDir, Score, TrainConfig, TrainError, TrainState, Watch,
-    batch::Batches,
+    FoundCheckpoint, Metrics, PlanPoint, RunDir, Score, Source, TrainConfig, TrainError, TrainState, Watch,
+    batch::{Batches, Labels},
     checkpoint::{Resumed, not_finite, read_times, read_training, read_window},
-    config::ModelConfig,
+    config::InitConfig,
     held_out::Measured,
+    init,
     metrics::{MetricsLog, OpenedLog, Window},
     plan::Planner,
     preview,
-    spec::pipeline_spec,
+    spec::{pipeline_spec, unlabelled},
 };
 use score::Scorers;
 
@@ -100,24 +101,23 @@ impl Run<'_> {
     /// [`TrainError`]; what was written before stays, and the newest complete checkpoint can be resumed from.
     pub fn train<A: AutodiffBackend>(&self, device: &A::Device, watch: &mut dyn Watch) -> Result<Outcome, TrainError> {
         self.config.validate()?;
-        let (variance, objective) = (self.config.diffusion.variance, self.config.objective(self.data));
-        match &self.config.model {
-            ModelConfig::Unet(spec) => {
-                self.train_network::<A, _, 4>(&spec.resolve(self.data, variance)?, &objective, device, watch)
-            }
-            ModelConfig::Mlp(spec) => {
-                self.train_network::<A, _, 2>(&spec.resolve(self.data, variance)?, &objective, device, watch)
-            }
-            ModelConfig::Own(own) => Err(TrainError::ConfigValue {
+        let objective = self.config.objective(self.data);
+        match self.config.network(self.data)? {
+            AnyConfig::UNet(network) => self.train_network::<A, _, 4>(&network, &objective, device, watch),
+            AnyConfig::Mlp(network) => self.train_network::<A, _, 2>(&network, &objective, device, watch),
+            AnyConfig::Own(own) => Err(TrainError::ConfigValue {
                 key: "model.kind",
                 value: "own".into(),
-                expected: format!("unet or mlp: the network {} is built by the program that defines it", own.class),
+                expected: format!(
+                    "unet or mlp: the network {} is built by the program that defines it",
+                    own.class_name
+                ),
             }),
         }
     }
 
     /// The same with a network and a loss of the caller's own: `blueprint` builds the one and says how it is kept, `objective` is the
-    /// other. The configuration names the network as [`ModelConfig::Own`].
+    /// other. The configuration names the network as [`ModelConfig::Own`](crate::config::ModelConfig::Own).
     ///
     /// Initial values that the network draws from its backend's generator are those of the run's seed, as long as no other thread draws
     /// from it meanwhile: it is one for the whole process.
@@ -149,7 +149,7 @@ impl Run<'_> {
             let Resumed { model, optimizer } = read_training::<A, P, D>(&from.path, config, blueprint, device)?;
             (model, optimizer, TrainState::read(&from.path)?)
         } else {
-            let model: P::Net<A> = build_seeded(blueprint, config.seed, device)?;
+            let model: P::Net<A> = self.first_model(blueprint, device)?;
             let optimizer = Adam::new(&config.optimizer.adam(), &model.valid());
             (model, optimizer, TrainState::default())
         };
@@ -159,8 +159,14 @@ impl Run<'_> {
         if let AnyConfig::Own(own) = &mut network {
             own.num_params = burn::module::Module::num_params(&model) as u64;
         }
-        let spec = pipeline_spec(network, &config.diffusion, self.data, self.environment);
-        let batches = Batches::new(self.data, config.seed, schedule.steps(), config.data.flip, spec.facts.null_class);
+        let mut spec = pipeline_spec(network, &config.diffusion, self.data, self.environment);
+        if let Some(InitConfig { from, sha256 }) = &config.init {
+            let facts = &mut spec.facts.provenance;
+            facts.insert("init_from".into(), from.display().to_string().into());
+            facts.insert("init_sha256".into(), sha256.clone().into());
+        }
+        let labels = unlabelled(&spec).map(|unlabelled| Labels { unlabelled, dropout: config.label_dropout() });
+        let batches = Batches::new(self.data, config.seed, schedule.steps(), config.data.flip, labels);
         let OpenedLog { log: metrics, warning } = MetricsLog::open(&self.dir.metrics_file(), state.step)?;
         if let Some(warning) = warning {
             watch.warn(&warning);
@@ -193,11 +199,32 @@ impl Run<'_> {
         session.begin_planning();
         session.go(model, objective, watch)
     }
+
+    /// The network before the first step: drawn, or as far as it fits that of the model that the run starts from.
+    fn first_model<A, P, const D: usize>(&self, blueprint: &P, device: &A::Device) -> Result<P::Net<A>, TrainError>
+    where
+        A: AutodiffBackend,
+        P: Blueprint<D>,
+    {
+        let seed = self.config.seed;
+        let Some(init) = &self.config.init else {
+            return Ok(build_seeded(blueprint, &mut RandomParams::new(seed), seed, device)?);
+        };
+        let source = Source::find(init)?;
+        let transfer = source.transfer::<A, P, D>(blueprint, self.config, self.data, device)?;
+        init::write(self.dir.root(), &source, &transfer)?;
+        Ok(build_seeded(blueprint, &mut source.params(transfer, seed)?, seed, device)?)
+    }
 }
 
-/// A new network. What it draws itself comes from Burn's generator, which is one for the whole process: runs that start at the same time
+/// A new network with parameters from `source`. What it draws itself comes from Burn's generator, which is one for the whole process: runs that start at the same time
 /// take turns.
-fn build_seeded<A, P, const D: usize>(blueprint: &P, seed: u64, device: &A::Device) -> Result<P::Net<A>, NetError>
+fn build_seeded<A, P, const D: usize>(
+    blueprint: &P,
+    source: &mut dyn ParamSource,
+    seed: u64,
+    device: &A::Device,
+) -> Result<P::Net<A>, NetError>
 where
     A: AutodiffBackend,
     P: Blueprint<D>,
@@ -205,7 +232,7 @@ where
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     A::seed(device, seed);
-    let net = blueprint.build(&mut RandomParams::new(seed), device)?;
+    let net = blueprint.build(source, device)?;
     // Burn draws a value when it is first asked for.
     drop(parameters(&net));
     Ok(net)

@@ -28,7 +28,7 @@ pub(crate) use schedule::{
     CheckArgs, CompareArgs, ConditionArgs, Format, PlotArgs, PredictionName, Quantity, ScheduleArgs, ScheduleCommand,
     ShowArgs,
 };
-pub(crate) use score::ScoreArgs;
+pub(crate) use score::{ScoreArgs, SplitName};
 pub(crate) use train::TrainArgs;
 
 use std::{error::Error as _, process::ExitCode};

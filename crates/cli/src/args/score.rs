@@ -22,7 +22,8 @@ pub(crate) struct ScoreArgs {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Data")]
 pub(crate) struct DataArgs {
-    /// Which part of the data set; of a folder, test is its folder test, or else val
+    /// Which part of the data set; of a folder, test is its folder test, or else val. held-out are the examples that the model's run held out of
+    /// the data that it was trained on
     #[arg(long, value_enum, default_value_t = SplitName::Test, value_name = "NAME")]
     pub(crate) split: SplitName,
     /// Score only N examples: a random part that depends on --seed
@@ -91,13 +92,15 @@ pub(crate) enum SplitName {
     Test,
     /// What a model is trained on
     Train,
+    /// What the model's run held out of that
+    HeldOut,
 }
 
 impl From<SplitName> for Split {
     fn from(name: SplitName) -> Self {
         match name {
             SplitName::Test => Self::Test,
-            SplitName::Train => Self::Train,
+            SplitName::Train | SplitName::HeldOut => Self::Train,
         }
     }
 }

@@ -27,6 +27,10 @@ pub(crate) struct TrainArgs {
     /// Resume the run in this directory from its newest checkpoint, or from the checkpoint that is named
     #[arg(long, value_name = "RUN")]
     pub(crate) resume: Option<PathBuf>,
+    /// Start from the weights of a trained model, anyone's: a run, a checkpoint, a diffusers pipeline; with its network and its noise schedule
+    /// where nothing else is said
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    pub(crate) init_from: Option<PathBuf>,
     /// Directory for the run; must be new [default: runs/PRESET, or the next free name]
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     pub(crate) out: Option<PathBuf>,
@@ -170,6 +174,7 @@ Examples:
   sfumato train
   sfumato train --preset swiss-roll --out runs/roll
   sfumato train --dataset folder:photos --image-size 32 --minutes 30 --out runs/photos
+  sfumato train --init-from runs/photos --dataset folder:paintings --learning-rate 2e-4 --out runs/paintings
   sfumato train --resume runs/photos --minutes 60
   sfumato train --resume runs/photos --steps 40000 --learning-rate 1e-4
   sfumato train --preset ddpm-cifar10 --data-dir cifar-10-batches-bin --backend cuda"

@@ -6,6 +6,7 @@
 mod data;
 mod fit;
 mod held_out;
+mod init;
 mod length;
 mod model;
 mod optimizer;
@@ -13,14 +14,17 @@ mod presets;
 mod room;
 mod sized;
 mod syntax;
+mod unet2d;
 
 pub use data::DataConfig;
 pub use held_out::HeldOutConfig;
+pub use init::InitConfig;
 pub use model::{MlpSpec, ModelConfig, OwnSpec, UNetSpec};
 pub use optimizer::{LearningRateDecay, OptimizerConfig};
 pub use presets::{DEFAULT_PRESET, PRESETS, Preset};
 pub use room::least_to_predict;
 pub use sized::{DEFAULT_MINUTES, Length};
+pub use unet2d::UNet2DSpec;
 
 use std::path::Path;
 
@@ -40,6 +44,9 @@ const MOST: usize = 1 << 20;
 pub struct TrainConfig {
     /// Seed of every random number of the run.
     pub seed: u64,
+    /// The model whose weights the run starts from; without it they are drawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<InitConfig>,
     /// Where the data comes from.
     pub data: DataConfig,
     /// The network.
@@ -55,6 +62,7 @@ pub struct TrainConfig {
     /// Sample grids made while training.
     pub samples: SamplesConfig,
     /// Examples that are not trained on but scored meanwhile.
+    #[serde(skip_serializing_if = "HeldOutConfig::is_open")]
     pub held_out: HeldOutConfig,
 }
 
@@ -148,15 +156,35 @@ impl TrainConfig {
         file: Option<&Path>,
         overrides: &[(Vec<String>, toml::Value)],
     ) -> Result<Self, TrainError> {
-        let mut table = match preset {
-            Some(name) => parse(Preset::find(name)?.toml, &format!("preset {name}"))?,
-            None => toml::Table::new(),
-        };
+        Self::layered_on(toml::Table::new(), preset, file, overrides)
+    }
+
+    /// The same over a table of values that go before the defaults, such as a [source's](crate::Source::settings). Its network is not
+    /// used where the preset or the file has one.
+    ///
+    /// # Errors
+    /// As [`layered`](Self::layered).
+    pub fn layered_on(
+        base: toml::Table,
+        preset: Option<&str>,
+        file: Option<&Path>,
+        overrides: &[(Vec<String>, toml::Value)],
+    ) -> Result<Self, TrainError> {
+        let mut table = base;
+        if let Some(name) = preset {
+            lay_whole(&mut table, parse(Preset::find(name)?.toml, &format!("preset {name}"))?);
+        }
         let mut origin = preset.map_or_else(|| "defaults".to_owned(), |name| format!("preset {name}"));
         if let Some(path) = file {
             let text = read_text(path).context("read", path)?;
             origin = path.display().to_string();
-            overlay(&mut table, parse(&text, &origin)?);
+            let over = parse(&text, &origin)?;
+            // A file over a preset may change a key of its network; that of a source is another one.
+            if preset.is_some() {
+                overlay(&mut table, over)
+            } else {
+                lay_whole(&mut table, over)
+            };
             let mut whole = table.clone();
             complete_model(&mut whole);
             if let Err(error) = whole.try_into::<Self>() {
@@ -249,6 +277,7 @@ impl TrainConfig {
             !untrained,
             &format!("\"hybrid\" or \"vlb\", as nothing else trains the variance {}", self.diffusion.variance.name()),
         )?;
+        self.check_label_dropout()?;
         length::check_plan(&self.training.plan)?;
         self.held_out.validate()?;
         self.model.validate()
@@ -277,8 +306,23 @@ fn complete_model(table: &mut toml::Table) {
         && !model.contains_key("kind")
     {
         let mlp = model.contains_key("hidden") || model.contains_key("layers");
-        model.insert("kind".to_owned(), if mlp { "mlp" } else { "unet" }.into());
+        let kind = if mlp {
+            "mlp"
+        } else if model.contains_key("config") {
+            "unet2d"
+        } else {
+            "unet"
+        };
+        model.insert("kind".to_owned(), kind.into());
     }
+}
+
+/// As [`overlay`], but for the network: that of `over` replaces the one of `base` whole.
+fn lay_whole(base: &mut toml::Table, over: toml::Table) {
+    if over.contains_key("model") {
+        base.remove("model");
+    }
+    overlay(base, over);
 }
 
 /// Lays `over` on `base`: tables are merged, everything else is replaced. A table that names another `kind` replaces

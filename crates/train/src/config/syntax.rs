@@ -110,8 +110,18 @@ fn all_keys() -> Vec<String> {
         collect("diffusion.schedule", &table, &mut keys);
     }
     keys.extend(
-        ["data.dir", "data.image_size", "data.channels", "data.background", "data.labels", "data.range"]
-            .map(str::to_owned),
+        [
+            "data.dir",
+            "data.image_size",
+            "data.channels",
+            "data.background",
+            "data.labels",
+            "data.range",
+            "data.label_dropout",
+            "init.from",
+            "init.sha256",
+        ]
+        .map(str::to_owned),
     );
     keys
 }

@@ -1,6 +1,7 @@
 //! `sfumato eval`
 
 mod distances;
+pub(super) mod held_out;
 pub(super) mod plan;
 mod regret;
 pub(super) mod report;
@@ -226,7 +227,8 @@ impl Scoring {
 
     fn score<B: Backend>(&self, model: &Model<B>, plan: &EvalPlan<'_>) -> Result<Bound> {
         let evaluations = plan.num * plan.bound.points_per_example();
-        say!("scoring {} of {} examples, {evaluations} evaluations of the network", plan.num, self.data.len());
+        let all = Scored::of(&self.args).in_split(&self.data);
+        say!("scoring {} of {all} examples, {evaluations} evaluations of the network", plan.num);
         let mut shown = EvalProgress::new(evaluations as u64);
         let mut observe = |progress: Progress| {
             shown.update(progress.evaluations, &format!("{} of {} examples", progress.examples, plan.num));

@@ -13,8 +13,9 @@ use sfumato_process::{
 };
 use sfumato_train::config::least_to_predict;
 
+use super::held_out;
 use crate::{
-    args::{EvalArgs, MachineArgs, ScoreArgs, UsageError},
+    args::{EvalArgs, MachineArgs, ScoreArgs, SplitName, UsageError},
     loaded,
 };
 
@@ -39,8 +40,22 @@ impl<'a> Scored<'a> {
     }
 
     /// Whether the examples are taken in the order of the data.
-    fn in_order(&self) -> bool {
+    pub(super) fn in_order(&self) -> bool {
         self.args.data.in_order || self.noise.is_some()
+    }
+
+    pub(in crate::commands) fn of_held_out(&self) -> bool {
+        self.args.data.split == SplitName::HeldOut
+    }
+
+    /// The name of the part of `data` that is scored.
+    pub(in crate::commands) fn split(&self, data: &LoadedDataset) -> String {
+        if self.of_held_out() { "held-out".to_owned() } else { data.split().to_string() }
+    }
+
+    /// Number of examples of that part.
+    pub(in crate::commands) fn in_split(&self, data: &LoadedDataset) -> usize {
+        data.part().filter(|_| self.of_held_out()).map_or(data.len(), <[usize]>::len)
     }
 }
 
@@ -88,25 +103,30 @@ pub(in crate::commands) fn check_labels(scored: Scored<'_>, model: &Pipeline) ->
 
 /// Loads the data in the model's size, and says what was left out. Its classes are as the data numbers them.
 pub(in crate::commands) fn load_data(scored: Scored<'_>, model: &Pipeline) -> Result<LoadedDataset> {
+    if scored.of_held_out() {
+        return held_out::load(scored, model);
+    }
     let args = &scored.args.data;
     let part = args.limit.map(|limit| Part {
         num: limit as usize,
         seed: (!scored.in_order()).then_some(scored.args.estimate.seed),
         checksum: scored.checksum,
     });
-    load_split(scored, model, LoadOptions { split: args.split.into(), part, ..LoadOptions::default() })
+    let data = load_split(scored, model, LoadOptions { split: args.split.into(), part, ..LoadOptions::default() })?;
+    held_out::note(scored, model, &data);
+    Ok(data)
 }
 
-/// The same of another split. Of `options` the split, the part and the seed count.
+/// The same of another split. Where the arguments say nothing, `options` count.
 pub(super) fn load_split(scored: Scored<'_>, model: &Pipeline, options: LoadOptions) -> Result<LoadedDataset> {
     let shape = shape(model)?;
     let args = &scored.args.data;
     let mut options = LoadOptions {
-        strict: args.strict,
-        data_dir: args.data_dir.clone(),
-        background: args.background.unwrap_or_default(),
-        labels: args.labels.unwrap_or_default(),
-        range: args.range,
+        strict: args.strict || options.strict,
+        data_dir: args.data_dir.clone().or(options.data_dir),
+        background: args.background.unwrap_or(options.background),
+        labels: args.labels.unwrap_or(options.labels),
+        range: args.range.or(options.range),
         ..options
     };
     if let &[channels, height, width] = &shape[..] {
@@ -184,9 +204,10 @@ pub(in crate::commands) fn plan<'a>(
     noise: Option<(&'a [usize], &'a [f32])>,
 ) -> Result<EvalPlan<'a>> {
     let (steps, stride) = steps(scored, model)?;
-    let num = scored.args.data.limit.map_or(data.len(), |limit| limit as usize);
-    if num > data.len() {
-        bail!("--limit {num}: the {} split of {} has {} examples", data.split(), scored.dataset, data.len());
+    let all = scored.in_split(data);
+    let num = scored.args.data.limit.map_or(all, |limit| limit as usize);
+    if num > all {
+        bail!("--limit {num}: the {} split of {} has {all} examples", scored.split(data), scored.dataset);
     }
     let draws = usize::from(scored.args.estimate.draws);
     let strata = Strata::with_stride(steps, stride);

@@ -81,9 +81,9 @@ impl Report<'_> {
         format!(
             "{}, {} split, {} of {} examples {:?}",
             scored.dataset,
-            data.split(),
+            scored.split(data),
             bound.examples,
-            data.len(),
+            scored.in_split(data),
             data.shape()
         )
     }
@@ -109,7 +109,7 @@ impl Report<'_> {
 
     /// Which examples were scored, if not all.
     pub(in crate::commands) fn part(&self) -> Option<String> {
-        let (done, all) = (self.bound.examples, self.data.len());
+        let (done, all) = (self.bound.examples, self.scored.in_split(self.data));
         let which = match self.plan.order {
             Order::Random { seed } => format!("a random part of the split, drawn with seed {seed}"),
             Order::First => format!("the first {done} in the order of the data"),
@@ -186,12 +186,12 @@ impl Report<'_> {
             "weights_sha256": weights_sha256,
             "class": model.spec.config.class_name(),
             "dataset": scored.dataset,
-            "split": data.split(),
+            "split": scored.split(data),
             "dataset_sha256": data.sha256(),
             "shape": data.shape(),
             "dimensions": bound.dimensions,
             "examples": bound.examples,
-            "examples_in_split": data.len(),
+            "examples_in_split": scored.in_split(data),
             "left_out": data.skipped().len(),
             "limit": args.limit,
             "examples_planned": plan.num,

@@ -70,7 +70,11 @@ fn network(config: &AnyConfig) -> String {
 
 fn classes(config: &TrainConfig, data: &dyn Dataset) -> String {
     match (config.model.class_conditional(), data.classes()) {
-        (true, Some(count)) => format!("{count} are learned"),
+        (true, Some(count)) => match config.data.label_dropout {
+            None => format!("{count} are learned"),
+            Some(0.0) => format!("{count} are learned, without guidance (data.label_dropout = 0)"),
+            Some(chance) => format!("{count} are learned; of {chance} of the examples the class is not told"),
+        },
         (false, Some(count)) if data.shape().len() == 3 => {
             format!("not learned; the data has {count}, which --class-conditional learns")
         }

@@ -2,6 +2,7 @@
 
 mod describe;
 mod held_out;
+mod init;
 mod new_run;
 mod renew;
 mod resume;
@@ -55,7 +56,7 @@ pub(crate) fn run(args: Box<TrainArgs>) -> Result<()> {
         },
         None => {
             let new = NewRun::plan(args)?;
-            if let (true, Some(config)) = (new.print_only(), new.config_without_data()?) {
+            if let (true, Some(config)) = (new.print_only(), new.whole_without_data()?) {
                 return say::result(|out| out.write_all(config.to_toml().as_bytes()));
             }
             Start::New(Box::new(new))
@@ -88,7 +89,12 @@ impl Work for Training {
                 if new.print_only() {
                     return say::result(|out| out.write_all(config.to_toml().as_bytes()));
                 }
-                check(&config, Parts::new(&config, &data, test.as_ref()).training(), &machine)?; // before anything is written
+                // Before anything is written.
+                let parts = Parts::new(&config, &data, test.as_ref());
+                check(&config, parts.training(), &machine)?;
+                if let Some(source) = new.source() {
+                    init::tell::<B>(source, &config, parts.training(), &device)?;
+                }
                 let dir = new.create_dir(&config, &environment)?;
                 (data, test, Ready { config, origin, dir, from: None })
             }
