@@ -5,7 +5,7 @@ use sfumato_model::Spacing;
 use sfumato_model::pipeline::{AnyConfig, Facts, PipelineSpec, SamplingDefaults, Scheduler};
 use sfumato_process::ModelVariance;
 
-use crate::config::DiffusionConfig;
+use crate::config::{DiffusionConfig, InitConfig};
 
 /// Everything about a model but its weights: what a checkpoint of a run on `data` says.
 ///
@@ -71,6 +71,12 @@ fn table(config: &AnyConfig) -> Option<usize> {
         AnyConfig::UNet(config) => config.num_classes(),
         AnyConfig::Mlp(_) | AnyConfig::Own(_) => None,
     }
+}
+
+/// Adds to what is known of a model whose weights its run started from.
+pub(crate) fn say_source(init: &InitConfig, facts: &mut Facts) {
+    facts.provenance.insert("init_from".into(), init.from.display().to_string().into());
+    facts.provenance.insert("init_sha256".into(), init.sha256.clone().into());
 }
 
 /// How the steps of a short chain are spread, unless the caller says otherwise.

@@ -1,5 +1,6 @@
 //! The training loop: Ho et al. (2020), Algorithm 1, and everything that a run needs around it.
 
+mod first;
 mod score;
 mod step;
 mod time;
@@ -8,10 +9,7 @@ mod write;
 use std::{
     marker::PhantomData,
     path::PathBuf,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     time::Instant,
 };
 
@@ -22,10 +20,7 @@ use sfumato_model::{
     Blueprint,
     pipeline::{AnyConfig, PipelineSpec},
 };
-use sfumato_nets::{
-    InputError, NetError, Network,
-    params::{ParamSource, RandomParams, parameters},
-};
+use sfumato_nets::{InputError, NetError, Network};
 use sfumato_process::{
     Objective,
     times::{ImportanceTimes, Times},
@@ -33,16 +28,14 @@ use sfumato_process::{
 use sfumato_schedule::NoiseSchedule;
 
 use crate::{
-    FoundCheckpoint, Metrics, PlanPoint, RunDir, Score, Source, TrainConfig, TrainError, TrainState, Watch,
+    FoundCheckpoint, Metrics, PlanPoint, RunDir, Score, TrainConfig, TrainError, TrainState, Watch,
     batch::{Batches, Labels},
     checkpoint::{Resumed, not_finite, read_times, read_training, read_window},
-    config::InitConfig,
     held_out::Measured,
-    init,
     metrics::{MetricsLog, OpenedLog, Window},
     plan::Planner,
     preview,
-    spec::{pipeline_spec, unlabelled},
+    spec::{pipeline_spec, say_source, unlabelled},
 };
 use score::Scorers;
 
@@ -149,7 +142,7 @@ impl Run<'_> {
             let Resumed { model, optimizer } = read_training::<A, P, D>(&from.path, config, blueprint, device)?;
             (model, optimizer, TrainState::read(&from.path)?)
         } else {
-            let model: P::Net<A> = self.first_model(blueprint, device)?;
+            let model: P::Net<A> = self.first_model::<A, P, D>(blueprint, device)?;
             let optimizer = Adam::new(&config.optimizer.adam(), &model.valid());
             (model, optimizer, TrainState::default())
         };
@@ -160,10 +153,8 @@ impl Run<'_> {
             own.num_params = burn::module::Module::num_params(&model) as u64;
         }
         let mut spec = pipeline_spec(network, &config.diffusion, self.data, self.environment);
-        if let Some(InitConfig { from, sha256 }) = &config.init {
-            let facts = &mut spec.facts.provenance;
-            facts.insert("init_from".into(), from.display().to_string().into());
-            facts.insert("init_sha256".into(), sha256.clone().into());
+        if let Some(init) = &config.init {
+            say_source(init, &mut spec.facts);
         }
         let labels = unlabelled(&spec).map(|unlabelled| Labels { unlabelled, dropout: config.label_dropout() });
         let batches = Batches::new(self.data, config.seed, schedule.steps(), config.data.flip, labels);
@@ -199,43 +190,6 @@ impl Run<'_> {
         session.begin_planning();
         session.go(model, objective, watch)
     }
-
-    /// The network before the first step: drawn, or as far as it fits that of the model that the run starts from.
-    fn first_model<A, P, const D: usize>(&self, blueprint: &P, device: &A::Device) -> Result<P::Net<A>, TrainError>
-    where
-        A: AutodiffBackend,
-        P: Blueprint<D>,
-    {
-        let seed = self.config.seed;
-        let Some(init) = &self.config.init else {
-            return Ok(build_seeded(blueprint, &mut RandomParams::new(seed), seed, device)?);
-        };
-        let source = Source::find(init)?;
-        let transfer = source.transfer::<A, P, D>(blueprint, self.config, self.data, device)?;
-        init::write(self.dir.root(), &source, &transfer)?;
-        Ok(build_seeded(blueprint, &mut source.params(transfer, seed)?, seed, device)?)
-    }
-}
-
-/// A new network with parameters from `source`. What it draws itself comes from Burn's generator, which is one for the whole process: runs that start at the same time
-/// take turns.
-fn build_seeded<A, P, const D: usize>(
-    blueprint: &P,
-    source: &mut dyn ParamSource,
-    seed: u64,
-    device: &A::Device,
-) -> Result<P::Net<A>, NetError>
-where
-    A: AutodiffBackend,
-    P: Blueprint<D>,
-{
-    static TURN: Mutex<()> = Mutex::new(());
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    A::seed(device, seed);
-    let net = blueprint.build(source, device)?;
-    // Burn draws a value when it is first asked for.
-    drop(parameters(&net));
-    Ok(net)
 }
 
 /// A run in progress.

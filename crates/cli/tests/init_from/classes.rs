@@ -22,17 +22,20 @@ fn classes_that_both_know_keep_their_rows_and_others_start_as_any() {
     contains(
         &said,
         &[
-            "1 in part: class_embedding.weight (2 of 4 classes by their names (ant, Bee); the others start as the class that stands for any)",
+            "1 in part: class_embedding.weight (2 of 4 classes by their names (Bee, ant); the others start as the class that stands for any)",
         ],
     );
     let (there, here) = (rows(dir, "a/model"), rows(dir, "b/model"));
-    // Ant, bee and any there; here ant, auk, bee, cat and any, in the order of their names.
+    // Ant, bee and any there; here Bee, ant, auk, cat and any, in the order of their names.
     let names = common::json(&dir.join("b/model/unet/config.json"))["_sfumato"]["class_names"].clone();
-    assert_eq!(names, serde_json::json!(["ant", "auk", "Bee", "cat"]));
-    assert_eq!(here, [&there[0], &there[2], &there[1], &there[2], &there[2]].map(Clone::clone));
+    assert_eq!(names, serde_json::json!(["Bee", "ant", "auk", "cat"]));
+    assert_eq!(here, [&there[1], &there[0], &there[2], &there[2], &there[2]].map(Clone::clone));
     assert_eq!(other(dir, "a/model", "b/model"), ["class_embedding.weight"]);
     pictures(&dir.join("none"), &["x", "y", "z"], 4, (8, 8), false);
-    contains(&tuned(dir, "c", "a", "folder:none", &[]), &["(none of its classes is one of these; the others start as"]);
+    contains(
+        &tuned(dir, "c", "a", "folder:none", &[]),
+        &["(none of its classes has one of these names; the others start as"],
+    );
     assert_eq!(rows(dir, "c/model"), vec![there[2].clone(); 4]);
 }
 

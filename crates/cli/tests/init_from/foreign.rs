@@ -40,26 +40,20 @@ fn pipelines_of_diffusers_are_taken_to_the_bit() {
 fn half_precision_and_shards_are_read_as_floats() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
-    let channels = |name: &str| {
-        let root = golden(name);
-        let config = [root.join("unet/config.json"), root.join("config.json")].into_iter().find(|path| path.is_file());
-        common::json(&config.unwrap())["in_channels"].as_u64().unwrap()
-    };
-    for name in ["files/fp16", "files/bf16", "files/sharded", "files/flat"] {
-        let colour = channels(name) == 3;
-        let data = if colour { "colour" } else { "grey" };
-        pictures(&dir.join(data), &["."], 5, (16, 16), colour);
-        let said = tuned(dir, name, &format!("folder:{data}"), &[]);
+    pictures(&dir.join("grey"), &["."], 5, (8, 8), false);
+    for name in ["files/fp16", "files/bf16", "files/sharded", "files/sharded-fp16"] {
+        let said = tuned(dir, name, "folder:grey", &[]);
         assert!(said.contains(": all "), "{said}");
-        // The folder of the weights, each in its file.
-        let unet = golden(name).join("unet");
-        let place = if unet.is_dir() { unet } else { golden(name) };
-        let files = fs::read_dir(place).unwrap().map(|entry| entry.unwrap().path());
+        let files = fs::read_dir(golden(name).join("unet")).unwrap().map(|entry| entry.unwrap().path());
         let files: Vec<PathBuf> =
             files.filter(|path| path.extension().is_some_and(|end| end == "safetensors")).collect();
         let model = name.replace('/', "-") + "/model";
         assert_eq!(tensors(dir, &model), stored(&files), "{name}");
     }
+    // The folder of a network alone, with the names of an older release: the same weights.
+    let said = tuned(dir, "files/flat", "folder:grey", &[]);
+    contains(&said, &[": all ", "has no scheduler, the defaults of DDPMScheduler are assumed"]);
+    assert_eq!(other(dir, "files-flat/model", "files-sharded/model"), Vec::<String>::new());
 }
 
 #[test]

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use sfumato_data::Dataset;
 use sfumato_model::pipeline::AnyConfig;
-use sfumato_nets::unet::{DownBlockType, SampleSize, UNet2DConfig};
+use sfumato_nets::{
+    NetError,
+    unet::{DownBlockType, SampleSize, UNet2DConfig},
+};
 use sfumato_process::ModelVariance;
 
 use super::{MlpSpec, ModelConfig, OwnSpec, UNetSpec, check};
@@ -24,7 +27,7 @@ impl UNet2DSpec {
         let told = self.config.class_embed_type.map_or("a table", |_| "something else");
         let expected = "left out: a network learns classes in a table here";
         check("model.config.class_embed_type", told, self.config.class_embed_type.is_none(), expected)?;
-        self.config.validate().map_err(super::model::as_written)
+        Ok(self.config.validate().map_err(NetError::from)?)
     }
 
     /// The network for `data`, as [`UNetSpec::resolve`] has it.

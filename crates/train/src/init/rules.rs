@@ -95,16 +95,14 @@ fn table(source: &Pipeline, classes: usize, told: &ToldClasses, neutral: Row, of
     let by_name = !source.spec.facts.class_names.is_empty() && told.names.len() == here;
     let as_many = source.named_classes() == Some(here);
     let known: Vec<Option<usize>> = (0..here)
-        .map(|class| match by_name {
-            true => source.class_by_name(&told.names[class]),
-            false => as_many.then_some(class),
-        })
+        .map(|class| if by_name { source.class_by_name(&told.names[class]) } else { as_many.then_some(class) })
         .collect();
     let found: Vec<&str> =
         told.names.iter().zip(&known).filter(|(_, row)| row.is_some()).map(|(name, _)| &**name).collect();
     let taken = known.iter().flatten().count();
     let how = match (by_name, taken) {
-        (_, 0) => "none of its classes is one of these".to_owned(),
+        (true, 0) => "none of its classes has one of these names".to_owned(),
+        (false, 0) => "names are not known, and it has another number of classes".to_owned(),
         (true, _) => format!("{taken} of {here} classes by their names ({})", listed(&found)),
         (false, _) => format!("{taken} of {here} classes by their numbers, as names are not known"),
     };

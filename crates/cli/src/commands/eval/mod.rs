@@ -21,7 +21,6 @@ use distances::Measurement;
 use plan::Scored;
 use regret::{Measured, Prepared};
 use serde_json::{Value, json};
-use sfumato_data::Dataset;
 use sfumato_data::LoadedDataset;
 use sfumato_evaluate::{EvalPlan, Order, evaluate};
 use sfumato_files::file_sha256;

@@ -90,10 +90,12 @@ impl Work for Training {
                     return say::result(|out| out.write_all(config.to_toml().as_bytes()));
                 }
                 // Before anything is written.
-                let parts = Parts::new(&config, &data, test.as_ref());
-                check(&config, parts.training(), &machine)?;
-                if let Some(source) = new.source() {
-                    init::tell::<B>(source, &config, parts.training(), &device)?;
+                {
+                    let parts = Parts::new(&config, &data, test.as_ref());
+                    check(&config, parts.training(), &machine)?;
+                    if let Some(source) = new.source() {
+                        init::tell::<B>(source, &config, parts.training(), &device)?;
+                    }
                 }
                 let dir = new.create_dir(&config, &environment)?;
                 (data, test, Ready { config, origin, dir, from: None })

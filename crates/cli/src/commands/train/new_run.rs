@@ -127,7 +127,7 @@ impl NewRun {
         let says_classes = self.args.class_conditional
             || self.args.preset.is_some()
             || self.args.config.is_some()
-            || self.overrides.iter().any(|(path, _)| path.join(".") == "model.class_conditional");
+            || self.sets("model.class_conditional");
         if config.model.class_conditional() && data.classes().is_none() && !says_classes {
             say!("note: {} has no labels, so that this run learns no classes; {dir} did", data.name());
             config.model.forget_classes();
@@ -203,15 +203,26 @@ impl NewRun {
         }
     }
 
+    /// Whether `--set` names this key.
+    fn sets(&self, key: &str) -> bool {
+        self.overrides.iter().any(|(path, _)| path.join(".") == key)
+    }
+
     fn with_flags(&self, mut config: TrainConfig) -> Result<TrainConfig> {
         let args = &self.args;
         apply_flags(&mut config, args);
-        config.init = self.source.as_ref().map(Source::init);
+        if let Some(source) = &self.source {
+            config.init = Some(source.init());
+            // The model's chain may have fewer steps than the grids of the default.
+            if args.config.is_none() && !self.sets("samples.steps") {
+                config.samples.steps = config.samples.steps.min(config.diffusion.schedule.steps());
+            }
+        }
         // The file may be that of a run which went on with another rate: a new one counts from its first step.
         config.optimizer.start_step = 0;
         // And its plan is for its own time limit; without a new one, the steps that it did are done again, to the same bits.
-        let sets = |key: &str| self.overrides.iter().any(|(path, _)| path.join(".") == key);
-        if args.steps.is_some() || args.minutes.is_some() || sets("training.steps") || sets("training.max_minutes") {
+        let sets_length = self.sets("training.steps") || self.sets("training.max_minutes");
+        if args.steps.is_some() || args.minutes.is_some() || sets_length {
             config.training.plan.clear();
         }
         config.data.image_size = args.image_size.or(config.data.image_size);
