@@ -174,7 +174,7 @@ Examples:
   sfumato train
   sfumato train --preset swiss-roll --out runs/roll
   sfumato train --dataset folder:photos --image-size 32 --minutes 30 --out runs/photos
-  sfumato train --init-from runs/photos --dataset folder:paintings --learning-rate 2e-4 --out runs/paintings
+  sfumato train --init-from runs/photos --dataset folder:paintings --out runs/paintings
   sfumato train --resume runs/photos --minutes 60
   sfumato train --resume runs/photos --steps 40000 --learning-rate 1e-4
   sfumato train --preset ddpm-cifar10 --data-dir cifar-10-batches-bin --backend cuda"
