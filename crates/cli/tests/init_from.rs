@@ -169,7 +169,7 @@ fn other_channels_sizes_and_networks_are_said() {
     contains(
         &said,
         &[
-            "3 new: conv_in.weight ([8, 1, 3, 3] there, [8, 3, 3, 3] here), conv_out.weight (for 1 channels there, 3 here), conv_out.bias",
+            "3 new: conv_in.weight ([8, 1, 3, 3] there, [8, 3, 3, 3] here), conv_out.weight (channels: 1 there, 3 here), conv_out.bias",
             "note: a/checkpoints/step-0000003 is for pictures of 8x8, and this run trains on 12x16",
         ],
     );

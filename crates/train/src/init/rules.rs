@@ -52,7 +52,7 @@ fn last_rule(source: &Pipeline, target: &AnyConfig, variance: ModelVariance) -> 
     let [in_there, out_there] = channels(&source.spec.config)?;
     let [channels, out] = channels(target)?;
     if in_there != channels {
-        return Some(Rule { how: How::New, about: format!("for {in_there} channels there, {channels} here") });
+        return Some(Rule { how: How::New, about: format!("channels: {in_there} there, {channels} here") });
     }
     let taken = (0..channels).map(Row::Stored);
     let rows = |new: usize| How::Rows(taken.clone().chain(std::iter::repeat_n(Row::New, new)).collect());
