@@ -16,8 +16,8 @@
 //! | [`levels`] | the noise levels that solvers of the probability-flow ODE visit |
 //! | [`sampler`] | ancestral sampling (DDPM), DDIM, DPM-Solver++, Euler and Heun, with an observer for intermediate states |
 //! | [`loss`] | `L_simple` |
-//! | [`objective`] | `L_simple`, the bound and both as losses, for fixed and learned variances |
-//! | [`times`] | uniform and importance-sampled steps for training |
+//! | [`objective`] | `L_simple`, the bound and both as losses, with weights, for fixed and learned variances |
+//! | [`times`] | which steps training visits: densities of noise levels |
 //! | [`bound`] | the variational bound: path-wise, as a sum of divergences, and exact |
 //! | [`oracle`] | data whose diffusion is known exactly, and the perfect denoiser for it |
 //! | [`noise`] | counter-based and replayed noise |
@@ -60,6 +60,7 @@ pub mod forward;
 mod gaussian;
 pub mod levels;
 pub mod loss;
+mod named;
 pub mod noise;
 pub mod objective;
 pub mod oracle;
@@ -74,8 +75,9 @@ pub use clipping::Clipping;
 pub use denoiser::Denoiser;
 pub use gaussian::Gaussian;
 pub use levels::{NoiseLevel, NoiseLevels};
+pub use named::ParameterError;
 pub use noise::{NoiseError, NoiseSource, RecordedNoise, SeededNoise};
-pub use objective::{DiffusionObjective, Loss, Objective};
+pub use objective::{DiffusionObjective, Loss, Objective, Weight};
 pub use output::OutputShapeError;
 pub use parameterization::Parameterization;
 pub use reverse::{Chain, ReverseStep};

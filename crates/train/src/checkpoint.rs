@@ -33,7 +33,7 @@ use sfumato_model::{
     tensor_file::{NamedTensor, read_tensors, write_tensors},
 };
 use sfumato_nets::params::named_parameters;
-use sfumato_process::times::ImportanceTimes;
+use sfumato_process::times::{ImportanceTimes, TimeSampler};
 
 use crate::{
     DataRecord, TrainConfig, TrainError,
@@ -204,17 +204,18 @@ struct StoredTimes {
     counts: Vec<usize>,
 }
 
-/// What importance sampling had seen at the checkpoint in `dir`, for a chain of `steps`: nothing where the run drew its steps uniformly.
-pub(crate) fn read_times(dir: &Path, steps: usize) -> Result<ImportanceTimes, TrainError> {
+/// `times` with what importance sampling had seen at the checkpoint in `dir`: nothing where the run drew its steps otherwise.
+pub(crate) fn read_times(dir: &Path, times: TimeSampler) -> Result<TimeSampler, TrainError> {
     let path = dir.join(DIR).join(TIMES);
     if !path.exists() {
-        return Ok(ImportanceTimes::new(steps));
+        return Ok(times);
     }
     // As long as the schedule has steps: a limit of its own.
     let bytes = read_bytes(&path, MAX_TIMES).context("read", &path)?;
     let bad = |reason: String| TrainError::BadCheckpoint { path: path.clone(), reason };
     let StoredTimes { losses, counts } = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
-    ImportanceTimes::resumed(steps, losses, counts).map_err(|error| bad(error.to_string()))
+    let history = ImportanceTimes::resumed(counts.len(), losses, counts);
+    history.and_then(|history| times.with_history(history)).map_err(|error| bad(error.to_string()))
 }
 
 /// What a run goes on with.

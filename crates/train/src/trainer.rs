@@ -26,10 +26,7 @@ use sfumato_nets::{
     InputError, NetError, Network,
     params::{RandomParams, parameters},
 };
-use sfumato_process::{
-    Objective,
-    times::{ImportanceTimes, Times},
-};
+use sfumato_process::{Objective, times::TimeSampler};
 use sfumato_schedule::NoiseSchedule;
 
 use crate::{
@@ -160,17 +157,16 @@ impl Run<'_> {
             own.num_params = burn::module::Module::num_params(&model) as u64;
         }
         let spec = pipeline_spec(network, &config.diffusion, self.data, self.environment);
-        let batches = Batches::new(self.data, config.seed, schedule.steps(), config.data.flip, spec.facts.null_class);
+        let batches = Batches::new(self.data, config.seed, config.data.flip, spec.facts.null_class);
         let OpenedLog { log: metrics, warning } = MetricsLog::open(&self.dir.metrics_file(), state.step)?;
         if let Some(warning) = warning {
             watch.warn(&warning);
         }
         let window = self.from.map(|from| read_window(&from.path)).transpose()?.unwrap_or_default();
-        let times = match (config.objective.times, self.from) {
-            (Times::Uniform, _) => None,
-            (Times::Importance, Some(from)) => Some(read_times(&from.path, schedule.steps())?),
-            (Times::Importance, None) => Some(ImportanceTimes::new(schedule.steps())),
-        };
+        let mut times = config.objective.times(&schedule)?;
+        if let (Some(from), true) = (self.from, times.learns()) {
+            times = read_times(&from.path, times)?;
+        }
         let scorers = Scorers::new(self, &spec, schedule.steps())?;
         let mut session = Session::<A, P> {
             run: self,
@@ -216,8 +212,8 @@ struct Session<'a, A: AutodiffBackend, P> {
     run: &'a Run<'a>,
     blueprint: PhantomData<P>,
     schedule: NoiseSchedule,
-    /// What importance sampling has seen; none where steps are uniform.
-    times: Option<ImportanceTimes>,
+    /// What draws the steps of batches.
+    times: TimeSampler,
     spec: PipelineSpec,
     batches: Batches<'a>,
     metrics: MetricsLog,

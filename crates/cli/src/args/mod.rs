@@ -29,7 +29,7 @@ pub(crate) use schedule::{
     ShowArgs,
 };
 pub(crate) use score::ScoreArgs;
-pub(crate) use train::TrainArgs;
+pub(crate) use train::{TrainArgs, name_of};
 
 use std::{error::Error as _, process::ExitCode};
 

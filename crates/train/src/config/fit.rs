@@ -2,7 +2,7 @@
 
 use sfumato_data::Dataset;
 use sfumato_model::pipeline::{AnyConfig, OwnConfig};
-use sfumato_process::{DiffusionObjective, Loss, Parameterization, bound::Decoder};
+use sfumato_process::{DiffusionObjective, Parameterization, bound::Decoder};
 use sfumato_schedule::{CheckConditions, Finding, Severity, probability::LikelihoodCdf};
 
 use super::{DiffusionConfig, ModelConfig, TrainConfig, model};
@@ -12,11 +12,11 @@ impl TrainConfig {
     /// The loss on `data`: with the decoder for 256 levels where the data has them.
     pub fn objective(&self, data: &dyn Dataset) -> DiffusionObjective {
         let DiffusionConfig { parameterization, variance, .. } = self.diffusion;
-        let usual = if variance.learned().is_some() { Loss::Hybrid } else { Loss::Simple };
         DiffusionObjective {
             parameterization,
             variance,
-            loss: self.objective.loss.unwrap_or(usual),
+            loss: self.objective.loss(&self.diffusion),
+            weight: self.objective.weight,
             decoder: if data.is_discrete() { Decoder::Discretized(LikelihoodCdf::Exact) } else { Decoder::Gaussian },
         }
     }

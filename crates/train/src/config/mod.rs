@@ -8,6 +8,7 @@ mod fit;
 mod held_out;
 mod length;
 mod model;
+mod objective;
 mod optimizer;
 mod presets;
 mod room;
@@ -17,6 +18,7 @@ mod syntax;
 pub use data::DataConfig;
 pub use held_out::HeldOutConfig;
 pub use model::{MlpSpec, ModelConfig, OwnSpec, UNetSpec};
+pub use objective::ObjectiveConfig;
 pub use optimizer::{LearningRateDecay, OptimizerConfig};
 pub use presets::{DEFAULT_PRESET, PRESETS, Preset};
 pub use room::least_to_predict;
@@ -26,7 +28,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sfumato_files::read_text;
-use sfumato_process::{Loss, ModelVariance, Parameterization, times::Times};
+use sfumato_process::{ModelVariance, Parameterization};
 use sfumato_schedule::ScheduleConfig;
 
 use crate::{PlanPoint, TrainError, error::IoContext};
@@ -68,17 +70,6 @@ pub struct DiffusionConfig {
     pub variance: ModelVariance,
     /// The noise schedule.
     pub schedule: ScheduleConfig,
-}
-
-/// What is trained towards.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ObjectiveConfig {
-    /// The loss; left out, `simple` for a fixed variance and `hybrid` for a learned one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub loss: Option<Loss>,
-    /// How the steps of a batch are drawn.
-    pub times: Times,
 }
 
 /// How long, and what is written when.
@@ -156,7 +147,10 @@ impl TrainConfig {
         if let Some(path) = file {
             let text = read_text(path).context("read", path)?;
             origin = path.display().to_string();
-            overlay(&mut table, parse(&text, &origin)?);
+            let mut layer = parse(&text, &origin)?;
+            objective::unify(&mut layer);
+            objective::unify(&mut table);
+            overlay(&mut table, layer);
             let mut whole = table.clone();
             complete_model(&mut whole);
             if let Err(error) = whole.try_into::<Self>() {
@@ -180,12 +174,14 @@ impl TrainConfig {
         origin: &str,
         overrides: &[(Vec<String>, toml::Value)],
     ) -> Result<Self, TrainError> {
+        objective::unify(&mut table);
         for (keys, value) in overrides {
             let nested = keys
                 .iter()
                 .rev()
                 .fold(value.clone(), |value, key| toml::Table::from_iter([(key.clone(), value)]).into());
-            if let toml::Value::Table(nested) = nested {
+            if let toml::Value::Table(mut nested) = nested {
+                objective::unify(&mut nested);
                 overlay(&mut table, nested);
             }
         }
@@ -234,7 +230,8 @@ impl TrainConfig {
         check("training.log_every", log_every, log_every > 0, "at least 1")?;
         check("training.checkpoint_every", checkpoint_every, checkpoint_every > 0, "at least 1")?;
         check("samples.num", self.samples.num, (1..=MOST).contains(&self.samples.num), &format!("1 to {MOST}"))?;
-        let total = self.diffusion.schedule.build()?.steps();
+        let schedule = self.diffusion.schedule.build()?;
+        let total = schedule.steps();
         let sampler_steps = self.samples.steps;
         check(
             "samples.steps",
@@ -242,13 +239,7 @@ impl TrainConfig {
             (1..=total).contains(&sampler_steps),
             &format!("1 to {total}, the schedule's steps"),
         )?;
-        let untrained = self.objective.loss == Some(Loss::Simple) && self.diffusion.variance.learned().is_some();
-        check(
-            "objective.loss",
-            "\"simple\"",
-            !untrained,
-            &format!("\"hybrid\" or \"vlb\", as nothing else trains the variance {}", self.diffusion.variance.name()),
-        )?;
+        self.objective.validate(&self.diffusion, &schedule)?;
         length::check_plan(&self.training.plan)?;
         self.held_out.validate()?;
         self.model.validate()

@@ -34,7 +34,7 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
             let reached = Reached {
                 state: self.state,
                 since_last_metrics: self.window,
-                times: self.times.as_ref(),
+                times: self.times.history(),
                 measured: self.measured_now(),
             };
             write_training(dir, &config, &data, reached, &raw, &self.optimizer)?;

@@ -34,6 +34,7 @@ pub(super) fn run(
         format!("config     {origin}"),
         format!("network    {}", network(&config.network(data)?)),
         format!("classes    {}", classes(config, data)),
+        format!("objective  {}", config.objective.describe(&config.diffusion)),
         format!("length     {steps} steps of {} examples, {epochs} epochs; {limit}", training.batch_size),
         format!("machine    {}, {threads} {}", machine.backend.name(), if threads == 1 { "thread" } else { "threads" }),
         format!("run        {}", dir.root().display()),

@@ -21,7 +21,7 @@ use sfumato_train::{FoundCheckpoint, Run, RunDir, TrainConfig, config::HeldOutCo
 
 use self::{held_out::Parts, new_run::NewRun, renew::Renewing, resume::Going};
 use crate::{
-    args::{MachineArgs, TrainArgs, UsageError},
+    args::{MachineArgs, TrainArgs, UsageError, name_of},
     backend::{Work, with_backend},
     environment, loaded,
     progress::TrainProgress,
@@ -156,7 +156,11 @@ fn parse_override(text: &str) -> Result<(Vec<String>, toml::Value)> {
 }
 
 fn overrides(args: &TrainArgs) -> Result<Vec<(Vec<String>, toml::Value)>> {
-    args.set.iter().map(|text| parse_override(text)).collect()
+    // First, so that --set can give them parameters.
+    let names = [("weight", args.weight.and_then(name_of)), ("density", args.density.and_then(name_of))];
+    let key = |key: &str| ["objective", key, "kind"].map(str::to_owned).to_vec();
+    let named = names.into_iter().filter_map(|(name, kind)| Some(Ok((key(name), kind?.into()))));
+    named.chain(args.set.iter().map(|text| parse_override(text))).collect()
 }
 
 /// The flags that make sense for a new run and for one that goes on.
