@@ -98,7 +98,7 @@ impl Case {
 
     /// Steps of a batch, from the recorded numbers.
     fn draws(&self, times: &TimeSampler, step: u64) -> Vec<TimeDraw> {
-        let numbers: Vec<f64> = uniform(&format!("t {step}"), BATCH).map(|u| (u + 1.0) / 2.0).collect();
+        let numbers: Vec<f64> = uniform(&format!("levels t {step}"), BATCH).map(|u| (u + 1.0) / 2.0).collect();
         let spread = |i: usize| (numbers[0] + i as f64 / BATCH as f64).fract();
         (0..BATCH).map(|i| times.draw(if self.density.is_stratified() { spread(i) } else { numbers[i] })).collect()
     }
@@ -122,9 +122,9 @@ impl Case {
         let level = |x: f32| ((f64::from(x) + 1.0) * 127.5).round().clamp(0.0, 255.0) / 127.5 - 1.0;
         for step in 1..=STEPS {
             let count = shape.iter().product();
-            let x_0 = noise(&format!("x_0 {step}"), count).into_iter().map(|x| 0.5 * x);
+            let x_0 = noise(&format!("levels x_0 {step}"), count).into_iter().map(|x| 0.5 * x);
             let x_0 = tensor(x_0.map(|x| if discrete { level(x) as f32 } else { x }).collect());
-            let epsilon = tensor(noise(&format!("epsilon {step}"), count));
+            let epsilon = tensor(noise(&format!("levels epsilon {step}"), count));
             let draws = self.draws(&times, step);
             let t: Vec<usize> = draws.iter().map(|draw| draw.t).collect();
             let call = Call { net: &net, classes: None, dropout: None };

@@ -171,11 +171,11 @@ def train(network, weight, density, prediction, learned):
     times = Times(density)
     losses, steps = [], []
     for step in range(1, STEPS + 1):
-        x_0 = formula.noise(f"x_0 {step}", shape).double() / 2
+        x_0 = formula.noise(f"levels x_0 {step}", shape).double() / 2
         if network == "unet":
             x_0 = torch.clamp(torch.round((x_0 + 1) * 127.5), 0, 255) / 127.5 - 1
-        epsilon = formula.noise(f"epsilon {step}", shape).double()
-        t, correction = times.draw((formula.uniform(f"t {step}", BATCH) + 1) / 2)
+        epsilon = formula.noise(f"levels epsilon {step}", shape).double()
+        t, correction = times.draw((formula.uniform(f"levels t {step}", BATCH) + 1) / 2)
         at = lambda table: torch.from_numpy(table[t] * 1.0).reshape([-1] + [1] * (len(shape) - 1))
         x_t = at(np.sqrt(ALPHA_BAR)) * x_0 + at(np.sqrt(1 - ALPHA_BAR)) * epsilon
         output = net(x_t.float(), torch.from_numpy(t))
