@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use sfumato_data::DatasetSpec;
 
-use super::{FeaturesName, MachineArgs, SampleSource, ScoreArgs};
+use super::{FeaturesName, MachineArgs, SampleSource, ScoreArgs, values};
 
 /// Score a model on data: the variational bound in bits per dimension, its regret, and distances of its samples
 ///
@@ -39,6 +39,9 @@ pub(crate) struct EvalArgs {
     pub(crate) dataset: DatasetSpec,
     #[command(flatten)]
     pub(crate) score: ScoreArgs,
+    /// The class that stands for "any", of a model made elsewhere that was trained for guidance: its last one [default: what the model says]
+    #[arg(long, value_name = "K", value_parser = values::at_least::<usize>(0), requires = "model", help_heading = "Data")]
+    pub(crate) null_class: Option<usize>,
     /// Noise to use instead of random numbers, for examples in the order of the data: float32 [K, N, C, H, W], entry t - 1 is the noise of step t
     #[arg(long, value_name = "FILE.npy", help_heading = "Estimate")]
     pub(crate) noise: Option<PathBuf>,

@@ -17,7 +17,7 @@ use crate::{
 };
 
 pub(crate) fn run(args: ExportArgs) -> Result<()> {
-    let model = loaded::open_model(&args.model)?;
+    let model = loaded::open_model_with(&args.model, args.null_class)?;
     match &model.spec.config {
         AnyConfig::UNet(config) => {
             if let Some(heads) = config.attention_heads {

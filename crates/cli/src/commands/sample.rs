@@ -42,7 +42,7 @@ use crate::{
 const GIF_FRAMES: usize = 50;
 
 pub(crate) fn run(mut args: SampleArgs) -> Result<()> {
-    let model = loaded::open_model(&args.model)?;
+    let model = loaded::open_model_with(&args.model, args.null_class)?;
     args.class = args.class_name.as_deref().map(|text| class::resolve(text, &model)).transpose()?;
     let order = args.order.map(TryInto::try_into).transpose().map_err(UsageError)?;
     let scheduler = &model.spec.scheduler;

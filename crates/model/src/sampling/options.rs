@@ -109,8 +109,16 @@ impl<'a> SampleOptions<'a> {
                 let reason = format!("the model in {dir} knows the classes 0 to {}", classes.saturating_sub(1));
                 unfit("class", class.to_string(), reason)
             }
-            _ if self.guidance != 1.0 && model.spec.facts.null_class.is_none() => {
-                unfit("guidance", self.guidance.to_string(), format!("{dir} was not trained for guidance"))
+            (_, labels) if self.guidance != 1.0 && model.spec.facts.null_class.is_none() => {
+                let reason = match labels {
+                    Labels::Below(classes) if classes > 1 => format!(
+                        "the model in {dir} does not say which of its classes stands for \"any\"; if its last one does, \
+                         --null-class {} says so",
+                        classes - 1
+                    ),
+                    _ => format!("{dir} was not trained for guidance"),
+                };
+                unfit("guidance", self.guidance.to_string(), reason)
             }
             _ => Ok(choice),
         }

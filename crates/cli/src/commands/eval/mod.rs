@@ -38,7 +38,7 @@ use crate::{
 
 pub(crate) fn run(args: EvalArgs) -> Result<()> {
     distances::check(&args)?;
-    let model = args.model.as_deref().map(loaded::open_model).transpose()?;
+    let model = args.model.as_deref().map(|dir| loaded::open_model_with(dir, args.null_class)).transpose()?;
     if let Some(model) = model.as_ref().filter(|_| !args.no_bound || args.regret.is_some()) {
         plan::check_model(model)?;
         plan::check_labels(Scored::of(&args), model)?;

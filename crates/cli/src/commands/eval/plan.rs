@@ -81,7 +81,11 @@ pub(super) fn check_model(model: &Pipeline) -> Result<()> {
 /// Refuses to ignore labels for a model that has no class for it.
 pub(in crate::commands) fn check_labels(scored: Scored<'_>, model: &Pipeline) -> Result<()> {
     if scored.args.data.ignore_labels && model.spec.facts.null_class.is_none() {
-        bail!("--ignore-labels: {} has no class that stands for \"any\"", scored.dir.display());
+        bail!(
+            "--ignore-labels: {} has no class that stands for \"any\", or does not say which one does (`eval --null-class`, \
+             `export --null-class`)",
+            scored.dir.display()
+        );
     }
     Ok(())
 }
@@ -150,10 +154,14 @@ pub(in crate::commands) fn match_classes(
     }
     let (own, dir) = (data.class_names().join(", "), scored.dir.display());
     if found != classes {
-        let way = if model.spec.facts.null_class.is_some() {
-            "--ignore-labels scores without classes"
-        } else {
-            "give data with all of its classes"
+        let way = match model.spec.facts.null_class {
+            Some(_) => "--ignore-labels scores without classes".to_owned(),
+            // A network that others have trained for guidance: nothing in its files tells the last class from the others.
+            None if found + 1 == classes => format!(
+                "if its class {found} stands for \"any\", say so with `eval --null-class {found}`, or once for all with \
+                 `export --null-class {found}`"
+            ),
+            None => "give data with all of its classes".to_owned(),
         };
         bail!(
             "{} has {found} classes ({own}), but the model in {dir} has {classes} and does not know their names, so that they \

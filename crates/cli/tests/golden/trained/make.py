@@ -2,7 +2,8 @@
 
 The float16 weights are loaded as float32, as the program does. Samples: the schedulers are made as users make them,
 `Class.from_config(pipeline.scheduler.config)`, and saved as `save_pretrained` would; starting noise and the noise of steps are the hash
-of tests/golden/samplers/make_samplers.py. Losses and the bound: the network by PyTorch in float64, everything else by numpy
+of tests/golden/samplers/make_samplers.py. Every walk is taken twice: as it is, and with network and scheduler in float64, which tells
+the rounding of diffusers from ours. Losses and the bound: the network by PyTorch in float64, everything else by numpy
 in float64 from the published formulas (Ho et al. 2020, arXiv:2006.11239, Eqs. 5 to 14; Nichol & Dhariwal 2021, Eq. 17).
 
 Writes references.safetensors (final samples), references.json (cases with their scheduler_config.json, losses, bounds, versions)
@@ -11,6 +12,8 @@ and test.npz, of each class the first image that train.py has left out.
     OMP_NUM_THREADS=1 python make.py [GRIDS]      # with GRIDS, a directory, also a picture of 64 samples of each model
 """
 
+import contextlib
+import copy
 import json
 import math
 import pathlib
@@ -78,10 +81,32 @@ def predictor(unet, labels=None, guidance=1.0):
     return predict
 
 
+class Double:
+    """A module whose float32 is float64."""
+
+    def __init__(self, module, float64):
+        self.module, self.float32 = module, float64
+
+    def __getattr__(self, name):
+        return getattr(self.module, name)
+
+
+@contextlib.contextmanager
+def in_float64(cls):
+    """Lets a scheduler compute in float64: its module asks torch and numpy for float32 by name."""
+    module, noise_of = sys.modules[cls.__module__], golden.noise
+    module.torch, module.np = Double(torch, torch.float64), Double(np, np.float64)
+    golden.noise = lambda entry, shape: noise_of(entry, shape).double()
+    try:
+        yield
+    finally:
+        module.torch, module.np, golden.noise = torch, np, noise_of
+
+
 def samples(name, unet, scheduler, tensors):
     """Final samples of every case, and how the program is asked for them."""
     labels = torch.arange(SAMPLES) if unet.config.num_class_embeds else None
-    cases = []
+    doubled, cases = copy.deepcopy(unet).double(), []
     for case, cls, keys, steps, arguments in CASES:
         own = cls.from_config(scheduler.config, **keys)
         eta = None
@@ -91,14 +116,18 @@ def samples(name, unet, scheduler, tensors):
         for guidance in [1.0] + [GUIDANCE] * (labels is not None and case in GUIDED):
             key = f"{name}/{case}" + ("" if guidance == 1.0 else "-guided")
             shape = (SAMPLES, 1, 28, 28)
-            states = golden.run(own, predictor(unet, labels, guidance), steps, shape, eta)
-            tensors[key] = states[-1].contiguous()
+            single = golden.run(own, predictor(unet, labels, guidance), steps, shape, eta)[-1]
+            with in_float64(cls):
+                again = cls.from_config(scheduler.config, **keys)
+                double = golden.run(again, predictor(doubled, labels, guidance), steps, shape, eta)[-1]
+            assert again.alphas_cumprod.dtype == double.dtype == torch.float64
+            tensors[key], tensors[f"{key}/float64"] = single.contiguous(), double.float().contiguous()
             guided = [] if guidance == 1.0 else ["--guidance", str(guidance), "--null-class", str(NULL)]
             cases.append({
                 "name": key, "model": name, "scheduler": own.to_json_string(), "entries": steps + 1 if stochastic else 1,
                 "arguments": ["--steps", str(steps), *arguments, *guided],
             })
-            print(key, f"{states[-1].min():.3f} {states[-1].max():.3f}", flush=True)
+            print(key, f"{double.min():.3f} {double.max():.3f}, rounding {(single - double).abs().max():.1e}", flush=True)
     return cases
 
 
