@@ -1,6 +1,7 @@
 """The peer of `cargo xtask conformance`: randomly initialised pipelines, and what diffusers makes of them.
 
-conformance.py make DIR       writes the pipelines, the noise and diffusers' answers; prints a line for each run of `sfumato sample`:
+conformance.py make DIR [quick]
+                              writes the pipelines, the noise and diffusers' answers; prints a line for each run of `sfumato sample`:
                               its folder and its model, both in DIR, and its arguments, separated by tabs
 conformance.py compare DIR    prints the largest differences, and fails where one is above the tolerance
 
@@ -26,6 +27,7 @@ import make_samplers as golden  # noqa: E402 (after the path)
 NETWORK_TOLERANCE = 2e-5  # of the largest value of the output
 SAMPLE_TOLERANCE = 1e-3  # of the largest value of the samples, at least 1
 SAMPLES = 2
+QUICK = sys.argv[3:] == ["quick"]  # one network and the samplers of one configuration
 CLASS = 37  # for networks that know any number as a class
 
 DOWN, UP, ATTENTION_DOWN, ATTENTION_UP = "DownBlock2D", "UpBlock2D", "AttnDownBlock2D", "AttnUpBlock2D"
@@ -104,6 +106,8 @@ def case(folder, model, row, column, expected, noise, arguments):
 
 def networks(root):
     for seed, (row, keys) in enumerate(NETWORKS.items()):
+        if QUICK and row != "small":
+            continue
         unet = network(keys, seed)
         size = keys["sample_size"]
         shape = (SAMPLES, unet.config.in_channels, *((size, size) if isinstance(size, int) else size))
@@ -131,6 +135,8 @@ def samplers(root):
     nets = {False: network(NETWORKS["small"], 0), True: network(learned, 1)}
     shape = (SAMPLES, 3, 8, 8)
     for row, config in golden.CONFIGS.items():
+        if QUICK and row != "linspace":
+            continue
         unet = nets[config.get("variance_type") == "learned_range"]
         for sampler, cls, steps, options in golden.CASES:
             if sampler not in golden.ONLY.get(row, (sampler,)):

@@ -11,7 +11,7 @@ mod process;
 
 use std::process::ExitCode;
 
-use commands::{bench, book, ci, conformance, dataset, memcheck, miri, program, report_check, test, torture};
+use commands::{bench, book, ci, conformance, dataset, evidence, memcheck, miri, program, report_check, test, torture};
 
 /// Wrong use, as opposed to a failed run.
 pub(crate) const USAGE: u8 = 2;
@@ -28,6 +28,7 @@ Run the program (built in release mode; every further argument goes to it, so tr
   compare    say which of two models is better, on the same data
   schedule   show, plot, compare or check noise schedules
   import     convert a checkpoint of improved-diffusion or guided-diffusion
+  average    make a model of a run's weights, averaged over another part of the run
   export     write a model as a directory that diffusers loads
   info       describe a model directory
   report     one page for one or several runs
@@ -43,6 +44,7 @@ Work on the code:
   bench      how fast it is: cargo xtask bench [FILTER...], --peer torch, --scaling, --profile, --curve
   book       build the book in docs/ with mdBook, if that is installed: cargo xtask book [--open]
   conformance  the same models, inputs and noise here and in diffusers: a table of the largest differences
+  evidence   make the numbers in docs/results again and say whether they are the same: cargo xtask evidence [NAME...]
   report-check  open the pages of short runs in a browser, and use them
   dataset    make the embedded data: cargo xtask dataset fashion-mnist-mini [--from DIR] [--check]
 
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         "bench" => bench::run(rest),
         "conformance" => conformance::run(rest),
         "dataset" => dataset::run(rest),
+        "evidence" => evidence::run(rest),
         "torture" => torture::run(rest),
         "book" => book::run(rest),
         "report-check" => report_check::run(rest),

@@ -6,8 +6,19 @@ use anyhow::Result;
 use sfumato_data::LoadedDataset;
 use sfumato_model::{pipeline::Pipeline, tensor_file::WeightFiles};
 
+use crate::args::of_model;
+
 /// Unreadable files that are named; a folder can have thousands.
 const NAMED: usize = 5;
+
+/// The same as [`open_model`] with the class that stands for "any", where the user says it (`--null-class`).
+pub(crate) fn open_model_with(dir: &Path, null_class: Option<usize>) -> Result<Pipeline> {
+    let model = open_model(dir)?;
+    match null_class {
+        Some(label) => model.with_null_class(label).map_err(of_model),
+        None => Ok(model),
+    }
+}
 
 /// Opens the model in `dir` and says on stderr what was chosen and what was passed over.
 pub(crate) fn open_model(dir: &Path) -> Result<Pipeline> {

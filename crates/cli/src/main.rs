@@ -81,6 +81,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Schedule(args) => commands::schedule::run(args),
         Command::Import(args) => commands::import::run(args),
         Command::Export(args) => commands::export::run(args),
+        Command::Average(args) => commands::average::run(&args),
         Command::Info(args) => commands::info::run(args),
         Command::Report(args) => commands::report::run(&args),
     }

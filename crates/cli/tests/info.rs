@@ -88,10 +88,10 @@ fn what_is_odd_is_said() {
     edit(&root.join("unet/config.json"), |config| config["freeze_everything"] = true.into());
     edit(&root.join("scheduler/scheduler_config.json"), |scheduler| {
         scheduler["beta_end"] = json!(1e-4);
-        scheduler["lower_order_final"] = json!(true);
+        scheduler["order_of_magic"] = json!(true);
     });
     let said = odd("model");
-    for part in ["freeze_everything", "no sample_size", "lower_order_final", "noise schedule"] {
+    for part in ["freeze_everything", "no sample_size", "order_of_magic", "noise schedule"] {
         assert!(said.contains(part), "'{part}' is not in:\n{said}");
     }
     edit(&root.join("scheduler/scheduler_config.json"), |scheduler| {

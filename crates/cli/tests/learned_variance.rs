@@ -46,7 +46,7 @@ fn a_learned_range_goes_through_every_command() {
 #[test]
 fn a_run_by_importance_resumes_to_the_same_bits() {
     let dir = tempfile::tempdir().unwrap();
-    let short = ["--set", "diffusion.schedule.steps=4", "--set", "objective.times=importance", "--sample-every", "0"];
+    let short = ["--set", "diffusion.schedule.steps=4", "--density", "importance", "--sample-every", "0"];
     let args = |steps: &'static str| {
         [&short[..], &["--variance", "learned-range", "--loss", "vlb", "--steps", steps]].concat()
     };

@@ -198,6 +198,30 @@ impl LoadedDataset {
         Ok(self)
     }
 
+    /// The same data set with the examples `ids` alone in memory, to be scored in this order: its [part](Dataset::part).
+    ///
+    /// # Panics
+    /// If there is none of them, or one is not in memory.
+    pub fn with_part(self, ids: Vec<usize>) -> LoadedDataset {
+        assert!(!ids.is_empty(), "a part has at least one example");
+        let part = Kept::new(ids);
+        let n = self.example_len();
+        let ranges = part.sorted().iter().map(|&i| {
+            assert!(i < self.count, "example {i} of a data set of {}", self.count);
+            let place = self.part.as_ref().map_or(i, |part| part.place(i));
+            place * n..(place + 1) * n
+        });
+        let values = match &self.values {
+            Values::U8(values) => {
+                Values::U8(Arc::new(ranges.flat_map(|range| values[range].iter().copied()).collect()))
+            }
+            Values::F32(values) => {
+                Values::F32(Arc::new(ranges.flat_map(|range| values[range].iter().copied()).collect()))
+            }
+        };
+        LoadedDataset { values, part: Some(Arc::new(part)), ..self }
+    }
+
     pub(super) fn resized(mut self, resizing: Option<Resizing>) -> LoadedDataset {
         self.resizing = resizing;
         self

@@ -85,3 +85,30 @@ fn the_checksum_tells_values_shape_type_and_labels_apart() {
     // Made with: printf 'sfumato data set, uint8, [1, 1, 2, 2], labels: no\n\x01\x02\x03\x04' | sha256sum
     assert_eq!(sums[0], "91aef0e4c38f7d08f109bcd2f8b8cb985cd818926ac1ccfac417324d91d6d3f5");
 }
+
+#[test]
+fn a_part_keeps_the_numbers_and_the_order_of_its_examples() {
+    let labels = Some((0..6).collect());
+    let values = Values::U8((0..12).collect::<Vec<u8>>().into());
+    let names = (0..6).map(|i| format!("{i}")).collect();
+    let whole = LoadedDataset::new("test".into(), Split::Train, vec![1, 1, 2], values, labels, names);
+    let part = whole.clone().with_part(vec![4, 1, 5]);
+    assert_eq!((part.len(), part.part()), (6, Some(&[4, 1, 5][..])));
+    assert_eq!((part.sha256(), part.classes()), (whole.sha256(), Some(6)));
+    let read = |data: &LoadedDataset, i| {
+        let mut out = [0.0; 2];
+        data.write(i, &mut out);
+        (out, data.label(i))
+    };
+    for i in [1, 4, 5] {
+        assert_eq!(read(&part, i), read(&whole, i));
+    }
+    // A part of a part, of numbers too.
+    let fewer = part.with_part(vec![5, 4]);
+    assert_eq!((read(&fewer, 5), fewer.values().len()), (read(&whole, 5), 4));
+    let points = Values::F32(vec![1.0, -2.0, 3.0].into());
+    let points = LoadedDataset::new("p".into(), Split::Train, vec![1], points, None, Vec::new()).with_part(vec![2]);
+    let mut out = [0.0];
+    points.write(2, &mut out);
+    assert_eq!(out, [3.0]);
+}

@@ -21,6 +21,18 @@ pub enum Condition {
     Null(usize),
 }
 
+impl Condition {
+    /// The classes of these examples, as the model is told them.
+    pub(crate) fn classes(self, data: &dyn Dataset, examples: &[usize]) -> Option<Vec<usize>> {
+        let label = |&i: &usize| data.label(i).expect("labels are asked for only where there are some");
+        match self {
+            Self::None => None,
+            Self::Labels => Some(examples.iter().map(label).collect()),
+            Self::Null(class) => Some(vec![class; examples.len()]),
+        }
+    }
+}
+
 /// Which examples are scored, where it is not all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -87,21 +99,16 @@ pub(crate) fn evaluate_some<B: Backend>(
     };
     // A part in memory is in the order of the plan already, without what could not be read.
     let examples = Part { data, ids: data.part(), subset, places };
-    let label = |&i: &usize| data.label(i).expect("the plan asks for labels only where there are some");
-    let classes = |examples: &[usize]| match plan.condition {
-        Condition::None => None,
-        Condition::Labels => Some(examples.iter().map(label).collect()),
-        Condition::Null(class) => Some(vec![class; examples.len()]),
-    };
+    let classes = |examples: &[usize]| plan.condition.classes(data, examples);
     model.bound(&plan.chain, &plan.bound, &examples, &classes, plan.batch_size, observe)
 }
 
 /// Examples of a data set, as they are: nothing is mirrored.
-struct Part<'a> {
-    data: &'a dyn Dataset,
-    ids: Option<&'a [usize]>,
-    subset: Option<Subset>,
-    places: Range<usize>,
+pub(crate) struct Part<'a> {
+    pub(crate) data: &'a dyn Dataset,
+    pub(crate) ids: Option<&'a [usize]>,
+    pub(crate) subset: Option<Subset>,
+    pub(crate) places: Range<usize>,
 }
 
 impl Examples for Part<'_> {

@@ -6,6 +6,7 @@ mod bound;
 mod compare;
 pub mod distances;
 pub mod features;
+mod fit;
 pub mod inception;
 mod paired;
 pub mod regret;
@@ -15,6 +16,7 @@ mod turns;
 
 pub use bound::{Condition, EvalPlan, Order, evaluate};
 pub use compare::{CompareOptions, Distances, Measured, REFERENCE, Sets, compare};
+pub use fit::{FitPlan, fit};
 pub use paired::{Paired, PairedBound, Side, Verdict};
 pub use samples::SampleSet;
 pub use turns::{Contender, PairError, PairProgress, evaluate_pair};

@@ -97,9 +97,22 @@ impl<B: Backend> Adam<B> {
         A: AutodiffBackend<InnerBackend = B> + backend::AutodiffBackend<InnerBackend = B>,
         M: AutodiffModule<A>,
     {
-        let mut collect = Collect::<A> { grads, flat: Vec::with_capacity(self.states.len()) };
-        model.visit(&mut collect);
-        let grads = collect.flat;
+        let grads = gradients::<A, M>(&model, grads);
+        self.step_along::<A, M>(model, grads, step, learning_rate)
+    }
+
+    /// The same along the gradient of each parameter, as [`gradients`] gives them.
+    pub fn step_along<A, M>(
+        &mut self,
+        model: M,
+        grads: Vec<Option<Tensor<B, 1>>>,
+        step: u64,
+        learning_rate: f64,
+    ) -> (M, StepNorm)
+    where
+        A: AutodiffBackend<InnerBackend = B> + backend::AutodiffBackend<InnerBackend = B>,
+        M: AutodiffModule<A>,
+    {
         let grad_norm = sum_of_squares(grads.iter().flatten().cloned().collect()).sqrt();
         if !grad_norm.is_finite() {
             return (model, StepNorm { grad_norm });
@@ -133,6 +146,17 @@ impl<B: Backend> Adam<B> {
     }
 }
 
+/// Takes the gradient of every parameter of `model` out of `grads`: flat, in visiting order; none where the loss does not depend on it.
+pub fn gradients<A, M>(model: &M, grads: &mut A::Gradients) -> Vec<Option<Tensor<A::InnerBackend, 1>>>
+where
+    A: backend::AutodiffBackend,
+    M: AutodiffModule<A>,
+{
+    let mut collect = Collect::<A> { grads, flat: Vec::new() };
+    model.visit(&mut collect);
+    collect.flat
+}
+
 /// Every weight, flat, in visiting order.
 struct Weights<B: Backend> {
     flat: Vec<Tensor<B, 1>>,
@@ -145,12 +169,12 @@ impl<B: Backend> ModuleVisitor<B> for Weights<B> {
 }
 
 /// Takes the gradient of every parameter out of `grads`, flat, in visiting order.
-struct Collect<'a, A: AutodiffBackend> {
+struct Collect<'a, A: backend::AutodiffBackend> {
     grads: &'a mut A::Gradients,
     flat: Vec<Option<Tensor<A::InnerBackend, 1>>>,
 }
 
-impl<A: AutodiffBackend> ModuleVisitor<A> for Collect<'_, A> {
+impl<A: backend::AutodiffBackend> ModuleVisitor<A> for Collect<'_, A> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<A, D>>) {
         self.flat.push(param.grad_remove(self.grads).map(flatten));
     }

@@ -59,8 +59,10 @@ mod host;
 mod kept_filters;
 mod operands;
 mod ops;
+mod power_averages;
+mod tree_sum;
 
-pub use adam::{Adam, AdamOptions, StepNorm, ema_decay};
+pub use adam::{Adam, AdamOptions, StepNorm, ema_decay, gradients};
 pub use backend::{AutodiffBackend, Backend};
 pub use kept_filters::KeptFilters;
 pub use operands::{
@@ -75,3 +77,5 @@ pub use ops::{
     group_norm_scale_shift, linear, norm_conv2d, silu, spatial_self_attention, sum_of_squares, upsample_conv2d,
     upsample_nearest_2x, with_node_of,
 };
+pub use power_averages::{PowerAverages, power_decay};
+pub use tree_sum::TreeSum;

@@ -3,11 +3,11 @@
 use std::ops::ControlFlow;
 
 use sfumato_kernels::Backend;
-use sfumato_process::{NoiseSource, RecordedNoise, sampler::SolverOrder};
+use sfumato_process::{NoiseSource, RecordedNoise, VarianceRule, sampler::SolverOrder};
 
-use crate::Spacing;
 use crate::{
     Model, ModelError, Samples,
+    fitted::Placement,
     sampling::{DdimConvention, Noise, SampleOptions, SamplePlan, SamplerKind},
 };
 
@@ -36,9 +36,21 @@ impl<'a, B: Backend> Sampling<'a, B> {
         self
     }
 
-    /// How the steps are spread over the schedule's.
-    pub fn spacing(mut self, spacing: Spacing) -> Self {
-        self.options.choice.spacing = Some(spacing);
+    /// How the steps are placed among the schedule's: by a [`Spacing`](crate::Spacing), or, of ddpm and ddim, as the model's
+    /// [fit](crate::fitted) says ([`Placement::Best`]).
+    pub fn spacing(mut self, placement: impl Into<Placement>) -> Self {
+        let placement = placement.into();
+        self.options.best_steps = placement == Placement::Best;
+        self.options.choice.spacing = match placement {
+            Placement::By(spacing) => Some(spacing),
+            Placement::Best => None,
+        };
+        self
+    }
+
+    /// Variance of ddpm in place of the model's: fixed, or of the model's [fit](crate::fitted).
+    pub fn variance(mut self, variance: impl Into<VarianceRule>) -> Self {
+        self.options.variance = Some(variance.into());
         self
     }
 

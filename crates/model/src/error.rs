@@ -6,7 +6,7 @@ use sfumato_nets::InputError;
 use sfumato_process::{NoiseError, bound::BoundError, sampler::SampleError};
 use sfumato_schedule::ScheduleError;
 
-use crate::pipeline::PipelineError;
+use crate::{fitted::FitFileError, pipeline::PipelineError};
 
 /// Why a model could not be opened, sampled or scored.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +55,9 @@ pub enum ModelError {
     /// The score could not be computed.
     #[error(transparent)]
     Bound(#[from] BoundError),
+    /// There is no fit of the model, or none that can be used.
+    #[error(transparent)]
+    Fit(#[from] FitFileError),
     /// The data does not fit the network.
     #[error(transparent)]
     Input(#[from] InputError),

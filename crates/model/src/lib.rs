@@ -8,6 +8,7 @@
 //! | [`Model`] | a model on a device: [`Sampling`] and [`Scoring`] say how it is sampled and scored, [`Samples`] are the result |
 //! | [`pipeline`] | the directory of configuration, weights and scheduler |
 //! | [`sampling`] | many samples, batch by batch |
+//! | [`fitted`] | better variances and better steps, from numbers that lie beside the weights |
 //! | [`params`] | parameters of networks in files |
 //! | [`tensor_file`] | safetensors: bounded memory, no trust, deterministic bytes, atomic writes |
 //! | [`torch_file`] | files of `torch.save`, read without executing anything |
@@ -34,6 +35,7 @@ mod blueprint;
 mod builder;
 pub mod disguise;
 mod error;
+pub mod fitted;
 mod json;
 mod model;
 mod noise_loss;

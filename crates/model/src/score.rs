@@ -6,11 +6,15 @@ use burn::tensor::Tensor;
 use sfumato_kernels::{Backend, KeptFilters};
 use sfumato_nets::Network;
 use sfumato_process::{
-    Chain, RecordedNoise, ReverseVariance,
+    Chain, RecordedNoise, VarianceRule,
     bound::{self, Bound, BoundNoise, Decoder, Examples, Plan, Progress, Strata},
 };
 
-use crate::{Model, ModelError, Net, pipeline::Labels};
+use crate::{
+    Model, ModelError, Net,
+    fitted::{ChainChoice, Placement},
+    pipeline::Labels,
+};
 
 /// Strata of at most this fraction of the steps if nothing is said.
 const STRATA: usize = 10;
@@ -22,12 +26,11 @@ pub struct Scoring<'a, B: Backend> {
     examples: &'a dyn Examples,
     decoder: Decoder,
     classes: Option<&'a dyn Fn(usize) -> usize>,
-    steps: Option<usize>,
+    chain: ChainChoice,
     stride: Option<usize>,
     draws: usize,
     noise: BoundNoise<'a>,
     seed: u64,
-    variance: Option<ReverseVariance>,
     batch_size: usize,
 }
 
@@ -38,12 +41,11 @@ impl<'a, B: Backend> Scoring<'a, B> {
             examples,
             decoder,
             classes: None,
-            steps: None,
+            chain: ChainChoice::default(),
             stride: None,
             draws: 1,
             noise: BoundNoise::Seeded(0),
             seed: 0,
-            variance: None,
             batch_size: 64,
         }
     }
@@ -54,9 +56,15 @@ impl<'a, B: Backend> Scoring<'a, B> {
         Self { classes: Some(class_of), ..self }
     }
 
-    /// Scores the chain of only so many steps, spread evenly: another model than the full chain.
+    /// Scores the chain of only so many steps: another model than the full chain.
     pub fn steps(self, steps: usize) -> Self {
-        Self { steps: Some(steps), ..self }
+        Self { chain: ChainChoice { steps: Some(steps), ..self.chain }, ..self }
+    }
+
+    /// How these steps are placed: by a [`Spacing`](crate::Spacing), evenly if nothing is said, or as the model's
+    /// [fit](crate::fitted) says.
+    pub fn spacing(self, placement: impl Into<Placement>) -> Self {
+        Self { chain: ChainChoice { placement: placement.into(), ..self.chain }, ..self }
     }
 
     /// Longest stratum of steps that one evaluation stands for; 1 evaluates every step. A tenth of the steps if nothing is said.
@@ -79,9 +87,9 @@ impl<'a, B: Backend> Scoring<'a, B> {
         Self { noise: BoundNoise::Recorded(noise), ..self }
     }
 
-    /// A fixed variance in place of the model's.
-    pub fn variance(self, variance: ReverseVariance) -> Self {
-        Self { variance: Some(variance), ..self }
+    /// A fixed variance in place of the model's, or one of its [fit](crate::fitted).
+    pub fn variance(self, variance: impl Into<VarianceRule>) -> Self {
+        Self { chain: ChainChoice { variance: Some(variance.into()), ..self.chain }, ..self }
     }
 
     /// Evaluations of the network at a time; the result depends on it only by the network's rounding.
@@ -129,25 +137,15 @@ impl<'a, B: Backend> Scoring<'a, B> {
     }
 
     fn chain(&self) -> Result<Chain, ModelError> {
-        let scheduler = &self.model.pipeline().spec.scheduler;
-        let total = scheduler.noise_schedule()?.steps();
-        let steps = self.steps.unwrap_or(total);
-        let wrong = |option, value: usize, most: usize| {
-            let reason = format!("the chain has {most} steps, so 1 to {most} are possible");
-            Err(ModelError::Value { option, value: value.to_string(), reason })
-        };
-        if !(1..=total).contains(&steps) {
-            return wrong("steps", steps, total);
-        }
+        let chain = self.chain.of(self.model.pipeline())?;
+        let most = chain.steps();
         match self.stride {
-            Some(stride) if !(1..=steps).contains(&stride) => return wrong("stride", stride, steps),
-            _ => {}
+            Some(stride) if !(1..=most).contains(&stride) => {
+                let reason = format!("the chain has {most} steps, so 1 to {most} are possible");
+                Err(ModelError::Value { option: "stride", value: stride.to_string(), reason })
+            }
+            _ => Ok(chain),
         }
-        let chain = scheduler.evenly_spaced_chain(steps)?;
-        Ok(match self.variance {
-            Some(variance) => chain.with_variance(variance),
-            None => chain,
-        })
     }
 }
 

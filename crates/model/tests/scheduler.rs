@@ -310,6 +310,18 @@ fn old_and_odd_keys_are_read_or_pass_without_a_word() {
         ("EulerDiscreteScheduler", json!({"clip_sample": false, "skip_prk_steps": true, "thresholding": false})),
         ("HeunDiscreteScheduler", json!({"rescale_betas_zero_snr": false, "thresholding": false, "sigma_max": null})),
         ("DPMSolverMultistepScheduler", json!({"clip_sample": false, "set_alpha_to_one": false, "something": null})),
+        // What `DDPMScheduler.from_config` keeps of a DPMSolverMultistepScheduler, and of a UniPCMultistepScheduler.
+        (
+            "DDPMScheduler",
+            json!({
+                "algorithm_type": "dpmsolver++", "euler_at_final": false, "lambda_min_clipped": "-Infinity", "lower_order_final": true,
+                "solver_order": 2, "solver_type": "midpoint", "time_shift_type": "exponential", "use_dynamic_shifting": false,
+            }),
+        ),
+        (
+            "EulerDiscreteScheduler",
+            json!({"disable_corrector": [], "predict_x0": true, "solver_order": 2, "solver_type": "bh2"}),
+        ),
     ] {
         let mut json = json;
         json["_class_name"] = class.into();
@@ -326,6 +338,10 @@ fn old_and_odd_keys_are_read_or_pass_without_a_word() {
         json["_class_name"] = class.into();
         assert_eq!(read(json.clone()).unused_keys().count(), 1, "{json}");
     }
+}
+
+#[test]
+fn a_number_of_steps_that_cannot_be_is_named() {
     // A list of betas says how many steps there are.
     assert_eq!(read(json!({"trained_betas": [0.1, 0.2]})).schedule.steps(), 2);
     assert_eq!(read(json!({"trained_betas": [0.1, 0.2], "num_train_timesteps": 2.0})).schedule.steps(), 2);

@@ -1,7 +1,6 @@
 //! How far the variational bound of a perfect denoiser is from the truth, by number of steps and by variance.
 //!
-//! Prints a Markdown page; that in the documentation was made with
-//! `cargo run --release -p sfumato-process --example bound_convergence > docs/results/bound-convergence.md`.
+//! Prints a Markdown page; `cargo xtask evidence bound-convergence` takes the numbers of its table.
 
 use burn::{
     backend::{Flex, flex::FlexDevice},

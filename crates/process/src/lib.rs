@@ -16,9 +16,10 @@
 //! | [`levels`] | the noise levels that solvers of the probability-flow ODE visit |
 //! | [`sampler`] | ancestral sampling (DDPM), DDIM, DPM-Solver++, Euler and Heun, with an observer for intermediate states |
 //! | [`loss`] | `L_simple` |
-//! | [`objective`] | `L_simple`, the bound and both as losses, for fixed and learned variances |
-//! | [`times`] | uniform and importance-sampled steps for training |
+//! | [`objective`] | `L_simple`, the bound and both as losses, with weights, for fixed and learned variances |
+//! | [`times`] | which steps training visits: densities of noise levels |
 //! | [`bound`] | the variational bound: path-wise, as a sum of divergences, and exact |
+//! | [`fit`] | the best fixed variances and the best steps, from one pass over data |
 //! | [`oracle`] | data whose diffusion is known exactly, and the perfect denoiser for it |
 //! | [`noise`] | counter-based and replayed noise |
 //! | [`denoiser`] | the trait that a network implements |
@@ -56,10 +57,12 @@ pub mod bound;
 mod broadcast;
 pub mod clipping;
 pub mod denoiser;
+pub mod fit;
 pub mod forward;
 mod gaussian;
 pub mod levels;
 pub mod loss;
+mod named;
 pub mod noise;
 pub mod objective;
 pub mod oracle;
@@ -72,10 +75,12 @@ mod variance;
 
 pub use clipping::Clipping;
 pub use denoiser::Denoiser;
+pub use fit::VarianceRule;
 pub use gaussian::Gaussian;
 pub use levels::{NoiseLevel, NoiseLevels};
+pub use named::ParameterError;
 pub use noise::{NoiseError, NoiseSource, RecordedNoise, SeededNoise};
-pub use objective::{DiffusionObjective, Loss, Objective};
+pub use objective::{DiffusionObjective, Loss, Objective, Weight};
 pub use output::OutputShapeError;
 pub use parameterization::Parameterization;
 pub use reverse::{Chain, ReverseStep};

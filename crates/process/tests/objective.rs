@@ -9,7 +9,7 @@ use sfumato_process::{
     Chain, Denoiser, DiffusionObjective, LearnedVariance, Loss, ModelVariance, Objective, Parameterization,
     bound::{Decoder, step_terms},
     forward::q_sample,
-    objective::ObjectiveError,
+    objective::{ObjectiveError, Weight},
 };
 use sfumato_schedule::{NoiseSchedule, ScheduleConfig};
 
@@ -101,7 +101,8 @@ fn cases() -> impl Strategy<Value = Case> {
                 (state >> 11) as f64 / (1u64 << 53) as f64
             };
             let values = n * c * w;
-            let objective = DiffusionObjective { parameterization, variance, loss: Loss::Vlb, decoder };
+            let objective =
+                DiffusionObjective { parameterization, variance, loss: Loss::Vlb, weight: Weight::Simple, decoder };
             let x_0 = (0..values).map(|_| (next() * 255.0).round() / 127.5 - 1.0).collect();
             let epsilon = (0..values).map(|_| 4.0 * next() - 2.0).collect();
             // The first step more often than others: it has a decoder of its own.
@@ -197,6 +198,7 @@ fn losses_and_gradients_stay_finite_in_f32() {
                         parameterization: Parameterization::Epsilon,
                         variance,
                         loss: Loss::Vlb,
+                        weight: Weight::Simple,
                         decoder,
                     };
                     let losses = objective
@@ -217,7 +219,8 @@ fn what_a_loss_cannot_use_is_refused() {
     let schedule = ScheduleConfig::default().build().unwrap();
     let x = |channels| Tensor::<Flex, 3>::zeros([2, channels, 1], &DEVICE);
     let losses = |variance, loss, channels, decoder| {
-        let objective = DiffusionObjective { parameterization: Parameterization::Epsilon, variance, loss, decoder };
+        let parameterization = Parameterization::Epsilon;
+        let objective = DiffusionObjective { parameterization, variance, loss, weight: Weight::Simple, decoder };
         objective.losses(&schedule, &Says(x(channels)), x(1), &[1, 7], x(1)).map(drop)
     };
     assert_eq!(losses(ModelVariance::LearnedRange, Loss::Simple, 2, Decoder::Gaussian), Err(ObjectiveError::Untrained));

@@ -29,7 +29,8 @@
 //! # Map
 //! - [`NoiseSchedule`]: the validated tables; [`ScheduleConfig`]: a family and its parameters, from a file or a command line;
 //!   [`families`]: the formulas.
-//! - [`NoiseSchedule::respace`], [`evenly_spaced`]: shorter chains.
+//! - [`NoiseSchedule::respace`], [`evenly_spaced`]: shorter chains; [`NoiseSchedule::leap`]: any single leap of one; [`BestSteps`]: the
+//!   cheapest, whatever the leaps cost.
 //! - [`ForwardKernel`], [`forward_induction`]: the chain as Gaussian kernels, step by step and in closed form;
 //!   [`NoiseSchedule::prior_kl`] and its neighbours: what a schedule alone says about the variational bound.
 //! - [`NoiseSchedule::with_zero_terminal_snr`]: the same schedule, down to pure noise.
@@ -43,6 +44,7 @@
 
 #![forbid(unsafe_code)]
 
+mod best_steps;
 mod bound;
 mod check;
 mod config;
@@ -50,6 +52,7 @@ mod double_double;
 mod error;
 pub mod families;
 mod forward;
+mod leap;
 mod nearest;
 mod posterior;
 pub mod probability;
@@ -58,11 +61,13 @@ mod schedule;
 mod spacing;
 mod zero_snr;
 
+pub use best_steps::{BestSteps, ChainCosts};
 pub use check::{CheckConditions, Finding, IdleReason, Severity, check};
 pub use config::ScheduleConfig;
 pub use error::{MAX_STEPS, ScheduleError};
 pub use families::*;
 pub use forward::{ForwardKernel, forward_induction};
+pub use leap::Leap;
 pub use nearest::nearest;
 pub use posterior::{Coefficients, PosteriorMean};
 pub use respace::RespacedSchedule;

@@ -5,12 +5,8 @@ use rand::RngExt;
 use sfumato_data::{Dataset, EpochSampler, mirror};
 use sfumato_process::{
     noise::{Purpose, fill_normal, stream},
-    times::{ImportanceTimes, TimeDraw},
+    times::TimeSampler,
 };
-
-/// Chance that a label is replaced by the null class, so that one network learns both the conditional and the
-/// unconditional model (Ho & Salimans 2022, arXiv:2207.12598, §4).
-const LABEL_DROPOUT: f64 = 0.1;
 
 /// One batch, ready for the loss.
 pub(crate) struct Batch<B: Backend, const D: usize> {
@@ -20,7 +16,7 @@ pub(crate) struct Batch<B: Backend, const D: usize> {
     pub(crate) epsilon: Tensor<B, D>,
     /// One step `1..=T` for each example.
     pub(crate) t: Vec<usize>,
-    /// What each loss counts, where steps are drawn by importance: `[batch]`.
+    /// What each loss counts beside what the objective says, where some steps are drawn more often than others: `[batch]`.
     pub(crate) weights: Option<Tensor<B, 1>>,
     /// One class for each example, for a class-conditional model.
     pub(crate) classes: Option<Vec<usize>>,
@@ -31,33 +27,42 @@ pub(crate) struct Batches<'a> {
     data: &'a dyn Dataset,
     sampler: EpochSampler,
     seed: u64,
-    steps: usize,
     flip: bool,
-    /// Index of the null class, for a class-conditional model.
-    null_class: Option<usize>,
+    /// For a class-conditional model.
+    labels: Option<Labels>,
+}
+
+/// What a class-conditional model is told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Labels {
+    /// The class of an example without a label.
+    pub(crate) unlabelled: usize,
+    /// Chance that an example is taken for one.
+    pub(crate) dropout: f64,
 }
 
 impl<'a> Batches<'a> {
-    /// Batches of `data` for a chain of `steps`.
-    pub(crate) fn new(data: &'a dyn Dataset, seed: u64, steps: usize, flip: bool, null_class: Option<usize>) -> Self {
-        Self { data, sampler: EpochSampler::new(seed, data.len()), seed, steps, flip, null_class }
+    /// Batches of `data`.
+    pub(crate) fn new(data: &'a dyn Dataset, seed: u64, flip: bool, labels: Option<Labels>) -> Self {
+        Self { data, sampler: EpochSampler::new(seed, data.len()), seed, flip, labels }
     }
 
-    /// The batch of draws `first..first + size`: draw `n` is the `n`-th example that the run sees. Its steps are uniform, or
-    /// by the importance that `times` has seen.
+    /// The batch of draws `first..first + size`: draw `n` is the `n`-th example that the run sees. `times` draws its
+    /// steps.
     pub(crate) fn get<B: Backend, const D: usize>(
         &self,
         first: u64,
         size: usize,
-        times: Option<&ImportanceTimes>,
+        times: &TimeSampler,
         device: &B::Device,
     ) -> Batch<B, D> {
         let example: usize = self.data.shape().iter().product();
         let mut x_0 = vec![0.0; size * example];
         let mut epsilon = vec![0.0; size * example];
-        let mut t = Vec::with_capacity(size);
-        let mut weights = times.map(|_| Vec::with_capacity(size));
-        let mut classes = self.null_class.map(|_| Vec::with_capacity(size));
+        let draws = times.draws(self.seed, first, size);
+        let t = draws.iter().map(|draw| draw.t).collect();
+        let weights = times.is_weighted().then(|| draws.iter().map(|draw| draw.weight as f32).collect::<Vec<_>>());
+        let mut classes = self.labels.map(|_| Vec::with_capacity(size));
         let rows = x_0.chunks_exact_mut(example).zip(epsilon.chunks_exact_mut(example));
         for (draw, (x, noise)) in (first..).zip(rows) {
             let index = self.sampler.index(draw);
@@ -66,18 +71,9 @@ impl<'a> Batches<'a> {
                 mirror(self.data.shape(), x);
             }
             fill_normal(self.seed, Purpose::Training, draw, 0, noise);
-            let mut rng = stream(self.seed, Purpose::TrainingStep, draw, 0);
-            match (times, &mut weights) {
-                (Some(times), Some(weights)) => {
-                    let TimeDraw { t: step, weight } = times.draw(rng.random());
-                    t.push(step);
-                    weights.push(weight as f32);
-                }
-                _ => t.push(rng.random_range(1..=self.steps)),
-            }
-            if let (Some(classes), Some(null)) = (&mut classes, self.null_class) {
-                let dropped = stream(self.seed, Purpose::Labels, draw, 0).random_bool(LABEL_DROPOUT);
-                classes.push(self.data.label(index).filter(|_| !dropped).unwrap_or(null));
+            if let (Some(classes), Some(Labels { unlabelled, dropout })) = (&mut classes, self.labels) {
+                let dropped = stream(self.seed, Purpose::Labels, draw, 0).random_bool(dropout);
+                classes.push(self.data.label(index).filter(|_| !dropped).unwrap_or(unlabelled));
             }
         }
         let mut shape = [size; D];

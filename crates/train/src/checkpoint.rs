@@ -6,6 +6,7 @@
 //! training/data.json              what data it was trained on
 //! training/weights.safetensors    the raw weights
 //! training/optimizer.safetensors  exp_avg.NAME and exp_avg_sq.NAME for each parameter NAME
+//! training/averages.safetensors    WIDTH.NAME for each average that is kept for afterwards, where there are some
 //! training/held_out.json          the model's held-out score, where it has one
 //! training/times.json             losses by step, where steps are drawn by importance
 //! training/checksums.json         SHA-256 of the files that a run goes on from
@@ -25,7 +26,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 use sfumato_files::{file_sha256, read_bytes, read_text};
-use sfumato_kernels::{Adam, AdamState, Backend};
+use sfumato_kernels::{Adam, AdamState, Backend, PowerAverages};
 use sfumato_model::Blueprint;
 use sfumato_model::{
     params::{FileParams, write_parameters},
@@ -33,10 +34,10 @@ use sfumato_model::{
     tensor_file::{NamedTensor, read_tensors, write_tensors},
 };
 use sfumato_nets::params::named_parameters;
-use sfumato_process::times::ImportanceTimes;
+use sfumato_process::times::{ImportanceTimes, TimeSampler};
 
 use crate::{
-    DataRecord, TrainConfig, TrainError,
+    DataRecord, TrainConfig, TrainError, averages,
     error::IoContext,
     held_out::{self, Measured},
     metrics::Window,
@@ -133,7 +134,7 @@ pub(crate) fn not_finite<B: Backend, M: burn::module::Module<B>>(model: &M, opti
 }
 
 /// How far a run has come, for a checkpoint.
-pub(crate) struct Reached<'a> {
+pub(crate) struct Reached<'a, B: Backend> {
     pub(crate) state: TrainState,
     /// What the next line of metrics has already.
     pub(crate) since_last_metrics: Window,
@@ -141,6 +142,8 @@ pub(crate) struct Reached<'a> {
     pub(crate) times: Option<&'a ImportanceTimes>,
     /// The model's held-out score.
     pub(crate) measured: Option<&'a Measured>,
+    /// Averages for afterwards.
+    pub(crate) averages: Option<&'a PowerAverages<B>>,
 }
 
 /// Adds `training/` to the pipeline in `dir`.
@@ -148,11 +151,11 @@ pub(crate) fn write_training<B: Backend, M: burn::module::Module<B>>(
     dir: &Path,
     config: &TrainConfig,
     data: &DataRecord,
-    reached: Reached<'_>,
+    reached: Reached<'_, B>,
     model: &M,
     optimizer: &Adam<B>,
 ) -> Result<(), TrainError> {
-    let Reached { state, since_last_metrics, times, measured } = reached;
+    let Reached { state, since_last_metrics, times, measured, averages } = reached;
     let whole = dir;
     let dir = dir.join(DIR);
     fs::create_dir(&dir).context("create", &dir)?;
@@ -175,6 +178,9 @@ pub(crate) fn write_training<B: Backend, M: burn::module::Module<B>>(
         let text = serde_json::to_string(&stored).expect("plain numbers");
         write_atomically(&dir.join(TIMES), text.as_bytes())?;
     }
+    if let Some(averages) = averages {
+        averages::write(&whole.join(averages::FILE), &config.averages, model, averages)?;
+    }
     if let Some(measured) = measured {
         let text = serde_json::to_string_pretty(measured).expect("plain numbers");
         write_atomically(&whole.join(held_out::FILE), (text + "\n").as_bytes())?;
@@ -185,6 +191,7 @@ pub(crate) fn write_training<B: Backend, M: burn::module::Module<B>>(
     let mut files: Vec<String> = WEIGHTS.iter().map(ToString::to_string).collect();
     files.extend([STATE, "config.toml", "data.json"].map(|name| format!("{DIR}/{name}")));
     files.extend(measured.map(|_| held_out::FILE.to_owned()));
+    files.extend(averages.map(|_| averages::FILE.to_owned()));
     files.extend(times.map(|_| format!("{DIR}/{TIMES}")));
     let mut checksums = BTreeMap::new();
     for file in files {
@@ -204,17 +211,18 @@ struct StoredTimes {
     counts: Vec<usize>,
 }
 
-/// What importance sampling had seen at the checkpoint in `dir`, for a chain of `steps`: nothing where the run drew its steps uniformly.
-pub(crate) fn read_times(dir: &Path, steps: usize) -> Result<ImportanceTimes, TrainError> {
+/// `times` with what importance sampling had seen at the checkpoint in `dir`: nothing where the run drew its steps otherwise.
+pub(crate) fn read_times(dir: &Path, times: TimeSampler) -> Result<TimeSampler, TrainError> {
     let path = dir.join(DIR).join(TIMES);
     if !path.exists() {
-        return Ok(ImportanceTimes::new(steps));
+        return Ok(times);
     }
     // As long as the schedule has steps: a limit of its own.
     let bytes = read_bytes(&path, MAX_TIMES).context("read", &path)?;
     let bad = |reason: String| TrainError::BadCheckpoint { path: path.clone(), reason };
     let StoredTimes { losses, counts } = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
-    ImportanceTimes::resumed(steps, losses, counts).map_err(|error| bad(error.to_string()))
+    let history = ImportanceTimes::resumed(counts.len(), losses, counts);
+    history.and_then(|history| times.with_history(history)).map_err(|error| bad(error.to_string()))
 }
 
 /// What a run goes on with.

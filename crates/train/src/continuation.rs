@@ -7,12 +7,12 @@ use crate::{
     config::{LearningRateDecay, OptimizerConfig},
 };
 
-/// What the weights mean depends on these: they stay.
-const FIXED: [&str; 2] = ["model.", "diffusion."];
-/// Exceptions from [`FIXED`]: the first acts while training, the second while sampling.
-const FREE_OF_FIXED: [&str; 2] = ["model.dropout", "diffusion.variance"];
+/// What the weights mean depends on these, and averages go back to the first step: they stay.
+const FIXED: [&str; 4] = ["model.", "diffusion.", "init.", "averages.widths"];
+/// Exceptions from [`FIXED`]: the first two act while training, the last while sampling.
+const FREE_OF_FIXED: [&str; 3] = ["model.dropout", "model.config.dropout", "diffusion.variance"];
 /// What has no part in the weights.
-const WITHOUT_EFFECT: [&str; 12] = [
+const WITHOUT_EFFECT: [&str; 13] = [
     "data.dataset", // its content counts, which is compared by itself
     "data.dir",
     "data.strict",
@@ -23,6 +23,7 @@ const WITHOUT_EFFECT: [&str; 12] = [
     "training.checkpoint_every",
     "training.keep_checkpoints",
     "training.keep_best",
+    "averages.every",
     "held_out.every",
     "held_out.examples",
 ];
@@ -72,11 +73,15 @@ impl Continuation {
             .filter(|key| *key != "training.plan" && was.get(*key) != is.get(*key))
             .map(|key| Change { key: key.clone(), before: was.get(key).cloned(), after: is.get(key).cloned() })
             .collect();
+        // Without label dropout the table of classes has a row less.
+        let learns_any = |config: &TrainConfig| config.label_dropout() > 0.0;
+        let fixed_now = |key: &str| key == "data.label_dropout" && learns_any(before) != learns_any(after);
         let within = |key: &str, names: &[&str]| {
             names.iter().any(|name| if name.ends_with('.') { key.starts_with(name) } else { key == *name })
         };
-        if let Some(Change { key, before, after }) =
-            changes.iter().find(|change| within(&change.key, &FIXED) && !within(&change.key, &FREE_OF_FIXED))
+        if let Some(Change { key, before, after }) = changes
+            .iter()
+            .find(|Change { key, .. }| within(key, &FIXED) && !within(key, &FREE_OF_FIXED) || fixed_now(key))
         {
             return Err(TrainError::FixedKey { key: key.clone(), before: shown(before), after: shown(after) });
         }

@@ -56,8 +56,11 @@ impl DataRecord {
         Ok((!same).then(|| changed.to_owned()))
     }
 
-    /// What the checkpoint in `dir` was trained on; none in a checkpoint of an older version.
-    fn read(dir: &Path) -> Result<Option<Self>, TrainError> {
+    /// What the checkpoint in `dir` was trained on; none in a checkpoint of an older version, and in a model that is none.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`], [`TrainError::BadCheckpoint`] if the record is damaged.
+    pub fn read(dir: &Path) -> Result<Option<Self>, TrainError> {
         let path = dir.join(FILE);
         if !path.exists() {
             return Ok(None);

@@ -71,6 +71,14 @@ pub enum TrainError {
         /// The names there are.
         known: String,
     },
+    /// The model that a run is to start from cannot be used, or is another one by now.
+    #[error("cannot start from {path}: {reason}", path = path.display())]
+    Init {
+        /// Its directory.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// The run directory is in use.
     #[error("{path} already holds a run: go on with it by --resume {path}, or choose another --out", path = path.display())]
     RunExists {

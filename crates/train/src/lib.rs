@@ -4,9 +4,11 @@
 //! | --- | --- |
 //! | [`config`] | everything that decides a run, as TOML, and the presets |
 //! | [`Run`] | the training loop |
+//! | [`Source`] | a trained model whose weights a run starts from |
 //! | [`RunDir`] | what lies where in `runs/NAME` |
 //! | [`Continuation`], [`DataRecord`] | what is compared when a run goes on: its settings, its data |
 //! | [`PlanPoint`] | how many steps fit into a time limit, and how the rate falls over them |
+//! | [`Average`] | weights averaged over another part of a run than its own moving average |
 //! | [`Score`] | how good a model is on examples that it is not trained on |
 //! | [`learning_rate`](mod@learning_rate) | warm-up, decay, and the decay of the weights' average |
 //!
@@ -37,6 +39,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod averages;
 mod batch;
 mod checkpoint;
 pub mod config;
@@ -44,6 +47,7 @@ mod continuation;
 mod data_record;
 mod error;
 mod held_out;
+mod init;
 pub mod learning_rate;
 mod metrics;
 mod plan;
@@ -54,12 +58,14 @@ mod trainer;
 mod watch;
 mod write;
 
+pub use averages::{Average, AverageError};
 pub use checkpoint::TrainState;
 pub use config::{DEFAULT_PRESET, PRESETS, Preset, TrainConfig};
 pub use continuation::{Change, Continuation, settle_plan};
 pub use data_record::DataRecord;
 pub use error::{Kept, TrainError};
 pub use held_out::Score;
+pub use init::Source;
 pub use metrics::Metrics;
 pub use plan::{PlanPoint, Planned};
 pub use run_dir::{

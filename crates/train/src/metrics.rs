@@ -18,7 +18,8 @@ pub struct Metrics {
     pub step: u64,
     /// Examples seen so far.
     pub examples: u64,
-    /// Mean of `L_simple` over the steps since the last line.
+    /// Mean over the steps since the last line of what is minimised: the loss and the weight of `[objective]`, so that runs with different
+    /// ones cannot be compared by it. Densities leave its expectation as it is, unless they are said to be weights too.
     pub loss: f64,
     /// Norm of this step's gradient over all parameters, before clipping.
     pub grad_norm: f64,

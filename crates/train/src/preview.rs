@@ -15,7 +15,7 @@ use sfumato_model::{
 };
 use sfumato_process::{Chain, ReverseVariance};
 
-use crate::{TrainConfig, TrainError, error::IoContext};
+use crate::{TrainConfig, TrainError, error::IoContext, spec::named_classes};
 
 /// Samples drawn at a time.
 const BATCH: usize = 64;
@@ -38,7 +38,7 @@ pub(crate) fn plan(
         shape: shape.to_vec(),
         sampler: sampler.with_chain(small),
         noise: Noise::Seeded(config.seed),
-        classes: spec.facts.null_class.map_or(Classes::None, Classes::Cycle),
+        classes: named_classes(spec).map_or(Classes::None, Classes::Cycle),
         guidance: None,
         first: 0,
         num: config.samples.num,

@@ -1,5 +1,6 @@
 //! The training loop: Ho et al. (2020), Algorithm 1, and everything that a run needs around it.
 
+mod first;
 mod score;
 mod step;
 mod time;
@@ -8,40 +9,30 @@ mod write;
 use std::{
     marker::PhantomData,
     path::PathBuf,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     time::Instant,
 };
 
 use burn::module::AutodiffModule;
 use sfumato_data::Dataset;
-use sfumato_kernels::{Adam, AutodiffBackend};
+use sfumato_kernels::{Adam, AutodiffBackend, PowerAverages};
 use sfumato_model::{
     Blueprint,
     pipeline::{AnyConfig, PipelineSpec},
 };
-use sfumato_nets::{
-    InputError, NetError, Network,
-    params::{RandomParams, parameters},
-};
-use sfumato_process::{
-    Objective,
-    times::{ImportanceTimes, Times},
-};
+use sfumato_nets::{InputError, NetError, Network};
+use sfumato_process::{Objective, times::TimeSampler};
 use sfumato_schedule::NoiseSchedule;
 
 use crate::{
-    FoundCheckpoint, Metrics, PlanPoint, RunDir, Score, TrainConfig, TrainError, TrainState, Watch,
-    batch::Batches,
+    FoundCheckpoint, Metrics, PlanPoint, RunDir, Score, TrainConfig, TrainError, TrainState, Watch, averages,
+    batch::{Batches, Labels},
     checkpoint::{Resumed, not_finite, read_times, read_training, read_window},
-    config::ModelConfig,
     held_out::Measured,
     metrics::{MetricsLog, OpenedLog, Window},
     plan::Planner,
     preview,
-    spec::pipeline_spec,
+    spec::{pipeline_spec, say_source, unlabelled},
 };
 use score::Scorers;
 
@@ -100,24 +91,23 @@ impl Run<'_> {
     /// [`TrainError`]; what was written before stays, and the newest complete checkpoint can be resumed from.
     pub fn train<A: AutodiffBackend>(&self, device: &A::Device, watch: &mut dyn Watch) -> Result<Outcome, TrainError> {
         self.config.validate()?;
-        let (variance, objective) = (self.config.diffusion.variance, self.config.objective(self.data));
-        match &self.config.model {
-            ModelConfig::Unet(spec) => {
-                self.train_network::<A, _, 4>(&spec.resolve(self.data, variance)?, &objective, device, watch)
-            }
-            ModelConfig::Mlp(spec) => {
-                self.train_network::<A, _, 2>(&spec.resolve(self.data, variance)?, &objective, device, watch)
-            }
-            ModelConfig::Own(own) => Err(TrainError::ConfigValue {
+        let objective = self.config.objective(self.data);
+        match self.config.network(self.data)? {
+            AnyConfig::UNet(network) => self.train_network::<A, _, 4>(&network, &objective, device, watch),
+            AnyConfig::Mlp(network) => self.train_network::<A, _, 2>(&network, &objective, device, watch),
+            AnyConfig::Own(own) => Err(TrainError::ConfigValue {
                 key: "model.kind",
                 value: "own".into(),
-                expected: format!("unet or mlp: the network {} is built by the program that defines it", own.class),
+                expected: format!(
+                    "unet or mlp: the network {} is built by the program that defines it",
+                    own.class_name
+                ),
             }),
         }
     }
 
     /// The same with a network and a loss of the caller's own: `blueprint` builds the one and says how it is kept, `objective` is the
-    /// other. The configuration names the network as [`ModelConfig::Own`].
+    /// other. The configuration names the network as [`ModelConfig::Own`](crate::config::ModelConfig::Own).
     ///
     /// Initial values that the network draws from its backend's generator are those of the run's seed, as long as no other thread draws
     /// from it meanwhile: it is one for the whole process.
@@ -149,28 +139,32 @@ impl Run<'_> {
             let Resumed { model, optimizer } = read_training::<A, P, D>(&from.path, config, blueprint, device)?;
             (model, optimizer, TrainState::read(&from.path)?)
         } else {
-            let model: P::Net<A> = build_seeded(blueprint, config.seed, device)?;
+            let model: P::Net<A> = self.first_model::<A, P, D>(blueprint, device)?;
             let optimizer = Adam::new(&config.optimizer.adam(), &model.valid());
             (model, optimizer, TrainState::default())
         };
+        let averages = averages::start(self, state.step, &model.valid(), device)?;
         watch.begin(&state, burn::module::Module::num_params(&model));
         let schedule = config.diffusion.schedule.build()?;
         let mut network = blueprint.config();
         if let AnyConfig::Own(own) = &mut network {
             own.num_params = burn::module::Module::num_params(&model) as u64;
         }
-        let spec = pipeline_spec(network, &config.diffusion, self.data, self.environment);
-        let batches = Batches::new(self.data, config.seed, schedule.steps(), config.data.flip, spec.facts.null_class);
+        let mut spec = pipeline_spec(network, &config.diffusion, self.data, self.environment);
+        if let Some(init) = &config.init {
+            say_source(init, &mut spec.facts);
+        }
+        let labels = unlabelled(&spec).map(|unlabelled| Labels { unlabelled, dropout: config.label_dropout() });
+        let batches = Batches::new(self.data, config.seed, config.data.flip, labels);
         let OpenedLog { log: metrics, warning } = MetricsLog::open(&self.dir.metrics_file(), state.step)?;
         if let Some(warning) = warning {
             watch.warn(&warning);
         }
         let window = self.from.map(|from| read_window(&from.path)).transpose()?.unwrap_or_default();
-        let times = match (config.objective.times, self.from) {
-            (Times::Uniform, _) => None,
-            (Times::Importance, Some(from)) => Some(read_times(&from.path, schedule.steps())?),
-            (Times::Importance, None) => Some(ImportanceTimes::new(schedule.steps())),
-        };
+        let mut times = config.objective.times(&schedule)?;
+        if let (Some(from), true) = (self.from, times.learns()) {
+            times = read_times(&from.path, times)?;
+        }
         let scorers = Scorers::new(self, &spec, schedule.steps())?;
         let mut session = Session::<A, P> {
             run: self,
@@ -183,6 +177,7 @@ impl Run<'_> {
             window,
             device,
             optimizer,
+            averages,
             state,
             unlinked: false,
             plan: config.training.plan.clone(),
@@ -195,35 +190,21 @@ impl Run<'_> {
     }
 }
 
-/// A new network. What it draws itself comes from Burn's generator, which is one for the whole process: runs that start at the same time
-/// take turns.
-fn build_seeded<A, P, const D: usize>(blueprint: &P, seed: u64, device: &A::Device) -> Result<P::Net<A>, NetError>
-where
-    A: AutodiffBackend,
-    P: Blueprint<D>,
-{
-    static TURN: Mutex<()> = Mutex::new(());
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    A::seed(device, seed);
-    let net = blueprint.build(&mut RandomParams::new(seed), device)?;
-    // Burn draws a value when it is first asked for.
-    drop(parameters(&net));
-    Ok(net)
-}
-
 /// A run in progress.
 struct Session<'a, A: AutodiffBackend, P> {
     run: &'a Run<'a>,
     blueprint: PhantomData<P>,
     schedule: NoiseSchedule,
-    /// What importance sampling has seen; none where steps are uniform.
-    times: Option<ImportanceTimes>,
+    /// What draws the steps of batches.
+    times: TimeSampler,
     spec: PipelineSpec,
     batches: Batches<'a>,
     metrics: MetricsLog,
     window: Window,
     device: &'a A::Device,
     optimizer: Adam<A::InnerBackend>,
+    /// Averages for afterwards; none where none are kept.
+    averages: Option<PowerAverages<A::InnerBackend>>,
     state: TrainState,
     /// Whether it was said that `model` does not show the newest checkpoint.
     unlinked: bool,
@@ -288,6 +269,9 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
             let due = step.is_multiple_of(config.training.checkpoint_every);
             if (last || due) && not_finite(&model.valid(), &self.optimizer).is_some() {
                 return Err(self.diverged(step, loss, grad_norm, watch)?);
+            }
+            if config.averages_are_due(step) {
+                self.keep_averages(&model)?;
             }
             if !last && (due || self.is_best()?) {
                 self.checkpoint(&model, watch)?;

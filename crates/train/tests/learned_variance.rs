@@ -17,6 +17,7 @@ use sfumato_process::{
     Chain, DiffusionObjective, Loss, ModelVariance, Objective, Parameterization, StepVariance,
     bound::Decoder,
     noise::{Purpose, fill_normal, stream},
+    objective::Weight,
 };
 use sfumato_schedule::NoiseSchedule;
 use sfumato_train::{
@@ -50,8 +51,9 @@ fn trained(variance: ModelVariance, loss: Loss) -> Mlp<Flex> {
         learned_variance: variance.learned().is_some(),
         ..Default::default()
     };
+    let parameterization = Parameterization::Epsilon;
     let objective =
-        DiffusionObjective { parameterization: Parameterization::Epsilon, variance, loss, decoder: Decoder::Gaussian };
+        DiffusionObjective { parameterization, variance, loss, weight: Weight::Simple, decoder: Decoder::Gaussian };
     let mut net: Mlp<Train> = config.build(&mut RandomParams::new(3), &FlexDevice).unwrap();
     let mut optimizer = Adam::new(&constants.adam(), &net.valid());
     for step in 1..=STEPS {

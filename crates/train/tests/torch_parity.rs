@@ -23,7 +23,9 @@ use sfumato_nets::{
     params::named_parameters,
     unet::{UNet2D, UNet2DConfig},
 };
-use sfumato_process::{DiffusionObjective, Loss, ModelVariance, Objective, Parameterization, bound::Decoder, loss};
+use sfumato_process::{
+    DiffusionObjective, Loss, ModelVariance, Objective, Parameterization, Weight, bound::Decoder, loss,
+};
 use sfumato_schedule::{NoiseSchedule, ScheduleConfig, probability::LikelihoodCdf};
 use sfumato_train::{
     config::{LearningRateDecay, OptimizerConfig},
@@ -174,7 +176,8 @@ fn fifty_steps_of_a_learned_variance_give_the_losses_and_the_weights_of_pytorch(
         for (loss, loss_name) in [(Loss::Hybrid, "hybrid"), (Loss::Vlb, "vlb")] {
             let name = format!("{loss_name}-{variance_name}");
             let decoder = Decoder::Discretized(LikelihoodCdf::Exact);
-            let objective = DiffusionObjective { parameterization: Parameterization::Epsilon, variance, loss, decoder };
+            let (parameterization, weight) = (Parameterization::Epsilon, Weight::Simple);
+            let objective = DiffusionObjective { parameterization, variance, loss, weight, decoder };
             let (losses, norms, weights, _) = train(2, levels, |schedule, call, batch| {
                 objective.losses(schedule, call, batch.x_0, &batch.t, batch.epsilon).unwrap()
             });

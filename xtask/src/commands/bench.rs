@@ -2,7 +2,7 @@
 
 mod chart;
 mod curve;
-mod machine;
+pub(super) mod machine;
 mod measured;
 mod peer;
 mod profile;

@@ -11,7 +11,7 @@ use super::outside::check_outside;
 use super::tree::check_tree;
 use super::unsafe_code::check_unsafe;
 use super::unused::check_unused;
-use super::{Usage, option_value, test, torture};
+use super::{Usage, evidence, option_value, test, torture};
 use crate::cargo::cargo;
 
 struct Step {
@@ -20,7 +20,7 @@ struct Step {
     run: fn() -> anyhow::Result<()>,
 }
 
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 15] = [
     Step { name: "fmt", about: "the code is formatted", run: fmt },
     Step { name: "tree", about: "the dependency tree is as decided", run: check_tree },
     Step { name: "unsafe", about: "one crate has unsafe code, all others have none", run: check_unsafe },
@@ -35,6 +35,11 @@ const STEPS: [Step; 14] = [
         name: "torture",
         about: "runs that are killed, cut and crashed lose nothing (the short form)",
         run: torture,
+    },
+    Step {
+        name: "evidence",
+        about: "the pages say what is kept beside them, and experiments run in small",
+        run: evidence::check_short,
     },
     Step {
         name: "outside",
@@ -203,7 +208,7 @@ mod tests {
             selected(&["--skip", "test"]).unwrap(),
             [
                 "fmt", "tree", "unsafe", "lengths", "unused", "package", "clippy", "doc", "builds", "torture",
-                "outside", "features", "backends"
+                "evidence", "outside", "features", "backends"
             ]
         );
         assert!(selected(&["--only", "fmt", "--skip", "fmt"]).unwrap().is_empty());

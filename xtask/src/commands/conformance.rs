@@ -13,27 +13,29 @@ use super::{Usage, python};
 use crate::cargo;
 
 const HELP: &str = "\
-Usage: cargo xtask conformance
+Usage: cargo xtask conformance [--quick]
 
 Makes small randomly initialised pipelines with diffusers, samples from each on both sides with the same noise, and prints a
 table of the largest differences. The exit code is 1 where one is above the tolerance. Takes about two minutes on two cores.
+--quick compares one network and the samplers of one configuration: a look, no result.
 
 SFUMATO_PEER_PYTHON names a Python that has torch and diffusers; without it, .venv-conformance is made with the pinned ones.
 SFUMATO_CONFORMANCE_PROGRAM names a sfumato that is built already.
 ";
 
 /// Names a program to test instead of the one of this workspace.
-const PROGRAM: &str = "SFUMATO_CONFORMANCE_PROGRAM";
+pub(super) const PROGRAM: &str = "SFUMATO_CONFORMANCE_PROGRAM";
 
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
-    match arguments {
-        [] => {}
+    let quick = match arguments {
+        [] => false,
+        [quick] if quick == "--quick" => true,
         [help] if help == "--help" || help == "-h" => {
             print!("{HELP}");
             return Ok(ExitCode::SUCCESS);
         }
         [unexpected, ..] => return Err(Usage(format!("unexpected argument `{unexpected}`\n\n{HELP}")).into()),
-    }
+    };
     let python = python::interpreter(".venv-conformance", "conformance.txt")?;
     let Some(program) = program()? else { return Ok(ExitCode::FAILURE) };
     // Beside the programs, in the target folder.
@@ -45,7 +47,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
 
     eprintln!("Making pipelines in {}", folder.display());
-    let cases = Case::all(&make(&python, &folder)?)?;
+    let cases = Case::all(&make(&python, &folder, quick)?)?;
     eprintln!("Sampling {} times", cases.len());
     for case in &cases {
         case.sample(&program, &folder)?;
@@ -69,8 +71,8 @@ fn peer(python: &Path, verb: &str, folder: &Path) -> Command {
 }
 
 /// Has the Python side make the pipelines; what it says about them.
-fn make(python: &Path, folder: &Path) -> anyhow::Result<String> {
-    let output = peer(python, "make", folder).stderr(Stdio::inherit()).output();
+fn make(python: &Path, folder: &Path, quick: bool) -> anyhow::Result<String> {
+    let output = peer(python, "make", folder).args(quick.then_some("quick")).stderr(Stdio::inherit()).output();
     let output = output.with_context(|| format!("cannot run {}", python.display()))?;
     if !output.status.success() {
         bail!("the pipelines could not be made: {}", output.status);

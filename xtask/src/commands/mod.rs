@@ -5,6 +5,7 @@ pub(crate) mod book;
 pub(crate) mod ci;
 pub(crate) mod conformance;
 pub(crate) mod dataset;
+pub(crate) mod evidence;
 mod long_files;
 pub(crate) mod memcheck;
 pub(crate) mod miri;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use sfumato_data::DatasetSpec;
 
-use super::{FeaturesName, MachineArgs, SampleSource, ScoreArgs};
+use super::{FeaturesName, MachineArgs, SampleSource, ScoreArgs, values};
 
 /// Score a model on data: the variational bound in bits per dimension, its regret, and distances of its samples
 ///
@@ -25,6 +25,8 @@ use super::{FeaturesName, MachineArgs, SampleSource, ScoreArgs};
   sfumato eval --model runs/roll/model --dataset toy:swiss-roll --curve terms.svg
   sfumato eval --model ddpm-cifar10-32 --dataset cifar10 --variance fixed-large --cdf tanh --noise noise.npy
   sfumato eval --model runs/pets/model --dataset folder:pets --limit 1000
+  sfumato eval --model runs/fashion/model --dataset fashion-mnist --fit --variance analytic
+  sfumato eval --model runs/fashion/model --dataset fashion-mnist --steps 20 --spacing best
   sfumato eval --model runs/fashion/model --dataset fashion-mnist --samples 2000 --no-bound --json distances.json
   sfumato eval --dataset fashion-mnist --samples anyones.npy
 
@@ -39,6 +41,9 @@ pub(crate) struct EvalArgs {
     pub(crate) dataset: DatasetSpec,
     #[command(flatten)]
     pub(crate) score: ScoreArgs,
+    /// The class that stands for "any", of a model made elsewhere that was trained for guidance: its last one [default: what the model says]
+    #[arg(long, value_name = "K", value_parser = values::at_least::<usize>(0), requires = "model", help_heading = "Data")]
+    pub(crate) null_class: Option<usize>,
     /// Noise to use instead of random numbers, for examples in the order of the data: float32 [K, N, C, H, W], entry t - 1 is the noise of step t
     #[arg(long, value_name = "FILE.npy", help_heading = "Estimate")]
     pub(crate) noise: Option<PathBuf>,
@@ -49,7 +54,7 @@ pub(crate) struct EvalArgs {
     /// What distances are measured in: grey-28, for grey pictures of 28x28 pixels, or Inception-v3 with your weights as inception:FILE.pth
     #[arg(long, default_value = "grey-28", value_name = "NAME", requires = "samples", help_heading = "Distances")]
     pub(crate) features: FeaturesName,
-    /// Measure the distances and the regret alone, without the bound
+    /// Measure the distances, the regret and the fit alone, without the bound
     #[arg(long, help_heading = "Distances")]
     pub(crate) no_bound: bool,
 
@@ -63,6 +68,17 @@ pub(crate) struct EvalArgs {
     /// The data whose training split the model was trained on [default: that of --dataset]
     #[arg(long, value_name = "SPEC", requires = "regret", help_heading = "Regret")]
     pub(crate) trained_on: Option<DatasetSpec>,
+
+    /// Also fit the model, on training examples of --dataset: measure what --variance analytic and --spacing best take, and write it to fit.json in the
+    /// model's directory
+    #[arg(long, requires = "model", help_heading = "Fit")]
+    pub(crate) fit: bool,
+    /// Training examples that the model is fitted on
+    #[arg(long, default_value_t = 500, value_name = "N", value_parser = clap::value_parser!(u32).range(2..), requires = "fit", help_heading = "Fit")]
+    pub(crate) fit_examples: u32,
+    /// Most steps from one that is measured to the next, between which is interpolated; 1 measures every step [default: a hundredth of the steps]
+    #[arg(long, value_name = "N", requires = "fit", help_heading = "Fit")]
+    pub(crate) fit_stride: Option<usize>,
 
     /// Also write the result, with every step's term, as JSON
     #[arg(long, value_name = "FILE", help_heading = "Output")]

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use sfumato_model::tensor_file::Precision;
 
+use super::values;
+
 /// Write a model as a directory that diffusers loads
 ///
 /// Takes a checkpoint of ours or any other model directory: weights from one file or several, in any precision, under old names or
@@ -31,6 +33,9 @@ pub(crate) struct ExportArgs {
     /// Precision of the weights in the file
     #[arg(long, value_enum, default_value_t = DtypeName::F32, value_name = "TYPE")]
     pub(crate) dtype: DtypeName,
+    /// The class that stands for "any", of a model made elsewhere that was trained for guidance: its last one. The copy says so itself
+    #[arg(long, value_name = "K", value_parser = values::at_least::<usize>(0))]
+    pub(crate) null_class: Option<usize>,
 }
 
 /// The weights that a training checkpoint has.

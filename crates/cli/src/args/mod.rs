@@ -1,5 +1,6 @@
 //! What the user typed, as close to the flags as possible. Each command turns its arguments into a plan.
 
+mod average;
 mod compare;
 mod distances;
 mod eval;
@@ -16,10 +17,11 @@ mod score;
 mod train;
 pub(crate) mod values;
 
+pub(crate) use average::AverageArgs;
 pub(crate) use compare::CompareModelsArgs;
 pub(crate) use distances::{FeaturesName, SampleSource};
 pub(crate) use eval::EvalArgs;
-pub(crate) use export::{ExportArgs, WeightsName};
+pub(crate) use export::{DtypeName, ExportArgs, WeightsName};
 pub(crate) use import::ImportArgs;
 pub(crate) use info::InfoArgs;
 pub(crate) use report::ReportArgs;
@@ -28,8 +30,8 @@ pub(crate) use schedule::{
     CheckArgs, CompareArgs, ConditionArgs, Format, PlotArgs, PredictionName, Quantity, ScheduleArgs, ScheduleCommand,
     ShowArgs,
 };
-pub(crate) use score::ScoreArgs;
-pub(crate) use train::TrainArgs;
+pub(crate) use score::{ScoreArgs, SplitName};
+pub(crate) use train::{TrainArgs, name_of};
 
 use std::{error::Error as _, process::ExitCode};
 
@@ -76,6 +78,7 @@ pub(crate) enum Command {
     Schedule(ScheduleArgs),
     Import(ImportArgs),
     Export(ExportArgs),
+    Average(AverageArgs),
     Info(InfoArgs),
     Report(ReportArgs),
 }

@@ -8,8 +8,8 @@ use clap::{
     builder::{PossibleValue, TypedValueParser},
     error::{Error, ErrorKind},
 };
+use sfumato_model::fitted::{Placement, UnknownPlacement};
 use sfumato_model::sampling::{SamplerInfo, SamplerKind};
-use sfumato_model::{Spacing, UnknownSpacing};
 use sfumato_schedule::nearest;
 
 /// The samplers of other programs that do not exist here, by their beginnings, and what to use in their place; the longest beginning
@@ -106,11 +106,11 @@ impl TypedValueParser for Samplers {
 pub(crate) struct Spacings;
 
 impl TypedValueParser for Spacings {
-    type Value = Spacing;
+    type Value = Placement;
 
-    fn parse_ref(&self, command: &Command, _: Option<&Arg>, value: &OsStr) -> Result<Spacing, Error> {
+    fn parse_ref(&self, command: &Command, _: Option<&Arg>, value: &OsStr) -> Result<Placement, Error> {
         let name = value.to_string_lossy();
-        name.parse().map_err(|error: UnknownSpacing| {
+        name.parse().map_err(|error: UnknownPlacement| {
             let hint = match name.to_lowercase().as_str() {
                 "karras" => "; Karras levels are asked for by --karras",
                 "uniform" | "even" | "linear" => "; evenly spread steps are `linspace`",

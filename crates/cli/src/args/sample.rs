@@ -3,12 +3,13 @@
 use std::{path::PathBuf, str::FromStr};
 
 use clap::{Args, ValueEnum};
-use sfumato_model::Spacing;
+use sfumato_model::fitted::Placement;
 use sfumato_model::sampling::{DdimConvention, SamplerKind};
 
 use super::{
     MachineArgs,
     names::{Samplers, Spacings},
+    score::VarianceName,
     values,
 };
 
@@ -34,9 +35,12 @@ pub(crate) struct SampleArgs {
     /// Steps of the sampler, out of the schedule's, usually 1000 [default: 50 for ddpm and ddim, 20 for the others]
     #[arg(long, value_name = "S", value_parser = values::at_least::<usize>(0))]
     pub(crate) steps: Option<usize>,
-    /// How the steps are spread over the schedule's [default: what scheduler_config.json says]
-    #[arg(long, value_name = "leading|linspace|trailing", value_parser = Spacings)]
-    pub(crate) spacing: Option<Spacing>,
+    /// How the steps are spread over the schedule's; best is where the bound is least, for ddpm and ddim, after `eval --fit` [default: what scheduler_config.json says]
+    #[arg(long, value_name = "leading|linspace|trailing|best", value_parser = Spacings)]
+    pub(crate) spacing: Option<Placement>,
+    /// Variance of ddpm's steps; analytic and optimal after `eval --fit` [default: the model's]
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(crate) variance: Option<VarianceName>,
     /// Noise of ddim: 0 is deterministic, 1 has the variance of ddpm
     #[arg(long, default_value_t = 0.0, value_name = "E", value_parser = values::real("a number from 0 to 1", |eta| (0.0..=1.0).contains(&eta)))]
     pub(crate) eta: f64,
@@ -61,6 +65,9 @@ pub(crate) struct SampleArgs {
     /// Weight of classifier-free guidance: 1 is none, above it samples are pushed more strongly towards their class
     #[arg(long, default_value_t = 1.0, value_name = "W", value_parser = values::not_negative())]
     pub(crate) guidance: f64,
+    /// The class that stands for "any", of a model made elsewhere that was trained for guidance: its last one [default: what the model says]
+    #[arg(long, value_name = "K", value_parser = values::at_least::<usize>(0))]
+    pub(crate) null_class: Option<usize>,
     /// Seed of the noise
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = values::seed())]
     pub(crate) seed: u64,
@@ -133,6 +140,7 @@ const SAMPLERS: &str = "Samplers (S steps out of the T of the training; any of t
                 one to take for small models: its noise lets them mend their mistakes
                   --sampler ddpm --steps 50
                   --sampler ddpm --steps 20
+                  --sampler ddpm --steps 20 --spacing best --variance analytic
   ddim          larger steps; --eta says how much of ddpm's noise each adds
                   --sampler ddim --steps 20 --eta 0.5
                   --sampler ddim --steps 50

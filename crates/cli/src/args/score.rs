@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use sfumato_data::{Background, LabelsFrom, Split, ValueRange};
-use sfumato_process::ReverseVariance;
+use sfumato_model::fitted::Placement;
+use sfumato_process::VarianceRule;
 use sfumato_schedule::probability::LikelihoodCdf;
+
+use super::names::Spacings;
 
 /// All of it but the data set's name, which not every call needs, and the machine.
 #[derive(Clone, Debug, Args)]
@@ -22,7 +25,8 @@ pub(crate) struct ScoreArgs {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Data")]
 pub(crate) struct DataArgs {
-    /// Which part of the data set; of a folder, test is its folder test, or else val
+    /// Which part of the data set; of a folder, test is its folder test, or else val. held-out are the examples that the model's run held out of
+    /// the data that it was trained on
     #[arg(long, value_enum, default_value_t = SplitName::Test, value_name = "NAME")]
     pub(crate) split: SplitName,
     /// Score only N examples: a random part that depends on --seed
@@ -73,12 +77,15 @@ pub(crate) struct EstimateArgs {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Chain")]
 pub(crate) struct ChainArgs {
-    /// Variance of the reverse steps [default: the model's]
+    /// Variance of the reverse steps; analytic and optimal after `eval --fit` [default: the model's]
     #[arg(long, value_enum, value_name = "NAME")]
     pub(crate) variance: Option<VarianceName>,
-    /// Score the chain of only S steps, spread evenly; it is another model than the full chain [default: all]
+    /// Score the chain of only S steps; it is another model than the full chain [default: all]
     #[arg(long, value_name = "S")]
     pub(crate) steps: Option<usize>,
+    /// How these steps are spread; best is where the bound is least, after `eval --fit` [default: linspace]
+    #[arg(long, value_name = "leading|linspace|trailing|best", value_parser = Spacings)]
+    pub(crate) spacing: Option<Placement>,
     /// Distribution function of the discretised decoder: exact, or DDPM's tanh approximation [default: exact]
     #[arg(long, value_name = "NAME")]
     pub(crate) cdf: Option<LikelihoodCdf>,
@@ -91,31 +98,39 @@ pub(crate) enum SplitName {
     Test,
     /// What a model is trained on
     Train,
+    /// What the model's run held out of that
+    HeldOut,
 }
 
 impl From<SplitName> for Split {
     fn from(name: SplitName) -> Self {
         match name {
             SplitName::Test => Self::Test,
-            SplitName::Train => Self::Train,
+            SplitName::Train | SplitName::HeldOut => Self::Train,
         }
     }
 }
 
-/// The fixed variances of the reverse steps.
+/// The variances of the reverse steps that a network does not say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum VarianceName {
     /// Of the posterior, beta tilde
     FixedSmall,
     /// Of the forward step, beta
     FixedLarge,
+    /// The best one for a perfect network, from its mean squared noise (Bao et al. 2022)
+    Analytic,
+    /// The best one for the network as it is, from its mean squared error
+    Optimal,
 }
 
-impl From<VarianceName> for ReverseVariance {
+impl From<VarianceName> for VarianceRule {
     fn from(name: VarianceName) -> Self {
         match name {
             VarianceName::FixedSmall => Self::FixedSmall,
             VarianceName::FixedLarge => Self::FixedLarge,
+            VarianceName::Analytic => Self::Analytic,
+            VarianceName::Optimal => Self::Optimal,
         }
     }
 }

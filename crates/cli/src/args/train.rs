@@ -27,6 +27,10 @@ pub(crate) struct TrainArgs {
     /// Resume the run in this directory from its newest checkpoint, or from the checkpoint that is named
     #[arg(long, value_name = "RUN")]
     pub(crate) resume: Option<PathBuf>,
+    /// Start from the weights of a trained model, anyone's: a run, a checkpoint, a diffusers pipeline; with its network and its noise schedule
+    /// where nothing else is said
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    pub(crate) init_from: Option<PathBuf>,
     /// Directory for the run; must be new [default: runs/PRESET, or the next free name]
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     pub(crate) out: Option<PathBuf>,
@@ -80,6 +84,12 @@ pub(crate) struct TrainArgs {
     /// What is trained towards [default: simple, and hybrid with a learned variance]
     #[arg(long, value_enum, value_name = "NAME", conflicts_with = "resume", help_heading = "Run")]
     pub(crate) loss: Option<LossArg>,
+    /// What the error counts at each noise level [default: simple]
+    #[arg(long, value_enum, value_name = "NAME", conflicts_with = "resume", help_heading = "Run")]
+    pub(crate) weight: Option<WeightArg>,
+    /// How often each noise level is visited [default: uniform]
+    #[arg(long, value_enum, value_name = "NAME", conflicts_with = "resume", help_heading = "Run")]
+    pub(crate) density: Option<DensityArg>,
     /// Steps of the whole run; given without --minutes it lifts the time limit
     #[arg(long, value_name = "N", help_heading = "Run", value_parser = values::count::<u64>())]
     pub(crate) steps: Option<u64>,
@@ -143,7 +153,7 @@ pub(crate) enum LossArg {
     Simple,
     /// The same, and a little of the bound, which trains the variance
     Hybrid,
-    /// The variational bound, for a good likelihood; best with --set objective.times=importance
+    /// The variational bound, for a good likelihood; best with --density importance
     Vlb,
 }
 
@@ -155,6 +165,41 @@ impl From<LossArg> for Loss {
             LossArg::Vlb => Self::Vlb,
         }
     }
+}
+
+/// The weights; `--set objective.weight.gamma=3` and its like set their parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WeightArg {
+    /// 1, for what the network predicts
+    Simple,
+    /// The variational bound's: half the fall of the SNR, over the SNR
+    Bound,
+    /// min(SNR, gamma) / SNR: little for low noise
+    MinSnr,
+    /// 1 / (k + SNR)^gamma: less for low noise
+    P2,
+    /// The bound's times sigmoid(k - log SNR): the bound without the lowest noise
+    Sigmoid,
+}
+
+/// The densities; `--set objective.density.mean=-1` and its like set their parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DensityArg {
+    /// Every step as often as any other
+    Uniform,
+    /// The same, evenly spread over each batch
+    Stratified,
+    /// The oftener, the larger the loss has been there lately
+    Importance,
+    /// log sigma normal, as in EDM
+    LogNormal,
+    /// log SNR by Laplace's distribution
+    Laplace,
+}
+
+/// A choice as files have it.
+pub(crate) fn name_of(choice: impl ValueEnum) -> Option<String> {
+    choice.to_possible_value().map(|value| value.get_name().to_owned())
 }
 
 fn after_help() -> String {
@@ -170,8 +215,10 @@ Examples:
   sfumato train
   sfumato train --preset swiss-roll --out runs/roll
   sfumato train --dataset folder:photos --image-size 32 --minutes 30 --out runs/photos
+  sfumato train --init-from runs/photos --dataset folder:paintings --out runs/paintings
   sfumato train --resume runs/photos --minutes 60
   sfumato train --resume runs/photos --steps 40000 --learning-rate 1e-4
+  sfumato train --weight min-snr --set objective.weight.gamma=3 --density stratified
   sfumato train --preset ddpm-cifar10 --data-dir cifar-10-batches-bin --backend cuda"
     )
 }

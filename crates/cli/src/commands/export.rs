@@ -10,14 +10,14 @@ use sfumato_model::{
 };
 
 use crate::{
-    args::{ExportArgs, MachineArgs, WeightsName},
+    args::{DtypeName, ExportArgs, MachineArgs, WeightsName},
     backend::{Work, with_backend},
     loaded,
     output_dir::empty_dir,
 };
 
 pub(crate) fn run(args: ExportArgs) -> Result<()> {
-    let model = loaded::open_model(&args.model)?;
+    let model = loaded::open_model_with(&args.model, args.null_class)?;
     match &model.spec.config {
         AnyConfig::UNet(config) => {
             if let Some(heads) = config.attention_heads {
@@ -69,7 +69,23 @@ impl Work for Exporting {
             fs::copy(model.dir().join("samples.png"), args.out.join("samples.png"))
                 .context("cannot copy samples.png")?;
         }
+        keep_fit(&args, &model)?;
         spec.write_card(&args.out, model.dir())?; // again, with what is known of its training and its scores
         out!("{}", args.out.display())
     }
+}
+
+/// A fit is that of the weights: it goes along where these do, and is left out with a word about it where others are written.
+fn keep_fit(args: &ExportArgs, model: &Pipeline) -> Result<()> {
+    if !model.has_fit() {
+        return Ok(());
+    }
+    let left_out = |why: &str| say!("note: {} is left out: {why}", model.fit_path().display());
+    match model.fit() {
+        _ if args.weights == WeightsName::Raw => left_out("it is the fit of the moving average"),
+        _ if args.dtype != DtypeName::F32 => left_out("it is the fit of the weights before they were rounded"),
+        Ok(fit) => drop(Pipeline::open(&args.out)?.write_fit(fit.fit.measured().clone(), fit.data)?),
+        Err(error) => left_out(&error.to_string()),
+    }
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! One file a command: from arguments to a plan, and the plan carried out.
 
+pub(crate) mod average;
 pub(crate) mod compare;
 pub(crate) mod eval;
 pub(crate) mod export;

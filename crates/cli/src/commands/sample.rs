@@ -21,6 +21,7 @@ use sfumato_files::memory;
 use sfumato_kernels::Backend;
 use sfumato_model::{
     Model, ModelError, Step,
+    fitted::Placement,
     pipeline::{AnyConfig, Pipeline},
     sampling::{LateStart, Noise, SampleOptions, SamplePlan, SamplerChoice, SamplerKind},
 };
@@ -42,7 +43,7 @@ use crate::{
 const GIF_FRAMES: usize = 50;
 
 pub(crate) fn run(mut args: SampleArgs) -> Result<()> {
-    let model = loaded::open_model(&args.model)?;
+    let model = loaded::open_model_with(&args.model, args.null_class)?;
     args.class = args.class_name.as_deref().map(|text| class::resolve(text, &model)).transpose()?;
     let order = args.order.map(TryInto::try_into).transpose().map_err(UsageError)?;
     let scheduler = &model.spec.scheduler;
@@ -73,7 +74,10 @@ fn options<'a>(
     };
     let choice = SamplerChoice {
         steps: args.steps,
-        spacing: args.spacing,
+        spacing: match args.spacing {
+            Some(Placement::By(spacing)) => Some(spacing),
+            Some(Placement::Best) | None => None,
+        },
         eta: args.eta,
         ddim: args.ddim.map(Into::into),
         order,
@@ -83,6 +87,8 @@ fn options<'a>(
     Ok(SampleOptions {
         sampler: args.sampler,
         choice,
+        best_steps: args.spacing == Some(Placement::Best),
+        variance: args.variance.map(Into::into),
         noise,
         class: args.class,
         guidance: args.guidance,
@@ -197,9 +203,12 @@ impl Sampling {
         })?;
         let (choice, sampler) = (options.choice(&self.model), &plan.sampler);
         let schedule = sampler.chain().trained_schedule();
-        let late = LateStart::find(&choice, &self.model.spec.scheduler, schedule);
-        if let Some(late) = late.with_context(|| self.args.model.display().to_string())? {
-            say!("warning: {late}");
+        // The best steps start at the last one.
+        if !options.best_steps {
+            let late = LateStart::find(&choice, &self.model.spec.scheduler, schedule);
+            if let Some(late) = late.with_context(|| self.args.model.display().to_string())? {
+                say!("warning: {late}");
+            }
         }
         let (steps, fewest) = (sampler.steps(), choice.kind.info().fewest_steps);
         if steps < fewest.min(schedule.steps()) {

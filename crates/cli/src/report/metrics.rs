@@ -23,6 +23,8 @@ pub(super) struct Metrics {
     pub(super) curves: Vec<Curve>,
     /// Lines that are no metrics.
     pub(super) damaged: usize,
+    /// What `loss` is, where it is not the mean square of the prediction's error, and so not what `held_out/loss` is.
+    pub(super) other_loss: Option<String>,
 }
 
 /// How far a run was.

@@ -58,7 +58,10 @@ pub(super) fn panels(runs: &[&Metrics], most: usize) -> Vec<Panel> {
     for (run, metrics) in runs.iter().enumerate() {
         let errors: BTreeMap<&str, &Curve> = metrics.curves.iter().map(|curve| (curve.key.as_str(), curve)).collect();
         for curve in metrics.curves.iter().filter(|curve| !is_error(&curve.key)) {
-            let Place { id, title, rank, log, label } = Place::of(&curve.key);
+            let Place { id, title, rank, log, label } = match (curve.key.as_str(), &metrics.other_loss) {
+                ("loss", Some(what)) => Place::other_loss(what),
+                (key, _) => Place::of(key),
+            };
             if rank == OTHER && is_constant(curve) {
                 continue;
             }
@@ -96,6 +99,12 @@ struct Place {
 }
 
 impl Place {
+    /// The loss of training that is not what held-out examples are scored by: it has a chart of its own.
+    fn other_loss(what: &str) -> Self {
+        let (id, title) = ("minimised".to_owned(), "Training loss, weighted as it is minimised".to_owned());
+        Self { id, title, rank: 0, log: true, label: what.to_owned() }
+    }
+
     fn of(key: &str) -> Self {
         let place = |id: &str, title: &str, rank, log, label: &str| Self {
             id: id.to_owned(),
@@ -211,6 +220,21 @@ mod tests {
         assert_eq!(labels, ["training", "held out"]);
         assert!(panels[0].log && panels[0].lines[0].noisy && !panels[4].log);
         assert_eq!(panels[1].lines[1].label, "1");
+    }
+
+    #[test]
+    fn a_weighted_loss_is_not_drawn_beside_one_that_is_not() {
+        let both = || vec![curve("loss", &[1.0, 0.5]), curve("held_out/loss", &[0.9])];
+        let weighted = Metrics { other_loss: Some("weight p2".to_owned()), ..run(both()) };
+        let panels = panels(&[&weighted, &run(both())], 100);
+        let labels = |panel: &Panel| panel.lines.iter().map(|line| line.label.clone()).collect::<Vec<_>>();
+        assert_eq!(panels.len(), 2);
+        assert_eq!(panels[0].title, "Training loss, weighted as it is minimised");
+        assert_eq!(labels(&panels[0]), ["weight p2"]);
+        assert_eq!(
+            (panels[1].title.as_str(), labels(&panels[1])),
+            ("Loss", vec!["held out".to_owned(), "training".into(), "held out".into()])
+        );
     }
 
     #[test]

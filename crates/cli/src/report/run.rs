@@ -82,10 +82,11 @@ impl RunFacts {
             }
         };
         let schedule = sfumato_train::TrainConfig::read(&root.join("config.toml")).ok();
-        let metrics = Metrics::read(&root.join("metrics.jsonl")).unwrap_or_else(|error| {
+        let mut metrics = Metrics::read(&root.join("metrics.jsonl")).unwrap_or_else(|error| {
             notes.push(format!("metrics.jsonl cannot be read: {error}"));
             Metrics::default()
         });
+        metrics.other_loss = schedule.as_ref().and_then(|config| config.objective.other_loss(&config.diffusion));
         notes.extend(counted(
             metrics.damaged,
             "line of metrics.jsonl is",

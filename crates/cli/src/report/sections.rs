@@ -138,7 +138,11 @@ fn figures(run: &RunFacts) -> Vec<(String, String)> {
     add("minutes of training", seconds.map(|seconds| format!("{:.1}", seconds / 60.0)));
     add("examples a second", examples.zip(seconds).filter(|(_, s)| *s > 0.0).map(|(n, s)| short(n / s)));
     let find = |key: &str| curves.iter().find(|curve| curve.key == key);
-    add("training loss, last tenth", find("loss").map(|curve| short(late_mean(curve))));
+    let minimised = match &run.metrics.other_loss {
+        Some(what) => format!("training loss ({what}), last tenth"),
+        None => "training loss, last tenth".to_owned(),
+    };
+    add(&minimised, find("loss").map(|curve| short(late_mean(curve))));
     let newest = |curve: &Curve| curve.points.last().map_or(f64::NAN, |point| point[1]);
     add("held-out loss", find("held_out/loss").map(|curve| short(newest(curve))));
     let error = find("held_out/standard_error").or_else(|| find("held_out/bits_per_dim_standard_error"));

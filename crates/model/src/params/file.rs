@@ -98,7 +98,7 @@ impl FileParams {
 }
 
 /// Whether a stored shape is the wanted one, or that of a matrix kept as a convolution of one pixel: `[C, C, 1, 1]` for `[C, C]`.
-fn same_shape(stored: &[usize], wanted: &[usize]) -> bool {
+pub(super) fn same_shape(stored: &[usize], wanted: &[usize]) -> bool {
     match stored.split_at_checked(wanted.len()) {
         Some((same, rest)) => {
             same == wanted && (rest.is_empty() || wanted.len() == 2 && rest.iter().all(|&size| size == 1))

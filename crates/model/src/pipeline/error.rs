@@ -119,6 +119,17 @@ pub enum Warning {
         /// The key.
         key: String,
     },
+    /// A key of another class of scheduler, which has no effect on this one, in diffusers neither.
+    KeyOfOthers {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// What it says.
+        value: String,
+        /// The class that passes over it.
+        class: String,
+    },
     /// No scheduler: the defaults of DDPM were taken.
     NoScheduler {
         /// The directory.
@@ -146,6 +157,11 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Self::UnknownKey { path, key } => write!(f, "{}: the unknown key `{key}` is ignored", path.display()),
+            Self::KeyOfOthers { path, key, value, class } => write!(
+                f,
+                "{}: `{key}` is {value}, which another scheduler has left there: it has no effect on {class}, here as in diffusers",
+                path.display()
+            ),
             Self::NoScheduler { dir } => {
                 write!(f, "{} has no scheduler, the defaults of DDPMScheduler are assumed", dir.display())
             }

@@ -10,7 +10,9 @@ use super::{
     AnyConfig, Facts, Note, PipelineError, PipelineSpec, Scheduler, Warning,
     index::Index,
     layout::{self, Layout},
-    scheduler_class, weights,
+    null_class, scheduler_class,
+    scheduler_keys::is_of_others,
+    weights,
 };
 use crate::{json, params::FileParams};
 
@@ -43,7 +45,7 @@ impl Pipeline {
         let config_error = |source| PipelineError::Config { path: path.clone(), source };
         let (config, unknown) = AnyConfig::from_json(&value).map_err(config_error)?;
         let facts = Facts::from_config(&value).map_err(config_error)?;
-        check_null_class(&config, &facts).map_err(config_error)?;
+        null_class::check(&config, &facts).map_err(config_error)?;
         facts.check_names(&config).map_err(config_error)?;
         warnings.extend(unknown.into_iter().map(|key| Warning::UnknownKey { path: path.clone(), key }));
 
@@ -177,24 +179,13 @@ fn read_scheduler(path: &Path, index: Option<&Index>, warnings: &mut Vec<Warning
         let (indexed, used) = (indexed.to_owned(), scheduler.class_name.clone());
         warnings.push(Warning::SchedulerClass { index: index.clone(), indexed, used });
     }
-    warnings.extend(scheduler.unknown_keys().map(|key| Warning::UnknownKey { path: path.into(), key: key.clone() }));
-    Ok(scheduler)
-}
-
-/// The class that stands for "any" is the last of the table: those before it can be asked for.
-fn check_null_class(config: &AnyConfig, facts: &Facts) -> Result<(), ConfigError> {
-    let classes = match config {
-        AnyConfig::UNet(config) => config.num_classes().unwrap_or(0),
-        AnyConfig::Mlp(_) | AnyConfig::Own(_) => 0,
-    };
-    let Some(label) = facts.null_class else { return Ok(()) };
-    let expected = match classes {
-        0 | 1 => format!("no `null_class`, as num_class_embeds = {classes} leaves no class beside it"),
-        _ if label >= classes => format!("a `null_class` below num_class_embeds = {classes}"),
-        _ if label + 1 < classes => {
-            format!("a `null_class` of {}, the last of num_class_embeds = {classes}", classes - 1)
+    let passed_over = |(key, value): (&String, &Value)| {
+        let (path, key) = (path.into(), key.clone());
+        if is_of_others(&key) {
+            return Warning::KeyOfOthers { path, key, value: value.to_string(), class: scheduler.class_name.clone() };
         }
-        _ => return Ok(()),
+        Warning::UnknownKey { path, key }
     };
-    Err(ConfigError::Value { key: "_sfumato", value: format!("{{\"null_class\":{label}}}"), expected })
+    warnings.extend(scheduler.unknown_keys().map(passed_over));
+    Ok(scheduler)
 }

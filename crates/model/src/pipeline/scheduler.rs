@@ -4,7 +4,11 @@ use serde_json::{Map, Value};
 use sfumato_process::{Chain, Clipping, ModelVariance, Parameterization, sampler::DpmSolverOptions};
 use sfumato_schedule::{Explicit, NoiseSchedule, ScheduleConfig, ScheduleError, evenly_spaced};
 
-use super::{scheduler_class, scheduler_write::beta_schedule};
+use super::{
+    scheduler_class,
+    scheduler_keys::{is_idle, is_of_solvers},
+    scheduler_write::beta_schedule,
+};
 use crate::Spacing;
 use crate::sampling::{FinalSigma, LevelOptions, SamplerKind};
 
@@ -177,35 +181,14 @@ impl Scheduler {
 
     /// Keys of the configuration that have a value and that nothing here reads.
     pub fn unused_keys(&self) -> impl Iterator<Item = (&String, &Value)> {
-        self.other.iter().filter(|(key, value)| !is_idle(key, value))
+        // Of classes whose sampler does not exist here, the keys are not known.
+        let known = self.sampler().is_some();
+        self.other.iter().filter(move |(key, value)| !(is_idle(key, value) || known && is_of_solvers(key)))
     }
 
     /// Keys of the configuration that neither diffusers' class nor anything here reads.
-    pub(super) fn unknown_keys(&self) -> impl Iterator<Item = &String> {
-        // Of classes whose sampler does not exist here, the keys are not known.
+    pub(super) fn unknown_keys(&self) -> impl Iterator<Item = (&String, &Value)> {
         let known = self.sampler().is_some();
-        self.unused_keys().filter(move |_| known).map(|(key, _)| key)
-    }
-}
-
-/// Whether a key without a reader asks for nothing: it has no value, or it is of other classes, and what it says is what this class
-/// does anyway or what diffusers' class passes over too.
-fn is_idle(key: &str, value: &Value) -> bool {
-    match key {
-        "skip_prk_steps" | "set_alpha_to_one" | "clip_sample_range" => true,
-        "dynamic_thresholding_ratio" | "sample_max_value" | "flow_shift" => true,
-        "variance_type" => value.as_str().is_none_or(|name| name.starts_with("fixed")),
-        "clip_sample"
-        | "thresholding"
-        | "rescale_betas_zero_snr"
-        | "use_karras_sigmas"
-        | "use_exponential_sigmas"
-        | "use_beta_sigmas"
-        | "use_flow_sigmas"
-        | "use_lu_lambdas" => value == false || value.is_null(),
-        "interpolation_type" => value == "linear",
-        "timestep_type" => value == "discrete",
-        "final_sigmas_type" => value == "zero",
-        _ => value.is_null(),
+        self.unused_keys().filter(move |_| known)
     }
 }

@@ -13,6 +13,7 @@
 mod choice;
 mod draw;
 mod error;
+mod fitted;
 mod leaps;
 mod levels;
 mod options;

@@ -1,8 +1,9 @@
 //! What a caller asks for, and whether the model can do it: settled before any weight is read.
 
+use sfumato_process::VarianceRule;
 use sfumato_schedule::NoiseSchedule;
 
-use super::{Classes, Guidance, Noise, SamplePlan, SamplerChoice, SamplerKind};
+use super::{Classes, Guidance, Noise, SamplePlan, Sampler, SamplerChoice, SamplerKind, fitted};
 use crate::{
     ModelError,
     pipeline::{Labels, Pipeline, SamplingDefaults},
@@ -20,6 +21,10 @@ pub struct SampleOptions<'a> {
     pub sampler: Option<SamplerKind>,
     /// Its steps and its own options; the `kind` in it counts where `sampler` is none and the scheduler says nothing.
     pub choice: SamplerChoice,
+    /// Whether the steps of ddpm and ddim are those with the least bound, in place of a spacing: it takes a [fit](crate::fitted).
+    pub best_steps: bool,
+    /// Variance of ddpm in place of the model's; all but the fixed ones take a [fit](crate::fitted).
+    pub variance: Option<VarianceRule>,
     /// Where the noise comes from.
     pub noise: Noise<'a>,
     /// The class of all samples; none for all classes in turn.
@@ -41,6 +46,8 @@ impl SampleOptions<'_> {
             num,
             sampler: None,
             choice: SamplerChoice::new(SamplerKind::Ddpm),
+            best_steps: false,
+            variance: None,
             noise: Noise::Seeded(0),
             class: None,
             guidance: 1.0,
@@ -67,9 +74,7 @@ impl<'a> SampleOptions<'a> {
         let choice = self.check(model)?;
         let shape = model.example_shape(self.image_size)?;
         let schedule = model.spec.scheduler.noise_schedule()?;
-        let sampler = choice
-            .resolve_on(&model.spec.scheduler, &schedule)
-            .or_else(|error| model.unusable(&format!("{}: {error}", no_such_steps(&model.spec.scheduler.sampling))))?;
+        let sampler = self.sampler_of(model, &choice, &schedule)?;
         let classes = match (self.class, model.labels()?) {
             (Some(class), _) => Classes::Only(class),
             (None, Labels::Below(classes)) => Classes::Cycle(classes),
@@ -83,6 +88,21 @@ impl<'a> SampleOptions<'a> {
         Ok(plan)
     }
 
+    /// The sampler over its steps, with the variance that was asked for.
+    fn sampler_of(
+        &self,
+        model: &Pipeline,
+        choice: &SamplerChoice,
+        schedule: &NoiseSchedule,
+    ) -> Result<Sampler, ModelError> {
+        if self.best_steps || self.variance.is_some() {
+            return fitted::sampler(self, model, choice, schedule);
+        }
+        choice
+            .resolve_on(&model.spec.scheduler, schedule)
+            .or_else(|error| model.unusable(&format!("{}: {error}", no_such_steps(&model.spec.scheduler.sampling))))
+    }
+
     /// Compares what is asked for with the model.
     ///
     /// # Errors
@@ -90,6 +110,7 @@ impl<'a> SampleOptions<'a> {
     pub fn check(&self, model: &Pipeline) -> Result<SamplerChoice, ModelError> {
         let choice = self.choice(model);
         check_choice(&choice, &model.spec.scheduler.noise_schedule()?)?;
+        fitted::check(self, model, &choice)?;
         model.check_channels()?;
         let value =
             |option, value: String, reason: &str| ModelError::Value { option, value, reason: reason.to_owned() };
@@ -109,8 +130,17 @@ impl<'a> SampleOptions<'a> {
                 let reason = format!("the model in {dir} knows the classes 0 to {}", classes.saturating_sub(1));
                 unfit("class", class.to_string(), reason)
             }
-            _ if self.guidance != 1.0 && model.spec.facts.null_class.is_none() => {
-                unfit("guidance", self.guidance.to_string(), format!("{dir} was not trained for guidance"))
+            (_, labels) if self.guidance != 1.0 && model.spec.facts.null_class.is_none() => {
+                let reason = match labels {
+                    // One with a name for every class has none for "any".
+                    Labels::Below(classes) if classes > 1 && model.spec.facts.class_names.len() < classes => format!(
+                        "the model in {dir} does not say which of its classes stands for \"any\"; if its last one does, \
+                         --null-class {} says so",
+                        classes - 1
+                    ),
+                    _ => format!("{dir} was not trained for guidance"),
+                };
+                unfit("guidance", self.guidance.to_string(), reason)
             }
             _ => Ok(choice),
         }

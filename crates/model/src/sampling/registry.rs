@@ -157,14 +157,10 @@ pub(super) fn resolve(
     schedule: &NoiseSchedule,
 ) -> Result<Sampler, SamplerError> {
     let whole = || scheduler.chain(schedule, &(1..=schedule.steps()).collect::<Vec<_>>());
-    let spread = || scheduler.chain(schedule, &choice.steps_of(count, scheduler, schedule)?);
     let levels = choice.level_options(scheduler);
     let (chain, walk) = match choice.kind {
-        SamplerKind::Ddpm => (spread()?, Walk::Ddpm),
-        SamplerKind::Ddim => {
-            let chain = spread()?;
-            let (options, leaps) = choice.ddim(scheduler, &chain);
-            (chain, Walk::Ddim { options, leaps })
+        SamplerKind::Ddpm | SamplerKind::Ddim => {
+            return resolve_over(choice, &choice.steps_of(count, scheduler, schedule)?, scheduler, schedule);
         }
         SamplerKind::DpmSolver => {
             let usual = scheduler.sampling.solver;
@@ -173,6 +169,24 @@ pub(super) fn resolve(
         }
         SamplerKind::Euler => (whole()?, Walk::Euler(euler_levels(schedule, count, &levels)?)),
         SamplerKind::Heun => (whole()?, Walk::Heun(euler_levels(schedule, count, &levels)?)),
+    };
+    Ok(Sampler { chain, walk })
+}
+
+/// The sampler that `choice` describes over these steps of the chain: ddim, or else ddpm.
+pub(super) fn resolve_over(
+    choice: &SamplerChoice,
+    steps: &[usize],
+    scheduler: &Scheduler,
+    schedule: &NoiseSchedule,
+) -> Result<Sampler, SamplerError> {
+    let chain = scheduler.chain(schedule, steps)?;
+    let walk = match choice.kind {
+        SamplerKind::Ddim => {
+            let (options, leaps) = choice.ddim(scheduler, &chain);
+            Walk::Ddim { options, leaps }
+        }
+        _ => Walk::Ddpm,
     };
     Ok(Sampler { chain, walk })
 }

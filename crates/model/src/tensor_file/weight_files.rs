@@ -21,6 +21,8 @@ use crate::{
 #[derive(Debug)]
 pub struct WeightFiles {
     path: PathBuf,
+    /// Where each of `files` is.
+    paths: Vec<PathBuf>,
     files: Vec<Source>,
     tensors: BTreeMap<String, StoredWeight>,
     notes: Vec<String>,
@@ -55,6 +57,17 @@ impl WeightFiles {
         Self::open_for(path, state_names::DIFFUSERS)
     }
 
+    /// The files that [`open`](Self::open) reads: `path` alone, an index and its shards, or all that are numbered as it.
+    ///
+    /// # Errors
+    /// [`TensorFileError`] if an index is damaged, or points elsewhere than to its neighbours.
+    pub fn parts(path: &Path) -> Result<Vec<PathBuf>, TensorFileError> {
+        if path.extension().is_some_and(|extension| extension == "json") {
+            return Ok([vec![path.to_owned()], shards::of_index(path)?.files].concat());
+        }
+        Ok(shards::of_numbers(path).unwrap_or_else(|| vec![path.to_owned()]))
+    }
+
     /// The same for networks that have the tensors `anchors`.
     pub(crate) fn open_for(path: &Path, anchors: &[&str]) -> Result<Self, TensorFileError> {
         let shards = match path.extension() {
@@ -62,7 +75,7 @@ impl WeightFiles {
             _ => shards::of_numbers(path).map(|files| shards::Shards { files, map: BTreeMap::new() }),
         };
         let Some(shards) = shards else {
-            return Ok(Self::select(path, vec![Source::open(path, anchors)?], anchors));
+            return Ok(Self::select(path, vec![path.into()], vec![Source::open(path, anchors)?], anchors));
         };
         let of = shards.files.len();
         let open = |file: &PathBuf| match Source::open(file, anchors) {
@@ -78,11 +91,11 @@ impl WeightFiles {
                 return Err(TensorFileError::NotInShard { path: path.into(), tensor: tensor.clone(), shard });
             }
         }
-        Ok(Self::select(path, files, anchors))
+        Ok(Self::select(path, shards.files, files, anchors))
     }
 
     /// Finds the network among the names of all files. A tensor that a shard holds but the index omits is not lost.
-    fn select(path: &Path, files: Vec<Source>, anchors: &[&str]) -> Self {
+    fn select(path: &Path, paths: Vec<PathBuf>, files: Vec<Source>, anchors: &[&str]) -> Self {
         let mut places: BTreeMap<&str, usize> = BTreeMap::new();
         for (position, file) in files.iter().enumerate() {
             file.names().for_each(|name| {
@@ -100,12 +113,17 @@ impl WeightFiles {
             .collect();
         let mut notes: Vec<String> = files.iter().flat_map(Source::notes).cloned().collect();
         notes.extend(chosen);
-        Self { path: path.into(), files, tensors, notes }
+        Self { path: path.into(), paths, files, tensors, notes }
     }
 
     /// The path that was opened.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The files that hold the tensors: the path that was opened, or those that its index or its number stands for.
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.paths
     }
 
     /// Names of all tensors, sorted: the network's own, without what wrappers put before them.

@@ -172,9 +172,9 @@ fn at_example(error: BoundError, points: &[Point]) -> BoundError {
 }
 
 /// A denoiser for the examples of one batch.
-struct WithExamples<'a, B: Backend, const D: usize> {
-    predict: &'a Predict<'a, B, D>,
-    examples: &'a [usize],
+pub(crate) struct WithExamples<'a, B: Backend, const D: usize> {
+    pub(crate) predict: &'a Predict<'a, B, D>,
+    pub(crate) examples: &'a [usize],
 }
 
 impl<B: Backend, const D: usize> Denoiser<B, D> for WithExamples<'_, B, D> {

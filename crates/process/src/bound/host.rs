@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use super::BoundError;
 
 /// The values in row-major order.
-pub(super) fn read<B: Backend, const D: usize>(x: Tensor<B, D>) -> Result<Vec<f64>, BoundError> {
+pub(crate) fn read<B: Backend, const D: usize>(x: Tensor<B, D>) -> Result<Vec<f64>, BoundError> {
     let data = x.try_into_data().map_err(|error| BoundError::Device { reason: error.to_string() })?;
     Ok(data.iter::<f64>().collect())
 }

@@ -7,6 +7,12 @@ pub enum ObjectiveError {
     /// `L_simple` with a learned variance.
     #[error("the loss `simple` says nothing about a learned variance: train it with `hybrid` or `vlb`")]
     Untrained,
+    /// Other weights for the bound.
+    #[error("the loss `vlb` has the bound's own weights: leave the weight at `simple`, not `{weight}`")]
+    TwoWeights {
+        /// The weight's name.
+        weight: &'static str,
+    },
     /// The network's output has another shape.
     #[error(
         "the network's output has shape {found:?}, but the loss needs {expected:?} (twice the channels only for a learned variance)"

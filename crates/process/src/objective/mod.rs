@@ -2,19 +2,22 @@
 //!
 //! | [`Loss`] | for an example at step `t` | source |
 //! | --- | --- | --- |
-//! | `Simple` | `‖target - output‖²`, mean over the dimensions | Ho et al. (2020), Eq. 14 |
+//! | `Simple` | `w_t ‖target - output‖²`, mean over the dimensions; `w_t` is 1, or that of another [`Weight`] | Ho et al. (2020), Eq. 14 |
 //! | `Vlb` | `T L_{t-1}`, bits/dim | Ho et al. (2020), Eq. 5; Nichol & Dhariwal (2021), Eq. 4-7 |
 //! | `Hybrid` | the first, plus 0.001 times the second in which the mean is not trained | Nichol & Dhariwal (2021), Eq. 16 |
 //!
 //! Averaged over uniform steps `t`, `Vlb` is the bound in bits/dim without its constant, the prior term: what
 //! [`bound::estimate`](crate::bound::estimate()) computes. `L_0` is the decoder's, discretised or a density.
 //!
+//! In the first and the last the squared error counts what a [`Weight`] says. How often a step is visited is another matter, that of
+//! [`Density`](crate::times::Density), and changes no expectation.
+//!
 //! # Example
 //! The loss of a network that always answers 0, for data of one dimension, with its variance between `β̃` and `β`:
 //! ```
 //! use burn::{backend::Flex, tensor::{Tensor, backend::Backend}};
 //! use sfumato_process::{
-//!     Denoiser, DiffusionObjective, ModelVariance, Objective, Parameterization, bound::Decoder, objective::Loss,
+//!     Denoiser, DiffusionObjective, ModelVariance, Objective, Parameterization, bound::Decoder, objective::{Loss, Weight},
 //! };
 //! use sfumato_schedule::ScheduleConfig;
 //!
@@ -30,6 +33,7 @@
 //!     parameterization: Parameterization::Epsilon,
 //!     variance: ModelVariance::LearnedRange,
 //!     loss: Loss::Hybrid,
+//!     weight: Weight::Simple,
 //!     decoder: Decoder::Gaussian,
 //! };
 //! let device = Default::default();
@@ -42,9 +46,12 @@
 mod decoder;
 mod error;
 mod step_term;
+mod stored;
 mod terms;
+mod weight;
 
 pub use error::ObjectiveError;
+pub use weight::Weight;
 
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
@@ -52,7 +59,10 @@ use sfumato_schedule::NoiseSchedule;
 use terms::StepTerms;
 
 use crate::{
-    Denoiser, ModelVariance, Parameterization, bound::Decoder, broadcast::check_steps, forward::q_sample,
+    Denoiser, ModelVariance, Parameterization,
+    bound::Decoder,
+    broadcast::{check_steps, coefficients},
+    forward::q_sample,
     output::try_halves,
 };
 
@@ -63,10 +73,10 @@ const BOUND_WEIGHT: f64 = 0.001;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Loss {
-    /// `L_simple`. It says nothing about a learned variance.
+    /// `L_simple`, with the objective's [`Weight`]. It says nothing about a learned variance.
     #[default]
     Simple,
-    /// `L_simple + 0.001 L_vlb`, where `L_vlb` trains the variance alone.
+    /// `L_simple + 0.001 L_vlb`, the first with the objective's [`Weight`], where `L_vlb` trains the variance alone.
     Hybrid,
     /// `L_vlb`, the variational bound.
     Vlb,
@@ -102,6 +112,8 @@ pub struct DiffusionObjective {
     pub variance: ModelVariance,
     /// The loss.
     pub loss: Loss,
+    /// What the squared error counts at each step, in `Simple` and `Hybrid`; `Vlb` has the bound's own weights, and takes `Simple` here.
+    pub weight: Weight,
     /// What `L_0` is: [`Decoder::Discretized`] for 8-bit data (training takes the exact distribution function),
     /// [`Decoder::Gaussian`] for points and other continuous data.
     pub decoder: Decoder,
@@ -117,7 +129,8 @@ impl<B: Backend, const D: usize> Objective<B, D> for DiffusionObjective {
     /// - result: `[batch]`
     ///
     /// # Errors
-    /// [`ObjectiveError::Untrained`] if `L_simple` alone would leave a learned variance untrained, [`ObjectiveError::Output`] if the
+    /// [`ObjectiveError::Untrained`] if `L_simple` alone would leave a learned variance untrained, [`ObjectiveError::TwoWeights`] if the
+    /// bound, which has weights, is to have others, [`ObjectiveError::Output`] if the
     /// denoiser's output has another shape, [`ObjectiveError::NotALevel`] if the decoder is discretised and the data is not of 256
     /// levels, [`ObjectiveError::Device`].
     ///
@@ -135,11 +148,14 @@ impl<B: Backend, const D: usize> Objective<B, D> for DiffusionObjective {
         if self.loss == Loss::Simple && self.variance.learned().is_some() {
             return Err(ObjectiveError::Untrained);
         }
+        if self.loss == Loss::Vlb && !self.weight.is_simple() {
+            return Err(ObjectiveError::TwoWeights { weight: self.weight.name() });
+        }
         let x_t = q_sample(schedule, x_0.clone(), t, epsilon.clone());
         let (output, word) = self.split(denoiser.predict(x_t.clone(), t), &x_t)?;
         let error = self.parameterization.target(schedule, x_0.clone(), epsilon, t) - output.clone();
         let square = error.square();
-        let simple = mean_each(square.clone());
+        let simple = self.weighted(schedule, t, mean_each(square.clone()));
         if self.loss == Loss::Simple {
             return Ok(simple);
         }
@@ -154,6 +170,16 @@ impl<B: Backend, const D: usize> Objective<B, D> for DiffusionObjective {
 }
 
 impl DiffusionObjective {
+    /// The squared errors of the output, `[batch]`, as they count.
+    fn weighted<B: Backend>(&self, schedule: &NoiseSchedule, t: &[usize], errors: Tensor<B, 1>) -> Tensor<B, 1> {
+        if self.weight.is_simple() {
+            return errors;
+        }
+        let weights = t.iter().map(|&t| self.weight.at(schedule, self.parameterization, t));
+        let weights = coefficients::<B, 1>(weights, (&errors.device(), errors.dtype()));
+        errors * weights
+    }
+
     /// The prediction, and the network's word on the variance where it is learned.
     fn split<B: Backend, const D: usize>(
         &self,

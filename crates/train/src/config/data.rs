@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use sfumato_data::{Background, DatasetSpec, ImageSize, LabelsFrom, LoadOptions, Split, ValueRange};
+use sfumato_data::{Background, Dataset, DatasetSpec, ImageSize, LabelsFrom, LoadOptions, Split, ValueRange};
+
+use super::{TrainConfig, check};
+use crate::TrainError;
 
 /// Where the data comes from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +34,10 @@ pub struct DataConfig {
     pub range: Option<ValueRange>,
     /// Mirror images left to right at random.
     pub flip: bool,
+    /// Chance that a class-conditional network is not told the class of an example, in [0, 1): by that it learns what it needs for guidance.
+    /// 0.1 if nothing is said. With 0 it has no class that stands for "any", and guidance is not possible.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_dropout: Option<f64>,
     /// Stop at the first unreadable image instead of leaving it out.
     pub strict: bool,
 }
@@ -46,8 +53,37 @@ impl Default for DataConfig {
             labels: None,
             range: None,
             flip: false,
+            label_dropout: None,
             strict: false,
         }
+    }
+}
+
+/// Chance that a label is replaced by the null class, if nothing is said, so that one network learns both the conditional and the
+/// unconditional model (Ho & Salimans 2022, arXiv:2207.12598, §4).
+const LABEL_DROPOUT: f64 = 0.1;
+
+impl TrainConfig {
+    /// Chance that a class-conditional network is not told a class: [`DataConfig::label_dropout`], or what it is if nothing is said.
+    pub fn label_dropout(&self) -> f64 {
+        self.data.label_dropout.unwrap_or(LABEL_DROPOUT)
+    }
+
+    pub(super) fn check_label_dropout(&self) -> Result<(), TrainError> {
+        let Some(chance) = self.data.label_dropout else { return Ok(()) };
+        check("data.label_dropout", chance, (0.0..1.0).contains(&chance), "a number in [0, 1)")?;
+        let expected = "left out, as the network learns no classes (--class-conditional learns them)";
+        check("data.label_dropout", chance, self.model.class_conditional(), expected)
+    }
+
+    /// Without label dropout there is no class that an example without one could have.
+    pub(super) fn check_labels(&self, data: &dyn Dataset) -> Result<(), TrainError> {
+        if !self.model.class_conditional() || self.label_dropout() > 0.0 {
+            return Ok(());
+        }
+        let unlabelled = (0..data.len()).find(|&i| data.label(i).is_none());
+        let expected = format!("above 0, as example {} of {} has no label", unlabelled.unwrap_or(0), data.name());
+        check("data.label_dropout", 0, unlabelled.is_none(), &expected)
     }
 }
 

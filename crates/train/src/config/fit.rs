@@ -2,7 +2,8 @@
 
 use sfumato_data::Dataset;
 use sfumato_model::pipeline::{AnyConfig, OwnConfig};
-use sfumato_process::{DiffusionObjective, Loss, Parameterization, bound::Decoder};
+use sfumato_nets::unet::UNet2DConfig;
+use sfumato_process::{DiffusionObjective, Parameterization, bound::Decoder};
 use sfumato_schedule::{CheckConditions, Finding, Severity, probability::LikelihoodCdf};
 
 use super::{DiffusionConfig, ModelConfig, TrainConfig, model};
@@ -12,11 +13,11 @@ impl TrainConfig {
     /// The loss on `data`: with the decoder for 256 levels where the data has them.
     pub fn objective(&self, data: &dyn Dataset) -> DiffusionObjective {
         let DiffusionConfig { parameterization, variance, .. } = self.diffusion;
-        let usual = if variance.learned().is_some() { Loss::Hybrid } else { Loss::Simple };
         DiffusionObjective {
             parameterization,
             variance,
-            loss: self.objective.loss.unwrap_or(usual),
+            loss: self.objective.loss(&self.diffusion),
+            weight: self.objective.weight,
             decoder: if data.is_discrete() { Decoder::Discretized(LikelihoodCdf::Exact) } else { Decoder::Gaussian },
         }
     }
@@ -26,6 +27,7 @@ impl TrainConfig {
     /// # Errors
     /// [`TrainError::ConfigValue`] if the network does not fit its shape or its labels.
     pub fn check_data(&self, data: &dyn Dataset) -> Result<(), TrainError> {
+        self.check_labels(data)?;
         self.network(data).map(drop)
     }
 
@@ -36,11 +38,8 @@ impl TrainConfig {
     pub fn network(&self, data: &dyn Dataset) -> Result<AnyConfig, TrainError> {
         let variance = self.diffusion.variance;
         match &self.model {
-            ModelConfig::Unet(spec) => {
-                let config = spec.resolve(data, variance)?;
-                config.validate().map_err(model::as_written)?;
-                Ok(AnyConfig::UNet(config))
-            }
+            ModelConfig::Unet(spec) => self.images(spec.resolve(data, variance)?),
+            ModelConfig::Unet2d(spec) => self.images(spec.resolve(data, variance)?),
             ModelConfig::Mlp(spec) => {
                 let config = spec.resolve(data, variance)?;
                 config.validate().map_err(model::as_written)?;
@@ -48,6 +47,15 @@ impl TrainConfig {
             }
             ModelConfig::Own(own) => Ok(AnyConfig::Own(OwnConfig::new(&own.class, data.shape()))),
         }
+    }
+
+    fn images(&self, mut config: UNet2DConfig) -> Result<AnyConfig, TrainError> {
+        if self.label_dropout() == 0.0 {
+            // Nothing would ever be told the class that stands for "any".
+            config.num_class_embeds = config.num_class_embeds.map(|classes| classes - 1);
+        }
+        config.validate().map_err(model::as_written)?;
+        Ok(AnyConfig::UNet(config))
     }
 
     /// What is wrong with the noise schedule for `data` and for what the network predicts: warnings, since errors are returned

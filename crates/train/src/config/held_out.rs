@@ -46,6 +46,11 @@ impl HeldOutConfig {
         if share > 0.0 { ((share * count as f64).round() as usize).clamp(1, count.saturating_sub(1)) } else { 0 }
     }
 
+    /// Whether nothing is said yet: all is chosen when the run starts.
+    pub(super) fn is_open(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Whether models are scored at all.
     pub fn is_on(&self) -> bool {
         self.every != Some(0)

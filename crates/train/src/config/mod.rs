@@ -3,30 +3,38 @@
 //! Layers, later ones winning: the defaults, a preset, a file, flags of the command line. The result is written whole to
 //! `runs/NAME/config.toml` before the first step.
 
+mod averages;
 mod data;
 mod fit;
 mod held_out;
+mod init;
 mod length;
 mod model;
+mod objective;
 mod optimizer;
 mod presets;
 mod room;
 mod sized;
 mod syntax;
+mod unet2d;
 
+pub use averages::AveragesConfig;
 pub use data::DataConfig;
 pub use held_out::HeldOutConfig;
+pub use init::InitConfig;
 pub use model::{MlpSpec, ModelConfig, OwnSpec, UNetSpec};
+pub use objective::ObjectiveConfig;
 pub use optimizer::{LearningRateDecay, OptimizerConfig};
 pub use presets::{DEFAULT_PRESET, PRESETS, Preset};
 pub use room::least_to_predict;
 pub use sized::{DEFAULT_MINUTES, Length};
+pub use unet2d::UNet2DSpec;
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sfumato_files::read_text;
-use sfumato_process::{Loss, ModelVariance, Parameterization, times::Times};
+use sfumato_process::{ModelVariance, Parameterization};
 use sfumato_schedule::ScheduleConfig;
 
 use crate::{PlanPoint, TrainError, error::IoContext};
@@ -40,6 +48,9 @@ const MOST: usize = 1 << 20;
 pub struct TrainConfig {
     /// Seed of every random number of the run.
     pub seed: u64,
+    /// The model whose weights the run starts from; without it they are drawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<InitConfig>,
     /// Where the data comes from.
     pub data: DataConfig,
     /// The network.
@@ -55,7 +66,11 @@ pub struct TrainConfig {
     /// Sample grids made while training.
     pub samples: SamplesConfig,
     /// Examples that are not trained on but scored meanwhile.
+    #[serde(skip_serializing_if = "HeldOutConfig::is_open")]
     pub held_out: HeldOutConfig,
+    /// Averages of the weights for afterwards.
+    #[serde(skip_serializing_if = "AveragesConfig::is_off")]
+    pub averages: AveragesConfig,
 }
 
 /// The chain and what the network predicts.
@@ -68,17 +83,6 @@ pub struct DiffusionConfig {
     pub variance: ModelVariance,
     /// The noise schedule.
     pub schedule: ScheduleConfig,
-}
-
-/// What is trained towards.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ObjectiveConfig {
-    /// The loss; left out, `simple` for a fixed variance and `hybrid` for a learned one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub loss: Option<Loss>,
-    /// How the steps of a batch are drawn.
-    pub times: Times,
 }
 
 /// How long, and what is written when.
@@ -148,15 +152,37 @@ impl TrainConfig {
         file: Option<&Path>,
         overrides: &[(Vec<String>, toml::Value)],
     ) -> Result<Self, TrainError> {
-        let mut table = match preset {
-            Some(name) => parse(Preset::find(name)?.toml, &format!("preset {name}"))?,
-            None => toml::Table::new(),
-        };
+        Self::layered_on(toml::Table::new(), preset, file, overrides)
+    }
+
+    /// The same over a table of values that go before the defaults, such as a [source's](crate::Source::settings). Its network is not
+    /// used where the preset or the file has one.
+    ///
+    /// # Errors
+    /// As [`layered`](Self::layered).
+    pub fn layered_on(
+        base: toml::Table,
+        preset: Option<&str>,
+        file: Option<&Path>,
+        overrides: &[(Vec<String>, toml::Value)],
+    ) -> Result<Self, TrainError> {
+        let mut table = base;
+        if let Some(name) = preset {
+            lay_whole(&mut table, parse(Preset::find(name)?.toml, &format!("preset {name}"))?);
+        }
         let mut origin = preset.map_or_else(|| "defaults".to_owned(), |name| format!("preset {name}"));
         if let Some(path) = file {
             let text = read_text(path).context("read", path)?;
             origin = path.display().to_string();
-            overlay(&mut table, parse(&text, &origin)?);
+            let mut over = parse(&text, &origin)?;
+            objective::unify(&mut over);
+            objective::unify(&mut table);
+            // A file over a preset may change a key of its network; that of a source is another one.
+            if preset.is_some() {
+                overlay(&mut table, over)
+            } else {
+                lay_whole(&mut table, over)
+            };
             let mut whole = table.clone();
             complete_model(&mut whole);
             if let Err(error) = whole.try_into::<Self>() {
@@ -180,12 +206,14 @@ impl TrainConfig {
         origin: &str,
         overrides: &[(Vec<String>, toml::Value)],
     ) -> Result<Self, TrainError> {
+        objective::unify(&mut table);
         for (keys, value) in overrides {
             let nested = keys
                 .iter()
                 .rev()
                 .fold(value.clone(), |value, key| toml::Table::from_iter([(key.clone(), value)]).into());
-            if let toml::Value::Table(nested) = nested {
+            if let toml::Value::Table(mut nested) = nested {
+                objective::unify(&mut nested);
                 overlay(&mut table, nested);
             }
         }
@@ -234,7 +262,8 @@ impl TrainConfig {
         check("training.log_every", log_every, log_every > 0, "at least 1")?;
         check("training.checkpoint_every", checkpoint_every, checkpoint_every > 0, "at least 1")?;
         check("samples.num", self.samples.num, (1..=MOST).contains(&self.samples.num), &format!("1 to {MOST}"))?;
-        let total = self.diffusion.schedule.build()?.steps();
+        let schedule = self.diffusion.schedule.build()?;
+        let total = schedule.steps();
         let sampler_steps = self.samples.steps;
         check(
             "samples.steps",
@@ -242,15 +271,11 @@ impl TrainConfig {
             (1..=total).contains(&sampler_steps),
             &format!("1 to {total}, the schedule's steps"),
         )?;
-        let untrained = self.objective.loss == Some(Loss::Simple) && self.diffusion.variance.learned().is_some();
-        check(
-            "objective.loss",
-            "\"simple\"",
-            !untrained,
-            &format!("\"hybrid\" or \"vlb\", as nothing else trains the variance {}", self.diffusion.variance.name()),
-        )?;
+        self.objective.validate(&self.diffusion, &schedule)?;
+        self.check_label_dropout()?;
         length::check_plan(&self.training.plan)?;
         self.held_out.validate()?;
+        self.averages.validate()?;
         self.model.validate()
     }
 }
@@ -277,8 +302,23 @@ fn complete_model(table: &mut toml::Table) {
         && !model.contains_key("kind")
     {
         let mlp = model.contains_key("hidden") || model.contains_key("layers");
-        model.insert("kind".to_owned(), if mlp { "mlp" } else { "unet" }.into());
+        let kind = if mlp {
+            "mlp"
+        } else if model.contains_key("config") {
+            "unet2d"
+        } else {
+            "unet"
+        };
+        model.insert("kind".to_owned(), kind.into());
     }
+}
+
+/// As [`overlay`], but for the network: that of `over` replaces the one of `base` whole.
+fn lay_whole(base: &mut toml::Table, over: toml::Table) {
+    if over.contains_key("model") {
+        base.remove("model");
+    }
+    overlay(base, over);
 }
 
 /// Lays `over` on `base`: tables are merged, everything else is replaced. A table that names another `kind` replaces

@@ -5,11 +5,14 @@ use sfumato_data::Dataset;
 use sfumato_nets::{
     ConfigError, NetError,
     mlp::MlpConfig,
-    unet::{DownBlockType, SampleSize, UNet2DConfig, UpBlockType},
+    unet::{DownBlockType, UNet2DConfig, UpBlockType},
 };
 use sfumato_process::ModelVariance;
 
-use super::check;
+use super::{
+    UNet2DSpec, check,
+    unet2d::{Keys, for_data},
+};
 use crate::TrainError;
 
 /// Which network is trained.
@@ -18,6 +21,8 @@ use crate::TrainError;
 pub enum ModelConfig {
     /// A U-Net, for images.
     Unet(UNetSpec),
+    /// A U-Net, for images, by the keys of diffusers.
+    Unet2d(UNet2DSpec),
     /// A time-conditioned MLP, for points of a few dimensions.
     Mlp(MlpSpec),
     /// A network that another program defines, and trains with [`Run::train_network`](crate::Run::train_network).
@@ -108,13 +113,30 @@ impl ModelConfig {
                 spec.class_conditional = true;
                 true
             }
+            Self::Unet2d(spec) => {
+                spec.class_conditional = true;
+                true
+            }
             Self::Mlp(_) | Self::Own(_) => false,
         }
     }
 
     /// Whether the network learns classes.
     pub fn class_conditional(&self) -> bool {
-        matches!(self, Self::Unet(spec) if spec.class_conditional)
+        match self {
+            Self::Unet(spec) => spec.class_conditional,
+            Self::Unet2d(spec) => spec.class_conditional,
+            Self::Mlp(_) | Self::Own(_) => false,
+        }
+    }
+
+    /// Makes it learn no classes.
+    pub fn forget_classes(&mut self) {
+        match self {
+            Self::Unet(spec) => spec.class_conditional = false,
+            Self::Unet2d(spec) => spec.class_conditional = false,
+            Self::Mlp(_) | Self::Own(_) => {}
+        }
     }
 
     /// Checks what can be checked without the data.
@@ -122,6 +144,7 @@ impl ModelConfig {
         match self {
             Self::Own(spec) => check("model.class", &spec.class, !spec.class.is_empty(), "the name of a class"),
             Self::Unet(spec) => spec.validate(),
+            Self::Unet2d(spec) => spec.validate(),
             Self::Mlp(spec) => {
                 let (widths, layers) = (1..=MAX_WIDTH, 1..=MAX_LAYERS);
                 check("model.hidden", spec.hidden, widths.contains(&spec.hidden), &format!("1 to {MAX_WIDTH}"))?;
@@ -138,7 +161,7 @@ const MAX_WIDTH: usize = 1 << 16;
 const MAX_LAYERS: usize = 256;
 
 impl UNetSpec {
-    fn validate(&self) -> Result<(), TrainError> {
+    pub(super) fn validate(&self) -> Result<(), TrainError> {
         let list = |values: &[usize]| format!("{values:?}");
         let channels_fit = self.groups > 0 && self.channels.iter().all(|c| *c > 0 && c % self.groups == 0);
         let levels = self.channels.len();
@@ -173,39 +196,15 @@ impl UNetSpec {
     /// [`TrainError::ConfigValue`] if the data is no image, its sides cannot be halved often enough, or it has no labels for a
     /// class-conditional model.
     pub fn resolve(&self, data: &dyn Dataset, variance: ModelVariance) -> Result<UNet2DConfig, TrainError> {
-        let &[channels, height, width] = data.shape() else {
-            let hint =
-                format!("\"mlp\", since {} holds points and no images (--preset swiss-roll has one)", data.name());
-            return Err(TrainError::ConfigValue { key: "model.kind", value: "unet".into(), expected: hint });
-        };
-        let divisor = 1 << (self.channels.len() - 1);
-        let fits = height % divisor == 0 && width % divisor == 0;
-        let most = height.trailing_zeros().min(width.trailing_zeros()) + 1;
-        let next = |side: usize| side.div_ceil(divisor) * divisor;
-        let expected = format!(
-            "a list of {most} levels at most for images of {height}x{width}; or bring them to a multiple of {divisor} pixels, \
-             as with --image-size {}",
-            next(height.max(width))
-        );
-        check("model.channels", format!("{:?}", self.channels), fits, &expected)?;
-        let classes = match (self.class_conditional, data.classes()) {
-            (false, _) => None,
-            (true, Some(classes)) => Some(classes + 1),
-            (true, None) => {
-                let expected = format!("false: {} has no labels", data.name());
-                return Err(TrainError::ConfigValue { key: "model.class_conditional", value: "true".into(), expected });
-            }
-        };
+        let keys = Keys { kind: "unet", levels: "model.channels" };
+        for_data(self.structure(), self.class_conditional, &keys, data, variance)
+    }
+
+    /// The structure, but for what the data decides.
+    pub(super) fn structure(&self) -> UNet2DConfig {
         let down = |with: &bool| if *with { DownBlockType::AttnDownBlock2D } else { DownBlockType::DownBlock2D };
         let up = |with: &bool| if *with { UpBlockType::AttnUpBlock2D } else { UpBlockType::UpBlock2D };
-        Ok(UNet2DConfig {
-            sample_size: Some(if height == width {
-                SampleSize::Square(height)
-            } else {
-                SampleSize::Rectangle([height, width])
-            }),
-            in_channels: channels,
-            out_channels: if variance.learned().is_some() { 2 * channels } else { channels },
+        UNet2DConfig {
             block_out_channels: self.channels.clone(),
             layers_per_block: self.blocks_per_level,
             down_block_types: self.attention.iter().map(down).collect(),
@@ -217,9 +216,8 @@ impl UNetSpec {
             freq_shift: self.freq_shift,
             flip_sin_to_cos: self.flip_sin_to_cos,
             downsample_padding: self.downsample_padding,
-            num_class_embeds: classes,
             ..UNet2DConfig::default()
-        })
+        }
     }
 }
 

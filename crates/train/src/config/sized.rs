@@ -6,7 +6,7 @@
 
 use sfumato_data::Dataset;
 
-use super::{LearningRateDecay, ModelConfig, TrainConfig, UNetSpec};
+use super::{LearningRateDecay, ModelConfig, Preset, TrainConfig, UNetSpec};
 use crate::TrainError;
 
 /// Minutes of training where neither a number of steps nor a time is given.
@@ -48,12 +48,43 @@ impl TrainConfig {
         length: Length,
         overrides: &[(Vec<String>, toml::Value)],
     ) -> Result<Self, TrainError> {
+        Self::sized_under(toml::Table::new(), data, length, overrides)
+    }
+
+    /// The same with the tables of `source` over the default and under `overrides`, such as [those of a model](crate::Source::settings).
+    ///
+    /// # Errors
+    /// As [`TrainConfig::layered`].
+    pub fn sized_under(
+        source: toml::Table,
+        data: &dyn Dataset,
+        length: Length,
+        overrides: &[(Vec<String>, toml::Value)],
+    ) -> Result<Self, TrainError> {
         let &[_, height, width] = data.shape() else {
-            return Self::layered(Some("swiss-roll"), None, overrides);
+            return Self::preset_under("swiss-roll", source, overrides);
         };
         let base = for_images([height, width], data.len(), length);
-        let table = super::parse(&base.to_toml(), "default")?;
+        let mut table = super::parse(&base.to_toml(), "default")?;
+        table.extend(source);
         Self::over(table, "default for these pictures", overrides)
+    }
+}
+
+impl TrainConfig {
+    /// The preset `name` with the tables of `source` over it and under `overrides`.
+    ///
+    /// # Errors
+    /// As [`TrainConfig::layered`].
+    pub fn preset_under(
+        name: &str,
+        source: toml::Table,
+        overrides: &[(Vec<String>, toml::Value)],
+    ) -> Result<Self, TrainError> {
+        let origin = format!("preset {name}");
+        let mut table = super::parse(Preset::find(name)?.toml, &origin)?;
+        table.extend(source);
+        Self::over(table, &origin, overrides)
     }
 }
 

@@ -21,7 +21,11 @@ pub(super) fn error(origin: &str, found: &toml::de::Error, key: Option<&str>) ->
     let whole = found.to_string();
     let whole = whole.trim_end();
     let said = found.message();
-    let key = key_of(found).or(key.map(str::to_owned)).unwrap_or_default();
+    let mut key = key_of(found).or(key.map(str::to_owned)).unwrap_or_default();
+    if ["objective.weight.kind", "objective.density.kind"].contains(&key.as_str()) {
+        // Whoever wrote the name alone knows no `kind`.
+        key.truncate(key.len() - ".kind".len());
+    }
     let message = match () {
         () if said.starts_with("unknown field") => unknown_key(said, &key),
         () if said.starts_with("unknown variant") => unknown_name(said, &key),
@@ -110,8 +114,22 @@ fn all_keys() -> Vec<String> {
         collect("diffusion.schedule", &table, &mut keys);
     }
     keys.extend(
-        ["data.dir", "data.image_size", "data.channels", "data.background", "data.labels", "data.range"]
-            .map(str::to_owned),
+        [
+            "data.dir",
+            "data.image_size",
+            "data.channels",
+            "data.background",
+            "data.labels",
+            "data.range",
+            "data.label_dropout",
+            "init.from",
+            "init.sha256",
+        ]
+        .map(str::to_owned),
+    );
+    keys.extend(
+        ["loss", "weight", "weight.gamma", "weight.k", "density.mean", "density.deviation", "density.scale"]
+            .map(|key| format!("objective.{key}")),
     );
     keys
 }

@@ -26,7 +26,7 @@ pub struct Score {
     pub bits_per_dim: f64,
     /// Its standard error over the examples; 0 of a single one.
     pub standard_error: f64,
-    /// Mean squared error of what the network predicts, over all steps alike: `L_simple`.
+    /// Mean squared error of what the network predicts, over all steps alike: `L_simple`, whatever weight and density it is trained by.
     pub loss: f64,
     /// The same over the steps from the key up to the next key.
     pub loss_by_level: BTreeMap<usize, f64>,

@@ -38,7 +38,12 @@ impl RunDir {
                 }
             }
         }
-        for (dir, is_ours) in [(self.root.clone(), is_temporary as fn(&str) -> bool), (self.samples(), is_new_file)] {
+        let places = [
+            (self.root.clone(), is_temporary as fn(&str) -> bool),
+            (self.samples(), is_new_file),
+            (self.averages(), is_new_file),
+        ];
+        for (dir, is_ours) in places {
             for name in names(&dir)?.iter().filter(|name| is_ours(name)) {
                 let path = dir.join(name);
                 if fs::symlink_metadata(&path).is_ok_and(|found| !found.is_dir()) {

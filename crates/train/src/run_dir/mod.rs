@@ -7,6 +7,7 @@
 //! runs/NAME/metrics.jsonl               one JSON object a line
 //! runs/NAME/checkpoints/step-0002000/   a pipeline directory with training/
 //! runs/NAME/samples/                    grids made while training
+//! runs/NAME/averages/                   averages of the weights for afterwards, where they are kept
 //! runs/NAME/model                       -> the newest complete checkpoint, where links can be made
 //! runs/NAME/best                        -> the one with the best held-out score, where there are scores
 //! runs/NAME/.lock                       locked while a process writes the run, see [`RunDir`]
@@ -259,6 +260,11 @@ impl RunDir {
     /// `samples/`
     pub fn samples(&self) -> PathBuf {
         self.root.join("samples")
+    }
+
+    /// `averages/`, where a run keeps averages of its weights for afterwards.
+    pub fn averages(&self) -> PathBuf {
+        self.root.join("averages")
     }
 
     /// `model`, the link to the newest complete checkpoint. It is a convenience: [`RunDir::newest_checkpoint`] does without.

@@ -13,6 +13,7 @@ use super::{Run, Session};
 use crate::{
     Metrics, TrainError, Watch,
     held_out::{Measured, MeasuredOn, Score, Scorer, best},
+    spec::unlabelled,
 };
 
 /// A run that ends before this part of the steps between two scores is not scored: its score would take longer than its training.
@@ -35,7 +36,7 @@ impl<'a> Scorers<'a> {
         let Some(data) = run.held_out.filter(|_| every > 0) else { return Ok(None) };
         let chain = spec.scheduler.evenly_spaced_chain(steps)?;
         let scorer =
-            |data: &'a dyn Dataset| Scorer::new(chain.clone(), data, examples, run.config.seed, spec.facts.null_class);
+            |data: &'a dyn Dataset| Scorer::new(chain.clone(), data, examples, run.config.seed, unlabelled(spec));
         let (held_out, training) = (scorer(data), scorer(run.data));
         let on = MeasuredOn {
             sha256: data.sha256().to_owned(),

@@ -29,17 +29,17 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
         let config = self.run.config;
         let step = self.state.step + 1;
         let size = config.training.batch_size;
-        let batch: Batch<A, D> = self.batches.get(self.state.examples, size, self.times.as_ref(), self.device);
+        let batch: Batch<A, D> = self.batches.get(self.state.examples, size, &self.times, self.device);
         let call =
             Call { net: &model, classes: batch.classes.as_deref(), dropout: Some(DropoutKey::new(config.seed, step)) };
         let losses = objective.losses(&self.schedule, &call, batch.x_0, &batch.t, batch.epsilon)?;
-        let loss = match (&mut self.times, batch.weights) {
-            (Some(times), Some(weights)) => {
-                let each: Vec<f64> = losses.to_data().iter::<f64>().collect();
-                times.record(&batch.t, &each);
-                (losses * weights).mean()
-            }
-            _ => losses.mean(),
+        if self.times.learns() {
+            let each: Vec<f64> = losses.to_data().iter::<f64>().collect();
+            self.times.record(&batch.t, &each);
+        }
+        let loss = match batch.weights {
+            Some(weights) => (losses * weights).mean(),
+            None => losses.mean(),
         };
         let value: f64 = loss.clone().into_scalar().elem();
         let mut grads = loss.backward();
@@ -47,6 +47,9 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
         let (model, norm) = self.optimizer.step::<A, _>(model, &mut grads, step, rate);
         if !(value.is_finite() && norm.grad_norm.is_finite()) {
             return Err(self.diverged(step, value, norm.grad_norm, watch)?);
+        }
+        if let Some(averages) = &mut self.averages {
+            averages.step(&model.valid(), step);
         }
         Ok((model, value, norm.grad_norm))
     }

@@ -1,6 +1,6 @@
 //! What a run in progress leaves: checkpoints and sample grids.
 
-use std::{ops::ControlFlow, path::PathBuf, sync::atomic::Ordering};
+use std::{fs, ops::ControlFlow, path::PathBuf, sync::atomic::Ordering};
 
 use burn::module::AutodiffModule;
 use sfumato_kernels::AutodiffBackend;
@@ -8,8 +8,9 @@ use sfumato_model::{Blueprint, sampling};
 
 use super::Session;
 use crate::{
-    DataRecord, NewCheckpoint, TrainError, Watch,
+    DataRecord, NewCheckpoint, TrainError, Watch, averages,
     checkpoint::{Reached, write_training},
+    error::IoContext,
     preview,
 };
 
@@ -34,8 +35,9 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
             let reached = Reached {
                 state: self.state,
                 since_last_metrics: self.window,
-                times: self.times.as_ref(),
+                times: self.times.history(),
                 measured: self.measured_now(),
+                averages: self.averages.as_ref(),
             };
             write_training(dir, &config, &data, reached, &raw, &self.optimizer)?;
             // Again: only now can it say how far the run is.
@@ -55,6 +57,18 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
             ));
         }
         Ok(path)
+    }
+
+    /// Keeps the averages as they are after this step.
+    pub(super) fn keep_averages<const D: usize>(&self, model: &P::Net<A>) -> Result<(), TrainError>
+    where
+        P: Blueprint<D>,
+        P::Net<A>: AutodiffModule<A, InnerModule = P::Net<A::InnerBackend>>,
+    {
+        let Some(averages) = &self.averages else { return Ok(()) };
+        let dir = self.run.dir.averages();
+        fs::create_dir_all(&dir).context("create", &dir)?;
+        averages::write(&averages::snapshot(&dir, self.state.step), &self.run.config.averages, &model.valid(), averages)
     }
 
     pub(super) fn preview<const D: usize>(&self, model: &P::Net<A>, watch: &mut dyn Watch) -> Result<(), TrainError>

@@ -7,14 +7,18 @@ use crate::cargo::root;
 
 /// Processor, threads, memory, system, compiler, revision: a line each.
 pub(super) fn describe() -> String {
-    let lines = [
+    facts().iter().map(|(name, value)| format!("- {name}: {value}\n")).collect()
+}
+
+/// The same, each with its name.
+pub(in crate::commands) fn facts() -> [(&'static str, String); 5] {
+    [
         ("processor", processor()),
         ("memory", memory()),
         ("system", format!("{} {}", std::env::consts::OS, std::env::consts::ARCH)),
         ("rustc", first_line(Command::new("rustc").arg("--version"))),
         ("revision", first_line(Command::new("git").args(["describe", "--always", "--dirty"]).current_dir(root()))),
-    ];
-    lines.iter().map(|(name, value)| format!("- {name}: {value}\n")).collect()
+    ]
 }
 
 fn processor() -> String {
@@ -38,7 +42,8 @@ fn memory() -> String {
     kibibytes.map_or_else(|| "unknown".into(), |kib: f64| format!("{:.0} GiB", kib / f64::from(1 << 20)))
 }
 
-fn first_line(command: &mut Command) -> String {
+/// The first line that a command prints; `unknown` where it fails.
+pub(in crate::commands) fn first_line(command: &mut Command) -> String {
     let output = command.output().ok().filter(|output| output.status.success());
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     text.lines().next().unwrap_or("unknown").to_owned()

@@ -41,7 +41,7 @@ impl Settings {
         words.extend(set("held_out.every", *random.pick(&[0, 3, every])));
         words.extend(set("held_out.examples", random.between(1, 5)));
         if random.one_in(3) {
-            words.extend(["--set", "objective.times=importance"].map(str::to_owned));
+            words.extend(["--set", "objective.density=importance"].map(str::to_owned));
         }
         for (option, value) in [
             ("--batch-size", random.between(4, 12)),

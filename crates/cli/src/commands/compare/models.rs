@@ -26,6 +26,7 @@ use crate::{
     args::CompareModelsArgs,
     backend::{Work, with_backend},
     commands::eval::{
+        held_out,
         plan::{self, Scored},
         report::{Report, decoder_name, row},
         weights_sha256,
@@ -79,6 +80,8 @@ impl Command {
         let [first, second] = self.scored();
         plan::check(first, a)?;
         plan::check(second, b)?;
+        plan::check_fit(first, a)?;
+        plan::check_fit(second, b)?;
         let [shape_a, shape_b] = both([a, b], plan::shape)?;
         if shape_a != shape_b {
             bail!(
@@ -104,6 +107,9 @@ impl Command {
         let [a, b] = &self.models;
         // Here and not before: pictures are decoded on the threads that the arguments ask for.
         let data = plan::load_data(scored[0], a)?;
+        if scored[1].of_held_out() {
+            held_out::check_other(scored[1], b, &data)?;
+        }
         let data = both([0, 1], |i| plan::match_classes(scored[i], &self.models[i], data.clone()))?;
         let plans = both([0, 1], |i| plan::plan(scored[i], &self.models[i], &data[i], None))?;
         let weights = both([a, b], weights_sha256)?;
@@ -134,8 +140,8 @@ impl Command {
             same_weights,
             extent: Extent {
                 dataset: self.dataset.to_string(),
-                split: data[0].split().to_string(),
-                in_split: data[0].len() as u64,
+                split: scored[0].split(&data[0]),
+                in_split: scored[0].in_split(&data[0]) as u64,
                 planned: plans[0].num as u64,
                 scored: bounds[0].examples,
             },
@@ -152,7 +158,8 @@ impl Command {
     ) -> Result<[Vec<ExampleTerms>; 2]> {
         let num = plans[0].num;
         let total: usize = plans.iter().map(|plan| num * plan.bound.points_per_example()).sum();
-        say!("scoring {num} of {} examples by two models, {total} evaluations of the networks", data[0].len());
+        let all = self.scored()[0].in_split(&data[0]);
+        say!("scoring {num} of {all} examples by two models, {total} evaluations of the networks");
         let dimensions = data[0].example_len();
         let mut shown = EvalProgress::new(total as u64);
         let mut observe = |progress: PairProgress| {

@@ -1,6 +1,8 @@
 //! `sfumato eval`
 
 mod distances;
+mod fit;
+pub(super) mod held_out;
 pub(super) mod plan;
 mod regret;
 pub(super) mod report;
@@ -17,10 +19,10 @@ use std::{
 
 use anyhow::{Context, Result};
 use distances::Measurement;
+use fit::Fitted;
 use plan::Scored;
 use regret::{Measured, Prepared};
 use serde_json::{Value, json};
-use sfumato_data::Dataset;
 use sfumato_data::LoadedDataset;
 use sfumato_evaluate::{EvalPlan, Order, evaluate};
 use sfumato_files::file_sha256;
@@ -38,13 +40,20 @@ use crate::{
 
 pub(crate) fn run(args: EvalArgs) -> Result<()> {
     distances::check(&args)?;
-    let model = args.model.as_deref().map(loaded::open_model).transpose()?;
-    if let Some(model) = model.as_ref().filter(|_| !args.no_bound || args.regret.is_some()) {
+    let model = args.model.as_deref().map(|dir| loaded::open_model_with(dir, args.null_class)).transpose()?;
+    if let Some(model) = model.as_ref().filter(|_| !args.no_bound || args.regret.is_some() || args.fit) {
         plan::check_model(model)?;
         plan::check_labels(Scored::of(&args), model)?;
     }
+    if let Some(model) = model.as_ref().filter(|_| args.fit) {
+        fit::check(&args, model)?;
+    }
     if let (Some(model), false) = (&model, args.no_bound) {
         plan::check(Scored::of(&args), model)?;
+        // The fit that is made first will do.
+        if !args.fit {
+            plan::check_fit(Scored::of(&args), model)?;
+        }
     }
     // Before the work, so that an impossible place costs nothing.
     for path in [args.curve.as_deref(), regret_picture(&args)].into_iter().flatten() {
@@ -75,13 +84,22 @@ impl Work for Command {
 
     fn run<B: Backend>(self, device: B::Device) -> Result<()> {
         let Self { args, model, stop } = self;
+        // First, so that what follows is measured with it.
+        let fitted = match &model {
+            Some(model) if args.fit => fit::measure::<B>(&args, model, &device, &stop)?,
+            _ => None,
+        };
+        if args.fit && fitted.is_none() {
+            return Ok(());
+        }
         let measure = |source| distances::measure::<B>(&args, source, model.as_ref(), &device, &stop);
         let distances = args.samples.as_ref().map(measure).transpose()?;
         // Nobody asks where no file is written.
         let kept = model.as_ref().filter(|_| args.json.is_some());
         let weights = kept.map(weights_sha256).transpose()?.flatten();
         let Some(model) = model.filter(|_| !args.no_bound || args.regret.is_some()) else {
-            return Others { distances: distances.as_ref(), regret: None }.alone(&args, weights);
+            return Others { fitted: fitted.as_ref(), distances: distances.as_ref(), regret: None }
+                .alone(&args, weights);
         };
         // Here and not before: pictures are decoded on the threads that the arguments ask for. And both before the work, since
         // neither may fail after it.
@@ -89,17 +107,19 @@ impl Work for Command {
         if args.no_bound {
             let loaded = Model::<B>::load(model, &device)?;
             let measured = regret.map(|regret| regret.measure(&args, &loaded, &stop)).transpose()?.flatten();
-            return Others { distances: distances.as_ref(), regret: measured.as_ref() }.alone(&args, weights);
+            let others = Others { fitted: fitted.as_ref(), distances: distances.as_ref(), regret: measured.as_ref() };
+            return others.alone(&args, weights);
         }
         let scored = Scored::of(&args);
         let data = plan::match_classes(scored, &model, plan::load_data(scored, &model)?)?;
         let noise = args.noise.as_deref().map(sfumato_files::read_npy_f32).transpose()?;
-        Scoring { args, model, weights, data, noise, stop, distances, regret }.run::<B>(&device)
+        Scoring { args, model, weights, data, noise, stop, fitted, distances, regret }.run::<B>(&device)
     }
 }
 
 /// What is measured beside the bound.
 struct Others<'a> {
+    fitted: Option<&'a Fitted>,
     distances: Option<&'a Measurement>,
     regret: Option<&'a Measured>,
 }
@@ -115,6 +135,9 @@ impl Others<'_> {
     }
 
     fn add(&self, json: &mut Value) {
+        if let Some(fitted) = self.fitted {
+            json["fit"] = fitted.json();
+        }
         if let Some(distances) = self.distances {
             json["distances"] = distances.json();
         }
@@ -134,15 +157,28 @@ impl Others<'_> {
         }
     }
 
+    fn is_empty(&self) -> bool {
+        self.fitted.is_none() && self.distances.is_none() && self.regret.is_none()
+    }
+
+    /// The tables, with a line between them.
     fn print(&self) -> Result<()> {
-        if let Some(distances) = self.distances {
-            distances.print()?;
+        type Table<'a> = &'a dyn Fn() -> Result<()>;
+        let fitted = self.fitted.map(|fitted| || fitted.print());
+        let distances = self.distances.map(|distances| || distances.print());
+        let regret = self.regret.map(|regret| || regret.print());
+        let tables: [Option<Table<'_>>; 3] = [
+            fitted.as_ref().map(|print| print as Table<'_>),
+            distances.as_ref().map(|print| print as Table<'_>),
+            regret.as_ref().map(|print| print as Table<'_>),
+        ];
+        for (i, print) in tables.into_iter().flatten().enumerate() {
+            if i > 0 {
+                out!("")?;
+            }
+            print()?;
         }
-        match (self.regret, self.distances) {
-            (Some(regret), Some(_)) => out!("").and_then(|()| regret.print()),
-            (Some(regret), None) => regret.print(),
-            (None, _) => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -154,6 +190,7 @@ struct Scoring {
     data: LoadedDataset,
     noise: Option<(Vec<usize>, Vec<f32>)>,
     stop: Arc<AtomicBool>,
+    fitted: Option<Fitted>,
     distances: Option<Measurement>,
     regret: Option<Prepared>,
 }
@@ -197,16 +234,13 @@ impl Scoring {
             },
             None => (None, Ok(())),
         };
-        let others = Others { distances: self.distances.as_ref(), regret: regret.as_ref() };
+        let others =
+            Others { fitted: self.fitted.as_ref(), distances: self.distances.as_ref(), regret: regret.as_ref() };
         // If one result cannot be written, the others still are.
         let kept = self.keep(&report, &others, elapsed);
-        let printed = report.print(elapsed).and_then(|()| {
-            if others.distances.is_some() || others.regret.is_some() {
-                out!("").and_then(|()| others.print())
-            } else {
-                Ok(())
-            }
-        });
+        let printed = report
+            .print(elapsed)
+            .and_then(|()| if others.is_empty() { Ok(()) } else { out!("").and_then(|()| others.print()) });
         failed.and(kept).and(printed)
     }
 
@@ -226,7 +260,8 @@ impl Scoring {
 
     fn score<B: Backend>(&self, model: &Model<B>, plan: &EvalPlan<'_>) -> Result<Bound> {
         let evaluations = plan.num * plan.bound.points_per_example();
-        say!("scoring {} of {} examples, {evaluations} evaluations of the network", plan.num, self.data.len());
+        let all = Scored::of(&self.args).in_split(&self.data);
+        say!("scoring {} of {all} examples, {evaluations} evaluations of the network", plan.num);
         let mut shown = EvalProgress::new(evaluations as u64);
         let mut observe = |progress: Progress| {
             shown.update(progress.evaluations, &format!("{} of {} examples", progress.examples, plan.num));

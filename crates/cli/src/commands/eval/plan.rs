@@ -6,15 +6,19 @@ use anyhow::{Context, Result, anyhow, bail};
 use sfumato_data::{self, DataError, Dataset, DatasetSpec, ImageSize, LoadOptions, LoadedDataset, Part};
 use sfumato_evaluate::{Condition, EvalPlan, Order};
 use sfumato_files::memory;
-use sfumato_model::pipeline::{AnyConfig, Labels, Pipeline};
+use sfumato_model::{
+    fitted::ChainChoice,
+    pipeline::{AnyConfig, Labels, Pipeline},
+};
 use sfumato_process::{
     RecordedNoise,
     bound::{BoundNoise, Decoder, Plan, Strata},
 };
 use sfumato_train::config::least_to_predict;
 
+use super::held_out;
 use crate::{
-    args::{EvalArgs, MachineArgs, ScoreArgs, UsageError},
+    args::{EvalArgs, MachineArgs, ScoreArgs, SplitName, UsageError},
     loaded,
 };
 
@@ -39,8 +43,22 @@ impl<'a> Scored<'a> {
     }
 
     /// Whether the examples are taken in the order of the data.
-    fn in_order(&self) -> bool {
+    pub(super) fn in_order(&self) -> bool {
         self.args.data.in_order || self.noise.is_some()
+    }
+
+    pub(in crate::commands) fn of_held_out(&self) -> bool {
+        self.args.data.split == SplitName::HeldOut
+    }
+
+    /// The name of the part of `data` that is scored.
+    pub(in crate::commands) fn split(&self, data: &LoadedDataset) -> String {
+        if self.of_held_out() { "held-out".to_owned() } else { data.split().to_string() }
+    }
+
+    /// Number of examples of that part.
+    pub(in crate::commands) fn in_split(&self, data: &LoadedDataset) -> usize {
+        data.part().filter(|_| self.of_held_out()).map_or(data.len(), <[usize]>::len)
     }
 }
 
@@ -71,6 +89,21 @@ pub(in crate::commands) fn check(scored: Scored<'_>, model: &Pipeline) -> Result
     check_model(model)
 }
 
+/// Whether the fit that the chain takes is there.
+pub(in crate::commands) fn check_fit(scored: Scored<'_>, model: &Pipeline) -> Result<()> {
+    if chain_choice(scored).needs_fit() {
+        model.fit()?;
+    }
+    Ok(())
+}
+
+/// The chain that is asked for.
+pub(in crate::commands) fn chain_choice(scored: Scored<'_>) -> ChainChoice {
+    let chain = &scored.args.chain;
+    let (placement, variance) = (chain.spacing.unwrap_or_default(), chain.variance.map(Into::into));
+    ChainChoice { steps: chain.steps, placement, variance }
+}
+
 /// Compares what every measurement needs, before the data is loaded.
 pub(super) fn check_model(model: &Pipeline) -> Result<()> {
     model.check_channels()?;
@@ -81,32 +114,41 @@ pub(super) fn check_model(model: &Pipeline) -> Result<()> {
 /// Refuses to ignore labels for a model that has no class for it.
 pub(in crate::commands) fn check_labels(scored: Scored<'_>, model: &Pipeline) -> Result<()> {
     if scored.args.data.ignore_labels && model.spec.facts.null_class.is_none() {
-        bail!("--ignore-labels: {} has no class that stands for \"any\"", scored.dir.display());
+        bail!(
+            "--ignore-labels: {} has no class that stands for \"any\", or does not say which one does (`eval --null-class`, \
+             `export --null-class`)",
+            scored.dir.display()
+        );
     }
     Ok(())
 }
 
 /// Loads the data in the model's size, and says what was left out. Its classes are as the data numbers them.
 pub(in crate::commands) fn load_data(scored: Scored<'_>, model: &Pipeline) -> Result<LoadedDataset> {
+    if scored.of_held_out() {
+        return held_out::load(scored, model);
+    }
     let args = &scored.args.data;
     let part = args.limit.map(|limit| Part {
         num: limit as usize,
         seed: (!scored.in_order()).then_some(scored.args.estimate.seed),
         checksum: scored.checksum,
     });
-    load_split(scored, model, LoadOptions { split: args.split.into(), part, ..LoadOptions::default() })
+    let data = load_split(scored, model, LoadOptions { split: args.split.into(), part, ..LoadOptions::default() })?;
+    held_out::note(scored, model, &data);
+    Ok(data)
 }
 
-/// The same of another split. Of `options` the split, the part and the seed count.
+/// The same of another split. Where the arguments say nothing, `options` count.
 pub(super) fn load_split(scored: Scored<'_>, model: &Pipeline, options: LoadOptions) -> Result<LoadedDataset> {
     let shape = shape(model)?;
     let args = &scored.args.data;
     let mut options = LoadOptions {
-        strict: args.strict,
-        data_dir: args.data_dir.clone(),
-        background: args.background.unwrap_or_default(),
-        labels: args.labels.unwrap_or_default(),
-        range: args.range,
+        strict: args.strict || options.strict,
+        data_dir: args.data_dir.clone().or(options.data_dir),
+        background: args.background.unwrap_or(options.background),
+        labels: args.labels.unwrap_or(options.labels),
+        range: args.range.or(options.range),
         ..options
     };
     if let &[channels, height, width] = &shape[..] {
@@ -150,10 +192,14 @@ pub(in crate::commands) fn match_classes(
     }
     let (own, dir) = (data.class_names().join(", "), scored.dir.display());
     if found != classes {
-        let way = if model.spec.facts.null_class.is_some() {
-            "--ignore-labels scores without classes"
-        } else {
-            "give data with all of its classes"
+        let way = match model.spec.facts.null_class {
+            Some(_) => "--ignore-labels scores without classes".to_owned(),
+            // A network that others have trained for guidance: nothing in its files tells the last class from the others.
+            None if found + 1 == classes => format!(
+                "if its class {found} stands for \"any\", say so with `eval --null-class {found}`, or once for all with \
+                 `export --null-class {found}`"
+            ),
+            None => "give data with all of its classes".to_owned(),
         };
         bail!(
             "{} has {found} classes ({own}), but the model in {dir} has {classes} and does not know their names, so that they \
@@ -184,17 +230,15 @@ pub(in crate::commands) fn plan<'a>(
     noise: Option<(&'a [usize], &'a [f32])>,
 ) -> Result<EvalPlan<'a>> {
     let (steps, stride) = steps(scored, model)?;
-    let num = scored.args.data.limit.map_or(data.len(), |limit| limit as usize);
-    if num > data.len() {
-        bail!("--limit {num}: the {} split of {} has {} examples", data.split(), scored.dataset, data.len());
+    let all = scored.in_split(data);
+    let num = scored.args.data.limit.map_or(all, |limit| limit as usize);
+    if num > all {
+        bail!("--limit {num}: the {} split of {} has {all} examples", scored.split(data), scored.dataset);
     }
     let draws = usize::from(scored.args.estimate.draws);
     let strata = Strata::with_stride(steps, stride);
     check_batch(scored, model, data, num.saturating_mul(strata.len()).saturating_mul(draws))?;
-    let mut chain = model.spec.scheduler.evenly_spaced_chain(steps)?;
-    if let Some(variance) = scored.args.chain.variance {
-        chain = chain.with_variance(variance.into());
-    }
+    let chain = chain_choice(scored).of(model)?;
     let noise = match (noise, scored.noise) {
         (Some((shape, values)), Some(path)) => {
             let expected = [&[steps * draws, num], data.shape()].concat();
@@ -243,7 +287,7 @@ pub(super) fn check_batch(
     Ok(())
 }
 
-fn decoder(scored: Scored<'_>, data: &LoadedDataset) -> Result<Decoder> {
+pub(super) fn decoder(scored: Scored<'_>, data: &LoadedDataset) -> Result<Decoder> {
     match (data.is_discrete(), scored.args.chain.cdf) {
         (true, cdf) => Ok(Decoder::Discretized(cdf.unwrap_or_default())),
         (false, None) => Ok(Decoder::Gaussian),

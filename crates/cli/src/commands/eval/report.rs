@@ -9,7 +9,7 @@ use sfumato_data::{ImageSize, LoadedDataset, Resizing};
 use sfumato_evaluate::{Condition, EvalPlan, Order};
 use sfumato_model::pipeline::Pipeline;
 use sfumato_process::{
-    Clipping, ModelVariance, ReverseVariance,
+    Clipping, VarianceRule,
     bound::{Bound, BoundNoise, Decoder, ExampleTerms, Mean, StepTerm},
 };
 use sfumato_schedule::probability::LikelihoodCdf;
@@ -81,9 +81,9 @@ impl Report<'_> {
         format!(
             "{}, {} split, {} of {} examples {:?}",
             scored.dataset,
-            data.split(),
+            scored.split(data),
             bound.examples,
-            data.len(),
+            scored.in_split(data),
             data.shape()
         )
     }
@@ -109,7 +109,7 @@ impl Report<'_> {
 
     /// Which examples were scored, if not all.
     pub(in crate::commands) fn part(&self) -> Option<String> {
-        let (done, all) = (self.bound.examples, self.data.len());
+        let (done, all) = (self.bound.examples, self.scored.in_split(self.data));
         let which = match self.plan.order {
             Order::Random { seed } => format!("a random part of the split, drawn with seed {seed}"),
             Order::First => format!("the first {done} in the order of the data"),
@@ -130,7 +130,9 @@ impl Report<'_> {
         let chain = &self.plan.chain;
         let scheduler = &self.model.spec.scheduler;
         let total = scheduler.schedule.steps();
-        let of = if chain.steps() < total { format!(" of {total}") } else { String::new() };
+        let spacing = self.scored.args.chain.spacing.filter(|_| chain.steps() < total);
+        let spacing = spacing.map_or_else(String::new, |spacing| format!(" ({spacing})"));
+        let of = if chain.steps() < total { format!(" of {total}{spacing}") } else { String::new() };
         format!(
             "{}, {}{of} steps, predicts {}, variance {}, x_0 {}",
             scheduler.describe_schedule(),
@@ -146,8 +148,8 @@ impl Report<'_> {
     }
 
     fn variance(&self) -> String {
-        let asked = self.scored.args.chain.variance.map(|name| ModelVariance::from(ReverseVariance::from(name)));
-        asked.unwrap_or(self.model.spec.scheduler.variance).name().to_owned()
+        let asked = self.scored.args.chain.variance.map(|name| VarianceRule::from(name).name());
+        asked.unwrap_or(self.model.spec.scheduler.variance.name()).to_owned()
     }
 
     pub(in crate::commands) fn estimate(&self) -> String {
@@ -186,12 +188,12 @@ impl Report<'_> {
             "weights_sha256": weights_sha256,
             "class": model.spec.config.class_name(),
             "dataset": scored.dataset,
-            "split": data.split(),
+            "split": scored.split(data),
             "dataset_sha256": data.sha256(),
             "shape": data.shape(),
             "dimensions": bound.dimensions,
             "examples": bound.examples,
-            "examples_in_split": data.len(),
+            "examples_in_split": scored.in_split(data),
             "left_out": data.skipped().len(),
             "limit": args.limit,
             "examples_planned": plan.num,
@@ -228,6 +230,7 @@ impl Report<'_> {
             "schedule": model.spec.scheduler.schedule,
             "rescale_betas_zero_snr": model.spec.scheduler.zero_terminal_snr,
             "steps": plan.chain.steps(),
+            "spacing": scored.args.chain.spacing.unwrap_or_default().name(),
             "parameterization": plan.chain.parameterization(),
             "variance": self.variance(),
             "clipping": plan.chain.clipping(),

@@ -64,6 +64,7 @@ fn as_json(pipeline: &Pipeline, weights: &Weights, training: Option<&Training>, 
         "variance": process::variance_name(&spec.scheduler),
         "clipping": spec.scheduler.clipping(),
         "sampler": process::sampler_json(&spec.scheduler),
+        "fit": process::fit_json(pipeline),
         "classes": pipeline.named_classes(),
         "class_names": spec.facts.class_names,
         "training": training.map(|training| training.state),
@@ -108,6 +109,9 @@ fn print(
     row("variance", process::variance(&spec.scheduler))?;
     row("clips x0", process::clipping(&spec.scheduler))?;
     row("sampler", process::sampler(&spec.scheduler))?;
+    if let Some(fit) = process::fit(pipeline) {
+        row("fit", fit)?;
+    }
     match (pipeline.named_classes(), spec.facts.null_class) {
         (Some(classes), Some(null)) => row("classes", format!("0 to {}, and {null} for any (guidance)", classes - 1))?,
         (Some(classes), None) => row("classes", format!("0 to {}", classes - 1))?,

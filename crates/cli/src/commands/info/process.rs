@@ -1,7 +1,7 @@
 //! The process that a model was trained for, in words: variance, clipping, and how it is sampled from.
 
 use serde_json::{Value, json};
-use sfumato_model::pipeline::{SamplingDefaults, Scheduler};
+use sfumato_model::pipeline::{Pipeline, SamplingDefaults, Scheduler};
 use sfumato_model::sampling::{FinalSigma, SamplerKind};
 use sfumato_process::{
     Clipping, ModelVariance,
@@ -74,6 +74,23 @@ pub(super) fn sampler(scheduler: &Scheduler) -> String {
         parts.push(format!("from half log-SNR {lambda_min}"));
     }
     parts.join(", ")
+}
+
+/// The fit that lies beside the weights; none if there is none that can be used.
+pub(super) fn fit(pipeline: &Pipeline) -> Option<String> {
+    let fit = pipeline.has_fit().then(|| pipeline.fit().ok()).flatten()?;
+    let data = fit.data.get("dataset").and_then(Value::as_str).unwrap_or("unknown data");
+    let examples = fit.fit.measured().examples;
+    Some(format!(
+        "on {examples} training examples of {data}: for --variance analytic, --variance optimal and --spacing best"
+    ))
+}
+
+/// The same for programs.
+pub(super) fn fit_json(pipeline: &Pipeline) -> Value {
+    let Some(fit) = pipeline.has_fit().then(|| pipeline.fit().ok()).flatten() else { return Value::Null };
+    let measured = fit.fit.measured();
+    json!({ "file": fit.path, "data": fit.data, "examples": measured.examples, "nodes": measured.nodes.len() })
 }
 
 /// The sampler and its settings under their names in `scheduler_config.json`; null where there is none.

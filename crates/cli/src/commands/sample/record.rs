@@ -22,11 +22,12 @@ pub(super) const GRID: &str = "grid.png";
 pub(super) const SCATTER: &str = "scatter.png";
 pub(super) const GIF: &str = "denoising.gif";
 /// What decides the samples but is too long for a message, and what to call it there.
-const LONG: [(&str, &str); 4] = [
+const LONG: [(&str, &str); 5] = [
     ("network", "unet/config.json"),
     ("scheduler", "scheduler_config.json"),
     ("weights_sha256", "the weights"),
     ("noise_sha256", "the noise"),
+    ("fit_sha256", "the fit"),
 ];
 
 /// The file of a single sample.

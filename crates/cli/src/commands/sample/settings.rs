@@ -5,8 +5,10 @@ use std::{collections::BTreeSet, path::Path};
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 use sfumato_files::{file_sha256, read_text};
+use sfumato_model::fitted::Placement;
 use sfumato_model::pipeline::Pipeline;
 use sfumato_model::sampling::{Classes, SamplePlan, SamplerChoice};
+use sfumato_process::VarianceRule;
 
 use crate::args::SampleArgs;
 
@@ -24,7 +26,15 @@ pub(super) fn of(
     let mut put = |name: &str, value: Value| drop(map.insert(name.to_owned(), value));
     put("sampler", json!(choice.kind.name()));
     put("steps", json!(plan.sampler.steps()));
-    put("spacing", json!(choice.spacing.unwrap_or(defaults.spacing).name()));
+    let spacing = args.spacing.unwrap_or(choice.spacing.unwrap_or(defaults.spacing).into());
+    put("spacing", json!(spacing.name()));
+    if let Some(rule) = args.variance.map(VarianceRule::from) {
+        put("variance", json!(rule.name()));
+    }
+    let fitted = args.variance.is_some_and(|name| VarianceRule::from(name).fixed().is_none());
+    if spacing == Placement::Best || fitted {
+        put("fit_sha256", json!(sha256(&model.fit_path())?));
+    }
     if let Some(options) = plan.sampler.ddim() {
         put("eta", json!(options.eta));
         put("ddim", json!(if options.keep_epsilon { "diffusers" } else { "consistent" }));

@@ -34,6 +34,7 @@ pub(super) fn run(
         format!("config     {origin}"),
         format!("network    {}", network(&config.network(data)?)),
         format!("classes    {}", classes(config, data)),
+        format!("objective  {}", config.objective.describe(&config.diffusion)),
         format!("length     {steps} steps of {} examples, {epochs} epochs; {limit}", training.batch_size),
         format!("machine    {}, {threads} {}", machine.backend.name(), if threads == 1 { "thread" } else { "threads" }),
         format!("run        {}", dir.root().display()),
@@ -70,7 +71,11 @@ fn network(config: &AnyConfig) -> String {
 
 fn classes(config: &TrainConfig, data: &dyn Dataset) -> String {
     match (config.model.class_conditional(), data.classes()) {
-        (true, Some(count)) => format!("{count} are learned"),
+        (true, Some(count)) => match config.data.label_dropout {
+            None => format!("{count} are learned"),
+            Some(0.0) => format!("{count} are learned, without guidance (data.label_dropout = 0)"),
+            Some(chance) => format!("{count} are learned; of {chance} of the examples the class is not told"),
+        },
         (false, Some(count)) if data.shape().len() == 3 => {
             format!("not learned; the data has {count}, which --class-conditional learns")
         }

@@ -2,6 +2,7 @@
 
 mod describe;
 mod held_out;
+mod init;
 mod new_run;
 mod renew;
 mod resume;
@@ -21,7 +22,7 @@ use sfumato_train::{FoundCheckpoint, Run, RunDir, TrainConfig, config::HeldOutCo
 
 use self::{held_out::Parts, new_run::NewRun, renew::Renewing, resume::Going};
 use crate::{
-    args::{MachineArgs, TrainArgs, UsageError},
+    args::{MachineArgs, TrainArgs, UsageError, name_of},
     backend::{Work, with_backend},
     environment, loaded,
     progress::TrainProgress,
@@ -55,7 +56,7 @@ pub(crate) fn run(args: Box<TrainArgs>) -> Result<()> {
         },
         None => {
             let new = NewRun::plan(args)?;
-            if let (true, Some(config)) = (new.print_only(), new.config_without_data()?) {
+            if let (true, Some(config)) = (new.print_only(), new.whole_without_data()?) {
                 return say::result(|out| out.write_all(config.to_toml().as_bytes()));
             }
             Start::New(Box::new(new))
@@ -88,7 +89,14 @@ impl Work for Training {
                 if new.print_only() {
                     return say::result(|out| out.write_all(config.to_toml().as_bytes()));
                 }
-                check(&config, Parts::new(&config, &data, test.as_ref()).training(), &machine)?; // before anything is written
+                // Before anything is written.
+                {
+                    let parts = Parts::new(&config, &data, test.as_ref());
+                    check(&config, parts.training(), &machine)?;
+                    if let Some(source) = new.source() {
+                        init::tell::<B>(source, &config, parts.training(), &device)?;
+                    }
+                }
                 let dir = new.create_dir(&config, &environment)?;
                 (data, test, Ready { config, origin, dir, from: None })
             }
@@ -156,7 +164,11 @@ fn parse_override(text: &str) -> Result<(Vec<String>, toml::Value)> {
 }
 
 fn overrides(args: &TrainArgs) -> Result<Vec<(Vec<String>, toml::Value)>> {
-    args.set.iter().map(|text| parse_override(text)).collect()
+    // First, so that --set can give them parameters.
+    let names = [("weight", args.weight.and_then(name_of)), ("density", args.density.and_then(name_of))];
+    let key = |key: &str| ["objective", key, "kind"].map(str::to_owned).to_vec();
+    let named = names.into_iter().filter_map(|(name, kind)| Some(Ok((key(name), kind?.into()))));
+    named.chain(args.set.iter().map(|text| parse_override(text))).collect()
 }
 
 /// The flags that make sense for a new run and for one that goes on.

@@ -6,12 +6,12 @@ use anyhow::Result;
 use sfumato_data::Dataset;
 use sfumato_data::{DatasetSpec, LoadedDataset};
 use sfumato_train::{
-    DEFAULT_PRESET, RunDir, TrainConfig, TrainError,
+    DEFAULT_PRESET, RunDir, Source, TrainConfig, TrainError,
     config::{DEFAULT_MINUTES, Length, ModelConfig},
     free_run_path,
 };
 
-use super::{apply_flags, overrides};
+use super::{apply_flags, init, overrides};
 use crate::args::{TrainArgs, UsageError};
 
 /// Fewer pictures than this are learned by heart within minutes.
@@ -32,6 +32,8 @@ pub(super) struct NewRun {
     args: Box<TrainArgs>,
     base: Base,
     overrides: Vec<(Vec<String>, toml::Value)>,
+    /// The model that it starts from.
+    source: Option<Source>,
 }
 
 impl NewRun {
@@ -56,7 +58,8 @@ impl NewRun {
                 None => Base::Named { preset: Some(DEFAULT_PRESET.to_owned()) },
             },
         };
-        let new = Self { args, base, overrides };
+        let source = init::open(&args, &overrides)?;
+        let new = Self { args, base, overrides, source };
         match new.config_without_data()? {
             Some(config) => config.validate()?,
             None => drop(new.data_settings()?),
@@ -69,27 +72,71 @@ impl NewRun {
         self.args.print_config
     }
 
-    /// The configuration, where it does not depend on the data.
-    pub(super) fn config_without_data(&self) -> Result<Option<TrainConfig>> {
+    /// The model that the run starts from.
+    pub(super) fn source(&self) -> Option<&Source> {
+        self.source.as_ref()
+    }
+
+    /// The whole configuration, where it can be known without the data.
+    pub(super) fn whole_without_data(&self) -> Result<Option<TrainConfig>> {
+        // Whether classes are learned depends on the data too.
+        if self.source.is_some() { Ok(None) } else { self.config_without_data() }
+    }
+
+    /// The configuration, where it does not depend on the data but for the classes of a model that the run starts from.
+    fn config_without_data(&self) -> Result<Option<TrainConfig>> {
         match &self.base {
             Base::Sized => Ok(None),
             Base::Named { preset } => {
-                let config = TrainConfig::layered(preset.as_deref(), self.args.config.as_deref(), &self.overrides)?;
+                let settings = self.settings()?;
+                let config = match preset {
+                    // Nobody has asked for it.
+                    Some(name) if self.args.preset.is_none() => {
+                        TrainConfig::preset_under(name, settings, &self.overrides)?
+                    }
+                    _ => TrainConfig::layered_on(
+                        settings,
+                        preset.as_deref(),
+                        self.args.config.as_deref(),
+                        &self.overrides,
+                    )?,
+                };
                 self.with_flags(config).map(Some)
             }
         }
+    }
+
+    /// What the model that the run starts from says of its network and its process.
+    fn settings(&self) -> Result<toml::Table> {
+        Ok(self.source.as_ref().map(Source::settings).transpose()?.unwrap_or_default())
     }
 
     /// A configuration that is right about the data: enough to load it.
     pub(super) fn data_settings(&self) -> Result<TrainConfig> {
         match self.config_without_data()? {
             Some(config) => Ok(config),
-            None => self.with_flags(TrainConfig::layered(None, None, &self.overrides)?),
+            None => self.with_flags(TrainConfig::layered_on(self.settings()?, None, None, &self.overrides)?),
         }
     }
 
     /// The configuration for `data`, and where it comes from.
     pub(super) fn config(&self, data: &LoadedDataset) -> Result<(TrainConfig, String)> {
+        let (mut config, mut origin) = self.config_alone(data)?;
+        let Some(source) = &self.source else { return Ok((config, origin)) };
+        let dir = source.dir().display();
+        let says_classes = self.args.class_conditional
+            || self.args.preset.is_some()
+            || self.args.config.is_some()
+            || self.sets("model.class_conditional");
+        if config.model.class_conditional() && data.classes().is_none() && !says_classes {
+            say!("note: {} has no labels, so that this run learns no classes; {dir} did", data.name());
+            config.model.forget_classes();
+        }
+        origin += &format!("; network and process are those of {dir} where nothing else is said");
+        Ok((config, origin))
+    }
+
+    fn config_alone(&self, data: &LoadedDataset) -> Result<(TrainConfig, String)> {
         if let Some(config) = self.config_without_data()? {
             let preset = match &self.base {
                 Base::Named { preset: Some(name) } => Some(format!("preset {name}")),
@@ -105,7 +152,8 @@ impl NewRun {
         let minutes = set("training.max_minutes")
             .and_then(|minutes| minutes.as_float().or_else(|| minutes.as_integer().map(|minutes| minutes as f64)));
         let length = Length { steps: self.args.steps.or(steps), minutes: self.args.minutes.or(minutes) };
-        let config = self.with_flags(TrainConfig::sized(data, length, &self.overrides)?)?;
+        let config = TrainConfig::sized_under(self.settings()?, data, length, &self.overrides)?;
+        let config = self.with_flags(config)?;
         let origin = match data.shape() {
             [_, height, width] => {
                 format!("default for {height}x{width} pictures, as no --preset or --config was named")
@@ -118,7 +166,7 @@ impl NewRun {
                 data.len()
             );
         }
-        if let (&[_, height, width], ModelConfig::Unet(spec)) = (data.shape(), &config.model) {
+        if let (&[_, height, width], ModelConfig::Unet(spec), None) = (data.shape(), &config.model, &self.source) {
             let lowest = height.min(width) >> (spec.channels.len() - 1);
             if lowest > LARGEST_BOTTOM {
                 say!(
@@ -155,14 +203,26 @@ impl NewRun {
         }
     }
 
+    /// Whether `--set` names this key.
+    fn sets(&self, key: &str) -> bool {
+        self.overrides.iter().any(|(path, _)| path.join(".") == key)
+    }
+
     fn with_flags(&self, mut config: TrainConfig) -> Result<TrainConfig> {
         let args = &self.args;
         apply_flags(&mut config, args);
+        if let Some(source) = &self.source {
+            config.init = Some(source.init());
+            // The model's chain may have fewer steps than the grids of the default.
+            if args.config.is_none() && !self.sets("samples.steps") {
+                config.samples.steps = config.samples.steps.min(config.diffusion.schedule.steps());
+            }
+        }
         // The file may be that of a run which went on with another rate: a new one counts from its first step.
         config.optimizer.start_step = 0;
         // And its plan is for its own time limit; without a new one, the steps that it did are done again, to the same bits.
-        let sets = |key: &str| self.overrides.iter().any(|(path, _)| path.join(".") == key);
-        if args.steps.is_some() || args.minutes.is_some() || sets("training.steps") || sets("training.max_minutes") {
+        let sets_length = self.sets("training.steps") || self.sets("training.max_minutes");
+        if args.steps.is_some() || args.minutes.is_some() || sets_length {
             config.training.plan.clear();
         }
         config.data.image_size = args.image_size.or(config.data.image_size);

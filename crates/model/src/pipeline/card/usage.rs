@@ -10,7 +10,9 @@ impl PipelineSpec {
             AnyConfig::Own(_) => format!("sfumato info {dir}"),
             AnyConfig::Mlp(_) => format!("sfumato sample --model {dir} --num 2000 --out samples"),
             AnyConfig::UNet(_) if self.classes() > 0 => {
-                format!("sfumato sample --model {dir} --num 16 --class 0 --guidance 2 --out samples")
+                // Only a class that stands for "any" makes guidance possible.
+                let guidance = if self.facts.null_class.is_some() { " --guidance 2" } else { "" };
+                format!("sfumato sample --model {dir} --num 16 --class 0{guidance} --out samples")
             }
             AnyConfig::UNet(_) => format!("sfumato sample --model {dir} --num 64 --out samples"),
         }

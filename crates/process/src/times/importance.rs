@@ -1,34 +1,14 @@
-//! Which steps `t` a training batch visits: Nichol & Dhariwal (2021), arXiv:2102.09672, §3.3.
+//! Steps by importance: Nichol & Dhariwal (2021), arXiv:2102.09672, §3.3.
 //!
 //! Uniform steps make the gradient of `L_vlb` noisy, since its terms differ by orders of magnitude. Importance sampling visits a step
 //! as often as its loss is large, and divides by that frequency, so that the expectation stays.
 
-use serde::{Deserialize, Serialize};
+use super::{TimeDraw, TimesError, table::StepTable};
 
 /// Losses that are remembered for each step.
 pub const HISTORY: usize = 10;
 /// Share of the draws that stay uniform, so that no step is forgotten.
 const UNIFORM_SHARE: f64 = 0.001;
-
-/// How training draws its steps.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Times {
-    /// Every step as often as any other.
-    #[default]
-    Uniform,
-    /// In proportion to the root of the mean of a step's last ten squared losses ([`ImportanceTimes`]).
-    Importance,
-}
-
-/// A step that was drawn.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct TimeDraw {
-    /// The step, `1..=T`.
-    pub t: usize,
-    /// `1 / (T p_t)`: times this, a loss at steps drawn with `p` has the expectation that it has at uniform steps.
-    pub weight: f64,
-}
 
 /// The loss second moment sampler of Nichol & Dhariwal (2021), Eq. 18: `p_t ∝ √E[L_t²]`, over the last [`HISTORY`] losses at each
 /// step, with 0.001 of the draws uniform. Uniform until every step has been seen that often.
@@ -49,34 +29,8 @@ pub struct ImportanceTimes {
     /// The last losses of step `t` in `[(t - 1) * HISTORY..]`, oldest first; `counts[t - 1]` of them are there.
     losses: Vec<f64>,
     counts: Vec<usize>,
-    /// `p_1 + … + p_t` at `t - 1`; empty until every step has its losses.
-    cumulative: Vec<f64>,
-}
-
-/// Why a stored history does not fit.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TimesError {
-    /// Another number of steps.
-    #[error(
-        "a chain of {steps} steps needs {expected} remembered losses and {steps} counts, {losses} and {counts} were given"
-    )]
-    Length {
-        /// Steps of the chain.
-        steps: usize,
-        /// Losses needed.
-        expected: usize,
-        /// Losses given.
-        losses: usize,
-        /// Counts given.
-        counts: usize,
-    },
-    /// A count above [`HISTORY`], or a loss that is negative or not finite.
-    #[error("the remembered losses of step {t} are damaged")]
-    Damaged {
-        /// The step, from 1.
-        t: usize,
-    },
+    /// None until every step has its losses.
+    table: Option<StepTable>,
 }
 
 impl ImportanceTimes {
@@ -86,7 +40,7 @@ impl ImportanceTimes {
     /// If `steps` is 0.
     pub fn new(steps: usize) -> Self {
         assert!(steps > 0, "a chain has at least one step");
-        Self { losses: vec![0.0; steps * HISTORY], counts: vec![0; steps], cumulative: Vec::new() }
+        Self { losses: vec![0.0; steps * HISTORY], counts: vec![0; steps], table: None }
     }
 
     /// The state that [`losses`](Self::losses) and [`counts`](Self::counts) gave, to resume a run.
@@ -104,7 +58,7 @@ impl ImportanceTimes {
         if let Some(i) = counts.iter().zip(losses.chunks_exact(HISTORY)).position(|row| !sound(row)) {
             return Err(TimesError::Damaged { t: i + 1 });
         }
-        let mut times = Self { losses, counts, cumulative: Vec::new() };
+        let mut times = Self { losses, counts, table: None };
         times.update();
         Ok(times)
     }
@@ -121,18 +75,29 @@ impl ImportanceTimes {
 
     /// Whether every step has its losses, so that draws are no longer uniform.
     pub fn is_warm(&self) -> bool {
-        !self.cumulative.is_empty()
+        self.table.is_some()
+    }
+
+    /// `p_t`, as things are now.
+    ///
+    /// # Panics
+    /// If `t` is outside `1..=T`.
+    pub fn probability(&self, t: usize) -> f64 {
+        let steps = self.counts.len();
+        assert!((1..=steps).contains(&t), "step t = {t} is outside 1..={steps}");
+        self.table.as_ref().map_or(1.0 / steps as f64, |table| table.probability(t))
     }
 
     /// The step for a uniform number `u` in [0, 1).
     pub fn draw(&self, u: f64) -> TimeDraw {
         let steps = self.counts.len();
-        if !self.is_warm() {
-            return TimeDraw { t: ((u * steps as f64) as usize).min(steps - 1) + 1, weight: 1.0 };
+        match &self.table {
+            None => TimeDraw::uniform(steps, u),
+            Some(table) => {
+                let t = table.quantile(u);
+                TimeDraw { t, weight: 1.0 / (steps as f64 * table.probability(t)) }
+            }
         }
-        let i = self.cumulative.partition_point(|&sum| sum <= u).min(steps - 1);
-        let below = if i == 0 { 0.0 } else { self.cumulative[i - 1] };
-        TimeDraw { t: i + 1, weight: 1.0 / (steps as f64 * (self.cumulative[i] - below)) }
     }
 
     /// Remembers the losses of a batch, not weighted, at steps `t`. A loss that is not finite is passed over.
@@ -164,14 +129,8 @@ impl ImportanceTimes {
         let total: f64 = roots.iter().sum();
         let each = 1.0 / roots.len() as f64;
         let share = |root: f64| if total > 0.0 { root / total } else { each };
-        let mut sum = 0.0;
-        self.cumulative = roots
-            .iter()
-            .map(|&root| {
-                sum += (1.0 - UNIFORM_SHARE) * share(root) + UNIFORM_SHARE * each;
-                sum
-            })
-            .collect();
+        let probability = |&root: &f64| (1.0 - UNIFORM_SHARE) * share(root) + UNIFORM_SHARE * each;
+        self.table = Some(StepTable::new(roots.iter().map(probability)));
     }
 }
 

@@ -1,0 +1,76 @@
+//! `sfumato average`
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use sfumato_model::pipeline::PipelineSpec;
+use sfumato_train::{Average, AverageError};
+
+use crate::{
+    args::{AverageArgs, UsageError},
+    loaded,
+    output_dir::empty_dir,
+    report,
+};
+
+/// Beyond this part of the average itself, what it differs by is worth a warning.
+const ROUGH: f64 = 0.05;
+
+pub(crate) fn run(args: &AverageArgs) -> Result<()> {
+    let checkpoint = checkpoint(&args.run)?;
+    let averages = averages_of(&checkpoint);
+    let model = loaded::open_model(&checkpoint)?;
+    let average = Average::new(&checkpoint, &averages, args.width).map_err(|error| match error {
+        AverageError::Width(_) => UsageError(format!("--width {}: {error}", args.width)).into(),
+        other => anyhow::Error::new(other),
+    })?;
+    let Average { width, step, kept, error, weights } = average;
+    empty_dir(&args.out)?;
+    let mut spec: PipelineSpec = model.spec.clone();
+    spec.facts
+        .provenance
+        .insert("weights".into(), format!("power-function average of width {width} after {step} steps").into());
+    spec.write_tensors(&args.out, &weights)?;
+    let picture = checkpoint.join("samples.png");
+    if picture.is_file() {
+        say!("note: {} is of the run's own average, and is not copied", picture.display());
+    }
+    spec.write_card(&args.out, &args.out)?;
+    let percent = 100.0 * error;
+    match kept {
+        1 => say!("the average of width {width} after {step} steps, as the run kept it"),
+        _ => say!("made of {kept} averages up to step {step}; the shares of the steps are {percent:.2} % off"),
+    }
+    if error > ROUGH {
+        say!(
+            "warning: that is much. Widths near to those that the run keeps come out better, and so do runs with more files of averages (averages.every)"
+        );
+    }
+    out!("{}", args.out.display())
+}
+
+/// The checkpoint that `path` names: itself, or the newest of the run.
+fn checkpoint(path: &Path) -> Result<PathBuf> {
+    let is_checkpoint = |dir: &Path| dir.join("training/state.json").is_file();
+    if is_checkpoint(path) {
+        return Ok(path.to_path_buf());
+    }
+    fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let found = report::locate(path).map(|run| run.join("model")).filter(|model| is_checkpoint(model));
+    match found {
+        Some(model) => Ok(model),
+        None => {
+            bail!("{} is no run with a checkpoint: name the directory that was given to train as --out", path.display())
+        }
+    }
+}
+
+/// The folder of averages of the run that a checkpoint belongs to. One that was copied elsewhere has none.
+fn averages_of(checkpoint: &Path) -> PathBuf {
+    let whole = checkpoint.canonicalize().unwrap_or_else(|_| checkpoint.to_path_buf());
+    let run = whole.ancestors().skip(1).take(2).find(|dir| dir.join("averages").is_dir());
+    run.unwrap_or(&whole).join("averages")
+}

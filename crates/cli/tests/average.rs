@@ -1,0 +1,52 @@
+//! `sfumato average`: a model of weights averaged over another part of a run.
+
+mod common;
+
+use std::fs;
+
+use common::{POINTS, fail, stderr, stdout, succeed};
+
+#[test]
+fn a_run_gives_models_of_any_width_and_they_are_models() {
+    let dir = tempfile::tempdir().unwrap();
+    let train = |out: &str, more: &[&str]| {
+        let all = [&["train", "--dataset", "toy:swiss-roll", "--steps", "40", "--out", out], POINTS, more].concat();
+        stderr(&succeed(dir.path(), &all))
+    };
+    train("roll", &["--set", "averages.widths=[0.05,0.1]", "--set", "averages.every=5"]);
+    let average = |args: &[&str]| succeed(dir.path(), &[&["average"], args].concat());
+    let made = average(&["roll", "--width", "0.075", "--out", "between"]);
+    assert_eq!(stdout(&made).trim(), "between");
+    let said = stderr(&made);
+    // Steps 5 to 35 and the checkpoint's own, two each.
+    assert!(said.contains("made of 16 averages up to step 40"), "{said}");
+    let kept = average(&["roll/model", "--width", "0.1", "--out", "kept"]);
+    assert!(stderr(&kept).contains("as the run kept it"), "{}", stderr(&kept));
+
+    let weights =
+        |model: &str| fs::read(dir.path().join(model).join("unet/diffusion_pytorch_model.safetensors")).unwrap();
+    let all = ["roll/model", "between", "kept"].map(weights);
+    assert!(all[0] != all[1] && all[1] != all[2] && all[0] != all[2]);
+    let info = stdout(&succeed(dir.path(), &["info", "between"]));
+    assert!(info.contains("width 0.075"), "{info}");
+    succeed(dir.path(), &["sample", "--model", "between", "--num", "3", "--out", "points"]);
+    succeed(dir.path(), &["eval", "--model", "between", "--dataset", "toy:swiss-roll", "--limit", "5"]);
+}
+
+#[test]
+fn bad_calls_say_what_would_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let all = [&["train", "--dataset", "toy:swiss-roll", "--steps", "3", "--out", "roll"], POINTS].concat();
+    succeed(dir.path(), &all);
+    let wrong = |code: i32, args: &[&str]| fail(dir.path(), code, &[&["average"], args].concat());
+    let said = wrong(1, &["roll", "--width", "0.1", "--out", "x"]);
+    assert!(said.contains("trained without them") && said.contains("averages.widths"), "{said}");
+    assert!(!dir.path().join("x").exists());
+    assert!(wrong(2, &["roll", "--width", "0.9", "--out", "x"]).contains("0.005 to 0.288"));
+    assert!(wrong(1, &["nowhere", "--width", "0.1", "--out", "x"]).contains("nowhere"));
+    fs::create_dir(dir.path().join("other")).unwrap();
+    assert!(wrong(1, &["other", "--width", "0.1", "--out", "x"]).contains("other is no run"));
+    let resumed = [&["train", "--resume", "roll", "--steps", "5", "--set", "averages.widths=[0.1]"][..]].concat();
+    let said = fail(dir.path(), 1, &resumed);
+    assert!(said.contains("averages.widths cannot change while a run goes on"), "{said}");
+}

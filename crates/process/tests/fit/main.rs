@@ -1,0 +1,6 @@
+//! What follows from one pass over data, on data whose diffusion is known exactly.
+
+mod common;
+mod gaussian;
+mod mixture;
+mod refusals;
