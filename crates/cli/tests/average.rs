@@ -23,9 +23,14 @@ fn a_run_gives_models_of_any_width_and_they_are_models() {
     let kept = average(&["roll/model", "--width", "0.1", "--out", "kept"]);
     assert!(stderr(&kept).contains("as the run kept it"), "{}", stderr(&kept));
 
+    // A copy need not have the link to the newest checkpoint.
+    fs::remove_file(dir.path().join("roll/model")).unwrap();
+    average(&["roll", "--width", "0.075", "--out", "without-link"]);
+
     let weights =
         |model: &str| fs::read(dir.path().join(model).join("unet/diffusion_pytorch_model.safetensors")).unwrap();
-    let all = ["roll/model", "between", "kept"].map(weights);
+    let all = ["roll/checkpoints/step-0000040", "between", "kept"].map(weights);
+    assert!(weights("without-link") == all[1]);
     assert!(all[0] != all[1] && all[1] != all[2] && all[0] != all[2]);
     let info = stdout(&succeed(dir.path(), &["info", "between"]));
     assert!(info.contains("width 0.075"), "{info}");

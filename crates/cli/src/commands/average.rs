@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use sfumato_model::pipeline::PipelineSpec;
-use sfumato_train::{Average, AverageError};
+use sfumato_train::{Average, AverageError, TrainState};
 
 use crate::{
     args::{AverageArgs, UsageError},
@@ -59,13 +59,23 @@ fn checkpoint(path: &Path) -> Result<PathBuf> {
         return Ok(path.to_path_buf());
     }
     fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let found = report::locate(path).map(|run| run.join("model")).filter(|model| is_checkpoint(model));
-    match found {
-        Some(model) => Ok(model),
+    match report::locate(path).and_then(|run| newest(&run)) {
+        Some(found) => Ok(found),
         None => {
             bail!("{} is no run with a checkpoint: name the directory that was given to train as --out", path.display())
         }
     }
+}
+
+/// The checkpoint of a run with the most steps. The link `model` is a convenience, which a copied run may lack.
+fn newest(run: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(run.join("checkpoints")).ok().into_iter().flatten().flatten().map(|entry| entry.path());
+    let named = entries.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("step-")));
+    named
+        .chain([run.join("model")])
+        .filter_map(|path| Some((TrainState::read(&path).ok()?.step, path)))
+        .max()
+        .map(|(_, path)| path)
 }
 
 /// The folder of averages of the run that a checkpoint belongs to. One that was copied elsewhere has none.
