@@ -63,7 +63,7 @@ pub(super) fn load(scored: Scored<'_>, model: &Pipeline) -> Result<LoadedDataset
             record.data.dataset
         );
     }
-    // Read as the run read it, where the arguments do not say otherwise.
+    // The run's own settings for reading the data, unless the arguments give others.
     let config = &record.config;
     let whole = load_split(scored, model, config.data.load_options(config.seed))?;
     if whole.sha256() != record.data.sha256 {
