@@ -25,6 +25,14 @@ fn a_run_gives_models_of_any_width_and_they_are_models() {
 
     // A copy need not have the link to the newest checkpoint.
     fs::remove_file(dir.path().join("roll/model")).unwrap();
+    // One that a copy has in part is passed over.
+    fs::create_dir_all(dir.path().join("roll/checkpoints/step-0000099/training")).unwrap();
+    let state = "training/state.json";
+    fs::copy(
+        dir.path().join("roll/checkpoints/step-0000040").join(state),
+        dir.path().join("roll/checkpoints/step-0000099").join(state),
+    )
+    .unwrap();
     average(&["roll", "--width", "0.075", "--out", "without-link"]);
 
     let weights =
@@ -45,7 +53,7 @@ fn bad_calls_say_what_would_do() {
     succeed(dir.path(), &all);
     let wrong = |code: i32, args: &[&str]| fail(dir.path(), code, &[&["average"], args].concat());
     let said = wrong(1, &["roll", "--width", "0.1", "--out", "x"]);
-    assert!(said.contains("trained without them") && said.contains("averages.widths"), "{said}");
+    assert!(said.contains("has no averages to make others of") && said.contains("averages.widths"), "{said}");
     assert!(!dir.path().join("x").exists());
     assert!(wrong(2, &["roll", "--width", "0.9", "--out", "x"]).contains("0.005 to 0.288"));
     assert!(wrong(1, &["nowhere", "--width", "0.1", "--out", "x"]).contains("nowhere"));
@@ -54,4 +62,6 @@ fn bad_calls_say_what_would_do() {
     let resumed = [&["train", "--resume", "roll", "--steps", "5", "--set", "averages.widths=[0.1]"][..]].concat();
     let said = fail(dir.path(), 1, &resumed);
     assert!(said.contains("averages.widths cannot change while a run goes on"), "{said}");
+    // How often they are written may change, also where there are none.
+    succeed(dir.path(), &["train", "--resume", "roll", "--steps", "5", "--set", "averages.every=3"]);
 }

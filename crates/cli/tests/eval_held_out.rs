@@ -125,6 +125,19 @@ fn exactly_what_was_held_out_is_scored() {
 }
 
 #[test]
+fn a_model_is_not_fitted_on_what_its_run_held_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    pictures(&dir.join("all"), 60);
+    run(dir, "a", &["--held-out", "0.3"]);
+    let (score, said) = eval(dir, "a/model", &["--fit", "--split", "held-out", "--stride", "20"]);
+    contains(&said, &["fitting on 42 training examples", "scoring 18 of 18 examples"]);
+    assert_eq!(score["fit"]["examples"], 42);
+    let (score, _) = eval(dir, "a/model", &["--fit", "--fit-examples", "30", "--no-bound"]);
+    assert!((15..30).contains(&score["fit"]["examples"].as_u64().unwrap()), "{score}");
+}
+
+#[test]
 fn what_is_not_known_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();

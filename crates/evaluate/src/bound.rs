@@ -77,12 +77,12 @@ pub fn evaluate<B: Backend>(
     data: &dyn Dataset,
     observe: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Bound, ModelError> {
-    evaluate_some(model, plan, data, 0..count(plan, data), observe)
+    evaluate_some(model, plan, data, 0..count(plan.num, data), observe)
 }
 
-/// Number of examples that the plan asks for and the data has.
-pub(crate) fn count(plan: &EvalPlan<'_>, data: &dyn Dataset) -> usize {
-    plan.num.min(data.part().map_or(data.len(), <[usize]>::len))
+/// Number of examples, if `num` are asked for: what the data has at most.
+pub(crate) fn count(num: usize, data: &dyn Dataset) -> usize {
+    num.min(data.part().map_or(data.len(), <[usize]>::len))
 }
 
 /// As [`evaluate`] of the examples at these places in the plan's order.
@@ -93,22 +93,28 @@ pub(crate) fn evaluate_some<B: Backend>(
     places: Range<usize>,
     observe: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Bound, ModelError> {
-    let subset = match plan.order {
-        Order::Random { seed } => Some(Subset::new(seed, data.len())),
-        Order::First => None,
-    };
-    // A part in memory is in the order of the plan already, without what could not be read.
-    let examples = Part { data, ids: data.part(), subset, places };
+    let examples = Part::of(data, plan.order, places);
     let classes = |examples: &[usize]| plan.condition.classes(data, examples);
     model.bound(&plan.chain, &plan.bound, &examples, &classes, plan.batch_size, observe)
 }
 
 /// Examples of a data set, as they are: nothing is mirrored.
 pub(crate) struct Part<'a> {
-    pub(crate) data: &'a dyn Dataset,
-    pub(crate) ids: Option<&'a [usize]>,
-    pub(crate) subset: Option<Subset>,
-    pub(crate) places: Range<usize>,
+    data: &'a dyn Dataset,
+    ids: Option<&'a [usize]>,
+    subset: Option<Subset>,
+    places: Range<usize>,
+}
+
+impl<'a> Part<'a> {
+    /// Those at `places` in `order`. A part in memory is in that order already, without what could not be read.
+    pub(crate) fn of(data: &'a dyn Dataset, order: Order, places: Range<usize>) -> Self {
+        let subset = match order {
+            Order::Random { seed } => Some(Subset::new(seed, data.len())),
+            Order::First => None,
+        };
+        Self { data, ids: data.part(), subset, places }
+    }
 }
 
 impl Examples for Part<'_> {

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use sfumato_data::{Dataset, Subset};
+use sfumato_data::Dataset;
 use sfumato_kernels::Backend;
 use sfumato_model::{Model, ModelError};
 use sfumato_process::{
@@ -10,7 +10,10 @@ use sfumato_process::{
     fit::{MeasurePlan, Measured},
 };
 
-use crate::{Condition, bound::Part};
+use crate::{
+    Condition, Order,
+    bound::{Part, count},
+};
 
 /// What a model is fitted on, and how.
 #[derive(Clone, Debug)]
@@ -42,8 +45,7 @@ pub fn fit<B: Backend>(
     data: &dyn Dataset,
     observe: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Measured, ModelError> {
-    let num = plan.num.min(data.part().map_or(data.len(), <[usize]>::len));
-    let examples = Part { data, ids: data.part(), subset: Some(Subset::new(plan.seed, data.len())), places: 0..num };
+    let examples = Part::of(data, Order::Random { seed: plan.seed }, 0..count(plan.num, data));
     let classes = |examples: &[usize]| plan.condition.classes(data, examples);
     model.measure(&plan.measure, &examples, &classes, plan.batch_size, observe)
 }

@@ -73,10 +73,10 @@ pub fn evaluate_pair<B: Backend>(
     observe: &mut dyn FnMut(PairProgress) -> ControlFlow<()>,
 ) -> Result<[Vec<ExampleTerms>; 2], PairError> {
     let [first, second] = [contenders[0].plan, contenders[1].plan];
-    let num = count(first, contenders[0].data);
+    let num = count(first.num, contenders[0].data);
     assert_eq!(
         (num, first.order),
-        (count(second, contenders[1].data), second.order),
+        (count(second.num, contenders[1].data), second.order),
         "the plans ask for different examples"
     );
     let evaluations = |plan: &EvalPlan<'_>| (num * plan.bound.points_per_example()) as u64;

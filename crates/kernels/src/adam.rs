@@ -69,11 +69,9 @@ pub struct StepNorm {
 impl<B: Backend> Adam<B> {
     /// The state before the first step: moments 0, the average equal to the weights.
     pub fn new<M: Module<B>>(options: &AdamOptions, model: &M) -> Self {
-        let mut weights = Weights { flat: Vec::new() };
-        model.visit(&mut weights);
         let state =
             |weight: Tensor<B, 1>| AdamState { m: weight.zeros_like(), v: weight.zeros_like(), ema: Some(weight) };
-        Self { options: *options, states: weights.flat.into_iter().map(state).collect() }
+        Self { options: *options, states: weights(model).into_iter().map(state).collect() }
     }
 
     /// The state with which a stopped run goes on.
@@ -97,22 +95,9 @@ impl<B: Backend> Adam<B> {
         A: AutodiffBackend<InnerBackend = B> + backend::AutodiffBackend<InnerBackend = B>,
         M: AutodiffModule<A>,
     {
-        let grads = gradients::<A, M>(&model, grads);
-        self.step_along::<A, M>(model, grads, step, learning_rate)
-    }
-
-    /// The same along the gradient of each parameter, as [`gradients`] gives them.
-    pub fn step_along<A, M>(
-        &mut self,
-        model: M,
-        grads: Vec<Option<Tensor<B, 1>>>,
-        step: u64,
-        learning_rate: f64,
-    ) -> (M, StepNorm)
-    where
-        A: AutodiffBackend<InnerBackend = B> + backend::AutodiffBackend<InnerBackend = B>,
-        M: AutodiffModule<A>,
-    {
+        let mut collect = Collect::<A> { grads, flat: Vec::with_capacity(self.states.len()) };
+        model.visit(&mut collect);
+        let grads = collect.flat;
         let grad_norm = sum_of_squares(grads.iter().flatten().cloned().collect()).sqrt();
         if !grad_norm.is_finite() {
             return (model, StepNorm { grad_norm });
@@ -146,35 +131,28 @@ impl<B: Backend> Adam<B> {
     }
 }
 
-/// Takes the gradient of every parameter of `model` out of `grads`: flat, in visiting order; none where the loss does not depend on it.
-pub fn gradients<A, M>(model: &M, grads: &mut A::Gradients) -> Vec<Option<Tensor<A::InnerBackend, 1>>>
-where
-    A: backend::AutodiffBackend,
-    M: AutodiffModule<A>,
-{
-    let mut collect = Collect::<A> { grads, flat: Vec::new() };
-    model.visit(&mut collect);
-    collect.flat
-}
+/// Every weight of `model`, flat, in visiting order.
+pub(crate) fn weights<B: Backend, M: Module<B>>(model: &M) -> Vec<Tensor<B, 1>> {
+    struct Weights<B: Backend>(Vec<Tensor<B, 1>>);
 
-/// Every weight, flat, in visiting order.
-struct Weights<B: Backend> {
-    flat: Vec<Tensor<B, 1>>,
-}
-
-impl<B: Backend> ModuleVisitor<B> for Weights<B> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        self.flat.push(flatten(param.val()));
+    impl<B: Backend> ModuleVisitor<B> for Weights<B> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+            self.0.push(flatten(param.val()));
+        }
     }
+
+    let mut weights = Weights(Vec::new());
+    model.visit(&mut weights);
+    weights.0
 }
 
 /// Takes the gradient of every parameter out of `grads`, flat, in visiting order.
-struct Collect<'a, A: backend::AutodiffBackend> {
+struct Collect<'a, A: AutodiffBackend> {
     grads: &'a mut A::Gradients,
     flat: Vec<Option<Tensor<A::InnerBackend, 1>>>,
 }
 
-impl<A: backend::AutodiffBackend> ModuleVisitor<A> for Collect<'_, A> {
+impl<A: AutodiffBackend> ModuleVisitor<A> for Collect<'_, A> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<A, D>>) {
         self.flat.push(param.grad_remove(self.grads).map(flatten));
     }

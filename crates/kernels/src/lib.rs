@@ -60,9 +60,8 @@ mod kept_filters;
 mod operands;
 mod ops;
 mod power_averages;
-mod tree_sum;
 
-pub use adam::{Adam, AdamOptions, StepNorm, ema_decay, gradients};
+pub use adam::{Adam, AdamOptions, StepNorm, ema_decay};
 pub use backend::{AutodiffBackend, Backend};
 pub use kept_filters::KeptFilters;
 pub use operands::{
@@ -78,4 +77,3 @@ pub use ops::{
     upsample_nearest_2x, with_node_of,
 };
 pub use power_averages::{PowerAverages, power_decay};
-pub use tree_sum::TreeSum;

@@ -1,11 +1,8 @@
 //! Averages of the weights whose width grows with the run: Karras et al. (2024), arXiv:2312.02696, Section 3.1.
 
-use burn::{
-    module::{Module, ModuleVisitor, Param},
-    tensor::Tensor,
-};
+use burn::{module::Module, tensor::Tensor};
 
-use crate::Backend;
+use crate::{Backend, adam::weights};
 
 /// Several power-function averages of a module's parameters.
 ///
@@ -33,7 +30,7 @@ pub struct PowerAverages<B: Backend> {
 impl<B: Backend> PowerAverages<B> {
     /// Averages with these exponents γ, each above -1, before the first step.
     pub fn new<M: Module<B>>(exponents: &[f64], model: &M) -> Self {
-        Self { exponents: exponents.to_vec(), values: vec![flat(model); exponents.len()] }
+        Self { exponents: exponents.to_vec(), values: vec![weights(model); exponents.len()] }
     }
 
     /// The averages with which a stopped run goes on: for each exponent the parameters, flat, in visiting order.
@@ -55,7 +52,7 @@ impl<B: Backend> PowerAverages<B> {
     /// # Panics
     /// If the model has other parameters than the one that the averages began with.
     pub fn step<M: Module<B>>(&mut self, model: &M, step: u64) {
-        let weights = flat(model);
+        let weights = weights(model);
         for (averages, &exponent) in self.values.iter_mut().zip(&self.exponents) {
             let follow = 1.0 - power_decay(exponent, step);
             assert_eq!(averages.len(), weights.len(), "one average for each parameter");
@@ -82,20 +79,4 @@ impl<B: Backend> PowerAverages<B> {
 /// ```
 pub fn power_decay(exponent: f64, step: u64) -> f64 {
     (1.0 - 1.0 / step.max(1) as f64).powf(exponent + 1.0)
-}
-
-fn flat<B: Backend, M: Module<B>>(model: &M) -> Vec<Tensor<B, 1>> {
-    struct Flat<B: Backend>(Vec<Tensor<B, 1>>);
-
-    impl<B: Backend> ModuleVisitor<B> for Flat<B> {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-            let value = param.val();
-            let elements = value.shape().num_elements();
-            self.0.push(value.reshape([elements]));
-        }
-    }
-
-    let mut found = Flat(Vec::new());
-    model.visit(&mut found);
-    found.0
 }

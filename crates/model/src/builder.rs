@@ -39,12 +39,7 @@ impl<'a, B: Backend> Sampling<'a, B> {
     /// How the steps are placed among the schedule's: by a [`Spacing`](crate::Spacing), or, of ddpm and ddim, as the model's
     /// [fit](crate::fitted) says ([`Placement::Best`]).
     pub fn spacing(mut self, placement: impl Into<Placement>) -> Self {
-        let placement = placement.into();
-        self.options.best_steps = placement == Placement::Best;
-        self.options.choice.spacing = match placement {
-            Placement::By(spacing) => Some(spacing),
-            Placement::Best => None,
-        };
+        self.options.place(placement.into());
         self
     }
 

@@ -16,7 +16,7 @@ pub(crate) struct Batch<B: Backend, const D: usize> {
     pub(crate) epsilon: Tensor<B, D>,
     /// One step `1..=T` for each example.
     pub(crate) t: Vec<usize>,
-    /// What each loss counts beside what the objective says, where some steps are drawn more often than others: `[batch]`.
+    /// Factor of each loss that makes up for steps being drawn unequally often; none where none is needed: `[batch]`.
     pub(crate) weights: Option<Tensor<B, 1>>,
     /// One class for each example, for a class-conditional model.
     pub(crate) classes: Option<Vec<usize>>,
@@ -37,7 +37,7 @@ pub(crate) struct Batches<'a> {
 pub(crate) struct Labels {
     /// The class of an example without a label.
     pub(crate) unlabelled: usize,
-    /// Chance that an example is taken for one.
+    /// Chance that an example is treated as having no label.
     pub(crate) dropout: f64,
 }
 

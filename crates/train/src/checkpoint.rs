@@ -265,18 +265,18 @@ where
 }
 
 /// The tensors of a file, by name.
-struct Tensors<'a> {
+pub(crate) struct Tensors<'a> {
     path: &'a Path,
     by_name: HashMap<String, NamedTensor>,
 }
 
 impl<'a> Tensors<'a> {
-    fn read(path: &'a Path) -> Result<Self, TrainError> {
+    pub(crate) fn read(path: &'a Path) -> Result<Self, TrainError> {
         let tensors = read_tensors(path)?;
         Ok(Self { path, by_name: tensors.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect() })
     }
 
-    fn take<B: Backend>(
+    pub(crate) fn take<B: Backend>(
         &mut self,
         name: &str,
         shape: &[usize],
@@ -292,6 +292,6 @@ impl<'a> Tensors<'a> {
     }
 }
 
-fn host<B: Backend>(tensor: &Tensor<B, 1>) -> Vec<f32> {
+pub(crate) fn host<B: Backend>(tensor: &Tensor<B, 1>) -> Vec<f32> {
     tensor.to_data().convert::<f32>().into_vec::<f32>().expect("the data was just converted to f32")
 }

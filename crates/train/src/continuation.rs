@@ -7,7 +7,7 @@ use crate::{
     config::{LearningRateDecay, OptimizerConfig},
 };
 
-/// What the weights mean depends on these, and averages go back to the first step: they stay.
+/// These cannot change in a run: the meaning of the weights depends on them, and averages are taken from the first step on.
 const FIXED: [&str; 4] = ["model.", "diffusion.", "init.", "averages.widths"];
 /// Exceptions from [`FIXED`]: the first two act while training, the last while sampling.
 const FREE_OF_FIXED: [&str; 3] = ["model.dropout", "model.config.dropout", "diffusion.variance"];

@@ -56,7 +56,7 @@ impl DataRecord {
         Ok((!same).then(|| changed.to_owned()))
     }
 
-    /// What the checkpoint in `dir` was trained on; none in a checkpoint of an older version, and in a model that is none.
+    /// What the checkpoint in `dir` was trained on; none in a checkpoint of an older version, or in a model that is not a checkpoint.
     ///
     /// # Errors
     /// [`TrainError::Io`], [`TrainError::BadCheckpoint`] if the record is damaged.

@@ -177,6 +177,14 @@ pub enum TrainError {
 /// A learning rate that rarely diverges, whatever the network: that of Ho et al. (2020).
 const SAFE_RATE: f64 = 2e-4;
 
+impl TrainError {
+    /// A network that another program defines, where one of ours is needed.
+    pub(crate) fn own_network(class: &str) -> Self {
+        let expected = format!("unet or mlp: the network {class} is built by the program that defines it");
+        Self::ConfigValue { key: "model.kind", value: "own".into(), expected }
+    }
+}
+
 /// What a divergence leaves of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {

@@ -19,7 +19,7 @@ pub struct Metrics {
     /// Examples seen so far.
     pub examples: u64,
     /// Mean over the steps since the last line of what is minimised: the loss and the weight of `[objective]`, so that runs with different
-    /// ones cannot be compared by it. Densities leave its expectation as it is, unless they are said to be weights too.
+    /// ones cannot be compared by it. A density does not change its expectation, unless it has `unbiased = false`.
     pub loss: f64,
     /// Norm of this step's gradient over all parameters, before clipping.
     pub grad_norm: f64,

@@ -73,7 +73,7 @@ fn table(config: &AnyConfig) -> Option<usize> {
     }
 }
 
-/// Adds to what is known of a model whose weights its run started from.
+/// Records in `facts` which model the run started from.
 pub(crate) fn say_source(init: &InitConfig, facts: &mut Facts) {
     facts.provenance.insert("init_from".into(), init.from.display().to_string().into());
     facts.provenance.insert("init_sha256".into(), init.sha256.clone().into());

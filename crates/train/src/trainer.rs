@@ -95,14 +95,7 @@ impl Run<'_> {
         match self.config.network(self.data)? {
             AnyConfig::UNet(network) => self.train_network::<A, _, 4>(&network, &objective, device, watch),
             AnyConfig::Mlp(network) => self.train_network::<A, _, 2>(&network, &objective, device, watch),
-            AnyConfig::Own(own) => Err(TrainError::ConfigValue {
-                key: "model.kind",
-                value: "own".into(),
-                expected: format!(
-                    "unet or mlp: the network {} is built by the program that defines it",
-                    own.class_name
-                ),
-            }),
+            AnyConfig::Own(own) => Err(TrainError::own_network(&own.class_name)),
         }
     }
 
@@ -154,7 +147,9 @@ impl Run<'_> {
         if let Some(init) = &config.init {
             say_source(init, &mut spec.facts);
         }
-        let labels = unlabelled(&spec).map(|unlabelled| Labels { unlabelled, dropout: config.label_dropout() });
+        // Without a class that stands for "any", no label can be left out.
+        let dropout = spec.facts.null_class.map_or(0.0, |_| config.label_dropout());
+        let labels = unlabelled(&spec).map(|unlabelled| Labels { unlabelled, dropout });
         let batches = Batches::new(self.data, config.seed, config.data.flip, labels);
         let OpenedLog { log: metrics, warning } = MetricsLog::open(&self.dir.metrics_file(), state.step)?;
         if let Some(warning) = warning {
@@ -203,7 +198,7 @@ struct Session<'a, A: AutodiffBackend, P> {
     window: Window,
     device: &'a A::Device,
     optimizer: Adam<A::InnerBackend>,
-    /// Averages for afterwards; none where none are kept.
+    /// Power-function averages, where the run keeps them.
     averages: Option<PowerAverages<A::InnerBackend>>,
     state: TrainState,
     /// Whether it was said that `model` does not show the newest checkpoint.

@@ -9,7 +9,7 @@ use std::{
 
 use burn::backend::{Autodiff, Flex};
 use sfumato_data::{LoadOptions, load};
-use sfumato_model::tensor_file::{NamedTensor, read_tensors};
+use sfumato_model::tensor_file::{NamedTensor, read_tensors, write_tensors};
 use sfumato_train::{Average, AverageError, Metrics, Run, RunDir, TrainConfig, TrainState, Watch};
 
 fn config(steps: u64, widths: &[f64]) -> TrainConfig {
@@ -138,6 +138,13 @@ fn what_cannot_be_averaged_is_refused() {
     }
     let error = average(&without, 0.1).unwrap_err().to_string();
     assert!(error.contains("averages.widths") && error.contains("without/model"), "{error}");
+    // A tensor under another name leaves a gap in the sum.
+    let file = with.join("averages/step-0000008.safetensors");
+    let mut tensors = read_tensors(&file).unwrap();
+    tensors[0].name += "-other";
+    write_tensors(&file, &[], &tensors).unwrap();
+    let error = average(&with, 0.2).unwrap_err().to_string();
+    assert!(error.contains("step-0000008.safetensors") && error.contains("expected"), "{error}");
     let file = with.join("averages/step-0000004.safetensors");
     fs::write(&file, &fs::read(&file).unwrap()[..500]).unwrap();
     let error = average(&with, 0.2).unwrap_err().to_string();

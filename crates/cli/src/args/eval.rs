@@ -41,7 +41,7 @@ pub(crate) struct EvalArgs {
     pub(crate) dataset: DatasetSpec,
     #[command(flatten)]
     pub(crate) score: ScoreArgs,
-    /// The class that stands for "any", of a model made elsewhere that was trained for guidance: its last one [default: what the model says]
+    /// Class that stands for "any", if the model was made elsewhere and does not say it; always the last one [default: what the model says]
     #[arg(long, value_name = "K", value_parser = values::at_least::<usize>(0), requires = "model", help_heading = "Data")]
     pub(crate) null_class: Option<usize>,
     /// Noise to use instead of random numbers, for examples in the order of the data: float32 [K, N, C, H, W], entry t - 1 is the noise of step t

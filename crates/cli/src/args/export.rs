@@ -33,7 +33,7 @@ pub(crate) struct ExportArgs {
     /// Precision of the weights in the file
     #[arg(long, value_enum, default_value_t = DtypeName::F32, value_name = "TYPE")]
     pub(crate) dtype: DtypeName,
-    /// The class that stands for "any", of a model made elsewhere that was trained for guidance: its last one. The copy says so itself
+    /// Class that stands for "any", if the model was made elsewhere and does not say it; always the last one. The copy says it
     #[arg(long, value_name = "K", value_parser = values::at_least::<usize>(0))]
     pub(crate) null_class: Option<usize>,
 }

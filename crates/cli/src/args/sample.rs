@@ -65,7 +65,7 @@ pub(crate) struct SampleArgs {
     /// Weight of classifier-free guidance: 1 is none, above it samples are pushed more strongly towards their class
     #[arg(long, default_value_t = 1.0, value_name = "W", value_parser = values::not_negative())]
     pub(crate) guidance: f64,
-    /// The class that stands for "any", of a model made elsewhere that was trained for guidance: its last one [default: what the model says]
+    /// Class that stands for "any", if the model was made elsewhere and does not say it; always the last one [default: what the model says]
     #[arg(long, value_name = "K", value_parser = values::at_least::<usize>(0))]
     pub(crate) null_class: Option<usize>,
     /// Seed of the noise

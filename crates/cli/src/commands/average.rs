@@ -6,8 +6,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use sfumato_model::pipeline::PipelineSpec;
-use sfumato_train::{Average, AverageError, TrainState};
+use sfumato_model::pipeline::{Pipeline, PipelineSpec};
+use sfumato_train::{Average, AverageError};
 
 use crate::{
     args::{AverageArgs, UsageError},
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &AverageArgs) -> Result<()> {
     }
     if error > ROUGH {
         say!(
-            "warning: that is much. Widths near to those that the run keeps come out better, and so do runs with more files of averages (averages.every)"
+            "warning: this is a rough average. Widths near to those that the run keeps come out better, and so do runs with more files of averages (averages.every)"
         );
     }
     out!("{}", args.out.display())
@@ -59,23 +59,14 @@ fn checkpoint(path: &Path) -> Result<PathBuf> {
         return Ok(path.to_path_buf());
     }
     fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
-    match report::locate(path).and_then(|run| newest(&run)) {
+    // As every command finds the model of a run: the newest complete checkpoint, with or without the link to it.
+    let newest = |run: PathBuf| Some(Pipeline::open(&run).ok()?.dir().to_path_buf());
+    match report::locate(path).and_then(newest).filter(|found| is_checkpoint(found)) {
         Some(found) => Ok(found),
         None => {
             bail!("{} is no run with a checkpoint: name the directory that was given to train as --out", path.display())
         }
     }
-}
-
-/// The checkpoint of a run with the most steps. The link `model` is a convenience, which a copied run may lack.
-fn newest(run: &Path) -> Option<PathBuf> {
-    let entries = fs::read_dir(run.join("checkpoints")).ok().into_iter().flatten().flatten().map(|entry| entry.path());
-    let named = entries.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("step-")));
-    named
-        .chain([run.join("model")])
-        .filter_map(|path| Some((TrainState::read(&path).ok()?.step, path)))
-        .max()
-        .map(|(_, path)| path)
 }
 
 /// The folder of averages of the run that a checkpoint belongs to. One that was copied elsewhere has none.

@@ -21,7 +21,6 @@ use sfumato_files::memory;
 use sfumato_kernels::Backend;
 use sfumato_model::{
     Model, ModelError, Step,
-    fitted::Placement,
     pipeline::{AnyConfig, Pipeline},
     sampling::{LateStart, Noise, SampleOptions, SamplePlan, SamplerChoice, SamplerKind},
 };
@@ -74,20 +73,15 @@ fn options<'a>(
     };
     let choice = SamplerChoice {
         steps: args.steps,
-        spacing: match args.spacing {
-            Some(Placement::By(spacing)) => Some(spacing),
-            Some(Placement::Best) | None => None,
-        },
         eta: args.eta,
         ddim: args.ddim.map(Into::into),
         order,
         karras: args.karras,
         ..SamplerChoice::new(SamplerKind::Ddpm)
     };
-    Ok(SampleOptions {
+    let mut options = SampleOptions {
         sampler: args.sampler,
         choice,
-        best_steps: args.spacing == Some(Placement::Best),
         variance: args.variance.map(Into::into),
         noise,
         class: args.class,
@@ -95,7 +89,11 @@ fn options<'a>(
         image_size: args.image_size.map(|size| size.0),
         batch_size: args.batch_size as usize,
         ..SampleOptions::new(args.num as usize)
-    })
+    };
+    if let Some(placement) = args.spacing {
+        options.place(placement);
+    }
+    Ok(options)
 }
 
 /// Refuses batches that there is no memory for, which would end the program without a word about the cause.

@@ -21,6 +21,14 @@ fn a_run_is_repeated_from_its_configuration_while_its_source_is_the_same() {
     // By a key as by the flag.
     train(dir, "k", &[&["--set", "init.from=a", "--steps", "6"], &data]);
     assert!(learned(dir, "b") == learned(dir, "k"));
+    // By a table as by its key, and with the slash that a shell adds: what is recorded is the checkpoint.
+    train(dir, "t", &[&["--set", "init={from=\"a/model/\"}", "--steps", "6"], &data]);
+    assert!(learned(dir, "b") == learned(dir, "t"));
+    let table: toml::Table = fs::read_to_string(dir.join("t/config.toml")).unwrap().parse().unwrap();
+    assert_eq!(table["init"]["from"].as_str(), Some("a/checkpoints/step-0000003"));
+    let said = fail(dir, 1, &["train", "--set", "init={from=\"nowhere\"}", "--out", "x", data[0], data[1]]);
+    contains(&said, &["cannot start from nowhere"]);
+    assert!(!dir.join("x").exists());
     // The checksum is one that anyone can make.
     let unet = dir.join("a/model/unet");
     let files = ["config.json", "diffusion_pytorch_model.safetensors"].map(|name| unet.join(name));
@@ -49,6 +57,30 @@ fn a_run_is_repeated_from_its_configuration_while_its_source_is_the_same() {
     let said = fail(dir, 1, &["train", "--config", "b/config.toml", "--out", "e"]);
     contains(&said, &["cannot start from a/checkpoints/step-0000003", "there is no directory"]);
     assert!(!dir.join("e").exists());
+}
+
+/// `config.toml` is UTF-8.
+#[cfg(unix)]
+#[test]
+fn paths_that_cannot_be_recorded_are_refused() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    source(dir, &[]);
+    let odd = OsStr::from_bytes(b"a\xff");
+    fs::rename(dir.join("a"), dir.join(odd)).unwrap();
+    fs::remove_file(dir.join(odd).join("model")).unwrap();
+    for (flag, key) in [("--init-from", "init.from"), ("--data-dir", "data.dir")] {
+        for show in [&["--out", "x"][..], &["--print-config"]] {
+            let mut command = common::sfumato(dir);
+            command.args(["train", "--dataset", "folder:grey", "--steps", "1"]).args(show).arg(flag).arg(odd);
+            let output = command.output().unwrap();
+            let said = common::failure(&output, 1, &[flag]);
+            assert!(said.contains(key) && said.contains("a path in UTF-8"), "{said}");
+        }
+    }
+    assert!(!dir.join("x").exists());
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub struct ChainChoice {
 impl ChainChoice {
     /// Whether it takes the model's fit.
     pub fn needs_fit(&self) -> bool {
-        self.placement == Placement::Best || self.variance.is_some_and(|rule| rule.fixed().is_none())
+        self.placement == Placement::Best || self.variance.is_some_and(VarianceRule::needs_fit)
     }
 
     /// The chain.
@@ -36,21 +36,21 @@ impl ChainChoice {
             let reason = format!("the chain has {total} steps, so 1 to {total} are possible");
             return Err(ModelError::Value { option: "steps", value: count.to_string(), reason });
         }
-        let fit = if self.needs_fit() { Some(model.fit()?) } else { None };
+        let fit = self.needs_fit().then(|| model.fit()).transpose()?;
         let steps = match (self.placement, &fit) {
-            (Placement::Best, Some(fit)) => fit.best_steps(model, self.variance, count)?,
             (Placement::By(Spacing::Leading), _) => leading(total, count, scheduler.sampling.steps_offset)?,
             (Placement::By(spacing), _) => spacing.timesteps(total, count)?,
-            (Placement::Best, None) => (1..=total).collect(),
+            (Placement::Best, Some(fit)) => fit.best_steps(model, self.variance, count)?,
+            (Placement::Best, None) => model.fit()?.best_steps(model, self.variance, count)?,
         };
         let chain = scheduler.chain(&schedule, &steps)?;
-        match (self.variance, &fit) {
-            (Some(rule), Some(fit)) if rule.fixed().is_none() => {
+        match (self.variance.map(|rule| (rule, rule.fixed())), &fit) {
+            (Some((rule, None)), Some(fit)) => {
                 let all = fit.fit.log_variances(rule, &steps).map_err(|source| fit.error(source))?;
                 Ok(chain.with_log_variances(all).or_else(|error| model.unusable(&error.to_string()))?)
             }
-            (Some(rule), _) => Ok(chain.with_variance(rule.fixed().unwrap_or_default())),
-            (None, _) => Ok(chain),
+            (Some((_, Some(fixed))), _) => Ok(chain.with_variance(fixed)),
+            _ => Ok(chain),
         }
     }
 }

@@ -61,8 +61,8 @@ pub enum FitFileError {
     },
     /// The variances are the network's.
     #[error(
-        "{}: the network says its variances itself ({variance}): it needs no others, and the terms of all leaps, of which the best \
-         steps are made, do not follow from its errors alone; --variance fixed-small and fixed-large need no fit", dir.display()
+        "{}: the network says its variances itself ({variance}), and a fit cannot replace them; --variance fixed-small and \
+         fixed-large need no fit", dir.display()
     )]
     Learned {
         /// The model's directory.

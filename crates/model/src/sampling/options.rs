@@ -6,6 +6,7 @@ use sfumato_schedule::NoiseSchedule;
 use super::{Classes, Guidance, Noise, SamplePlan, Sampler, SamplerChoice, SamplerKind, fitted};
 use crate::{
     ModelError,
+    fitted::{ModelFit, Placement},
     pipeline::{Labels, Pipeline, SamplingDefaults},
 };
 
@@ -59,6 +60,15 @@ impl SampleOptions<'_> {
 }
 
 impl<'a> SampleOptions<'a> {
+    /// Places the steps: by a spacing, or as the model's fit says.
+    pub fn place(&mut self, placement: Placement) {
+        self.best_steps = placement == Placement::Best;
+        self.choice.spacing = match placement {
+            Placement::By(spacing) => Some(spacing),
+            Placement::Best => None,
+        };
+    }
+
     /// The sampler and its options, with the kind that the model's scheduler stands for where none was asked for.
     pub fn choice(&self, model: &Pipeline) -> SamplerChoice {
         let kind = self.sampler.unwrap_or_else(|| model.spec.scheduler.nearest_sampler());
@@ -71,10 +81,9 @@ impl<'a> SampleOptions<'a> {
     /// [`ModelError::Value`] for what no such model takes, [`ModelError::Unfit`] for what this one does not,
     /// [`ModelError::Model`] if it cannot be sampled as it is, [`ModelError::Noise`] for recorded noise that is not enough.
     pub fn plan(&self, model: &Pipeline) -> Result<SamplePlan<'a>, ModelError> {
-        let choice = self.check(model)?;
+        let (choice, fit) = self.checked(model)?;
         let shape = model.example_shape(self.image_size)?;
-        let schedule = model.spec.scheduler.noise_schedule()?;
-        let sampler = self.sampler_of(model, &choice, &schedule)?;
+        let sampler = self.sampler_of(model, &choice, fit.as_ref())?;
         let classes = match (self.class, model.labels()?) {
             (Some(class), _) => Classes::Only(class),
             (None, Labels::Below(classes)) => Classes::Cycle(classes),
@@ -93,14 +102,24 @@ impl<'a> SampleOptions<'a> {
         &self,
         model: &Pipeline,
         choice: &SamplerChoice,
-        schedule: &NoiseSchedule,
+        fit: Option<&ModelFit>,
     ) -> Result<Sampler, ModelError> {
-        if self.best_steps || self.variance.is_some() {
-            return fitted::sampler(self, model, choice, schedule);
+        let scheduler = &model.spec.scheduler;
+        let schedule = scheduler.noise_schedule()?;
+        let sampler = match fit {
+            Some(fit) if self.best_steps => fitted::over_best_steps(self, model, choice, &schedule, fit)?,
+            _ => choice
+                .resolve_on(scheduler, &schedule)
+                .or_else(|error| model.unusable(&format!("{}: {error}", no_such_steps(&scheduler.sampling))))?,
+        };
+        match (self.variance.map(|rule| (rule, rule.fixed())), fit) {
+            (Some((_, Some(fixed))), _) => Ok(sampler.with_chain(|chain| chain.with_variance(fixed))),
+            (Some((rule, None)), Some(fit)) => {
+                let chain = fit.sampling_chain(model, sampler.chain().clone(), rule)?;
+                Ok(sampler.with_chain(|_| chain))
+            }
+            _ => Ok(sampler),
         }
-        choice
-            .resolve_on(&model.spec.scheduler, schedule)
-            .or_else(|error| model.unusable(&format!("{}: {error}", no_such_steps(&model.spec.scheduler.sampling))))
     }
 
     /// Compares what is asked for with the model.
@@ -108,9 +127,14 @@ impl<'a> SampleOptions<'a> {
     /// # Errors
     /// As [`plan`](Self::plan), but for the noise and the size.
     pub fn check(&self, model: &Pipeline) -> Result<SamplerChoice, ModelError> {
+        self.checked(model).map(|(choice, _)| choice)
+    }
+
+    /// The same, with the fit where it is needed: to know that it is of these weights, all of them are read.
+    fn checked(&self, model: &Pipeline) -> Result<(SamplerChoice, Option<ModelFit>), ModelError> {
         let choice = self.choice(model);
         check_choice(&choice, &model.spec.scheduler.noise_schedule()?)?;
-        fitted::check(self, model, &choice)?;
+        let fit = fitted::check(self, model, &choice)?;
         model.check_channels()?;
         let value =
             |option, value: String, reason: &str| ModelError::Value { option, value, reason: reason.to_owned() };
@@ -142,7 +166,7 @@ impl<'a> SampleOptions<'a> {
                 };
                 unfit("guidance", self.guidance.to_string(), reason)
             }
-            _ => Ok(choice),
+            _ => Ok((choice, fit)),
         }
     }
 }

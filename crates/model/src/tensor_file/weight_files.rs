@@ -63,7 +63,9 @@ impl WeightFiles {
     /// [`TensorFileError`] if an index is damaged, or points elsewhere than to its neighbours.
     pub fn parts(path: &Path) -> Result<Vec<PathBuf>, TensorFileError> {
         if path.extension().is_some_and(|extension| extension == "json") {
-            return Ok([vec![path.to_owned()], shards::of_index(path)?.files].concat());
+            let mut shards = shards::of_index(path)?.files;
+            shards.sort();
+            return Ok([vec![path.to_owned()], shards].concat());
         }
         Ok(shards::of_numbers(path).unwrap_or_else(|| vec![path.to_owned()]))
     }

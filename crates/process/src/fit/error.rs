@@ -6,7 +6,7 @@
 pub enum FitError {
     /// Not the steps of a chain.
     #[error(
-        "the measured steps must rise from 1 to the schedule's last, {total}; that at place {place} (from 0) is {found}"
+        "steps must rise within 1 to {total}, and measured ones must have both ends; at place {place} (from 0) is {found}"
     )]
     Steps {
         /// Steps of the schedule.

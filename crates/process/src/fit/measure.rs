@@ -212,7 +212,7 @@ impl Sums {
             let (x_0, epsilon) = (f64::from(x_0), f64::from(epsilon));
             // ε̂ = ε - a (x̂_0 - x_0), so that ε² - ε̂² does not cancel.
             let shortfall = |off: f64| *ratio * off * (2.0 * epsilon - *ratio * off);
-            // A clipped NaN may be a number.
+            // Clipping can turn a NaN into a number; 0 times the raw prediction keeps it a NaN.
             let off = clipped - x_0 + 0.0 * raw;
             sums[0] += off * off;
             sums[1] += shortfall(off);

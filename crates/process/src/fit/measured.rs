@@ -63,25 +63,25 @@ impl Measured {
         if before != total {
             return Err(FitError::Steps { total, place: self.nodes.len(), found: 0 });
         }
-        positive("the mean of x_0²", 0, self.mean_square, 0.0)
+        not_negative("the mean of x_0²", 0, self.mean_square)
     }
 }
 
 impl Node {
     fn check(&self, kind: Decoder, schedule: &NoiseSchedule) -> Result<(), FitError> {
-        positive("the error", self.t, self.error, 0.0)?;
-        positive("the norm of the noise", self.t, self.noise_norm, 0.0)?;
-        positive("the norm of the raw noise", self.t, self.raw_noise_norm, 0.0)?;
+        not_negative("the error", self.t, self.error)?;
+        not_negative("the norm of the noise", self.t, self.noise_norm)?;
+        not_negative("the norm of the raw noise", self.t, self.raw_noise_norm)?;
         let expected = decoder::knots(kind, schedule, self.t).len();
         if self.decoder.len() != expected {
             return Err(FitError::Decoder { t: self.t, found: self.decoder.len(), expected });
         }
-        self.decoder.iter().try_for_each(|&nats| positive("the decoder's term", self.t, nats, 0.0))
+        self.decoder.iter().try_for_each(|&nats| not_negative("the decoder's term", self.t, nats))
     }
 }
 
-fn positive(what: &'static str, t: usize, value: f64, least: f64) -> Result<(), FitError> {
+fn not_negative(what: &'static str, t: usize, value: f64) -> Result<(), FitError> {
     // Not the opposite comparison: a NaN is no measurement either.
-    let valid = value.is_finite() && value >= least;
+    let valid = value.is_finite() && value >= 0.0;
     if valid { Ok(()) } else { Err(FitError::Value { what, t, value }) }
 }

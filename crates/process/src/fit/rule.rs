@@ -37,6 +37,11 @@ impl VarianceRule {
         }
     }
 
+    /// Whether it is known from a fit alone.
+    pub fn needs_fit(self) -> bool {
+        self.fixed().is_none()
+    }
+
     /// The formula of the schedule, where it is that and no fit is needed.
     pub fn fixed(self) -> Option<ReverseVariance> {
         match self {

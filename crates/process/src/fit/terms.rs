@@ -15,15 +15,27 @@ const LAST_NOISE: f64 = 2.0 * 2.0 / 255.0 * 1.253_314_137_315_500_3;
 /// Measured numbers, read for every step of the schedule that they were measured with.
 ///
 /// # Examples
-/// ```no_run
-/// use sfumato_process::fit::{Fit, Measured, VarianceRule};
+/// A perfect denoiser of data ~ N(0, 1) is off by `E(x_0 - x̂_0)² = 1 - ᾱ_t`, and predicts noise of the mean square `1 - ᾱ_t`. With the
+/// analytic variances its bound is the entropy of the data, however few steps the chain has.
+/// ```
+/// use sfumato_process::{bound::Decoder, fit::{Fit, Measured, Node, VarianceRule, measured_steps}};
 /// use sfumato_schedule::ScheduleConfig;
 ///
-/// # fn measured() -> Measured { unimplemented!() }
-/// let fit = Fit::new(measured(), &ScheduleConfig::default().build()?)?;
-/// let best = fit.best_steps(VarianceRule::Analytic, 20)?;
-/// let steps = best.steps(20).expect("a chain of 20 steps");
-/// let log_variances = fit.log_variances(VarianceRule::Analytic, &steps)?;
+/// let schedule = ScheduleConfig::default().build()?;
+/// let node = |t| {
+///     let noise = schedule.one_minus_alpha_bar(t);
+///     let log_snr = schedule.log_snr(t);
+///     let (error_se, noise_norm_se, decoder) = (None, None, Vec::new());
+///     Node { t, log_snr, error: noise, error_se, noise_norm: noise, noise_norm_se, raw_noise_norm: noise, decoder }
+/// };
+/// let nodes = measured_steps(1000, 10).into_iter().map(node).collect();
+/// let measured = Measured { decoder: Decoder::Gaussian, examples: 1, mean_square: 1.0, nodes };
+/// let fit = Fit::new(measured, &schedule)?;
+///
+/// let steps = fit.best_chain(VarianceRule::Analytic, 20)?;
+/// let entropy = 0.5 * (2.0 * std::f64::consts::PI * std::f64::consts::E).ln();
+/// assert_eq!((steps.len(), steps[19]), (20, 1000));
+/// assert!((fit.bound(VarianceRule::Analytic, &steps)? - entropy).abs() < 1e-4);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -211,12 +223,11 @@ impl Fit {
 
     /// `L_T` of a chain from step `t` down; nats for one dimension.
     fn prior(&self, t: usize) -> f64 {
-        let leap = self.schedule.leap(t, 0);
-        let signal = self.schedule.alpha_bar(t);
         if t == self.schedule.steps() {
             return self.schedule.prior_kl(self.measured.mean_square);
         }
-        0.5 * (signal * (self.measured.mean_square - 1.0) - leap.beta.ln())
+        let (signal, noise) = (self.schedule.alpha_bar(t), self.schedule.one_minus_alpha_bar(t));
+        0.5 * (signal * (self.measured.mean_square - 1.0) - noise.ln())
     }
 
     fn check(&self, steps: &[usize]) -> Result<(), FitError> {

@@ -9,7 +9,7 @@ use sfumato_model::tensor_file::{NamedTensor, TensorFileError, read_tensors};
 use thiserror::Error;
 
 use super::{
-    kept::{FILE, snapshots},
+    kept::{FILE, name, snapshots},
     profile::{Combination, NARROWEST, Profile, WIDEST, combine, exponent},
 };
 use crate::{TrainConfig, TrainError, TrainState};
@@ -22,7 +22,8 @@ pub enum AverageError {
     Width(f64),
     /// The run has kept none.
     #[error(
-        "{path} has no averages to make others of: the run was trained without them. Train with --set averages.widths=[0.05,0.1]",
+        "{path} has no averages to make others of. They are kept from the first step of runs that are trained with --set \
+         averages.widths=[0.05,0.1]",
         path = .0.display()
     )]
     NoneKept(PathBuf),
@@ -96,37 +97,59 @@ impl Average {
             kept = vec![kept.swap_remove(same)];
         }
         let profiles: Vec<Profile> = kept.iter().map(|kept| kept.profile).collect();
-        let Combination { factors, error } = match kept.len() {
-            1 if profiles[0] == wanted => Combination { factors: vec![1.0], error: 0.0 },
-            _ => combine(&profiles, wanted),
+        let Combination { factors, error } = if profiles == [wanted] {
+            Combination { factors: vec![1.0], error: 0.0 }
+        } else {
+            combine(&profiles, wanted)
         };
         Ok(Self { width, step, kept: kept.len(), error, weights: weights(&kept, &factors)? })
     }
 }
 
+/// What a tensor comes to, and how many averages it is made of so far.
+struct Sum {
+    shape: Vec<usize>,
+    values: Vec<f64>,
+    terms: usize,
+}
+
+impl Sum {
+    fn new(tensor: &NamedTensor) -> Self {
+        Self { shape: tensor.shape.clone(), values: vec![0.0; tensor.values.len()], terms: 0 }
+    }
+}
+
 /// The sum of the kept averages, each times its factor.
 fn weights(kept: &[Kept], factors: &[f64]) -> Result<Vec<NamedTensor>, AverageError> {
-    let mut sums: BTreeMap<String, (Vec<usize>, Vec<f64>)> = BTreeMap::new();
+    let mut sums: BTreeMap<String, Sum> = BTreeMap::new();
+    let mut seen = 0;
     let mut terms: BTreeMap<&Path, Vec<(f64, f64)>> = BTreeMap::new();
     for (kept, &factor) in kept.iter().zip(factors) {
         terms.entry(&kept.file).or_default().push((kept.width, factor));
     }
     for (path, terms) in terms {
-        // Names have dots of their own, as has a width: the longest width that fits is meant.
+        let damaged = |reason| Err(AverageError::Damaged { path: path.to_path_buf(), reason });
+        // A width has one dot, so that no width with a dot behind it begins another.
         for tensor in read_tensors(path)? {
-            let found = terms.iter().find_map(|&(width, factor)| {
-                Some((factor, tensor.name.strip_prefix(&format!("{width}."))?.to_owned()))
-            });
+            let found = terms
+                .iter()
+                .find_map(|&(width, factor)| Some((factor, tensor.name.strip_prefix(&name(width, ""))?.to_owned())));
             let Some((factor, name)) = found else { continue };
-            let (shape, sum) =
-                sums.entry(name).or_insert_with(|| (tensor.shape.clone(), vec![0.0; tensor.values.len()]));
-            if *shape != tensor.shape {
-                let reason = format!("{} has the shape {:?}, elsewhere {shape:?}", tensor.name, tensor.shape);
-                return Err(AverageError::Damaged { path: path.to_path_buf(), reason });
+            let sum = sums.entry(name).or_insert_with(|| Sum::new(&tensor));
+            if sum.shape != tensor.shape {
+                return damaged(format!("{} has the shape {:?}, elsewhere {:?}", tensor.name, tensor.shape, sum.shape));
             }
-            sum.iter_mut().zip(&tensor.values).for_each(|(sum, &value)| *sum += factor * f64::from(value));
+            sum.terms += 1;
+            sum.values.iter_mut().zip(&tensor.values).for_each(|(sum, &value)| *sum += factor * f64::from(value));
+        }
+        seen += terms.len();
+        if let Some((name, sum)) = sums.iter().find(|(_, sum)| sum.terms != seen) {
+            return damaged(format!("its averages of {name} are {}, expected {seen} with those before it", sum.terms));
         }
     }
     let rounded = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect();
-    Ok(sums.into_iter().map(|(name, (shape, sum))| NamedTensor { name, shape, values: rounded(sum) }).collect())
+    Ok(sums
+        .into_iter()
+        .map(|(name, sum)| NamedTensor { name, shape: sum.shape, values: rounded(sum.values) })
+        .collect())
 }

@@ -1,27 +1,29 @@
 //! The averages of a run in progress, and their files.
 
 use std::{
-    collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
 };
 
-use burn::{
-    module::Module,
-    tensor::{Tensor, TensorData},
-};
+use burn::module::Module;
 use sfumato_kernels::{Backend, PowerAverages};
-use sfumato_model::tensor_file::{NamedTensor, read_tensors, write_tensors};
-use sfumato_nets::params::parameters;
+use sfumato_model::tensor_file::{NamedTensor, write_tensors};
+use sfumato_nets::params::{Parameter, parameters};
 
 use super::exponents;
-use crate::{Run, TrainError, config::AveragesConfig, error::IoContext};
+use crate::{
+    Run, TrainError,
+    checkpoint::{Tensors, host},
+    config::AveragesConfig,
+    error::IoContext,
+    run_dir::{step_name, step_of},
+};
 
 /// Where a checkpoint keeps its averages.
 pub(crate) const FILE: &str = "training/averages.safetensors";
 
 /// The averages with which a run starts, or goes on after `step`; none where its configuration asks for none. Those that were taken later
-/// are removed: the run makes its own.
+/// are removed, also where their checkpoints were set aside: the run makes its own.
 pub(crate) fn start<B: Backend, M: Module<B>>(
     run: &Run<'_>,
     step: u64,
@@ -44,12 +46,13 @@ pub(crate) fn write<B: Backend, M: Module<B>>(
     averages: &PowerAverages<B>,
 ) -> Result<(), TrainError> {
     let mut tensors = Vec::new();
-    let shapes: Vec<(String, Vec<usize>)> = parameters(model).into_iter().map(|p| (p.name, p.shape)).collect();
-    for (width, values) in config.widths.iter().zip(averages.values()) {
-        for ((name, shape), value) in shapes.iter().zip(values) {
-            let values = value.to_data().convert::<f32>().into_vec().expect("the data was just converted to f32");
-            tensors.push(NamedTensor { name: format!("{width}.{name}"), shape: shape.clone(), values });
-        }
+    let parameters = parameters(model);
+    for (&width, values) in config.widths.iter().zip(averages.values()) {
+        tensors.extend(parameters.iter().zip(values).map(|(parameter, value)| NamedTensor {
+            name: name(width, &parameter.name),
+            shape: parameter.shape.clone(),
+            values: host(value),
+        }));
     }
     Ok(write_tensors(path, &[("format", "pt")], &tensors)?)
 }
@@ -68,29 +71,24 @@ fn read<B: Backend, M: Module<B>>(
         return Ok(None);
     }
     let path = dir.join(FILE);
-    let mut stored: HashMap<String, NamedTensor> =
-        read_tensors(&path)?.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
-    let mut values = Vec::new();
-    for width in &config.widths {
-        let mut of_width = Vec::new();
-        for parameter in parameters(model) {
-            let name = format!("{width}.{}", parameter.name);
-            let found = stored.remove(&name).filter(|tensor| tensor.shape == parameter.shape);
-            let Some(NamedTensor { values, .. }) = found else {
-                let reason = format!("the tensor {name} is missing, or not of the shape {:?}", parameter.shape);
-                return Err(TrainError::BadCheckpoint { path, reason });
-            };
-            let length = values.len();
-            of_width.push(Tensor::from_data(TensorData::new(values, [length]), device));
-        }
-        values.push(of_width);
-    }
+    let mut stored = Tensors::read(&path)?;
+    let parameters = parameters(model);
+    let mut of_width = |width: &f64| {
+        let take = |parameter: &Parameter<B>| stored.take(&name(*width, &parameter.name), &parameter.shape, device);
+        parameters.iter().map(take).collect::<Result<Vec<_>, _>>()
+    };
+    let values = config.widths.iter().map(&mut of_width).collect::<Result<_, _>>()?;
     Ok(Some(PowerAverages::resumed(&exponents(&config.widths), values)))
+}
+
+/// The name of a parameter's average.
+pub(super) fn name(width: f64, parameter: &str) -> String {
+    format!("{width}.{parameter}")
 }
 
 /// The file of the averages after `step` in the folder `dir`.
 pub(crate) fn snapshot(dir: &Path, step: u64) -> PathBuf {
-    dir.join(format!("step-{step:07}.safetensors"))
+    dir.join(format!("{}.safetensors", step_name(step)))
 }
 
 /// The averages in the folder `dir`, which need not be there, by their steps.
@@ -100,10 +98,7 @@ pub(super) fn snapshots(dir: &Path) -> Result<Vec<(u64, PathBuf)>, TrainError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(source) => return Err(TrainError::Io { action: "read", path: dir.to_path_buf(), source }),
     };
-    let step = |path: &Path| -> Option<u64> {
-        let digits = path.file_name()?.to_str()?.strip_prefix("step-")?.strip_suffix(".safetensors")?;
-        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
-    };
+    let step = |path: &Path| -> Option<u64> { step_of(path.file_name()?.to_str()?.strip_suffix(".safetensors")?) };
     let mut found: Vec<(u64, PathBuf)> =
         entries.into_iter().filter_map(|entry| Some((step(&entry.path())?, entry.path()))).collect();
     found.sort();

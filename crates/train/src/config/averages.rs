@@ -19,9 +19,10 @@ const SNAPSHOTS: u64 = 16;
 #[serde(default, deny_unknown_fields)]
 pub struct AveragesConfig {
     /// Their widths, as parts of the run: the standard deviation of the steps that an average is made of, over the number of steps. 0.005
-    /// to 0.288; none keeps none. Two are enough for all others.
+    /// to 0.288; an empty list keeps no averages. Two are enough for all others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub widths: Vec<f64>,
-    /// Steps between two files of averages. Chosen so that a run of `training.steps` writes 16.
+    /// Steps between two files of averages. Chosen so that `training.steps` steps write 16: a run that its time limit ends earlier writes fewer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub every: Option<u64>,
 }

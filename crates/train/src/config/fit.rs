@@ -27,7 +27,6 @@ impl TrainConfig {
     /// # Errors
     /// [`TrainError::ConfigValue`] if the network does not fit its shape or its labels.
     pub fn check_data(&self, data: &dyn Dataset) -> Result<(), TrainError> {
-        self.check_labels(data)?;
         self.network(data).map(drop)
     }
 
@@ -38,8 +37,8 @@ impl TrainConfig {
     pub fn network(&self, data: &dyn Dataset) -> Result<AnyConfig, TrainError> {
         let variance = self.diffusion.variance;
         match &self.model {
-            ModelConfig::Unet(spec) => self.images(spec.resolve(data, variance)?),
-            ModelConfig::Unet2d(spec) => self.images(spec.resolve(data, variance)?),
+            ModelConfig::Unet(spec) => self.images(spec.resolve(data, variance)?, data),
+            ModelConfig::Unet2d(spec) => self.images(spec.resolve(data, variance)?, data),
             ModelConfig::Mlp(spec) => {
                 let config = spec.resolve(data, variance)?;
                 config.validate().map_err(model::as_written)?;
@@ -49,8 +48,9 @@ impl TrainConfig {
         }
     }
 
-    fn images(&self, mut config: UNet2DConfig) -> Result<AnyConfig, TrainError> {
+    fn images(&self, mut config: UNet2DConfig, data: &dyn Dataset) -> Result<AnyConfig, TrainError> {
         if self.label_dropout() == 0.0 {
+            self.check_labels(data)?;
             // Nothing would ever be told the class that stands for "any".
             config.num_class_embeds = config.num_class_embeds.map(|classes| classes - 1);
         }

@@ -155,7 +155,7 @@ impl TrainConfig {
         Self::layered_on(toml::Table::new(), preset, file, overrides)
     }
 
-    /// The same over a table of values that go before the defaults, such as a [source's](crate::Source::settings). Its network is not
+    /// The same, with `base` over the defaults and under everything else, such as a [source's](crate::Source::settings) table. Its network is not
     /// used where the preset or the file has one.
     ///
     /// # Errors
@@ -248,6 +248,17 @@ impl TrainConfig {
         toml::to_string_pretty(self).expect("a configuration has string keys and plain values only")
     }
 
+    /// Checks that every path can be written into `config.toml`.
+    ///
+    /// # Errors
+    /// [`TrainError::ConfigValue`] for one that is not UTF-8.
+    pub fn check_paths(&self) -> Result<(), TrainError> {
+        let paths = [("init.from", self.init.as_ref().map(|init| &init.from)), ("data.dir", self.data.dir.as_ref())];
+        paths.into_iter().filter_map(|(key, path)| Some((key, path?))).try_for_each(|(key, path)| {
+            check(key, path.display(), path.to_str().is_some(), "a path in UTF-8, as config.toml is")
+        })
+    }
+
     /// Checks every value against its range.
     ///
     /// # Errors
@@ -255,6 +266,7 @@ impl TrainConfig {
     pub fn validate(&self) -> Result<(), TrainError> {
         let TrainingConfig { steps, batch_size, max_minutes, log_every, checkpoint_every, .. } = self.training;
         let not_negative = |x: f64| x >= 0.0 && x.is_finite();
+        self.check_paths()?;
         self.optimizer.validate()?;
         check("training.steps", steps, steps > 0, "at least 1")?;
         check("training.batch_size", batch_size, (1..=MOST).contains(&batch_size), &format!("1 to {MOST}"))?;

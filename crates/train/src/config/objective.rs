@@ -91,17 +91,14 @@ impl ObjectiveConfig {
     /// # Errors
     /// [`TrainError::ConfigValue`] for a parameter out of range, or a density that is nowhere near the noise levels of `schedule`.
     pub(crate) fn times(&self, schedule: &NoiseSchedule) -> Result<TimeSampler, TrainError> {
-        let levels = [1, schedule.steps()].map(|t| schedule.log_snr(t));
         TimeSampler::new(self.density, schedule).map_err(|error| match error {
             TimesError::Parameter(error) => parameter(DENSITY, &error),
-            error => TrainError::ConfigValue {
-                key: "objective.density",
-                value: self.density.to_string(),
-                expected: format!(
-                    "one within the schedule's noise levels, log SNR {:.1} to {:.1} ({error})",
-                    levels[1], levels[0]
-                ),
-            },
+            error => {
+                let [first, last] = [1, schedule.steps()].map(|t| schedule.log_snr(t));
+                let expected =
+                    format!("one within the schedule's noise levels, log SNR {last:.1} to {first:.1} ({error})");
+                TrainError::ConfigValue { key: "objective.density", value: self.density.to_string(), expected }
+            }
         })
     }
 }

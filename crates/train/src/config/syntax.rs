@@ -124,12 +124,28 @@ fn all_keys() -> Vec<String> {
             "data.label_dropout",
             "init.from",
             "init.sha256",
+            "averages.widths",
+            "averages.every",
+            "held_out.every",
+            "held_out.examples",
+            "held_out.share",
         ]
         .map(str::to_owned),
     );
     keys.extend(
-        ["loss", "weight", "weight.gamma", "weight.k", "density.mean", "density.deviation", "density.scale"]
-            .map(|key| format!("objective.{key}")),
+        [
+            "loss",
+            "weight",
+            "weight.gamma",
+            "weight.k",
+            "density.mean",
+            "density.deviation",
+            "density.scale",
+            "density.uniform_share",
+            "density.strata",
+            "density.unbiased",
+        ]
+        .map(|key| format!("objective.{key}")),
     );
     keys
 }

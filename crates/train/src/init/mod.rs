@@ -73,17 +73,24 @@ impl Source {
     /// # Errors
     /// [`TrainError::Init`], also if its checksum is another.
     pub fn find(init: &InitConfig) -> Result<Self, TrainError> {
-        let source = Self::open(&init.from)?;
+        Self::open(&init.from)?.checked(init)
+    }
+
+    /// The same model, if it is still the one that `init` names.
+    ///
+    /// # Errors
+    /// [`TrainError::Init`] if its checksum is another.
+    pub fn checked(self, init: &InitConfig) -> Result<Self, TrainError> {
         match &init.sha256 {
-            Some(before) if *before != source.sha256 => {
+            Some(before) if *before != self.sha256 => {
                 let reason = format!(
                     "it is not the model that the run is to start from: its SHA-256 is {}, expected {before} (init.sha256); leave \
                      that out to start from what is there now",
-                    source.sha256
+                    self.sha256
                 );
                 Err(TrainError::Init { path: init.from.clone(), reason })
             }
-            _ => Ok(source),
+            _ => Ok(self),
         }
     }
 
@@ -179,14 +186,7 @@ impl Source {
         match config.network(data)? {
             AnyConfig::UNet(network) => self.transfer::<B, _, 4>(&network, config, data, device),
             AnyConfig::Mlp(network) => self.transfer::<B, _, 2>(&network, config, data, device),
-            AnyConfig::Own(own) => Err(TrainError::ConfigValue {
-                key: "model.kind",
-                value: "own".into(),
-                expected: format!(
-                    "unet or mlp: the network {} is built by the program that defines it",
-                    own.class_name
-                ),
-            }),
+            AnyConfig::Own(own) => Err(TrainError::own_network(&own.class_name)),
         }
     }
 
@@ -259,6 +259,8 @@ fn unusable(dir: &Path, error: impl std::fmt::Display) -> TrainError {
 
 /// Where a link leads now, as a path of the same kind: tomorrow it may lead to another model.
 fn without_link(dir: &Path) -> PathBuf {
+    // Without a slash at the end, which would be that of what the link leads to.
+    let dir = dir.components().as_path();
     match fs::read_link(dir) {
         Ok(target) => dir.parent().unwrap_or(Path::new("")).join(target),
         Err(_) => dir.to_owned(),

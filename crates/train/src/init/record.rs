@@ -17,7 +17,7 @@ pub(crate) fn write(run: &Path, source: &Source, transfer: &Transfer) -> Result<
         pairs.iter().map(|(name, about)| (name.clone(), about.as_str().into())).collect()
     };
     let record = json!({
-        "from": source.dir(),
+        "from": source.dir().display().to_string(),
         "sha256": source.sha256(),
         "taken": transfer.whole,
         "taken_in_part": by_name(&transfer.in_part),

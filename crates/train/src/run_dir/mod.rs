@@ -32,6 +32,7 @@ use leftovers::is_vacant;
 use locate::{locate, looked_for};
 use lock::RunLock;
 use names::{PARTIAL, REPLACED};
+pub(crate) use names::{name as step_name, step_of};
 
 use crate::{TrainConfig, TrainError, checkpoint::check_whole, error::IoContext, write::write_atomically};
 

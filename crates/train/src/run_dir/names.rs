@@ -20,12 +20,12 @@ pub(super) fn old_link(name: &str) -> String {
 }
 
 /// The name of the checkpoint of step `step`.
-pub(super) fn name(step: u64) -> String {
+pub(crate) fn name(step: u64) -> String {
     format!("{PREFIX}{step:07}")
 }
 
 /// The steps that a directory's name stands for.
-pub(super) fn step_of(name: &str) -> Option<u64> {
+pub(crate) fn step_of(name: &str) -> Option<u64> {
     let digits = name.strip_prefix(PREFIX)?;
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 use sfumato_data::{Dataset, LoadOptions, LoadedDataset, Part, Split};
-use sfumato_evaluate::{Condition, FitPlan, fit};
+use sfumato_evaluate::{FitPlan, fit};
 use sfumato_kernels::Backend;
 use sfumato_model::{Model, fitted::ModelFit, pipeline::Pipeline};
 use sfumato_process::{
@@ -19,7 +19,10 @@ use sfumato_process::{
 };
 use sfumato_schedule::{BestSteps, NoiseSchedule, evenly_spaced, probability::nats_to_bits};
 
-use super::plan::{self, Scored};
+use super::{
+    held_out,
+    plan::{self, Scored},
+};
 use crate::{
     args::{EvalArgs, UsageError},
     environment,
@@ -35,8 +38,9 @@ const SHOWN: [usize; 6] = [5, 10, 20, 50, 100, 250];
 /// A model that has been fitted, and what belongs to the report.
 pub(super) struct Fitted {
     fit: ModelFit,
-    schedule: NoiseSchedule,
-    own: VarianceRule,
+    /// The model's own variance, and those of the fit.
+    rules: [VarianceRule; 3],
+    rows: Vec<Row>,
     seconds: f64,
     evaluations: u64,
 }
@@ -63,8 +67,9 @@ pub(super) fn measure<B: Backend>(
     let scored = Scored::of(args);
     let seed = args.score.estimate.seed;
     let part = Part { num: args.fit_examples as usize, seed: Some(seed), checksum: true };
-    let options = LoadOptions { split: Split::Train, part: Some(part), ..LoadOptions::default() };
+    let options = LoadOptions { split: Split::Train, part: Some(part), ..held_out::load_options(scored, model)? };
     let data = plan::load_split(scored, model, options)
+        .and_then(|data| held_out::without(scored, model, data))
         .and_then(|data| plan::match_classes(scored, model, data))
         .with_context(|| format!("--fit: the training split of {} is what a model is fitted on", args.dataset))?;
     let plan = plan_of(args, model, &data)?;
@@ -93,11 +98,15 @@ pub(super) fn measure<B: Backend>(
         }
         measured => measured.context("cannot fit the model")?,
     };
+    if measured.examples < plan.num as u64 {
+        say!("stopped after {} of {} examples: the fit is made of those", measured.examples, plan.num);
+    }
     let described = describe(args, &plan, &data);
     let fit = model.write_fit(measured, described)?;
     let own = model.spec.scheduler.variance.fixed().unwrap_or_default().into();
-    let (schedule, seconds) = (model.spec.scheduler.noise_schedule()?, start.elapsed().as_secs_f64());
-    Ok(Some(Fitted { fit, schedule, own, seconds, evaluations: done }))
+    let rules = [own, VarianceRule::Analytic, VarianceRule::Optimal];
+    let rows = rows(&fit.fit, rules, &model.spec.scheduler.noise_schedule()?);
+    Ok(Some(Fitted { fit, rules, rows, seconds: start.elapsed().as_secs_f64(), evaluations: done }))
 }
 
 fn plan_of(args: &EvalArgs, model: &Pipeline, data: &LoadedDataset) -> Result<FitPlan<'static>> {
@@ -109,7 +118,7 @@ fn plan_of(args: &EvalArgs, model: &Pipeline, data: &LoadedDataset) -> Result<Fi
     Ok(FitPlan {
         measure: MeasurePlan { decoder, steps, draws, noise: BoundNoise::Seeded(seed) },
         condition: plan::condition(scored, model, data)?,
-        num: (args.fit_examples as usize).min(data.len()),
+        num: (args.fit_examples as usize).min(data.part().map_or(data.len(), <[usize]>::len)),
         seed,
         batch_size: args.score.estimate.batch_size as usize,
     })
@@ -124,11 +133,7 @@ fn describe(args: &EvalArgs, plan: &FitPlan<'_>, data: &LoadedDataset) -> Map<St
         "dimensions": data.example_len(),
         "seed": plan.seed,
         "draws": plan.measure.draws,
-        "condition": match plan.condition {
-            Condition::None => Value::Null,
-            Condition::Labels => "labels".into(),
-            Condition::Null(class) => json!({ "null_class": class }),
-        },
+        "condition": plan::condition_json(plan.condition),
         "environment": environment::describe_run(args.machine.backend),
     });
     value.as_object().cloned().unwrap_or_default()
@@ -142,7 +147,7 @@ impl Fitted {
 
     /// What belongs into the result's file.
     pub(super) fn json(&self) -> Value {
-        let rows: Vec<Value> = self.rows().iter().map(Row::json).collect();
+        let rows: Vec<Value> = self.rows.iter().map(|row| row.json(self.rules)).collect();
         json!({
             "file": self.fit.path,
             "examples": self.fit.fit.measured().examples,
@@ -155,10 +160,9 @@ impl Fitted {
 
     fn table(&self) -> String {
         let measured = self.fit.fit.measured();
-        let rules = self.rules();
         let unit = if measured.decoder.is_discrete() { "bits/dim" } else { "bits/dim of a density" };
         let head: String =
-            rules.iter().map(|rule| format!("  {:>23}", format!("{}, even / best", rule.name()))).collect();
+            self.rules.iter().map(|rule| format!("  {:>23}", format!("{}, even / best", rule.name()))).collect();
         let mut lines = vec![
             format!("{:<10} {}", "fit", self.fit.path.display()),
             format!(
@@ -172,7 +176,7 @@ impl Fitted {
             format!("The bound by these terms, {unit}:"),
             format!("{:>6}{head}", "steps"),
         ];
-        for row in self.rows() {
+        for row in &self.rows {
             let cells: String =
                 row.cells.iter().map(|[even, best]| format!("  {:>23}", format!("{even:.4} / {best:.4}"))).collect();
             lines.push(format!("{:>6}{cells}", row.steps));
@@ -185,39 +189,32 @@ impl Fitted {
         lines.push(format!("{} evaluations of the network in {:.1} s.", self.evaluations, self.seconds));
         lines.join("\n") + "\n"
     }
+}
 
-    /// The model's own variance, and those of the fit.
-    fn rules(&self) -> [VarianceRule; 3] {
-        [self.own, VarianceRule::Analytic, VarianceRule::Optimal]
-    }
-
-    fn rows(&self) -> Vec<Row> {
-        let (fit, total) = (&self.fit.fit, self.schedule.steps());
-        let counts: Vec<usize> =
-            SHOWN.into_iter().filter(|&count| count < total).chain(std::iter::once(total)).collect();
-        let most = SHOWN.into_iter().filter(|&count| count < total).max().unwrap_or(1);
-        let best: Vec<Option<BestSteps>> = self.rules().iter().map(|&rule| fit.best_steps(rule, most).ok()).collect();
-        let row = |&steps: &usize| {
-            let cell = |(rule, best): (VarianceRule, &Option<BestSteps>)| {
-                cell(fit, rule, &self.schedule, best.as_ref().filter(|_| steps < total), steps)
-            };
-            Row { steps, rules: self.rules(), cells: self.rules().into_iter().zip(&best).map(cell).collect() }
-        };
-        counts.iter().map(row).collect()
-    }
+/// The numbers of steps that are shown, with the bound of their chains.
+fn rows(fit: &Fit, rules: [VarianceRule; 3], schedule: &NoiseSchedule) -> Vec<Row> {
+    let total = schedule.steps();
+    let shorter = SHOWN.into_iter().filter(|&count| count < total);
+    let most = shorter.clone().max().unwrap_or(1);
+    let best = rules.map(|rule| fit.best_steps(rule, most).ok());
+    let row = |steps: usize| {
+        let best = best.iter().map(|best| best.as_ref().filter(|_| steps < total));
+        let cells = rules.into_iter().zip(best).map(|(rule, best)| cell(fit, rule, schedule, best, steps)).collect();
+        Row { steps, cells }
+    };
+    shorter.chain(std::iter::once(total)).map(row).collect()
 }
 
 /// Bits/dim of the chains of so many steps, for each rule with even and with the best steps.
 struct Row {
     steps: usize,
-    rules: [VarianceRule; 3],
     cells: Vec<[f64; 2]>,
 }
 
 impl Row {
-    fn json(&self) -> Value {
+    fn json(&self, rules: [VarianceRule; 3]) -> Value {
         let mut value = json!({ "steps": self.steps });
-        for (rule, [even, best]) in self.rules.iter().zip(&self.cells) {
+        for (rule, [even, best]) in rules.iter().zip(&self.cells) {
             value[rule.name()] = json!({ "even": even, "best": best });
         }
         value

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow, bail};
-use sfumato_data::{Dataset, LoadedDataset, Selection, Subset};
+use sfumato_data::{Dataset, LoadOptions, LoadedDataset, Selection, Subset};
 use sfumato_model::pipeline::Pipeline;
 use sfumato_train::{DataRecord, TrainConfig};
 
@@ -64,14 +64,12 @@ pub(super) fn load(scored: Scored<'_>, model: &Pipeline) -> Result<LoadedDataset
         );
     }
     // The run's own settings for reading the data, unless the arguments give others.
-    let config = &record.config;
-    let whole = load_split(scored, model, config.data.load_options(config.seed))?;
+    let whole = load_split(scored, model, load_options(scored, model)?)?;
     if whole.sha256() != record.data.sha256 {
         let short = |sha256: &str| sha256.chars().take(DIGITS).collect::<String>();
-        let held = config.held_out.count(whole.len());
         bail!(
             "--split held-out: the data is not what {dir} was trained on: {} has {} examples of SHA-256 {}…, and the run had {} (SHA-256 \
-             {}…) of which it trained on {}; with {held} of other data nothing would be held out",
+             {}…) of which it trained on {}; give the data as it was then",
             scored.dataset,
             whole.len(),
             short(whole.sha256()),
@@ -83,10 +81,37 @@ pub(super) fn load(scored: Scored<'_>, model: &Pipeline) -> Result<LoadedDataset
     let mut ids = record.held_out(&whole);
     if !scored.in_order() {
         // As they come among all of the data.
-        let order = Subset::new(scored.args.estimate.seed, whole.len());
-        ids = (0..whole.len()).map(|place| order.index(place)).filter(|id| ids.binary_search(id).is_ok()).collect();
+        ids = all_in_order(scored, whole.len()).into_iter().filter(|id| ids.binary_search(id).is_ok()).collect();
     }
     Ok(whole.with_part(ids))
+}
+
+/// How training data is read for a fit of `model`: as its run read it where the run's own examples are scored.
+pub(super) fn load_options(scored: Scored<'_>, model: &Pipeline) -> Result<LoadOptions> {
+    let record = if scored.of_held_out() { Record::read(model)? } else { None };
+    Ok(record.map(|record| record.config.data.load_options(record.config.seed)).unwrap_or_default())
+}
+
+/// `data` without the examples that the run of `model` held out, where that is known: a model is not fitted on what it is scored on.
+pub(super) fn without(scored: Scored<'_>, model: &Pipeline, data: LoadedDataset) -> Result<LoadedDataset> {
+    let ours = |record: &Record| record.holds_some_out() && record.data.sha256 == data.sha256();
+    let Some(record) = Record::read(model)?.filter(ours) else { return Ok(data) };
+    let held = record.held_out(&data);
+    let order = match data.part() {
+        Some(part) => part.to_vec(),
+        None => all_in_order(scored, data.len()),
+    };
+    let ids: Vec<usize> = order.into_iter().filter(|id| held.binary_search(id).is_err()).collect();
+    if ids.is_empty() {
+        bail!("all of these examples were held out by the run of {}; take more of them", scored.dir.display());
+    }
+    Ok(data.with_part(ids))
+}
+
+/// All examples in the order that the seed of the estimate gives them.
+fn all_in_order(scored: Scored<'_>, len: usize) -> Vec<usize> {
+    let order = Subset::new(scored.args.estimate.seed, len);
+    (0..len).map(|place| order.index(place)).collect()
 }
 
 /// Whether `model` held out the same examples as the one that `data` was loaded for: an error if it was trained on some of them, a note if

@@ -27,7 +27,7 @@ use sfumato_data::LoadedDataset;
 use sfumato_evaluate::{EvalPlan, Order, evaluate};
 use sfumato_files::file_sha256;
 use sfumato_kernels::Backend;
-use sfumato_model::{Model, pipeline::Pipeline};
+use sfumato_model::{Model, pipeline::Pipeline, tensor_file::WeightFiles};
 use sfumato_process::bound::{Bound, Progress};
 
 use crate::{
@@ -91,6 +91,10 @@ impl Work for Command {
         };
         if args.fit && fitted.is_none() {
             return Ok(());
+        }
+        if stop.load(Ordering::SeqCst) {
+            // The fit of the examples that were measured is written; what else was asked for is not begun.
+            return Others { fitted: fitted.as_ref(), distances: None, regret: None }.alone(&args, None);
         }
         let measure = |source| distances::measure::<B>(&args, source, model.as_ref(), &device, &stop);
         let distances = args.samples.as_ref().map(measure).transpose()?;
@@ -163,20 +167,19 @@ impl Others<'_> {
 
     /// The tables, with a line between them.
     fn print(&self) -> Result<()> {
-        type Table<'a> = &'a dyn Fn() -> Result<()>;
-        let fitted = self.fitted.map(|fitted| || fitted.print());
-        let distances = self.distances.map(|distances| || distances.print());
-        let regret = self.regret.map(|regret| || regret.print());
-        let tables: [Option<Table<'_>>; 3] = [
-            fitted.as_ref().map(|print| print as Table<'_>),
-            distances.as_ref().map(|print| print as Table<'_>),
-            regret.as_ref().map(|print| print as Table<'_>),
-        ];
-        for (i, print) in tables.into_iter().flatten().enumerate() {
-            if i > 0 {
-                out!("")?;
-            }
-            print()?;
+        let mut printed = false;
+        let mut gap = || if std::mem::replace(&mut printed, true) { out!("") } else { Ok(()) };
+        if let Some(fitted) = self.fitted {
+            gap()?;
+            fitted.print()?;
+        }
+        if let Some(distances) = self.distances {
+            gap()?;
+            distances.print()?;
+        }
+        if let Some(regret) = self.regret {
+            gap()?;
+            regret.print()?;
         }
         Ok(())
     }
@@ -276,7 +279,8 @@ impl Scoring {
 /// Which weights these are: `runs/NAME/model` leads to others tomorrow. None of a sharded file, whose index says little.
 pub(super) fn weights_sha256(model: &Pipeline) -> Result<Option<String>> {
     let weights = model.weights();
-    if weights.extension().is_none_or(|extension| extension != "safetensors") {
+    if weights.extension().is_none_or(|extension| extension != "safetensors") || WeightFiles::parts(weights)?.len() > 1
+    {
         return Ok(None);
     }
     file_sha256(weights).map(Some).with_context(|| format!("cannot read {}", weights.display()))

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
+use serde_json::{Value, json};
 use sfumato_data::{self, DataError, Dataset, DatasetSpec, ImageSize, LoadOptions, LoadedDataset, Part};
 use sfumato_evaluate::{Condition, EvalPlan, Order};
 use sfumato_files::memory;
@@ -297,6 +298,15 @@ pub(super) fn decoder(scored: Scored<'_>, data: &LoadedDataset) -> Result<Decode
                 scored.dataset
             )
         }
+    }
+}
+
+/// What a model is told about the class, for a file of results.
+pub(super) fn condition_json(condition: Condition) -> Value {
+    match condition {
+        Condition::None => Value::Null,
+        Condition::Labels => "labels".into(),
+        Condition::Null(class) => json!({ "null_class": class }),
     }
 }
 

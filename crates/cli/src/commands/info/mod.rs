@@ -10,6 +10,7 @@ use std::io::{Result as IoResult, Write};
 
 use anyhow::Result;
 use serde_json::{Value, json};
+use sfumato_model::fitted::ModelFit;
 use sfumato_model::pipeline::{AnyConfig, Pipeline};
 use sfumato_nets::unet::{Summary, UNet2DConfig};
 
@@ -30,11 +31,17 @@ pub(crate) fn run(args: InfoArgs) -> Result<()> {
     let pipeline = Pipeline::open(&args.model)?;
     let weights = with_backend(&MachineArgs::default(), inspect::Inspecting { pipeline: pipeline.clone() })?;
     let training = Training::read(pipeline.dir())?;
-    let odd = odd::findings(&pipeline, &weights, training.as_ref());
+    // Once: all weights are read to know whether it is of them.
+    let fit = pipeline.has_fit().then(|| pipeline.fit());
+    let mut odd = odd::findings(&pipeline, &weights, training.as_ref());
+    odd.extend(fit.as_ref().and_then(|fit| Some(format!("the fit cannot be used: {}", fit.as_ref().err()?))));
+    let fit = fit.and_then(Result::ok);
+    let seen =
+        Seen { pipeline: &pipeline, weights: &weights, training: training.as_ref(), fit: fit.as_ref(), odd: &odd };
     if args.json {
-        out!("{:#}", as_json(&pipeline, &weights, training.as_ref(), &odd))?;
+        out!("{:#}", as_json(&seen))?;
     } else {
-        say::result(|out| print(out, &pipeline, &weights, training.as_ref(), &odd))?;
+        say::result(|out| print(out, &seen))?;
     }
     // Everything is said; a network that its weights do not fit is an error all the same.
     weights.mismatch.map_or(Ok(()), |mismatch| Err((mismatch).into()))
@@ -47,7 +54,17 @@ fn summary(config: &UNet2DConfig) -> Summary {
     config.summarize(size.map(|length| length.next_multiple_of(side)))
 }
 
-fn as_json(pipeline: &Pipeline, weights: &Weights, training: Option<&Training>, odd: &[String]) -> Value {
+/// What was found of a model.
+struct Seen<'a> {
+    pipeline: &'a Pipeline,
+    weights: &'a Weights,
+    training: Option<&'a Training>,
+    fit: Option<&'a ModelFit>,
+    odd: &'a [String],
+}
+
+fn as_json(seen: &Seen<'_>) -> Value {
+    let &Seen { pipeline, weights, training, fit, odd } = seen;
     let spec = &pipeline.spec;
     let mut value = json!({
         "class": spec.config.class_name(),
@@ -64,7 +81,7 @@ fn as_json(pipeline: &Pipeline, weights: &Weights, training: Option<&Training>, 
         "variance": process::variance_name(&spec.scheduler),
         "clipping": spec.scheduler.clipping(),
         "sampler": process::sampler_json(&spec.scheduler),
-        "fit": process::fit_json(pipeline),
+        "fit": fit.map(process::fit_json),
         "classes": pipeline.named_classes(),
         "class_names": spec.facts.class_names,
         "training": training.map(|training| training.state),
@@ -83,13 +100,8 @@ fn as_json(pipeline: &Pipeline, weights: &Weights, training: Option<&Training>, 
     value
 }
 
-fn print(
-    out: &mut impl Write,
-    pipeline: &Pipeline,
-    weights: &Weights,
-    training: Option<&Training>,
-    odd: &[String],
-) -> IoResult<()> {
+fn print(out: &mut impl Write, seen: &Seen<'_>) -> IoResult<()> {
+    let &Seen { pipeline, weights, training, fit, odd } = seen;
     let spec = &pipeline.spec;
     let mut row = |name: &str, value: String| writeln!(out, "{}", text::wrapped(&format!("{name:<14} "), &value));
     row("model", pipeline.dir().display().to_string())?;
@@ -109,8 +121,8 @@ fn print(
     row("variance", process::variance(&spec.scheduler))?;
     row("clips x0", process::clipping(&spec.scheduler))?;
     row("sampler", process::sampler(&spec.scheduler))?;
-    if let Some(fit) = process::fit(pipeline) {
-        row("fit", fit)?;
+    if let Some(fit) = fit {
+        row("fit", process::fit(fit))?;
     }
     match (pipeline.named_classes(), spec.facts.null_class) {
         (Some(classes), Some(null)) => row("classes", format!("0 to {}, and {null} for any (guidance)", classes - 1))?,

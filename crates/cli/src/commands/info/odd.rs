@@ -38,13 +38,6 @@ pub(super) fn findings(pipeline: &Pipeline, weights: &Weights, training: Option<
         odd.push(format!("keys of the scheduler that are kept for diffusers but not used here: {}", list(&unused)));
     }
     odd.extend(of_schedule(&spec.scheduler));
-    odd.extend(
-        pipeline
-            .has_fit()
-            .then(|| pipeline.fit().err())
-            .flatten()
-            .map(|error| format!("the fit cannot be used: {error}")),
-    );
     odd
 }
 

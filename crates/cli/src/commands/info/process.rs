@@ -1,7 +1,8 @@
 //! The process that a model was trained for, in words: variance, clipping, and how it is sampled from.
 
 use serde_json::{Value, json};
-use sfumato_model::pipeline::{Pipeline, SamplingDefaults, Scheduler};
+use sfumato_model::fitted::ModelFit;
+use sfumato_model::pipeline::{SamplingDefaults, Scheduler};
 use sfumato_model::sampling::{FinalSigma, SamplerKind};
 use sfumato_process::{
     Clipping, ModelVariance,
@@ -76,19 +77,15 @@ pub(super) fn sampler(scheduler: &Scheduler) -> String {
     parts.join(", ")
 }
 
-/// The fit that lies beside the weights; none if there is none that can be used.
-pub(super) fn fit(pipeline: &Pipeline) -> Option<String> {
-    let fit = pipeline.has_fit().then(|| pipeline.fit().ok()).flatten()?;
+/// The fit that lies beside the weights.
+pub(super) fn fit(fit: &ModelFit) -> String {
     let data = fit.data.get("dataset").and_then(Value::as_str).unwrap_or("unknown data");
     let examples = fit.fit.measured().examples;
-    Some(format!(
-        "on {examples} training examples of {data}: for --variance analytic, --variance optimal and --spacing best"
-    ))
+    format!("on {examples} training examples of {data}: for --variance analytic, --variance optimal and --spacing best")
 }
 
 /// The same for programs.
-pub(super) fn fit_json(pipeline: &Pipeline) -> Value {
-    let Some(fit) = pipeline.has_fit().then(|| pipeline.fit().ok()).flatten() else { return Value::Null };
+pub(super) fn fit_json(fit: &ModelFit) -> Value {
     let measured = fit.fit.measured();
     json!({ "file": fit.path, "data": fit.data, "examples": measured.examples, "nodes": measured.nodes.len() })
 }

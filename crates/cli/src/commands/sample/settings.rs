@@ -1,10 +1,10 @@
 //! Everything that decides the samples of a call, but for how many there are: what [`sample.json`](super::record) holds.
 
-use std::{collections::BTreeSet, path::Path};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
-use sfumato_files::{file_sha256, read_text};
+use sfumato_files::file_sha256;
 use sfumato_model::fitted::Placement;
 use sfumato_model::pipeline::Pipeline;
 use sfumato_model::sampling::{Classes, SamplePlan, SamplerChoice};
@@ -31,7 +31,7 @@ pub(super) fn of(
     if let Some(rule) = args.variance.map(VarianceRule::from) {
         put("variance", json!(rule.name()));
     }
-    let fitted = args.variance.is_some_and(|name| VarianceRule::from(name).fixed().is_none());
+    let fitted = args.variance.is_some_and(|name| VarianceRule::from(name).needs_fit());
     if spacing == Placement::Best || fitted {
         put("fit_sha256", json!(sha256(&model.fit_path())?));
     }
@@ -58,26 +58,11 @@ pub(super) fn of(
         Some(path) => put("noise_sha256", json!(sha256(path)?)),
         None => put("seed", json!(args.seed)),
     }
-    put("weights_sha256", weights(model.weights())?);
+    let mut weights = model.weights_sha256()?;
+    put("weights_sha256", if weights.len() == 1 { json!(weights.remove(0)) } else { json!(weights) });
     put("scheduler", Value::Object(scheduler.to_json().with_context(|| model.dir().display().to_string())?));
     put("network", Value::Object(model.spec.config.to_json()));
     Ok(map)
-}
-
-/// The checksum of the weights; of each file where they are spread over several.
-fn weights(path: &Path) -> Result<Value> {
-    let whole = sha256(path)?;
-    if path.extension().is_none_or(|extension| extension != "json") {
-        return Ok(json!(whole));
-    }
-    let text = read_text(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let index: Value = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
-    let files = index["weight_map"].as_object().into_iter().flat_map(Map::values).filter_map(Value::as_str);
-    let mut sums = vec![whole];
-    for file in files.collect::<BTreeSet<_>>() {
-        sums.push(sha256(&path.with_file_name(file))?);
-    }
-    Ok(json!(sums))
 }
 
 fn sha256(path: &Path) -> Result<String> {

@@ -1,7 +1,5 @@
 //! A run that starts from a trained model: which, and what is said of it.
 
-use std::path::PathBuf;
-
 use anyhow::{Context, Result};
 use sfumato_data::Dataset;
 use sfumato_kernels::Backend;
@@ -15,30 +13,32 @@ const SHOWN: usize = 4;
 
 /// The model to start from: that of the flag, else of `--set`, else of the file.
 pub(super) fn open(args: &TrainArgs, overrides: &[(Vec<String>, toml::Value)]) -> Result<Option<Source>> {
-    let Some(init) = asked(args, overrides) else { return Ok(None) };
+    let Some(init) = asked(args, overrides)? else { return Ok(None) };
     let context = || format!("cannot start from {}", init.from.display());
-    // What was chosen in the directory is said once, here.
-    drop(loaded::open_model(&init.from).with_context(context)?);
-    Ok(Some(Source::find(&init)?))
+    let model = loaded::open_model(&init.from).with_context(context)?;
+    Ok(Some(Source::of(model)?.checked(&init)?))
 }
 
-fn asked(args: &TrainArgs, overrides: &[(Vec<String>, toml::Value)]) -> Option<InitConfig> {
+fn asked(args: &TrainArgs, overrides: &[(Vec<String>, toml::Value)]) -> Result<Option<InitConfig>> {
     if let Some(from) = &args.init_from {
         // Whatever it is now: the checksum of a file is that of the file's own model.
-        return Some(InitConfig { from: from.clone(), sha256: None });
+        return Ok(Some(InitConfig { from: from.clone(), sha256: None }));
     }
-    let set = |key: &str| {
-        let found = overrides.iter().rev().find(|(path, _)| path.join(".") == key);
-        found.and_then(|(_, value)| value.as_str()).map(str::to_owned)
-    };
+    // What else is said may need the network of the source.
+    let own: Vec<_> =
+        overrides.iter().filter(|(path, _)| path.first().is_some_and(|key| key == "init")).cloned().collect();
+    let names_another = own.iter().any(|(path, value)| match &path[1..] {
+        [] => value.get("from").is_some(),
+        [key] => key == "from",
+        _ => false,
+    });
     // What is wrong with the file is said where all of it is read.
     let file = args.config.as_ref().and_then(|path| sfumato_files::read_text(path).ok()?.parse::<toml::Table>().ok());
-    let file: Option<InitConfig> = file.and_then(|mut table| table.remove("init")?.try_into().ok());
-    match (set("init.from"), file) {
-        (Some(from), _) => Some(InitConfig { from: PathBuf::from(from), sha256: set("init.sha256") }),
-        (None, Some(init)) => Some(InitConfig { sha256: set("init.sha256").or(init.sha256), ..init }),
-        (None, None) => None,
-    }
+    let file = file
+        .and_then(|mut table| table.remove("init"))
+        .filter(|init| !names_another && init.clone().try_into::<InitConfig>().is_ok());
+    let base = file.map(|init| toml::Table::from_iter([("init".to_owned(), init)])).unwrap_or_default();
+    Ok(TrainConfig::layered_on(base, None, None, &own)?.init)
 }
 
 /// Says what of the model is taken, and what the run does otherwise. Damaged weights are an error here, before anything is written.

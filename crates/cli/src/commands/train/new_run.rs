@@ -218,6 +218,7 @@ impl NewRun {
                 config.samples.steps = config.samples.steps.min(config.diffusion.schedule.steps());
             }
         }
+        config.check_paths()?;
         // The file may be that of a run which went on with another rate: a new one counts from its first step.
         config.optimizer.start_step = 0;
         // And its plan is for its own time limit; without a new one, the steps that it did are done again, to the same bits.

@@ -13,10 +13,7 @@ use std::{
 use anyhow::{Context, Error, Result, bail};
 use serde_json::{Value, json};
 use sfumato_data::{DataError, Dataset, DatasetSpec, LoadOptions, LoadedDataset, Part, Split};
-use sfumato_evaluate::{
-    Condition,
-    regret::{LEVELS, Regret, RegretError, RegretPlan, RegretProgress, RegretSets, levels, regret},
-};
+use sfumato_evaluate::regret::{LEVELS, Regret, RegretError, RegretPlan, RegretProgress, RegretSets, levels, regret};
 use sfumato_kernels::Backend;
 use sfumato_model::{Model, pipeline::Pipeline};
 
@@ -115,11 +112,7 @@ impl Prepared {
         json["held_out_sha256"] = held_out.map(Dataset::sha256).into();
         json["examples_planned"] = self.plan.examples.into();
         json["stopped"] = (regret.train_examples < self.plan.examples).into();
-        json["condition"] = match self.plan.condition {
-            Condition::None => Value::Null,
-            Condition::Labels => "labels".into(),
-            Condition::Null(class) => json!({ "null_class": class }),
-        };
+        json["condition"] = plan::condition_json(self.plan.condition);
         json["seed"] = args.score.estimate.seed.into();
         json["batch_size"] = args.score.estimate.batch_size.into();
         json["seconds"] = seconds.into();
