@@ -1,6 +1,6 @@
 """The peer of `cargo xtask evidence peer`: what PyTorch and diffusers reach in the same time.
 
-equal_time.py train --pipeline DIR --data FILE.npy --seconds S --out DIR [--threads N] [--recipe same|diffusers] [--variant V] [--seed K]
+equal_time.py --pipeline DIR --data FILE.npy --seconds S --out DIR [--threads N] [--recipe same|diffusers] [--variant V] [--seed K]
 
 Trains the network of DIR/unet/config.json from fresh weights on FILE.npy (bytes, [N, H, W] or [N, H, W, 1]) for S seconds of wall time, and
 writes a pipeline of the averaged weights to the folder `out`. Every line of output is a name and a value.
@@ -11,16 +11,16 @@ diffusers 0.35.2 does by default: AdamW at 1e-4 with betas (0.95, 0.999) and a w
 EMAModel with inverse gamma 1, power 3/4 and at most 0.9999.
 
 Variants: eager, channels_last, compile, or auto, which measures each for some seconds and takes the fastest. That, and the compilation, happen
-before the clock starts.
+before the clock starts. The line `variant` comes just before it does: the runner starts the training beside this one then.
 """
 
 import argparse
 import math
 import pathlib
 import platform
-import resource
 import time
 
+import diffusers
 import numpy
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
@@ -31,6 +31,7 @@ RECIPES = {
     "diffusers": dict(optimizer="adamw", rate=1e-4, warmup=500, batch=16),
 }
 VARIANTS = ["eager", "channels_last", "compile"]
+MEASURED = 6  # steps of each variant
 
 
 def fresh(folder, seed):
@@ -78,8 +79,8 @@ class Trainer:
             self.optimizer = torch.optim.AdamW(parameters, lr=self.recipe["rate"], betas=(0.95, 0.999), weight_decay=1e-6, fused=True)
         self.averages = Averages(arguments.recipe, self.net)
         self.random = torch.Generator().manual_seed(arguments.seed)
-        pixels = numpy.load(arguments.data).reshape(-1, 1, *numpy.load(arguments.data, mmap_mode="r").shape[1:3])
-        self.data = torch.from_numpy(pixels).float() / 127.5 - 1
+        pixels = numpy.load(arguments.data)
+        self.data = torch.from_numpy(pixels.reshape(-1, 1, *pixels.shape[1:3])).float() / 127.5 - 1
         self.order = torch.empty(0, dtype=torch.long)
         self.steps = 0
 
@@ -95,11 +96,19 @@ class Trainer:
         rise = min(1, (self.steps + 1) / warmup)
         return self.recipe["rate"] * rise * (0.5 * (1 + math.cos(math.pi * progress)) if rise == 1 else 1)
 
-    def step(self, progress):
+    def loss(self):
         x_0 = self.batch()
         epsilon = torch.randn(x_0.shape, generator=self.random)
         t = torch.randint(self.scheduler.config.num_train_timesteps, (len(x_0),), generator=self.random)
-        loss = torch.nn.functional.mse_loss(self.run(self.scheduler.add_noise(x_0, epsilon, t), t, return_dict=False)[0], epsilon)
+        return torch.nn.functional.mse_loss(self.run(self.scheduler.add_noise(x_0, epsilon, t), t, return_dict=False)[0], epsilon)
+
+    def compile(self):
+        """Has the network and its gradients compiled, and leaves the weights as they are."""
+        self.loss().backward()
+        self.optimizer.zero_grad()
+
+    def step(self, progress):
+        loss = self.loss()
         self.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
@@ -111,36 +120,26 @@ class Trainer:
         return loss.item()
 
 
-def seconds_a_step(arguments, variant, steps=6):
+def seconds_a_step(arguments, variant):
     trainer = Trainer(arguments, variant)
     for _ in range(2):
         trainer.step(0)
     start = time.perf_counter()
-    for _ in range(steps):
+    for _ in range(MEASURED):
         trainer.step(0)
-    return (time.perf_counter() - start) / steps
+    return (time.perf_counter() - start) / MEASURED
 
 
 def fastest(arguments):
-    times = {variant: seconds_a_step(arguments, variant) for variant in VARIANTS}
-    for variant, seconds in times.items():
-        print(f"seconds_a_step_{variant}", round(seconds, 5), flush=True)
-    return min(times, key=times.get)
+    return min(VARIANTS, key=lambda variant: seconds_a_step(arguments, variant))
 
 
 def train(arguments):
     variant = fastest(arguments) if arguments.variant == "auto" else arguments.variant
     torch._dynamo.reset()
-    if variant == "compile":
-        seconds_a_step(arguments, variant, 1)  # so that the compilation is in the cache before the clock starts
     trainer = Trainer(arguments, variant)
     if variant == "compile":
-        state = {name: value.clone() for name, value in trainer.net.state_dict().items()}
-        trainer.step(0)
-        trainer.net.load_state_dict(state)
-        trainer.__dict__.update(steps=0)
-        trainer.averages = Averages(arguments.recipe, trainer.net)
-        trainer.optimizer.state.clear()
+        trainer.compile()
     print("variant", variant, flush=True)
     start, said, total = time.perf_counter(), 0, []
     while (elapsed := time.perf_counter() - start) < arguments.seconds:
@@ -152,33 +151,27 @@ def train(arguments):
     elapsed = time.perf_counter() - start
     trainer.averages.copy_to(trainer.net)
     DDPMPipeline(unet=trainer.net.eval().to(memory_format=torch.contiguous_format), scheduler=trainer.scheduler).save_pretrained(arguments.out)
-    usage = resource.getrusage(resource.RUSAGE_SELF)
     print("steps", trainer.steps)
     print("images", trainer.steps * trainer.recipe["batch"])
     print("seconds", round(elapsed, 3))
-    print("processor_seconds", round(usage.ru_utime + usage.ru_stime, 3))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("command", choices=["train", "versions"])
-    parser.add_argument("--pipeline", type=pathlib.Path)
-    parser.add_argument("--data", type=pathlib.Path)
-    parser.add_argument("--seconds", type=float)
-    parser.add_argument("--out", type=pathlib.Path)
+    parser.add_argument("--pipeline", type=pathlib.Path, required=True)
+    parser.add_argument("--data", type=pathlib.Path, required=True)
+    parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--recipe", choices=RECIPES, default="same")
     parser.add_argument("--variant", choices=[*VARIANTS, "auto"], default="auto")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    import diffusers
-
     print("python", platform.python_version())
     print("torch", torch.__version__)
     print("diffusers", diffusers.__version__, flush=True)
-    if arguments.command == "train":
-        train(arguments)
+    train(arguments)
 
 
 if __name__ == "__main__":

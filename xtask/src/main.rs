@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod cargo;
+mod checksum;
 mod commands;
 mod process;
 

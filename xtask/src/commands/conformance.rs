@@ -67,6 +67,7 @@ fn program() -> anyhow::Result<Option<PathBuf>> {
 fn peer(python: &Path, verb: &str, folder: &Path) -> Command {
     let mut command = Command::new(python);
     command.arg(python::folder().join("conformance.py")).arg(verb).arg(folder);
+    python::forget_settings(&mut command);
     command
 }
 

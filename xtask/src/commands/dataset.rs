@@ -8,10 +8,10 @@ use std::process::ExitCode;
 use anyhow::{Context, bail, ensure};
 use flate2::read::GzDecoder;
 use flate2::{Compression, GzBuilder};
-use sha2::{Digest, Sha256};
 
 use super::{Usage, option_value};
 use crate::cargo;
+use crate::checksum::sha256;
 
 /// Where Debian's package `dataset-fashion-mnist` puts its files.
 const DEBIAN: &str = "/usr/share/datasets/fashion-mnist";
@@ -139,7 +139,7 @@ fn compress(content: &[u8]) -> anyhow::Result<Vec<u8>> {
 }
 
 fn verify(what: &str, bytes: &[u8], expected: &str) -> anyhow::Result<()> {
-    let found: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let found = sha256(bytes);
     ensure!(found == expected, "{what} has SHA-256 {found}, expected {expected}");
     Ok(())
 }

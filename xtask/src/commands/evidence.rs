@@ -5,6 +5,7 @@ mod date;
 mod experiments;
 mod figure;
 mod figures;
+mod job;
 mod kept;
 mod nearest;
 mod options;
@@ -13,6 +14,7 @@ mod printed;
 mod report;
 mod scores;
 mod table;
+mod together;
 mod work;
 
 use std::cell::{OnceCell, RefCell};

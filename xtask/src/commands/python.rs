@@ -24,6 +24,17 @@ pub(super) fn folder() -> PathBuf {
     root().join("xtask/peer")
 }
 
+/// Takes the variables away that choose kernels for another processor than this one, or another number of threads.
+pub(super) fn forget_settings(command: &mut Command) {
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_setting(&name.to_string_lossy())) {
+        command.env_remove(name);
+    }
+}
+
+fn is_setting(variable: &str) -> bool {
+    ["OPENBLAS_", "OMP_", "MKL_"].iter().any(|prefix| variable.starts_with(prefix))
+}
+
 /// The interpreter of the virtual environment in `dir`, made anew if it is not one with these requirements.
 fn environment(dir: &Path, requirements: &Path) -> anyhow::Result<PathBuf> {
     let python = dir.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
@@ -65,6 +76,12 @@ mod tests {
         fs::copy(&requirements, dir.join("installed.txt")).unwrap();
         assert_eq!(environment(&dir, &requirements).unwrap(), python);
         fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn settings_of_the_libraries_are_known_by_their_beginning() {
+        assert!(["OPENBLAS_CORETYPE", "OMP_NUM_THREADS", "MKL_NUM_THREADS"].into_iter().all(is_setting));
+        assert!(!["PATH", "THREADS", "TORCHINDUCTOR_CACHE_DIR"].into_iter().any(is_setting));
     }
 
     #[test]

@@ -240,12 +240,7 @@ impl Bench {
     fn theirs(&self, verb: &str, dir: &Path, variant: &str) -> Command {
         let mut command = Command::new(&self.python);
         command.arg(python::folder().join("torch_peer.py")).arg(verb).arg(dir);
-        for (name, _) in std::env::vars_os() {
-            // They choose kernels for another processor than this one, or another number of threads.
-            if ["OPENBLAS_", "OMP_", "MKL_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
-                command.env_remove(name);
-            }
-        }
+        python::forget_settings(&mut command);
         command.env("THREADS", THREADS).env("TORCHINDUCTOR_CACHE_DIR", self.folder.join("inductor"));
         if variant == "tuned" {
             command.env("GLIBC_TUNABLES", TUNED);

@@ -122,10 +122,9 @@ impl Array {
 
     /// Its pictures again and again, until there are at least so many.
     pub(super) fn repeated(mut self, least: usize) -> Self {
-        while self.len() < least && !self.bytes.is_empty() {
-            self.shape[0] *= 2;
-            self.bytes.extend(self.bytes.clone());
-        }
+        let times = least.div_ceil(self.len().max(1)).max(1);
+        self.shape[0] *= times;
+        self.bytes = self.bytes.repeat(times);
         self
     }
 
@@ -180,6 +179,9 @@ mod tests {
             prop_assert_eq!(parts, array.len());
             let size = array.bytes.len() / shape[0];
             prop_assert_eq!(&array.every(by, 0).bytes[..size], &array.bytes[..size]);
+            let (length, more) = (array.bytes.len(), array.clone().repeated(10));
+            prop_assert!(more.len() >= 10 && more.len() < 10 + array.len() && more.len() % array.len() == 0);
+            prop_assert!(more.bytes.chunks(length).all(|part| part == array.bytes));
         }
     }
 

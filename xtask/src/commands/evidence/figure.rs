@@ -62,6 +62,15 @@ impl Figure {
         (&self.table, &self.row, &self.column) == (&other.table, &other.row, &other.column)
     }
 
+    /// Whether its number, and the error or tolerance beside it, are numbers.
+    pub(super) fn is_finite(&self) -> bool {
+        let beside = match self.comparison {
+            Comparison::Interval(size) | Comparison::Tolerance(size) => size,
+            Comparison::Exact | Comparison::Ratio | Comparison::Time => 0.0,
+        };
+        beside.is_finite() && !matches!(self.amount, Amount::Number(value) if !value.is_finite())
+    }
+
     /// Compares a kept figure with one that was made again.
     pub(super) fn compare(&self, now: &Figure) -> Verdict {
         let allowed = match (self.comparison, now.comparison) {

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::figure::{Amount, Comparison, Figure};
 use super::kept;
 use super::scores::{Estimate, Scores};
+use crate::checksum::sha256;
 
 /// What an experiment found, and what it depended on.
 #[derive(Debug, Default)]
@@ -78,8 +78,7 @@ impl Figures {
     /// Takes down the checksum of a file.
     pub(super) fn checksum_of(&mut self, kind: Kind, name: &str, path: &Path) -> anyhow::Result<()> {
         let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let sha256: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        self.checksum(kind, name, &sha256);
+        self.checksum(kind, name, &sha256(&bytes));
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::figure::Figure;
 use super::figures::{Checksum, Picture};
+use super::table::shown;
 use crate::cargo::root;
 
 /// Everything that is kept of an experiment.
@@ -53,7 +54,7 @@ impl Kept {
     }
 
     fn read_from(path: &Path) -> anyhow::Result<Option<Self>> {
-        let shown = path.strip_prefix(root()).unwrap_or(path).display();
+        let shown = super::shown(path);
         let text = match fs::read_to_string(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             text => text.with_context(|| format!("cannot read {shown}"))?,
@@ -68,8 +69,17 @@ impl Kept {
         Ok(Some(kept))
     }
 
+    /// Writes all of it, if every figure is a number.
     pub(super) fn write(&self) -> anyhow::Result<()> {
         let path = path(&self.name);
+        if let Some(figure) = self.figures.iter().find(|figure| !figure.is_finite()) {
+            bail!(
+                "{} is not written: {} is {}, which is no number to keep",
+                super::shown(&path),
+                figure.name(),
+                shown(figure)
+            );
+        }
         fs::write(&path, format!("{:#}\n", self.json())).with_context(|| format!("cannot write {}", path.display()))
     }
 
@@ -179,6 +189,21 @@ pub(super) mod tests {
                 figure("steps", 3200.0, Comparison::Exact),
             ],
         }
+    }
+
+    #[test]
+    fn what_is_no_number_is_not_written() {
+        let mut kept = example();
+        kept.name = "no-number".into();
+        for (value, error) in [(f64::NAN, 0.1), (f64::INFINITY, 0.1), (1.0, f64::NAN), (1.0, f64::INFINITY)] {
+            kept.figures[0].amount = Amount::Number(value);
+            for comparison in [Comparison::Interval(error), Comparison::Tolerance(error)] {
+                kept.figures[0].comparison = comparison;
+                let error = kept.write().unwrap_err().to_string();
+                assert!(error.contains("no-number.json is not written: bound: total, all is "), "{error}");
+            }
+        }
+        assert!(!path("no-number").exists());
     }
 
     /// A folder for one test.

@@ -4,16 +4,15 @@ use std::cell::{OnceCell, RefCell};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, Stdio};
-use std::time::Instant;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use super::super::python;
 use super::arrays::Pictures;
+use super::job::{Job, words};
 use super::kept::{self, Command};
 use super::scores::Scores;
-use crate::cargo::root;
 
 /// A network of a few thousand parameters, for small versions.
 const TINY: &str = "--set model.channels=[8,16] --set model.attention=[false,false] --set model.groups=4 \
@@ -34,60 +33,6 @@ pub(super) struct Work {
     /// What ran, or had run before.
     pub(super) commands: RefCell<Vec<Command>>,
     pub(super) pictures: OnceCell<Pictures>,
-}
-
-/// A program that is to run in the working folder.
-#[derive(Clone, Debug)]
-pub(super) struct Job {
-    /// Its name among the jobs of the folder.
-    pub(super) name: String,
-    program: PathBuf,
-    arguments: Vec<String>,
-    /// The command as it is kept, without paths of this machine.
-    shown: String,
-    environment: Vec<(String, PathBuf)>,
-    /// What it makes, which is removed before it runs (again).
-    pub(super) makes: Option<String>,
-}
-
-/// Words of a command line.
-pub(super) fn words(line: &str) -> Vec<String> {
-    line.split_whitespace().map(str::to_owned).collect()
-}
-
-impl Job {
-    fn new(name: String, program: PathBuf, called: &str, arguments: Vec<String>) -> Self {
-        let shown = format!("{called} {}", arguments.join(" ")).replace(&format!("{}/", root().display()), "");
-        let shown = shown.trim().to_owned();
-        Self { name, program, arguments, shown, environment: Vec::new(), makes: None }
-    }
-
-    /// The same on one core.
-    pub(super) fn on_core(mut self, core: usize) -> Self {
-        let program = std::mem::replace(&mut self.program, "taskset".into());
-        let pinned = ["-c".to_owned(), core.to_string(), program.to_string_lossy().into_owned()];
-        self.arguments.splice(0..0, pinned);
-        self.shown = format!("taskset -c {core} {}", self.shown);
-        self
-    }
-
-    pub(super) fn making(mut self, path: &str) -> Self {
-        self.makes = Some(path.to_owned());
-        self
-    }
-
-    /// Shows a path of this machine as `name`.
-    fn naming(mut self, path: &Path, name: &str) -> Self {
-        if path.is_absolute() {
-            self.shown = self.shown.replace(&*path.to_string_lossy(), name);
-        }
-        self
-    }
-
-    pub(super) fn with(mut self, variable: &str, value: PathBuf) -> Self {
-        self.environment.push((variable.to_owned(), value));
-        self
-    }
 }
 
 impl Work {
@@ -146,7 +91,9 @@ impl Work {
     pub(super) fn python(&self, name: &str, requirements: [&str; 2], arguments: Vec<String>) -> anyhow::Result<Job> {
         let [environment, requirements] = requirements;
         let python = python::interpreter(environment, requirements)?;
-        Ok(Job::new(name.to_owned(), python, "python", arguments).naming(&self.program, "sfumato"))
+        let mut job = Job::new(name.to_owned(), python, "python", arguments).naming(&self.program, "sfumato");
+        job.python = true;
+        Ok(job)
     }
 
     /// A program of the workspace.
@@ -229,40 +176,21 @@ impl Work {
         jobs.iter().map(|job| self.printed(job)).collect()
     }
 
-    fn start_and_wait(&self, jobs: &[Job]) -> anyhow::Result<Vec<Command>> {
-        let start = Instant::now();
-        let mut running = Vec::new();
-        for job in jobs {
-            running.push(self.start(job)?);
-        }
-        let mut done = Vec::new();
-        let mut failed = None;
-        for (job, child) in jobs.iter().zip(&mut running) {
-            let status = child.wait().with_context(|| format!("cannot wait for {}", job.shown))?;
-            let seconds = start.elapsed().as_secs_f64();
-            if !status.success() {
-                failed = failed.or_else(|| Some(format!("{}: {status}{}", job.shown, self.last_words(job))));
-                continue;
-            }
-            let command = Command { command: job.shown.clone(), seconds, revision: self.revision.clone() };
-            self.take_down(job, Some(&command))?;
-            done.push(command);
-        }
-        failed.map_or(Ok(done), |failed| bail!("{failed}"))
-    }
-
-    fn start(&self, job: &Job) -> anyhow::Result<Child> {
+    pub(super) fn start(&self, job: &Job) -> anyhow::Result<Child> {
         if let Some(dir) = job.makes.as_ref().map(|made| self.path(made)).filter(|dir| dir.is_dir()) {
             fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
         }
         self.take_down(job, None)?;
-        eprintln!("   {}", job.shown);
+        eprintln!("   {}", job.shown());
         let file = |kind: &str| {
             let path = self.step(job, kind);
             fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))
         };
         let mut process = Process::new(&job.program);
         process.args(&job.arguments).envs(job.environment.iter().cloned()).current_dir(&self.folder);
+        if job.python {
+            python::forget_settings(&mut process);
+        }
         process.stdin(Stdio::null()).stdout(file("out")?).stderr(file("log")?);
         process.spawn().with_context(|| format!("cannot run {}", job.program.display()))
     }
@@ -274,21 +202,21 @@ impl Work {
     }
 
     /// The end of what a failed job said.
-    fn last_words(&self, job: &Job) -> String {
+    pub(super) fn last_words(&self, job: &Job) -> String {
         let log = fs::read_to_string(self.step(job, "log")).unwrap_or_default();
         let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
         lines[lines.len().saturating_sub(5)..].iter().map(|line| format!("\n  {line}")).collect()
     }
 
-    fn step(&self, job: &Job, extension: &str) -> PathBuf {
+    pub(super) fn step(&self, job: &Job, extension: &str) -> PathBuf {
         self.path("steps").join(format!("{}.{extension}", job.name))
     }
 
     /// Writes that a job has begun, or is done.
-    fn take_down(&self, job: &Job, done: Option<&Command>) -> anyhow::Result<()> {
+    pub(super) fn take_down(&self, job: &Job, done: Option<&Command>) -> anyhow::Result<()> {
         let path = self.step(job, "json");
         let seconds = done.map(|done| done.seconds);
-        let json = json!({ "command": job.shown, "seconds": seconds, "revision": self.revision });
+        let json = json!({ "command": job.shown(), "seconds": seconds, "revision": self.revision });
         fs::write(&path, format!("{json:#}\n")).with_context(|| format!("cannot write {}", path.display()))
     }
 
@@ -298,7 +226,7 @@ impl Work {
         if !path.is_file() {
             return Ok(None);
         }
-        begun(&path, &job.shown)
+        begun(&path, &job.shown())
     }
 }
 
@@ -319,11 +247,11 @@ fn begun(path: &Path, wanted: &str) -> anyhow::Result<Option<Command>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::kept::tests::folder;
     use super::*;
 
-    fn work(name: &str) -> Work {
+    pub(in super::super) fn work(name: &str) -> Work {
         let work = Work {
             program: "sh".into(),
             folder: folder(name),
@@ -337,7 +265,7 @@ mod tests {
         work
     }
 
-    fn shell(work: &Work, name: &str, script: &str) -> Job {
+    pub(in super::super) fn shell(work: &Work, name: &str, script: &str) -> Job {
         work.sfumato(name, vec!["-c".into(), script.into()])
     }
 
@@ -370,15 +298,6 @@ mod tests {
         assert!(work.done(&jobs[0]).unwrap().is_some() && work.done(&jobs[1]).unwrap().is_none());
         fs::write(work.step(&jobs[0], "json"), "{").unwrap();
         assert!(work.done(&jobs[0]).unwrap_err().to_string().contains("a.json is damaged"));
-        fs::remove_dir_all(&work.folder).unwrap();
-    }
-
-    #[test]
-    fn commands_are_kept_without_paths_of_this_machine() {
-        let work = work("shown");
-        let job = work.sfumato("a", vec![format!("{}/crates/x", root().display())]).on_core(1);
-        assert_eq!(job.shown, "taskset -c 1 sfumato crates/x");
-        assert_eq!(job.arguments[..3], ["-c", "1", "sh"]);
         fs::remove_dir_all(&work.folder).unwrap();
     }
 }

@@ -7,7 +7,8 @@ the rounding of diffusers from ours. Losses and the bound: the network by PyTorc
 in float64 from the published formulas (Ho et al. 2020, arXiv:2006.11239, Eqs. 5 to 14; Nichol & Dhariwal 2021, Eq. 17).
 
 Writes references.safetensors (final samples), references.json (cases with their scheduler_config.json, losses, bounds, versions)
-and test.npz, of each class the first image that train.py has left out.
+and test.npz, of each class the first image that train.py has left out. Models without a folder are named and left out: `python train.py NAME`
+makes one.
 
     OMP_NUM_THREADS=1 python make.py [GRIDS]      # with GRIDS, a directory, also a picture of 64 samples of each model
 """
@@ -35,8 +36,9 @@ from PIL import Image
 import train
 
 HERE = pathlib.Path(__file__).parent
-sys.path.insert(0, str(HERE.parents[4] / "tests/golden/samplers"))
+sys.path[:0] = [str(HERE.parent / "bits_per_dim"), str(HERE.parents[4] / "tests/golden/samplers")]
 import make_samplers as golden  # noqa: E402 (after the path)
+from make import decoder, log_interval_exact  # noqa: E402 (that of bits_per_dim, which comes before this folder)
 
 SAMPLES = 3
 NULL = train.CLASSES
@@ -170,25 +172,6 @@ def losses(unet, scheduler, x_0, labels):
     return rows
 
 
-def log_interval(lower, upper):
-    """log(Phi(upper) - Phi(lower)) by erfc on the side where it is small."""
-    if lower > 0:
-        lower, upper = -upper, -lower
-    phi = lambda u: 0.5 * math.erfc(-u / math.sqrt(2.0))
-    return math.log(phi(upper) - phi(lower))
-
-
-def decoder(x_0, mean, log_variance):
-    scale = math.exp(-0.5 * log_variance)
-    total = 0.0
-    for x, m in zip(x_0.ravel(), mean.ravel()):
-        c = x - m
-        upper = math.inf if x > 0.999 else scale * (c + 1 / 255)
-        lower = -math.inf if x < -0.999 else scale * (c - 1 / 255)
-        total -= log_interval(lower, upper)
-    return total
-
-
 def bound(unet, scheduler, x_0, labels, count):
     """Means over the examples in bits/dim: the chain of `count` evenly spaced steps, variance fixed_small, x_0 clipped; entry i of
     the noise belongs to the chain's step i + 1."""
@@ -206,7 +189,7 @@ def bound(unet, scheduler, x_0, labels, count):
         _, predicted = epsilon_and_x_0(scheduler.config.prediction_type, output, x_t, alpha_bar[i])
         predicted = np.clip(predicted, -1.0, 1.0)
         if i == 0:
-            nats = np.array([decoder(x, m, log_variance[0]) for x, m in zip(x_0, predicted)])
+            nats = np.array([decoder(x, m, log_variance[0], log_interval_exact) for x, m in zip(x_0, predicted)])
         else:
             weight = np.sqrt(previous[i]) * betas[i] / (1 - alpha_bar[i])
             difference = weight * (x_0 - predicted)
@@ -220,6 +203,15 @@ def bound(unet, scheduler, x_0, labels, count):
         "standard_error": total.std(ddof=1) / math.sqrt(len(total)), "prior": prior.mean(), "decoder": terms[0].mean(),
         "diffusion": sum(terms[1:]).mean(),
     }
+
+
+def present():
+    """The models that have a folder; the others are named."""
+    there = [name for name in train.MODELS if (HERE / name).is_dir()]
+    for name in train.MODELS:
+        if name not in there:
+            print(f"{name}: left out, since there is no folder {name}; python train.py {name} makes it", flush=True)
+    return there
 
 
 def grid(folder, name, unet, scheduler):
@@ -242,10 +234,10 @@ def main():
     pixels, labels = pixels[first], labels[first]
     np.savez_compressed(HERE / "test.npz", images=pixels, labels=labels.numpy().astype(np.uint8))
     x_0 = pixels.astype(np.float64) / 127.5 - 1.0
-    tensors, cases, scores = {}, [], {}
-    for name in train.MODELS if len(sys.argv) > 1 else ():
+    tensors, cases, scores, models = {}, [], {}, present()
+    for name in models if len(sys.argv) > 1 else ():
         grid(pathlib.Path(sys.argv[1]), name, *load(name))  # before the samples, which have noise of their own
-    for name in train.MODELS:
+    for name in models:
         unet, scheduler = load(name)
         cases += samples(name, unet, scheduler, tensors)
         unet = unet.double()

@@ -1,14 +1,16 @@
-"""Trains the three small diffusers models beside this file on the images that the program has inside.
+"""Trains small diffusers models on the images that the program has inside, each in a folder beside this file.
 
-    linear-epsilon/   predictions of the noise, linear betas: diffusers' defaults
-    cosine-v/         v_prediction with squaredcos_cap_v2
-    classes/          ten classes, and an eleventh label in place of those that were dropped, for guidance
+    python train.py linear-epsilon   predictions of the noise, linear betas: diffusers' defaults
+    python train.py cosine-v         v_prediction with squaredcos_cap_v2
+    python train.py classes          ten classes, and an eleventh label in place of those that were dropped, for guidance
+
+A model that is not stored has no folder, and no entry in `made.json`; make.py leaves it out. The command that stands here makes it.
 
 PyTorch and diffusers alone: nothing of this repository but the images. The weights are the moving average, written by
 `save_pretrained(variant="fp16")`. The last 100 of the 10,000 images are left out, for the scores. `made.json` says with which
 versions, how long, to which loss, and has the checksums of the weights.
 
-    OMP_NUM_THREADS=1 python train.py        # Python 3.11, torch 2.9.1, diffusers 0.35.2; all three, or those named
+    OMP_NUM_THREADS=1 python train.py [NAME...]        # Python 3.11, torch 2.9.1, diffusers 0.35.2; without names all three
 """
 
 import gzip

@@ -3,8 +3,9 @@
 use anyhow::ensure;
 
 use super::super::figures::Figures;
+use super::super::job::words;
 use super::super::printed::{self, between};
-use super::super::work::{Work, words};
+use super::super::work::Work;
 use crate::commands::conformance::PROGRAM;
 
 pub(super) fn run(work: &Work, figures: &mut Figures) -> anyhow::Result<()> {

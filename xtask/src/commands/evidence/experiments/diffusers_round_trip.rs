@@ -1,8 +1,9 @@
 //! `diffusers-round-trip`: models trained here, drawn by diffusers.
 
 use super::super::figures::Figures;
+use super::super::job::words;
 use super::super::printed::{between, number};
-use super::super::work::{Work, words};
+use super::super::work::Work;
 use crate::cargo::root;
 
 /// Largest difference of a pixel in [-1, 1].

@@ -82,7 +82,7 @@ pub(super) static EXPERIMENTS: [Experiment; 10] = [
     Experiment {
         name: "peer",
         about: "the default preset beside PyTorch and diffusers, in the same time (needs Python)",
-        takes: "100 min",
+        takes: "65 min",
         run: peer::run,
     },
 ];

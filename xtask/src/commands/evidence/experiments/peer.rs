@@ -5,17 +5,20 @@ use std::thread::available_parallelism;
 use anyhow::{Context, ensure};
 
 use super::super::figures::{Figures, Kind};
+use super::super::job::{Job, words};
 use super::super::printed::number;
 use super::super::scores::Scores;
-use super::super::work::{Job, Work, words};
+use super::super::work::Work;
 use super::rows;
 use crate::cargo::root;
 
-/// Seconds of training on one core, and on several.
-const ONE_CORE: [u64; 2] = [5, 1200];
-const SEVERAL: [u64; 2] = [5, 600];
-/// The seeds: who was on the first core with the first one is on the other core with the second.
+/// Seconds of training; a small version has the first number.
+const SECONDS: [u64; 2] = [5, 600];
 const SEEDS: [u64; 2] = [0, 1];
+/// Test pictures that every model is scored on.
+const PICTURES: [u64; 2] = [20, 2000];
+/// What PyTorch prints when it has found and compiled its variant, just before its time begins.
+const READY: &str = "variant ";
 
 /// Who is trained.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,22 +68,22 @@ pub(super) fn run(work: &Work, figures: &mut Figures) -> anyhow::Result<()> {
         "two models are trained at the same time, each on a core of its own, and there is only one core; \
          --threads 2 trains one after the other"
     );
-    let seconds = if one_core { ONE_CORE } else { SEVERAL };
-    let plan = Plan { work, seconds: work.pick(seconds[0], seconds[1]), threads: work.threads.unwrap_or(1) };
+    let plan = Plan { work, seconds: work.pick(SECONDS[0], SECONDS[1]), threads: work.threads.unwrap_or(1) };
     plan.prepare()?;
     for seed in SEEDS {
         figures.seed(&format!("training {seed}"), seed);
     }
     figures.seed("samples", 0);
     figures.checksum_of(Kind::Given, "training pictures", &work.path("data/peer.npy"))?;
+    let mut trained = Vec::new();
     for (at_once, jobs) in plan.jobs(one_core)? {
-        let texts = work.together(&jobs)?;
-        for (&(who, seed), text) in at_once.iter().zip(&texts) {
-            speed(work, figures, who, seed, text)?;
-        }
+        trained.extend(at_once.into_iter().zip(work.together(&jobs)?));
     }
     for who in Who::ALL {
         for seed in SEEDS {
+            let text = trained.iter().find(|(of, _)| *of == (who, seed));
+            let (_, text) = text.with_context(|| format!("{} was not trained", who.name(seed)))?;
+            speed(work, figures, who, seed, text)?;
             score(work, figures, who, seed)?;
         }
     }
@@ -113,27 +116,32 @@ impl Plan<'_> {
         Ok(())
     }
 
-    /// What is trained, slot by slot.
+    /// What is trained, slot by slot. On one core each, two train at the same time.
     fn jobs(&self, one_core: bool) -> anyhow::Result<Vec<Slot>> {
         let [first, second] = SEEDS;
         let pairs = [
-            [(Who::Ours, first), (Who::Same, first)],
+            [(Who::Same, first), (Who::Ours, first)],
             [(Who::Same, second), (Who::Ours, second)],
             [(Who::Diffusers, first), (Who::Diffusers, second)],
         ];
         if one_core {
-            let slot = |pair: [(Who, u64); 2]| {
-                let jobs =
-                    pair.iter().enumerate().map(|(core, &(who, seed))| anyhow::Ok(self.job(who, seed)?.on_core(core)));
-                anyhow::Ok((pair.to_vec(), jobs.collect::<anyhow::Result<_>>()?))
-            };
-            return pairs.into_iter().map(slot).collect();
+            return pairs.into_iter().enumerate().map(|(place, pair)| self.pair(place, pair)).collect();
         }
         pairs
             .into_iter()
             .flatten()
             .map(|(who, seed)| anyhow::Ok((vec![(who, seed)], vec![self.job(who, seed)?])))
             .collect()
+    }
+
+    /// Two that train at the same time. Ours starts when PyTorch has its variant; two of PyTorch's start together, since they do the same
+    /// until then. From pair to pair the cores are swapped.
+    fn pair(&self, place: usize, [a, b]: [(Who, u64); 2]) -> anyhow::Result<Slot> {
+        let core = place % 2;
+        let first = self.job(a.0, a.1)?.on_core(core);
+        let second = self.job(b.0, b.1)?.on_core(1 - core);
+        let second = if b.0 == Who::Ours { second.after(&first, READY) } else { second };
+        Ok((vec![a, b], vec![first, second]))
     }
 
     fn job(&self, who: Who, seed: u64) -> anyhow::Result<Job> {
@@ -154,7 +162,7 @@ impl Plan<'_> {
         let variant = work.pick("--variant eager", "");
         let mut arguments = vec![script];
         arguments.extend(words(&format!(
-            "train --pipeline runs/peer-network/model --data data/peer.npy --seconds {} --out {out} --threads {} --recipe {recipe} \
+            "--pipeline runs/peer-network/model --data data/peer.npy --seconds {} --out {out} --threads {} --recipe {recipe} \
              --seed {seed} {variant}",
             self.seconds, self.threads
         )));
@@ -180,8 +188,7 @@ fn speed(work: &Work, figures: &mut Figures, who: Who, seed: u64, text: &str) ->
     place.time("steps", "", steps).time("pictures seen", "", images).time("seconds", "", seconds);
     place.time("pictures a second", "", images / seconds);
     if who != Who::Ours {
-        let variant = said(text, "variant").unwrap_or("eager");
-        figures.tool(&format!("variant of {}", who.name(seed)), variant);
+        figures.tool(&format!("variant of {}", who.name(seed)), said(text, "variant")?);
     }
     Ok(())
 }
@@ -195,11 +202,13 @@ fn said<'a>(text: &'a str, name: &str) -> anyhow::Result<&'a str> {
 /// The same figures of every model, with samples of the same sampler from the same noise.
 fn score(work: &Work, figures: &mut Figures, who: Who, seed: u64) -> anyhow::Result<()> {
     let (name, model, data) = (who.name(seed), who.model(seed), work.dataset()?);
-    let (num, limit) = (rows::samples(work), work.pick("--limit 20", ""));
+    let (num, limit) = (rows::samples(work), work.pick(PICTURES[0], PICTURES[1]));
     let drawn = work
         .sample(&name, &format!("--model {model} --num {num} --sampler ddpm --steps 50 --spacing trailing --seed 0"))?;
-    let scores = work
-        .eval(&name, &format!("--model {model} --dataset {data} --variance fixed-small --samples {drawn} {limit}"))?;
+    let scores = work.eval(
+        &name,
+        &format!("--model {model} --dataset {data} --variance fixed-small --samples {drawn} --limit {limit}"),
+    )?;
     figures.depends_on(&scores, &name);
     let column = format!("{}, seed {seed}", who.about());
     figures.at("figures", "bits/dim").interval(&column, "", scores.bits("/total")?);
@@ -218,6 +227,7 @@ mod tests {
     #[test]
     fn the_peers_lines_are_read() {
         let text = "python 3.11\nsteps_of 4\nsteps 12\nprogress 60 5 0.1\nseconds 1.5\n";
+        assert!(said(text, "variant").is_err());
         assert_eq!((said(text, "steps").unwrap(), said(text, "seconds").unwrap()), ("12", "1.5"));
         assert!(said(text, "images").unwrap_err().to_string().contains("images"));
     }

@@ -3,8 +3,9 @@
 use anyhow::{Context, ensure};
 
 use super::super::figures::Figures;
+use super::super::job::words;
 use super::super::printed::number;
-use super::super::work::{Work, words};
+use super::super::work::Work;
 
 /// Rounds, and what chooses them.
 const ROUNDS: [u64; 2] = [7, 50];
