@@ -108,8 +108,8 @@ class Trainer:
         self.optimizer.zero_grad()
 
     def step(self, progress):
-        loss = self.loss()
         self.optimizer.zero_grad()
+        loss = self.loss()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         for group in self.optimizer.param_groups:
