@@ -217,7 +217,7 @@ fn falls_like_one_over_steps(base: &NoiseSchedule, data: &Gaussian, most: f64) {
         let [coarse, fine] = [excess[0] / excess[1], excess[1] / excess[2]];
         assert!(excess[2] > 0.0 && (8.0..most).contains(&coarse), "{variance:?}: {excess:?}");
         assert!((8.0..13.0).contains(&fine), "{variance:?}: {excess:?}");
-        assert!(excess[2] < 1e-2 * limit, "{variance:?}: {excess:?}");
+        assert!(excess[2] < 2e-2 * limit, "{variance:?}: {excess:?}");
     }
 }
 
