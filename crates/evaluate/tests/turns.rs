@@ -42,7 +42,8 @@ fn plan(model: &Model<Flex>, steps: usize, batch_size: usize) -> EvalPlan<'stati
             draws: 1,
             noise: BoundNoise::Seeded(5),
             seed: 5,
-        },
+        }
+        .into(),
         condition: Condition::None,
         num: 70,
         order: Order::Random { seed: 5 },

@@ -174,8 +174,7 @@ impl LossCurve {
         let leaps = (curve.steps() - 1) as f64;
         let at = |t: usize| -curve.at(t as f64);
         let over = |function: &LogLinear, t: usize| function.integral_to(at(t + 1)) - function.integral_to(at(t));
-        let square: f64 =
-            (1..curve.steps()).map(|t| 0.25 * leaps * (at(t + 1) - at(t)) * over(&self.square, t)).sum();
+        let square: f64 = (1..curve.steps()).map(|t| 0.25 * leaps * (at(t + 1) - at(t)) * over(&self.square, t)).sum();
         let integral = self.integral(curve.ends());
         Spread { integral, variance: square - integral * integral }
     }

@@ -56,6 +56,9 @@ pub struct Level {
 }
 
 impl LevelStrata {
+    /// Strata if nothing is said: 20 levels for each example and draw.
+    pub const USUAL: usize = 10;
+
     /// `count` strata between the levels of the first step of `chain` and its last; at least one, but none if they are the same step.
     pub fn of(chain: &Chain, count: usize) -> Self {
         let curve = chain.trained_schedule().log_snr_curve();
@@ -159,7 +162,10 @@ mod tests {
                 for level in strata.choose(3, example, 1) {
                     let [most, least] = edges[level.stratum];
                     let log_snr = level.noise.log_snr();
-                    assert!(log_snr <= most + 1e-9 && log_snr >= least - 1e-9, "{name}: {level:?} in {most} to {least}");
+                    assert!(
+                        log_snr <= most + 1e-9 && log_snr >= least - 1e-9,
+                        "{name}: {level:?} in {most} to {least}"
+                    );
                     assert!((1.0..=4000.0).contains(&level.noise.t) && level.weight > 0.0);
                 }
             }

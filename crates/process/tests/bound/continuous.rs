@@ -57,7 +57,15 @@ fn plan(chain: &Chain, draws: usize, seed: u64) -> ContinuousPlan {
 
 fn run(chain: &Chain, oracle: &Oracle, plan: &ContinuousPlan, list: &List, batch: usize) -> Result<Bound, BoundError> {
     let mut ignore = |_: Progress| ControlFlow::Continue(());
-    estimate_continuous::<Flex, 2>(chain, &|x, t, _| oracle.predict_between(x, t), plan, list, batch, &DEVICE, &mut ignore)
+    estimate_continuous::<Flex, 2>(
+        chain,
+        &|x, t, _| oracle.predict_between(x, t),
+        plan,
+        list,
+        batch,
+        &DEVICE,
+        &mut ignore,
+    )
 }
 
 /// `½ ∫ v e^λ/(1 + v e^λ) dλ`, the integral for a perfect denoiser of data of variance `v`.
@@ -227,7 +235,8 @@ fn estimates_are_unbiased_over_seeds() {
     let schedule = linear(100);
     let (x_0, variance) = (0.9_f64, 0.2_f64);
     let chain = Chain::new(&schedule, Parameterization::Epsilon);
-    let oracle = Oracle::new(GaussianData::isotropic(vec![0.0], variance).unwrap(), &schedule, Parameterization::Epsilon);
+    let oracle =
+        Oracle::new(GaussianData::isotropic(vec![0.0], variance).unwrap(), &schedule, Parameterization::Epsilon);
     let list = List { dimensions: vec![1], values: vec![x_0 as f32] };
     // E (x_0 - E[x_0 | x_t])² over the noise: with V = ᾱ v + 1 - ᾱ it is ((1 - ᾱ)/V)² x_0² + ᾱ (1 - ᾱ) (v/V)².
     let [most, least] = schedule.log_snr_curve().ends();
@@ -325,9 +334,12 @@ fn what_cannot_be_averaged_is_an_error_that_names_the_example_and_the_level() {
     let list = List::draw(&mixture(), 4);
     let mut ignore = |_: Progress| ControlFlow::Continue(());
     let predict = |x, t: &[f64], _: &[usize]| Broken.predict_between(x, t);
-    let broken =
-        estimate_continuous::<Flex, 2>(&chain, &predict, &plan(&chain, 1, 0), &list, 1, &DEVICE, &mut ignore).unwrap_err();
-    assert!(matches!(broken, BoundError::NotFiniteBetween { example: 0, t, .. } if (1.0..5.0).contains(&t)), "{broken}");
+    let broken = estimate_continuous::<Flex, 2>(&chain, &predict, &plan(&chain, 1, 0), &list, 1, &DEVICE, &mut ignore)
+        .unwrap_err();
+    assert!(
+        matches!(broken, BoundError::NotFiniteBetween { example: 0, t, .. } if (1.0..5.0).contains(&t)),
+        "{broken}"
+    );
     let oracle = Oracle::new(mixture(), &schedule, Parameterization::Epsilon);
     let none = run(&chain, &oracle, &plan(&chain, 0, 0), &list, 4).unwrap_err();
     assert_eq!(none, BoundError::Nothing { what: "the number of draws" });

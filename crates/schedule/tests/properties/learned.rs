@@ -110,7 +110,8 @@ fn losses_that_nobody_measures_are_refused() {
     let smaller = LevelLoss { log_snr: 0.0, mean: 1.0, root_mean_square: 0.5 };
     assert!(matches!(LossCurve::new(vec![smaller]), Err(ScheduleError::InvalidLoss { .. })));
     let losses = LossCurve::new(vec![level(0.0, 1.0)]).unwrap();
-    for (ends, leap) in [([0.0, 0.0], 0.0), ([-1.0, 1.0], 0.0), ([1.0, 0.0], 1.0), ([1.0, f64::NAN], 0.0), ([1.0, 0.0], -1.0)]
+    for (ends, leap) in
+        [([0.0, 0.0], 0.0), ([-1.0, 1.0], 0.0), ([1.0, 0.0], 1.0), ([1.0, f64::NAN], 0.0), ([1.0, 0.0], -1.0)]
     {
         let refused = losses.schedule(ends, 10, leap);
         assert!(matches!(refused, Err(ScheduleError::InvalidEnds { .. })), "{ends:?}, {leap}");
