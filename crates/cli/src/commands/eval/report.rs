@@ -373,8 +373,8 @@ impl Report<'_> {
             series: vec![Series::line(points.into_iter().rev().collect())],
         };
         let panels = vec![
-            panel("half the squared error of the noise, bits/dim for each nat of log SNR", integrand),
-            panel("decoder, and sum from the data down to a log SNR, bits/dim", grown),
+            panel("integrand, bits/dim for each nat of log SNR", integrand),
+            panel("sum from the data down, bits/dim", grown),
         ];
         self.write_figure(path, panels)
     }
