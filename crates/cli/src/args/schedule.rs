@@ -157,8 +157,8 @@ pub(crate) struct LearnArgs {
     /// The same at step T [default: the model's]
     #[arg(long, value_name = "X", value_parser = values::real("a number", |_| true), allow_hyphen_values = true)]
     pub(crate) log_snr_last: Option<f64>,
-    /// How far it falls from step 1 to step 2 at least; 0 for a network that learns its variance [default: where a fixed variance suits the
-    /// decoder]
+    /// How far it falls from step 1 to step 2 at least; 0, for a run with --variance learned-range, is what varies least [default: where the
+    /// decoder of a fixed variance costs little]
     #[arg(long, value_name = "X", value_parser = values::not_negative())]
     pub(crate) first_leap: Option<f64>,
     /// File to write; its name ends in .toml

@@ -383,7 +383,7 @@ impl Report<'_> {
         let examples = self.bound.examples;
         let figure = Figure {
             title: "Terms of the variational bound".to_owned(),
-            names: vec![format!("{}, {} split, {examples} examples", self.scored.dataset, self.data.split())],
+            names: vec![format!("{}, {} split, {examples} examples", self.scored.dataset, self.scored.split(self.data))],
             panels,
         };
         chart::write(path, &figure)

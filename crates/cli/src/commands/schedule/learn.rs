@@ -96,8 +96,19 @@ impl Learned {
         };
         lines.push(line("the model's schedule", self.losses.spread(&own.log_snr_curve())));
         lines.push(line("the learned schedule", self.losses.spread(&self.schedule.log_snr_curve())));
+        let even = self.losses.schedule(self.ends, self.schedule.steps(), 0.0).ok();
+        let even = even.filter(|even| *even != self.schedule);
+        if let Some(even) = &even {
+            lines.push(line("the same with --first-leap 0", self.losses.spread(&even.log_snr_curve())));
+        }
         lines.push(line("the best, in ever more steps", self.losses.least_spread(self.ends)));
         lines.push(String::new());
+        if even.is_some() {
+            lines.push(
+                "The long first leap is for the decoder of a fixed variance. With --first-leap 0 train with --variance learned-range."
+                    .to_owned(),
+            );
+        }
         lines.push(format!("`sfumato train --schedule {}` trains with it.", args.out.display()));
         lines.join("\n") + "\n"
     }
