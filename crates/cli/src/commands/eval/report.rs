@@ -383,7 +383,11 @@ impl Report<'_> {
         let examples = self.bound.examples;
         let figure = Figure {
             title: "Terms of the variational bound".to_owned(),
-            names: vec![format!("{}, {} split, {examples} examples", self.scored.dataset, self.scored.split(self.data))],
+            names: vec![format!(
+                "{}, {} split, {examples} examples",
+                self.scored.dataset,
+                self.scored.split(self.data)
+            )],
             panels,
         };
         chart::write(path, &figure)
