@@ -7,7 +7,7 @@ use sfumato_kernels::Backend;
 use sfumato_model::{Model, ModelError};
 use sfumato_process::{
     Chain,
-    bound::{Bound, Examples, Plan, Progress},
+    bound::{Bound, ContinuousPlan, Decoder, Examples, Plan, Progress},
 };
 
 /// Which class a class-conditional model is told about an example.
@@ -45,13 +45,73 @@ pub enum Order {
     First,
 }
 
+/// How the bound is estimated.
+#[derive(Clone, Debug)]
+pub enum BoundPlan<'a> {
+    /// As a sum over the steps of the chain.
+    Steps(Plan<'a>),
+    /// In continuous time, between the chain's first step and its last.
+    Continuous(ContinuousPlan),
+}
+
+impl<'a> From<Plan<'a>> for BoundPlan<'a> {
+    fn from(plan: Plan<'a>) -> Self {
+        Self::Steps(plan)
+    }
+}
+
+impl BoundPlan<'_> {
+    /// `L_0`.
+    pub fn decoder(&self) -> Decoder {
+        match self {
+            Self::Steps(plan) => plan.decoder,
+            Self::Continuous(plan) => plan.decoder,
+        }
+    }
+
+    /// Draws of noise for each example.
+    pub fn draws(&self) -> usize {
+        match self {
+            Self::Steps(plan) => plan.draws,
+            Self::Continuous(plan) => plan.draws,
+        }
+    }
+
+    /// Seed of what is visited.
+    pub fn seed(&self) -> u64 {
+        match self {
+            Self::Steps(plan) => plan.seed,
+            Self::Continuous(plan) => plan.seed,
+        }
+    }
+
+    /// Number of evaluations for one example.
+    pub fn points_per_example(&self) -> usize {
+        match self {
+            Self::Steps(plan) => plan.points_per_example(),
+            Self::Continuous(plan) => plan.points_per_example(),
+        }
+    }
+
+    /// Whether both visit the same steps, or the same noise levels, of an example.
+    pub fn visits_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Steps(a), Self::Steps(b)) => a.strata == b.strata,
+            (Self::Continuous(a), Self::Continuous(b)) => {
+                a.levels.ends() == b.levels.ends() && a.levels.len() == b.levels.len()
+            }
+            _ => false,
+        }
+    }
+}
+
 /// What to score, and how.
 #[derive(Clone, Debug)]
 pub struct EvalPlan<'a> {
     /// The reverse chain.
     pub chain: Chain,
-    /// Steps, noise and decoder.
-    pub bound: Plan<'a>,
+    /// Steps or levels, noise and decoder.
+    pub bound: BoundPlan<'a>,
     /// What a class-conditional model is told.
     pub condition: Condition,
     /// Number of examples, not more than the data set has.
@@ -67,7 +127,8 @@ pub struct EvalPlan<'a> {
 /// An example's noise depends on its place in the data set, whichever others are scored. Beyond the data set itself three numbers are kept of each example.
 ///
 /// # Errors
-/// [`ModelError::Bound`]: as [`estimate`](fn@sfumato_process::bound::estimate).
+/// [`ModelError::Bound`]: as [`estimate`](fn@sfumato_process::bound::estimate) and
+/// [`estimate_continuous`](fn@sfumato_process::bound::estimate_continuous).
 ///
 /// # Panics
 /// If the network does not fit the data, or the labels are wanted of data that has none.
@@ -95,7 +156,12 @@ pub(crate) fn evaluate_some<B: Backend>(
 ) -> Result<Bound, ModelError> {
     let examples = Part::of(data, plan.order, places);
     let classes = |examples: &[usize]| plan.condition.classes(data, examples);
-    model.bound(&plan.chain, &plan.bound, &examples, &classes, plan.batch_size, observe)
+    match &plan.bound {
+        BoundPlan::Steps(bound) => model.bound(&plan.chain, bound, &examples, &classes, plan.batch_size, observe),
+        BoundPlan::Continuous(bound) => {
+            model.continuous_bound(&plan.chain, bound, &examples, &classes, plan.batch_size, observe)
+        }
+    }
 }
 
 /// Examples of a data set, as they are: nothing is mirrored.

@@ -14,7 +14,7 @@ mod samples;
 mod student;
 mod turns;
 
-pub use bound::{Condition, EvalPlan, Order, evaluate};
+pub use bound::{BoundPlan, Condition, EvalPlan, Order, evaluate};
 pub use compare::{CompareOptions, Distances, Measured, REFERENCE, Sets, compare};
 pub use fit::{FitPlan, fit};
 pub use paired::{Paired, PairedBound, Side, Verdict};

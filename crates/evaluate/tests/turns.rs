@@ -4,7 +4,9 @@ use std::{ops::ControlFlow, path::Path};
 
 use burn::backend::{Flex, flex::FlexDevice};
 use sfumato_data::Dataset;
-use sfumato_evaluate::{Condition, Contender, EvalPlan, Order, PairError, PairProgress, evaluate, evaluate_pair};
+use sfumato_evaluate::{
+    BoundPlan, Condition, Contender, EvalPlan, Order, PairError, PairProgress, evaluate, evaluate_pair,
+};
 use sfumato_model::{Model, pipeline::Pipeline};
 use sfumato_process::bound::{BoundNoise, Decoder, ExampleTerms, Plan, Strata};
 
@@ -42,7 +44,8 @@ fn plan(model: &Model<Flex>, steps: usize, batch_size: usize) -> EvalPlan<'stati
             draws: 1,
             noise: BoundNoise::Seeded(5),
             seed: 5,
-        },
+        }
+        .into(),
         condition: Condition::None,
         num: 70,
         order: Order::Random { seed: 5 },
@@ -123,7 +126,8 @@ fn a_stop_leaves_the_pairs_that_both_have_done() {
 fn the_model_that_fails_is_named() {
     let models = [model("model"), model("model-learned")];
     let mut plans = [plan(&models[0], 12, 16), plan(&models[1], 7, 16)];
-    plans[1].bound.draws = 0;
+    let BoundPlan::Steps(bound) = &mut plans[1].bound else { panic!("a sum over steps") };
+    bound.draws = 0;
     let error = evaluate_pair(contenders(&models, &plans), &mut go_on).unwrap_err();
     assert_eq!(error.to_string(), "model B cannot be scored");
 }

@@ -7,7 +7,7 @@ use sfumato_kernels::{Backend, KeptFilters};
 use sfumato_nets::Network;
 use sfumato_process::{
     Chain, RecordedNoise, VarianceRule,
-    bound::{self, Bound, BoundNoise, Decoder, Examples, Plan, Progress, Strata},
+    bound::{self, Bound, BoundNoise, ContinuousPlan, Decoder, Examples, LevelStrata, Plan, Progress, Strata},
 };
 
 use crate::{
@@ -27,6 +27,7 @@ pub struct Scoring<'a, B: Backend> {
     decoder: Decoder,
     classes: Option<&'a dyn Fn(usize) -> usize>,
     chain: ChainChoice,
+    continuous: bool,
     stride: Option<usize>,
     draws: usize,
     noise: BoundNoise<'a>,
@@ -42,6 +43,7 @@ impl<'a, B: Backend> Scoring<'a, B> {
             decoder,
             classes: None,
             chain: ChainChoice::default(),
+            continuous: false,
             stride: None,
             draws: 1,
             noise: BoundNoise::Seeded(0),
@@ -59,6 +61,12 @@ impl<'a, B: Backend> Scoring<'a, B> {
     /// Scores the chain of only so many steps: another model than the full chain.
     pub fn steps(self, steps: usize) -> Self {
         Self { chain: ChainChoice { steps: Some(steps), ..self.chain }, ..self }
+    }
+
+    /// Scores in continuous time: infinitely many steps between the chain's first and last
+    /// ([`estimate_continuous`](fn@bound::estimate_continuous)). The variance is the decoder's alone then.
+    pub fn continuous(self) -> Self {
+        Self { continuous: true, ..self }
     }
 
     /// How these steps are placed: by a [`Spacing`](crate::Spacing), evenly if nothing is said, or as the model's
@@ -124,15 +132,25 @@ impl<'a, B: Backend> Scoring<'a, B> {
         if model.labels()? != Labels::None && self.classes.is_none() && null.is_none() {
             return model.unusable("the model is class-conditional; say the class of each example");
         }
-        let steps = chain.steps();
-        let strata = Strata::with_stride(steps, self.stride.unwrap_or(steps.div_ceil(STRATA)));
-        let (decoder, draws, noise, seed) = (self.decoder, self.draws, self.noise.clone(), self.seed);
-        let plan = Plan { decoder, strata, draws, noise, seed };
         let classes = |ids: &[usize]| match (self.classes, null) {
             _ if matches!(model.labels(), Ok(Labels::None)) => None,
             (Some(class_of), _) => Some(ids.iter().map(|&id| class_of(id)).collect()),
             (None, null) => null.map(|null| vec![null; ids.len()]),
         };
+        let (decoder, draws, noise, seed) = (self.decoder, self.draws, self.noise.clone(), self.seed);
+        if self.continuous {
+            if matches!(noise, BoundNoise::Recorded(_)) || self.stride.is_some() {
+                return model.unusable(
+                    "recorded noise and a stride are for a sum over steps; in continuous time there are none",
+                );
+            }
+            let levels = LevelStrata::of(&chain, LevelStrata::USUAL);
+            let plan = ContinuousPlan { decoder, levels, draws, seed };
+            return self.model.continuous_bound(&chain, &plan, self.examples, &classes, self.batch_size, observe);
+        }
+        let steps = chain.steps();
+        let strata = Strata::with_stride(steps, self.stride.unwrap_or(steps.div_ceil(STRATA)));
+        let plan = Plan { decoder, strata, draws, noise, seed };
         self.model.bound(&chain, &plan, self.examples, &classes, self.batch_size, observe)
     }
 
@@ -164,24 +182,56 @@ impl<B: Backend> Model<B> {
         batch_size: usize,
         observe: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Bound, ModelError> {
-        let work = Work { chain, plan, examples, classes, batch_size };
-        match self.net() {
-            Net::UNet(net) => work.run::<B, _, 4>(net, self.device(), observe),
-            Net::Mlp(net) => work.run::<B, _, 2>(net, self.device(), observe),
-        }
+        let work = Work { chain, plan: AnyPlan::Steps(plan), examples, classes, batch_size };
+        work.of(self, observe)
     }
+
+    /// The bound in continuous time between the first step of `chain` and its last; else as [`bound`](Self::bound).
+    ///
+    /// # Errors
+    /// [`ModelError::Bound`].
+    pub fn continuous_bound(
+        &self,
+        chain: &Chain,
+        plan: &ContinuousPlan,
+        examples: &dyn Examples,
+        classes: &dyn Fn(&[usize]) -> Option<Vec<usize>>,
+        batch_size: usize,
+        observe: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Bound, ModelError> {
+        let work = Work { chain, plan: AnyPlan::Continuous(plan), examples, classes, batch_size };
+        work.of(self, observe)
+    }
+}
+
+/// How it is scored.
+#[derive(Clone, Copy)]
+enum AnyPlan<'a> {
+    Steps(&'a Plan<'a>),
+    Continuous(&'a ContinuousPlan),
 }
 
 /// What is scored, whatever the network.
 struct Work<'a> {
     chain: &'a Chain,
-    plan: &'a Plan<'a>,
+    plan: AnyPlan<'a>,
     examples: &'a dyn Examples,
     classes: &'a dyn Fn(&[usize]) -> Option<Vec<usize>>,
     batch_size: usize,
 }
 
 impl Work<'_> {
+    fn of<B: Backend>(
+        &self,
+        model: &Model<B>,
+        observe: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Bound, ModelError> {
+        match model.net() {
+            Net::UNet(net) => self.run::<B, _, 4>(net, model.device(), observe),
+            Net::Mlp(net) => self.run::<B, _, 2>(net, model.device(), observe),
+        }
+    }
+
     fn run<B: Backend, N: Network<B, D>, const D: usize>(
         &self,
         net: &N,
@@ -189,10 +239,20 @@ impl Work<'_> {
         observe: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Bound, ModelError> {
         let _kept = KeptFilters::new();
-        let predict = |x_t: Tensor<B, D>, t: &[usize], ids: &[usize]| {
-            net.forward_at(x_t, t, (self.classes)(ids).as_deref(), None)
-        };
         let Self { chain, plan, examples, batch_size, .. } = *self;
-        Ok(bound::estimate::<B, D>(chain, &predict, plan, examples, batch_size, device, observe)?)
+        match plan {
+            AnyPlan::Steps(plan) => {
+                let predict = |x_t: Tensor<B, D>, t: &[usize], ids: &[usize]| {
+                    net.forward_at(x_t, t, (self.classes)(ids).as_deref(), None)
+                };
+                Ok(bound::estimate::<B, D>(chain, &predict, plan, examples, batch_size, device, observe)?)
+            }
+            AnyPlan::Continuous(plan) => {
+                let predict = |x_t: Tensor<B, D>, t: &[f64], ids: &[usize]| {
+                    net.forward_between(x_t, t, (self.classes)(ids).as_deref(), None)
+                };
+                Ok(bound::estimate_continuous::<B, D>(chain, &predict, plan, examples, batch_size, device, observe)?)
+            }
+        }
     }
 }

@@ -8,6 +8,7 @@ use sfumato_schedule::NoiseSchedule;
 use crate::{
     broadcast::{check_shapes, check_steps, coefficients},
     gaussian::Gaussian,
+    levels::NoiseLevel,
     noise::{NoiseError, NoiseSource, normal},
     parameterization::Scales,
 };
@@ -48,6 +49,23 @@ pub fn q_sample<B: Backend, const D: usize>(
 ) -> Tensor<B, D> {
     check_shapes(("x_0", &x_0), ("epsilon", &epsilon));
     let Scales { signal, noise } = Scales::at(schedule, t, &x_0);
+    x_0 * signal + epsilon * noise
+}
+
+/// Straight to a noise level between the steps: `x_t = √ᾱ x_0 + √(1 - ᾱ) ε` with the level's own signal and noise.
+///
+/// # Shapes
+/// `x_0`, `epsilon` and the result: `[batch, …]`; `levels`: one for each example.
+///
+/// # Panics
+/// If the number of levels is not the batch size, or the two tensors differ in shape.
+pub fn q_sample_between<B: Backend, const D: usize>(
+    x_0: Tensor<B, D>,
+    levels: &[NoiseLevel],
+    epsilon: Tensor<B, D>,
+) -> Tensor<B, D> {
+    check_shapes(("x_0", &x_0), ("epsilon", &epsilon));
+    let Scales { signal, noise } = Scales::between(levels, &x_0);
     x_0 * signal + epsilon * noise
 }
 

@@ -38,6 +38,16 @@ pub struct NoiseLevel {
 }
 
 impl NoiseLevel {
+    /// The level with the given log-SNR, `ln(ᾱ / (1 - ᾱ))` in nats, for which the network is told the time `t`.
+    pub fn of_log_snr(log_snr: f64, t: f64) -> Self {
+        Self { sigma: (-0.5 * log_snr).exp(), t }
+    }
+
+    /// `ln(ᾱ / (1 - ᾱ))` in nats: `-2 ln σ`.
+    pub fn log_snr(self) -> f64 {
+        -2.0 * self.sigma.ln()
+    }
+
     /// `√ᾱ`, the signal's share where variance is preserved: `1 / √(1 + σ²)`.
     pub fn signal(self) -> f64 {
         (1.0 + self.sigma * self.sigma).sqrt().recip()

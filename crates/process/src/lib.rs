@@ -18,7 +18,7 @@
 //! | [`loss`] | `L_simple` |
 //! | [`objective`] | `L_simple`, the bound and both as losses, with weights, for fixed and learned variances |
 //! | [`times`] | which steps training visits: densities of noise levels |
-//! | [`bound`] | the variational bound: path-wise, as a sum of divergences, and exact |
+//! | [`bound`] | the variational bound: path-wise, as a sum of divergences, exact, and in continuous time |
 //! | [`fit`] | the best fixed variances and the best steps, from one pass over data |
 //! | [`oracle`] | data whose diffusion is known exactly, and the perfect denoiser for it |
 //! | [`noise`] | counter-based and replayed noise |

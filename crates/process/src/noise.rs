@@ -24,6 +24,10 @@ pub enum Purpose {
     Labels,
     /// The step that stands for a stratum of steps in an estimate of the bound.
     Strata,
+    /// The noise levels that are visited in an estimate of the bound in continuous time.
+    Levels,
+    /// The noise at these levels.
+    LevelNoise,
 }
 
 impl Purpose {
@@ -36,6 +40,8 @@ impl Purpose {
             Self::Forward => 4,
             Self::Labels => 5,
             Self::Strata => 6,
+            Self::Levels => 7,
+            Self::LevelNoise => 8,
         }
     }
 }

@@ -7,7 +7,10 @@ use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 use sfumato_schedule::NoiseSchedule;
 
-use crate::broadcast::{check_shapes, check_steps, coefficients};
+use crate::{
+    broadcast::{check_shapes, check_steps, coefficients},
+    levels::NoiseLevel,
+};
 
 /// How a [`Denoiser`](crate::Denoiser)'s output is read, and what it is trained towards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,15 +73,34 @@ impl Parameterization {
         x_t: Tensor<B, D>,
         t: &[usize],
     ) -> Tensor<B, D> {
+        self.to_x_0_by(output, x_t, |x_t| Scales::at(schedule, t, x_t))
+    }
+
+    /// The same at a noise level for each example, which need not be one of a step's.
+    pub(crate) fn to_x_0_between<B: Backend, const D: usize>(
+        self,
+        output: Tensor<B, D>,
+        x_t: Tensor<B, D>,
+        levels: &[NoiseLevel],
+    ) -> Tensor<B, D> {
+        self.to_x_0_by(output, x_t, |x_t| Scales::between(levels, x_t))
+    }
+
+    fn to_x_0_by<B: Backend, const D: usize>(
+        self,
+        output: Tensor<B, D>,
+        x_t: Tensor<B, D>,
+        scales: impl Fn(&Tensor<B, D>) -> Scales<B, D>,
+    ) -> Tensor<B, D> {
         check_shapes(("the output", &output), ("x_t", &x_t));
         match self {
             Self::X0 => output,
             Self::Epsilon => {
-                let Scales { signal, noise } = Scales::at(schedule, t, &x_t);
+                let Scales { signal, noise } = scales(&x_t);
                 (x_t - output * noise) / signal
             }
             Self::V => {
-                let Scales { signal, noise } = Scales::at(schedule, t, &x_t);
+                let Scales { signal, noise } = scales(&x_t);
                 x_t * signal - output * noise
             }
         }
@@ -151,6 +173,18 @@ impl<B: Backend, const D: usize> Scales<B, D> {
         Self {
             signal: coefficients(t.iter().map(|&t| schedule.alpha_bar(t).sqrt()), like),
             noise: coefficients(t.iter().map(|&t| schedule.one_minus_alpha_bar(t).sqrt()), like),
+        }
+    }
+
+    /// The scales at a noise level for each example of the batch `x`.
+    #[track_caller]
+    pub(crate) fn between(levels: &[NoiseLevel], x: &Tensor<B, D>) -> Self {
+        let batch = x.dims()[0];
+        assert_eq!(levels.len(), batch, "one noise level is needed for each of the {batch} examples");
+        let like = (&x.device(), x.dtype());
+        Self {
+            signal: coefficients(levels.iter().map(|level| level.signal()), like),
+            noise: coefficients(levels.iter().map(|level| level.noise()), like),
         }
     }
 }

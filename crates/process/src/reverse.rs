@@ -301,7 +301,23 @@ impl Chain {
         Ok((self.parameterization.to_x_0(&self.schedule, output.clone(), x, steps), output, range))
     }
 
-    /// The same of a denoiser whose output fits.
+    /// As [`predict_each`](Self::predict_each) at a noise level for each example, whose times are the trained chain's.
+    ///
+    /// # Errors
+    /// [`OutputShapeError`] if the output does not fit `x`.
+    pub(crate) fn predict_each_between<B: Backend, const D: usize>(
+        &self,
+        denoiser: &dyn Denoiser<B, D>,
+        x: Tensor<B, D>,
+        levels: &[NoiseLevel],
+    ) -> Result<Predictions<B, D>, OutputShapeError> {
+        let times: Vec<f64> = levels.iter().map(|level| level.t).collect();
+        let output = denoiser.predict_between(x.clone(), &times);
+        let (output, range) = try_halves(output, x.dims())?;
+        Ok((self.parameterization.to_x_0_between(output.clone(), x, levels), output, range))
+    }
+
+    /// As [`predict_each`](Self::predict_each) of a denoiser whose output fits.
     #[track_caller]
     fn fitting<B: Backend, const D: usize>(
         &self,

@@ -131,6 +131,30 @@ pub enum ScheduleError {
         /// `T`.
         steps: usize,
     },
+    /// Nothing was measured, or no loss at all.
+    #[error("a learned schedule needs the loss at one noise level at least, and one that is above 0")]
+    NoLosses,
+    /// A loss that nobody can have measured, or a level that is there twice.
+    #[error("the loss at a log-SNR of {log_snr} is {loss}, expected one finite number for each level, from 0 up")]
+    InvalidLoss {
+        /// The level.
+        log_snr: f64,
+        /// The loss.
+        loss: f64,
+    },
+    /// Ends between which a log-SNR cannot fall.
+    #[error(
+        "a schedule cannot go from a log-SNR of {first} to {last} with a first leap of {first_leap}: the first end must be above the last one \
+         by more than the first leap, which is 0 or more"
+    )]
+    InvalidEnds {
+        /// Log-SNR of step 1.
+        first: f64,
+        /// Log-SNR of step `T`.
+        last: f64,
+        /// Least fall from step 1 to step 2.
+        first_leap: f64,
+    },
     /// A list of time steps that does not increase strictly.
     #[error("time steps must increase strictly, but number {position} is {timestep} and the one before it {previous}")]
     TimestepsNotIncreasing {

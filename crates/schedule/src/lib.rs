@@ -31,6 +31,7 @@
 //!   [`families`]: the formulas.
 //! - [`NoiseSchedule::respace`], [`evenly_spaced`]: shorter chains; [`NoiseSchedule::leap`]: any single leap of one; [`BestSteps`]: the
 //!   cheapest, whatever the leaps cost.
+//! - [`LogSnrCurve`]: the log-SNR between the steps; [`LossCurve`]: the schedule that a measured loss asks for.
 //! - [`ForwardKernel`], [`forward_induction`]: the chain as Gaussian kernels, step by step and in closed form;
 //!   [`NoiseSchedule::prior_kl`] and its neighbours: what a schedule alone says about the variational bound.
 //! - [`NoiseSchedule::with_zero_terminal_snr`]: the same schedule, down to pure noise.
@@ -53,6 +54,9 @@ mod error;
 pub mod families;
 mod forward;
 mod leap;
+mod learned;
+mod log_linear;
+mod log_snr;
 mod nearest;
 mod posterior;
 pub mod probability;
@@ -68,6 +72,8 @@ pub use error::{MAX_STEPS, ScheduleError};
 pub use families::*;
 pub use forward::{ForwardKernel, forward_induction};
 pub use leap::Leap;
+pub use learned::{LevelLoss, LossCurve, Spread};
+pub use log_snr::LogSnrCurve;
 pub use nearest::nearest;
 pub use posterior::{Coefficients, PosteriorMean};
 pub use respace::RespacedSchedule;

@@ -27,6 +27,7 @@ use super::{FeaturesName, MachineArgs, SampleSource, ScoreArgs, values};
   sfumato eval --model runs/pets/model --dataset folder:pets --limit 1000
   sfumato eval --model runs/fashion/model --dataset fashion-mnist --fit --variance analytic
   sfumato eval --model runs/fashion/model --dataset fashion-mnist --steps 20 --spacing best
+  sfumato eval --model runs/fashion/model --dataset fashion-mnist --steps continuous
   sfumato eval --model runs/fashion/model --dataset fashion-mnist --samples 2000 --no-bound --json distances.json
   sfumato eval --dataset fashion-mnist --samples anyones.npy
 

@@ -27,8 +27,8 @@ pub(crate) use info::InfoArgs;
 pub(crate) use report::ReportArgs;
 pub(crate) use sample::SampleArgs;
 pub(crate) use schedule::{
-    CheckArgs, CompareArgs, ConditionArgs, Format, PlotArgs, PredictionName, Quantity, ScheduleArgs, ScheduleCommand,
-    ShowArgs,
+    CheckArgs, CompareArgs, ConditionArgs, Format, LearnArgs, PlotArgs, PredictionName, Quantity, ScheduleArgs,
+    ScheduleCommand, ShowArgs,
 };
 pub(crate) use score::{ScoreArgs, SplitName};
 pub(crate) use train::{TrainArgs, name_of};

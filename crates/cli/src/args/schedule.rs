@@ -25,6 +25,8 @@ pub(crate) enum ScheduleCommand {
     Compare(CompareArgs),
     /// Say what is wrong with a schedule for given data
     Check(CheckArgs),
+    /// Make the schedule that a model's losses ask for
+    Learn(LearnArgs),
 }
 
 /// What a SCHEDULE on the command line may be.
@@ -129,6 +131,39 @@ pub(crate) struct CheckArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Make the schedule that a model's losses ask for
+///
+/// Of all schedules between the same two noise levels it is the one whose estimate of the variational bound, from one time for each example,
+/// varies least: log SNR falls the slower, the larger the loss (Kingma et al. 2021, arXiv:2107.00630, Section 5.2). The losses are those that
+/// `sfumato eval --fit` has measured. The file that is written is a configuration for `train --config`, and a schedule for `train --schedule`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  sfumato eval --model runs/NAME/model --dataset fashion-mnist --fit --no-bound
+  sfumato schedule learn runs/NAME/model --out learned.toml
+  sfumato schedule learn runs/NAME/model --steps 4000 --log-snr-first 11 --out longer.toml
+  sfumato train --dataset fashion-mnist --schedule learned.toml")]
+pub(crate) struct LearnArgs {
+    /// Model directory with a fit, as `eval --fit` writes it
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: PathBuf,
+    /// Steps T [default: the model's]
+    #[arg(long, value_name = "T", value_parser = values::count::<usize>())]
+    pub(crate) steps: Option<usize>,
+    /// Natural logarithm of the signal-to-noise ratio at step 1 [default: the model's]
+    #[arg(long, value_name = "X", value_parser = values::real("a number", |_| true), allow_hyphen_values = true)]
+    pub(crate) log_snr_first: Option<f64>,
+    /// The same at step T [default: the model's]
+    #[arg(long, value_name = "X", value_parser = values::real("a number", |_| true), allow_hyphen_values = true)]
+    pub(crate) log_snr_last: Option<f64>,
+    /// How far it falls from step 1 to step 2 at least; 0, for a run with --variance learned-range, is what varies least [default: where the
+    /// decoder of a fixed variance costs little]
+    #[arg(long, value_name = "X", value_parser = values::not_negative())]
+    pub(crate) first_leap: Option<f64>,
+    /// File to write; its name ends in .toml
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
 }
 
 /// What the schedules are to be used for.

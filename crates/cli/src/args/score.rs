@@ -1,6 +1,6 @@
 //! What is scored and how: the arguments that `eval` and `compare` share.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, str::FromStr};
 
 use clap::{Args, ValueEnum};
 use sfumato_data::{Background, LabelsFrom, Split, ValueRange};
@@ -80,15 +80,51 @@ pub(crate) struct ChainArgs {
     /// Variance of the reverse steps; analytic and optimal after `eval --fit` [default: the model's]
     #[arg(long, value_enum, value_name = "NAME")]
     pub(crate) variance: Option<VarianceName>,
-    /// Score the chain of only S steps; it is another model than the full chain [default: all]
-    #[arg(long, value_name = "S")]
-    pub(crate) steps: Option<usize>,
+    /// Score the chain of only S steps; it is another model than the full chain. continuous scores the limit of ever more steps between the first
+    /// and the last (Kingma et al. 2021), where --variance is the decoder's alone [default: all]
+    #[arg(long, value_name = "S|continuous")]
+    pub(crate) steps: Option<ChainSteps>,
     /// How these steps are spread; best is where the bound is least, after `eval --fit` [default: linspace]
     #[arg(long, value_name = "leading|linspace|trailing|best", value_parser = Spacings)]
     pub(crate) spacing: Option<Placement>,
     /// Distribution function of the discretised decoder: exact, or DDPM's tanh approximation [default: exact]
     #[arg(long, value_name = "NAME")]
     pub(crate) cdf: Option<LikelihoodCdf>,
+}
+
+impl ChainArgs {
+    /// The number of steps, where one is given.
+    pub(crate) fn count(&self) -> Option<usize> {
+        match self.steps {
+            Some(ChainSteps::Count(count)) => Some(count),
+            Some(ChainSteps::Continuous) | None => None,
+        }
+    }
+
+    /// Whether there are infinitely many steps.
+    pub(crate) fn continuous(&self) -> bool {
+        self.steps == Some(ChainSteps::Continuous)
+    }
+}
+
+/// How many steps a chain has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChainSteps {
+    /// So many.
+    Count(usize),
+    /// Infinitely many, between the first and the last.
+    Continuous,
+}
+
+impl FromStr for ChainSteps {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.eq_ignore_ascii_case("continuous") {
+            return Ok(Self::Continuous);
+        }
+        text.trim().parse().map(Self::Count).map_err(|_| "expected a number of steps, or continuous".to_owned())
+    }
 }
 
 /// The parts of a data set.

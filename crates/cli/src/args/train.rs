@@ -78,6 +78,10 @@ pub(crate) struct TrainArgs {
     #[arg(long, conflicts_with = "resume", help_heading = "Data")]
     pub(crate) class_conditional: bool,
 
+    /// Noise schedule: a name with or without parameters, a file or a directory, as `sfumato schedule` takes it; one that was learned too
+    /// [default: linear]
+    #[arg(long, value_name = "SCHEDULE", conflicts_with = "resume", help_heading = "Run")]
+    pub(crate) schedule: Option<String>,
     /// Variance of the reverse steps [default: fixed-small]
     #[arg(long, value_enum, value_name = "NAME", conflicts_with = "resume", help_heading = "Run")]
     pub(crate) variance: Option<VarianceArg>,
@@ -218,6 +222,7 @@ Examples:
   sfumato train --init-from runs/photos --dataset folder:paintings --out runs/paintings
   sfumato train --resume runs/photos --minutes 60
   sfumato train --resume runs/photos --steps 40000 --learning-rate 1e-4
+  sfumato train --dataset folder:photos --schedule learned.toml
   sfumato train --weight min-snr --set objective.weight.gamma=3 --density stratified
   sfumato train --preset ddpm-cifar10 --data-dir cifar-10-batches-bin --backend cuda"
     )

@@ -35,6 +35,20 @@ pub enum BoundError {
         /// The term.
         nats: f64,
     },
+    /// The same between two steps.
+    #[error(
+        "example {example}, time {t:.3} (log SNR {log_snr:.3}): the term of the bound is {nats}; the model's prediction is not finite there"
+    )]
+    NotFiniteBetween {
+        /// Index of the example, from 0.
+        example: usize,
+        /// Time, from 1.
+        t: f64,
+        /// Log-SNR, in nats.
+        log_snr: f64,
+        /// The term.
+        nats: f64,
+    },
     /// A chain with a learned variance, and a network that has learned none.
     #[error(
         "the variance is to be the network's, but the network's output does not have twice the channels of the data"

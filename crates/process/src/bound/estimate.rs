@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 
-use super::{Bound, BoundError, Plan, Point, prior_term, result::Gather, step_terms};
+use super::{Bound, BoundError, Plan, Point, batches::Batches, prior_term, result::Gather, step_terms};
 use crate::{Chain, Denoiser, forward::q_sample};
 
 /// Examples that can be asked for by index: a data set, a list.
@@ -76,99 +76,29 @@ pub fn estimate<B: Backend, const D: usize>(
             return Err(BoundError::Nothing { what });
         }
     }
-    let size = examples.shape().iter().product();
-    let mut run = Run { chain, predict, plan, device, size, rows: Rows::default(), gather: Gather::new(chain.steps()) };
-    let mut progress =
-        Progress { examples: 0, evaluations: 0, total: (plan.points_per_example() * examples.len()) as u64 };
     let mut shape = [0; D];
     shape[1..].copy_from_slice(examples.shape());
-    let mut x_0 = vec![0.0; size];
-    'examples: for example in 0..examples.len() {
-        examples.write(example, &mut x_0);
-        let last = plan.points_per_example() - 1;
-        for (i, point) in plan.points(examples.id(example)).enumerate() {
-            run.rows.push(point, i == last, &x_0, plan)?;
-            let end = example + 1 == examples.len() && i == last;
-            if run.rows.points.len() == batch_size.max(1) || end {
-                progress.evaluations += run.rows.points.len() as u64;
-                progress.examples += run.flush(shape)?;
-                if observe(progress).is_break() && !end {
-                    break 'examples;
-                }
-            }
-        }
-    }
-    let bound = run.gather.bound(size, plan.decoder, |i| chain.original_step(i));
-    bound.ok_or(BoundError::Stopped { done: progress.examples, total: examples.len() })
-}
-
-struct Run<'a, B: Backend, const D: usize> {
-    chain: &'a Chain,
-    predict: &'a Predict<'a, B, D>,
-    plan: &'a Plan<'a>,
-    device: &'a B::Device,
-    /// Values in an example.
-    size: usize,
-    rows: Rows,
-    gather: Gather,
-}
-
-/// Evaluations that wait for the batch to fill.
-#[derive(Default)]
-struct Rows {
-    points: Vec<Point>,
-    /// Whether the point is its example's last.
-    last: Vec<bool>,
-    x_0: Vec<f32>,
-    epsilon: Vec<f32>,
-}
-
-impl Rows {
-    fn push(&mut self, point: Point, last: bool, x_0: &[f32], plan: &Plan<'_>) -> Result<(), BoundError> {
-        self.points.push(point);
-        self.last.push(last);
-        self.x_0.extend(x_0);
-        let start = self.epsilon.len();
-        self.epsilon.resize(start + x_0.len(), 0.0);
-        Ok(plan.noise.fill(point.example, point.entry, &mut self.epsilon[start..])?)
-    }
-}
-
-impl<B: Backend, const D: usize> Run<'_, B, D> {
-    /// Evaluates the waiting rows and says how many examples are complete now that were not before.
-    fn flush(&mut self, mut shape: [usize; D]) -> Result<usize, BoundError> {
-        let Rows { points, last, x_0: values, epsilon } = std::mem::take(&mut self.rows);
-        shape[0] = points.len();
-        let steps: Vec<usize> = points.iter().map(|point| point.step).collect();
-        let examples: Vec<usize> = points.iter().map(|point| point.example).collect();
-        let known = WithExamples { predict: self.predict, examples: &examples };
-        let tensor = |values: Vec<f32>| Tensor::<B, D>::from_data(TensorData::new(values, shape), self.device);
-        let x_0 = tensor(values.clone());
-        let x_t = q_sample(self.chain.schedule(), x_0.clone(), &steps, tensor(epsilon));
-        let terms = step_terms(self.chain, &known, self.plan.decoder, x_0, x_t, &steps)
-            .map_err(|error| at_example(error, &points))?;
-        let mut complete = 0;
-        for (((point, nats), last), values) in points.iter().zip(terms).zip(last).zip(values.chunks_exact(self.size)) {
-            self.gather.term(*point, nats);
-            if last {
-                let x_0: Vec<f64> = values.iter().map(|&x| x.into()).collect();
-                self.gather.finish(point.example, prior_term(self.chain, &x_0));
-                complete += 1;
-            }
-        }
-        Ok(complete)
-    }
-}
-
-/// The error of a row as one of its example.
-fn at_example(error: BoundError, points: &[Point]) -> BoundError {
-    match error {
-        BoundError::NotALevel { example, value } => BoundError::NotALevel { example: points[example].example, value },
-        BoundError::NotFinite { example, step, nats } => {
-            BoundError::NotFinite { example: points[example].example, step, nats }
-        }
-        other => other,
-    }
+    let mut gather = Gather::new(chain.steps());
+    let batches = Batches {
+        per_example: plan.points_per_example(),
+        visits: &|example| plan.points(example).collect(),
+        noise: &|point: &Point, out| plan.noise.fill(point.example, point.entry, out),
+        terms: &|points: &[Point], x_0, epsilon| {
+            let mut shape = shape;
+            shape[0] = points.len();
+            let steps: Vec<usize> = points.iter().map(|point| point.step).collect();
+            let ids: Vec<usize> = points.iter().map(|point| point.example).collect();
+            let known = WithExamples { predict, examples: &ids };
+            let tensor = |values: &[f32]| Tensor::<B, D>::from_data(TensorData::new(values.to_vec(), shape), device);
+            let x_0 = tensor(x_0);
+            let x_t = q_sample(chain.schedule(), x_0.clone(), &steps, tensor(epsilon));
+            step_terms(chain, &known, plan.decoder, x_0, x_t, &steps)
+        },
+        prior: &|x_0| prior_term(chain, x_0),
+    };
+    batches.run(&mut gather, examples, batch_size, observe)?;
+    let bound = gather.bound(shape[1..].iter().product(), plan.decoder, |i| chain.original_step(i));
+    bound.ok_or(BoundError::Stopped { done: 0, total: examples.len() })
 }
 
 /// A denoiser for the examples of one batch.

@@ -1,4 +1,4 @@
-//! The variational bound on `-log p(x_0)`, three ways that must agree.
+//! The variational bound on `-log p(x_0)`, three ways that must agree, and its limit in continuous time.
 //!
 //! Jensen's inequality gives `-log p_θ(x_0) ≤ E_q[-log p_θ(x_{0:T})/q(x_{1:T} | x_0)]`, and the difference is exactly
 //! `KL(q(x_{1:T} | x_0) ‖ p_θ(x_{1:T} | x_0))` (Ho et al. 2020, arXiv:2006.11239, Eqs. 3 and 5).
@@ -8,6 +8,7 @@
 //! | path-wise | [`pathwise`], [`Path`] | `-log p(x_T) - Σ log p_θ(x_{t-1} given x_t)/q(x_t given x_{t-1})` along one trajectory |
 //! | KL form | [`estimate`](fn@estimate), [`step_terms`], [`prior_term`] | `L_T + Σ L_{t-1} + L_0`, each divergence in closed form |
 //! | exact | [`AffineChain`] | all expectations in closed form, for Gaussian data and a model that is affine in `x_t` |
+//! | continuous time | [`estimate_continuous`], [`level_terms`] | `L_T + ½ ∫ E‖ε - ε̂‖² dλ + L_0`, the limit of the KL form of ever more steps |
 //!
 //! In the KL form
 //! - `L_T = KL(q(x_T | x_0) ‖ N(0, I))`, the **prior** term, needs no model;
@@ -47,10 +48,13 @@
 //! ```
 
 mod affine;
+mod batches;
+mod continuous;
 mod decoder;
 mod error;
 mod estimate;
 pub(crate) mod host;
+mod levels;
 mod moments;
 mod noise;
 mod path;
@@ -62,15 +66,17 @@ mod strata;
 mod terms;
 
 pub use affine::{AffineChain, AffineStep, ExactBound};
+pub use continuous::{ContinuousPlan, PredictBetween, estimate_continuous, level_terms};
 pub use decoder::Decoder;
 pub use error::BoundError;
 pub(crate) use estimate::WithExamples;
 pub use estimate::{Examples, Predict, Progress, estimate};
+pub use levels::{Level, LevelStrata};
 pub use moments::{Mean, Moments};
 pub use noise::BoundNoise;
 pub use path::Path;
 pub use pathwise::pathwise;
 pub use plan::{Plan, Point};
-pub use result::{Bound, ExampleTerms, StepTerm};
+pub use result::{Bound, ExampleTerms, LevelTerm, StepTerm};
 pub use strata::{Strata, Stratum};
 pub use terms::{prior_term, step_terms};

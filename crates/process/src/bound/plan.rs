@@ -22,7 +22,7 @@ pub struct Plan<'a> {
 pub struct Point {
     /// Index of the example, from 0.
     pub example: usize,
-    /// Step of the chain, `1..=S`.
+    /// Step of the chain, `1..=S`; in continuous time 1 is the decoder, and `i + 2` stands for stratum `i` of the levels.
     pub step: usize,
     /// Entry of the noise ([`BoundNoise`]).
     pub entry: usize,

@@ -3,7 +3,7 @@
 use burn::tensor::{Tensor, backend::Backend};
 
 use super::{BoundError, Decoder, host};
-use crate::{Chain, Clipping, Denoiser, LearnedVariance, variance::Affine};
+use crate::{Chain, Clipping, Denoiser, LearnedVariance, NoiseLevel, variance::Affine};
 
 /// The predicted `x_0` and variances of a batch.
 pub(super) struct Predicted {
@@ -39,6 +39,28 @@ impl Predicted {
     ) -> Result<Self, BoundError> {
         let size = x_t.dims()[1..].iter().product();
         let (raw, _, words) = chain.predict_each(denoiser, x_t, t)?;
+        Self::read(chain, raw, words, size)
+    }
+
+    /// The predictions for `x_t` at noise levels between the trained chain's steps.
+    pub(super) fn between<B: Backend, const D: usize>(
+        chain: &Chain,
+        denoiser: &dyn Denoiser<B, D>,
+        x_t: Tensor<B, D>,
+        levels: &[NoiseLevel],
+    ) -> Result<Self, BoundError> {
+        let size = x_t.dims()[1..].iter().product();
+        let (raw, _, words) = chain.predict_each_between(denoiser, x_t, levels)?;
+        Self::read(chain, raw, words, size)
+    }
+
+    /// Reads the predicted `x_0` and the network's words about variances.
+    fn read<B: Backend, const D: usize>(
+        chain: &Chain,
+        raw: Tensor<B, D>,
+        words: Option<Tensor<B, D>>,
+        size: usize,
+    ) -> Result<Self, BoundError> {
         let clipping = chain.clipping();
         let mut x_0 = host::read(raw.clone())?;
         if clipping != Clipping::Off {
@@ -53,6 +75,11 @@ impl Predicted {
         Ok(Self { x_0, words, size })
     }
 
+    /// The predicted `x_0` of one example of the batch.
+    pub(super) fn x_0(&self, example: usize) -> &[f64] {
+        &self.x_0[example * self.size..(example + 1) * self.size]
+    }
+
     /// The step of one example of the batch.
     pub(super) fn row(&self, chain: &Chain, example: usize, t: usize) -> Row<'_> {
         let values = example * self.size..(example + 1) * self.size;
@@ -63,7 +90,7 @@ impl Predicted {
             }
             _ => LogVariance::Fixed(chain.log_variance(t).expect("words were read for a learned variance")),
         };
-        Row { x_0: &self.x_0[values], variance }
+        Row { x_0: self.x_0(example), variance }
     }
 }
 

@@ -18,14 +18,16 @@ pub struct Bound {
     pub decoder_kind: Decoder,
     /// `L_T`.
     pub prior: Mean,
-    /// `Σ L_{t-1}` over `t = 2, …, S`.
+    /// `Σ L_{t-1}` over `t = 2, …, S`; in continuous time its limit, the integral.
     pub diffusion: Mean,
     /// `L_0`.
     pub decoder: Mean,
     /// The sum of the three.
     pub total: Mean,
-    /// Each step by itself; index `t - 1`.
+    /// Each step by itself; index `t - 1`. In continuous time the decoder's step alone.
     pub steps: Vec<StepTerm>,
+    /// In continuous time the strata of noise levels, from the data on; none for a sum over steps.
+    pub levels: Vec<LevelTerm>,
     /// Each example by itself, in the order in which they were scored.
     pub each: Vec<ExampleTerms>,
 }
@@ -59,6 +61,17 @@ pub struct StepTerm {
     pub original_step: usize,
     /// The mean over the examples that visited it; none if no example did.
     pub term: Option<Mean>,
+}
+
+/// The part of the integral between two noise levels, in continuous time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LevelTerm {
+    /// The log-SNRs between which it lies, the larger one first; nats.
+    pub log_snr: [f64; 2],
+    /// The times in `1..=T` that belong to them.
+    pub time: [f64; 2],
+    /// The mean of `½ ∫ ‖ε - ε̂‖² dλ` between them, over the examples; nats.
+    pub term: Mean,
 }
 
 /// Gathers the terms of one example after the other: of each example three sums are kept, of each step the mean.
@@ -141,6 +154,7 @@ impl Gather {
             decoder: self.decoder.mean()?,
             total,
             steps: steps.collect(),
+            levels: Vec::new(),
             each: self.each.clone(),
         })
     }

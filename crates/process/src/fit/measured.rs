@@ -1,7 +1,7 @@
 //! The numbers of a pass over data.
 
 use serde::{Deserialize, Serialize};
-use sfumato_schedule::NoiseSchedule;
+use sfumato_schedule::{LevelLoss, NoiseSchedule};
 
 use super::{FitError, decoder};
 use crate::bound::Decoder;
@@ -48,6 +48,20 @@ pub struct Node {
 }
 
 impl Measured {
+    /// The loss of the noise at each measured level, for a [`LossCurve`](sfumato_schedule::LossCurve): `‖ε - ε̂‖²/d = SNR ‖x_0 - x̂_0‖²/d`.
+    ///
+    /// The mean square over examples is the square of the mean and the variance, which is the squared standard error times the number of
+    /// examples. It holds the noise of one evaluation where an example had one draw, and less of it where it had several.
+    pub fn level_losses(&self) -> Vec<LevelLoss> {
+        let level = |node: &Node| {
+            let variance = node.error_se.map_or(0.0, |error| error * error * self.examples as f64);
+            let snr = node.log_snr.exp();
+            let root_mean_square = snr * (node.error * node.error + variance).sqrt();
+            LevelLoss { log_snr: node.log_snr, mean: snr * node.error, root_mean_square }
+        };
+        self.nodes.iter().map(level).collect()
+    }
+
     /// Checks the numbers, which may come from a file, against the schedule.
     pub(super) fn check(&self, schedule: &NoiseSchedule) -> Result<(), FitError> {
         let total = schedule.steps();

@@ -2,11 +2,11 @@
 
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 use rand_distr::{Distribution, StandardNormal};
-use sfumato_schedule::NoiseSchedule;
+use sfumato_schedule::{LogSnrCurve, NoiseSchedule};
 
 use super::{MixtureData, NoisedMixture};
 use crate::{
-    Denoiser, Parameterization,
+    Denoiser, NoiseLevel, Parameterization,
     noise::{Purpose, stream},
 };
 
@@ -16,6 +16,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Oracle {
     schedule: NoiseSchedule,
+    curve: LogSnrCurve,
     parameterization: Parameterization,
     data: MixtureData,
     /// `q(x_t)` for every `t`, from 0.
@@ -27,7 +28,8 @@ impl Oracle {
     pub fn new(data: impl Into<MixtureData>, schedule: &NoiseSchedule, parameterization: Parameterization) -> Self {
         let data = data.into();
         let noised = (0..=schedule.steps()).map(|t| data.noised(schedule, t)).collect();
-        Self { schedule: schedule.clone(), parameterization, data, noised }
+        let curve = schedule.log_snr_curve();
+        Self { schedule: schedule.clone(), curve, parameterization, data, noised }
     }
 
     /// `q(x_t)`, for `t` in `0..=T`.
@@ -74,8 +76,23 @@ impl Oracle {
     /// # Panics
     /// If `x_t` has another dimension than the data, or `t` is not in `1..=T`.
     pub fn answer(&self, x_t: &[f64], t: usize) -> Vec<f64> {
-        let mut answer = self.noised[t].mean_x_0(x_t);
         let (signal, noise) = (self.schedule.alpha_bar(t).sqrt(), self.schedule.one_minus_alpha_bar(t).sqrt());
+        self.read(self.noised[t].mean_x_0(x_t), x_t, signal, noise)
+    }
+
+    /// The answer for one example at a time between the steps, where the log-SNR is that of the schedule's
+    /// [curve](sfumato_schedule::LogSnrCurve).
+    ///
+    /// # Panics
+    /// If `x_t` has another dimension than the data.
+    pub fn answer_between(&self, x_t: &[f64], t: f64) -> Vec<f64> {
+        let level = NoiseLevel::of_log_snr(self.curve.at(t), t);
+        let (signal, noise) = (level.signal(), level.noise());
+        self.read(self.data.noised_between(level).mean_x_0(x_t), x_t, signal, noise)
+    }
+
+    /// A guess of `x_0` in the oracle's parameterisation.
+    fn read(&self, mut answer: Vec<f64>, x_t: &[f64], signal: f64, noise: f64) -> Vec<f64> {
         for (x_0, x_t) in answer.iter_mut().zip(x_t) {
             let epsilon = (x_t - signal * *x_0) / noise;
             *x_0 = match self.parameterization {
@@ -92,11 +109,29 @@ impl<B: Backend, const D: usize> Denoiser<B, D> for Oracle {
     /// # Panics
     /// If an example has another number of values than the data has dimensions.
     fn predict(&self, x_t: Tensor<B, D>, t: &[usize]) -> Tensor<B, D> {
+        self.rows(x_t, t, |row, t| self.answer(row, t))
+    }
+
+    /// # Panics
+    /// As [`predict`](Denoiser::predict).
+    fn predict_between(&self, x_t: Tensor<B, D>, t: &[f64]) -> Tensor<B, D> {
+        self.rows(x_t, t, |row, t| self.answer_between(row, t))
+    }
+}
+
+impl Oracle {
+    /// The answers for a batch, row by row.
+    fn rows<B: Backend, const D: usize, T: Copy>(
+        &self,
+        x_t: Tensor<B, D>,
+        t: &[T],
+        answer: impl Fn(&[f64], T) -> Vec<f64>,
+    ) -> Tensor<B, D> {
         let (shape, device, dtype) = (x_t.dims(), x_t.device(), x_t.dtype());
         let values: Vec<f64> = x_t.into_data().iter::<f64>().collect();
         let rows = values.chunks_exact(self.noised[0].dimensions());
         assert_eq!(rows.len(), t.len(), "an example has {} dimensions", self.noised[0].dimensions());
-        let answers: Vec<f64> = rows.zip(t).flat_map(|(row, &t)| self.answer(row, t)).collect();
+        let answers: Vec<f64> = rows.zip(t).flat_map(|(row, &t)| answer(row, t)).collect();
         Tensor::from_data(TensorData::new(answers, shape), (&device, dtype))
     }
 }

@@ -5,6 +5,7 @@ use rand_distr::{Distribution, StandardNormal};
 use sfumato_schedule::NoiseSchedule;
 
 use super::{DataError, GaussianData, NoisedMixture};
+use crate::NoiseLevel;
 
 /// Data from a mixture of Gaussians; a single Gaussian is a mixture of one.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,6 +60,11 @@ impl MixtureData {
     /// If `t` is not in `0..=T`.
     pub fn noised(&self, schedule: &NoiseSchedule, t: usize) -> NoisedMixture {
         NoisedMixture::new(self, schedule, t)
+    }
+
+    /// The distribution of `x_t` at a noise level between the steps. It has no step before it: [`reverse`](NoisedMixture::reverse) is not for it.
+    pub fn noised_between(&self, level: NoiseLevel) -> NoisedMixture {
+        NoisedMixture::between(self, level)
     }
 
     /// `ln q(x_0)` in nats.

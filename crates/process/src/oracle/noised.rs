@@ -12,6 +12,7 @@ use std::f64::consts::TAU;
 use sfumato_schedule::NoiseSchedule;
 
 use super::{GaussianData, MixtureData};
+use crate::NoiseLevel;
 
 /// `q(x_t)` for data that is a mixture of Gaussians: the mixture, seen through `√ᾱ_t` and noise of variance `1 - ᾱ_t`.
 #[derive(Clone, Debug)]
@@ -61,6 +62,11 @@ impl NoisedMixture {
             }
         };
         Self::with(data, alpha_bar, noise, step)
+    }
+
+    /// The data at a noise level that no step leads to.
+    pub(super) fn between(data: &MixtureData, level: NoiseLevel) -> Self {
+        Self::with(data, level.signal().powi(2), level.noise().powi(2), Step::NONE)
     }
 
     /// The data without noise.

@@ -2,5 +2,6 @@
 
 mod common;
 mod gaussian;
+mod learned;
 mod mixture;
 mod refusals;

@@ -3,6 +3,7 @@
 mod best_steps;
 mod discrete;
 mod gaussians;
+mod learned;
 mod likelihood;
 mod reference;
 mod schedules;

@@ -5,7 +5,11 @@ use std::{fmt::Debug, path::Path};
 use anyhow::{Result, bail};
 use serde_json::Value;
 
-use super::{Comparison, Extent, both, pair_rows, saved::Saved, told_rows};
+use super::{
+    Comparison, Extent, both, pair_rows,
+    saved::{Saved, SavedSteps},
+    told_rows,
+};
 use crate::{
     commands::eval::report::{decoder_name, row},
     environment,
@@ -35,7 +39,10 @@ pub(super) fn compare(a: &Path, b: &Path) -> Result<Comparison> {
         terms: [first.terms(num), second.terms(num)],
         dimensions: first.dimensions,
         discrete: first.decoder()?.is_discrete(),
-        same_steps: first.strata == second.strata,
+        same_steps: first.steps == second.steps
+            && first.strata == second.strata
+            && first.level_strata == second.level_strata,
+        continuous: first.is_continuous() && second.is_continuous(),
         same_weights,
         extent: Extent {
             dataset: first.dataset.clone(),
@@ -103,6 +110,9 @@ fn check(paths: [&Path; 2], saved: &[Saved; 2]) -> Result<()> {
 
 /// The strata in a few words.
 fn widest(saved: &Saved) -> String {
+    if let Some(levels) = &saved.level_strata {
+        return format!("{} strata of log SNR", levels.len());
+    }
     let widest = saved.strata.iter().map(|[_, width]| *width).max().unwrap_or(0);
     format!("{} strata of at most {widest} steps", saved.strata.len())
 }
@@ -140,7 +150,11 @@ fn rows(paths: [&Path; 2], saved: &[Saved; 2], num: usize, same_weights: Option<
 }
 
 fn chain(saved: &Saved) -> String {
-    format!("{} steps, predicts {}, variance {}", saved.steps, saved.parameterization, saved.variance)
+    let steps = match saved.steps {
+        SavedSteps::Count(steps) => format!("{steps} steps"),
+        SavedSteps::Continuous(_) => "continuous time".to_owned(),
+    };
+    format!("{steps}, predicts {}, variance {}", saved.parameterization, saved.variance)
 }
 
 fn estimate(saved: &Saved) -> String {

@@ -29,7 +29,7 @@ pub(super) fn json(compared: &Comparison, bound: &PairedBound) -> Value {
         "command": std::env::args().collect::<Vec<_>>(),
         "environment": compared.environment,
     });
-    for (_, name, part) in parts(bound) {
+    for (_, name, part) in parts(bound, compared.continuous) {
         all[name] = paired(&part, *dimensions);
     }
     all

@@ -32,6 +32,8 @@ struct Comparison {
     discrete: bool,
     /// Whether the steps and the noise are the same, and not only the examples.
     same_steps: bool,
+    /// Whether both are bounds in continuous time.
+    continuous: bool,
     /// Whether the weights are; none if it cannot be told.
     same_weights: Option<bool>,
     extent: Extent,

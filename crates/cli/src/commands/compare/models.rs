@@ -135,8 +135,9 @@ impl Command {
             described: reports.each_ref().map(describe),
             terms,
             dimensions: data[0].example_len(),
-            discrete: plans[0].bound.decoder.is_discrete(),
-            same_steps: plans[0].bound.strata == plans[1].bound.strata,
+            discrete: plans[0].bound.decoder().is_discrete(),
+            same_steps: plans[0].bound.visits_as(&plans[1].bound),
+            continuous: self.args.score.chain.continuous(),
             same_weights,
             extent: Extent {
                 dataset: self.dataset.to_string(),
@@ -230,12 +231,13 @@ fn bound(side: Side, paired: &PairedBound, plans: &[EvalPlan<'_>; 2], dimensions
         dimensions,
         examples: total.count,
         evaluations: total.count * plan.bound.points_per_example() as u64,
-        decoder_kind: plan.bound.decoder,
+        decoder_kind: plan.bound.decoder(),
         prior,
         diffusion,
         decoder,
         total,
         steps: Vec::new(),
+        levels: Vec::new(),
         each: Vec::new(),
     }
 }
@@ -258,7 +260,7 @@ fn rows(reports: &[Report<'_>; 2], weights: &[Option<String>; 2], same_weights: 
     rows.extend(a.data.resizing().map(|resizing| row("resized", resizing.to_string())));
     rows.extend(pair_rows("chain", reports.each_ref().map(Report::chain)));
     rows.extend(pair_rows("estimate", reports.each_ref().map(Report::estimate)));
-    rows.push(row("decoder", decoder_name(a.plan.bound.decoder).to_owned()));
+    rows.push(row("decoder", decoder_name(a.plan.bound.decoder()).to_owned()));
     let labels = reports.each_ref().map(|report| report.plan.condition == Condition::Labels);
     rows.extend(told_rows(reports.each_ref().map(Report::condition), labels));
     rows

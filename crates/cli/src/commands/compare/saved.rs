@@ -12,8 +12,8 @@ use sfumato_schedule::probability::LikelihoodCdf;
 const LONGEST: u64 = 512 << 20;
 
 /// Keys that are results of eval itself, or told once for both models.
-const RESULTS: [&str; 9] =
-    ["terms", "each", "total", "prior", "diffusion", "decoder_term", "distances", "evaluations", "seconds"];
+const RESULTS: [&str; 10] =
+    ["terms", "levels", "each", "total", "prior", "diffusion", "decoder_term", "distances", "evaluations", "seconds"];
 
 /// One model's score, with every example's terms.
 #[derive(Debug, Deserialize)]
@@ -31,10 +31,13 @@ pub(super) struct Saved {
     pub(super) order: Value,
     decoder: SavedDecoder,
     pub(super) condition: Value,
-    pub(super) steps: usize,
+    pub(super) steps: SavedSteps,
     pub(super) parameterization: String,
     pub(super) variance: String,
     pub(super) strata: Vec<[usize; 2]>,
+    /// In continuous time the log-SNRs between which the strata lie.
+    #[serde(default)]
+    pub(super) level_strata: Option<Vec<[f64; 2]>>,
     pub(super) draws: usize,
     pub(super) seed: u64,
     pub(super) noise: Option<String>,
@@ -43,6 +46,20 @@ pub(super) struct Saved {
     /// All that describes the model and how it was scored, as it stands in the file.
     #[serde(skip)]
     pub(super) described: Value,
+}
+
+/// How many steps, as it is written.
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub(super) enum SavedSteps {
+    Count(usize),
+    Continuous(Continuous),
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Continuous {
+    Continuous,
 }
 
 /// `L_0`, as it is written.
@@ -67,6 +84,11 @@ struct Environment {
 }
 
 impl Saved {
+    /// Whether it is a bound in continuous time.
+    pub(super) fn is_continuous(&self) -> bool {
+        matches!(self.steps, SavedSteps::Continuous(_))
+    }
+
     pub(super) fn read(path: &Path) -> Result<Self> {
         let shown = path.display();
         let bytes = sfumato_files::read_bytes(path, LONGEST).with_context(|| format!("cannot read {shown}"))?;

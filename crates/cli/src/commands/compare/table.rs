@@ -3,10 +3,10 @@
 use sfumato_evaluate::{Paired, PairedBound};
 
 use super::{Comparison, verdict};
-use crate::commands::eval::report::row;
+use crate::commands::eval::report::{row, steps_name};
 
 pub(super) fn table(compared: &Comparison, bound: &PairedBound) -> String {
-    let parts = parts(bound).map(|(name, _, part)| (name, part.bits_per_dim(compared.dimensions)));
+    let parts = parts(bound, compared.continuous).map(|(name, _, part)| (name, part.bits_per_dim(compared.dimensions)));
     let total = bound.total.bits_per_dim(compared.dimensions);
     let mut lines = compared.rows.clone();
     lines.push(row("paired by", paired_by(compared).to_owned()));
@@ -46,18 +46,22 @@ pub(super) fn table(compared: &Comparison, bound: &PairedBound) -> String {
 }
 
 /// The parts of the bound, with their names for people and for programs.
-pub(super) fn parts(bound: &PairedBound) -> [(&'static str, &'static str, Paired); 4] {
+pub(super) fn parts(bound: &PairedBound, continuous: bool) -> [(&'static str, &'static str, Paired); 4] {
     [
         ("prior, L_T", "prior", bound.prior),
-        ("steps, sum L_(t-1)", "diffusion", bound.diffusion),
+        (steps_name(continuous), "diffusion", bound.diffusion),
         ("decoder, L_0", "decoder_term", bound.decoder),
         ("total", "total", bound.total),
     ]
 }
 
 fn paired_by(compared: &Comparison) -> &'static str {
-    if compared.same_steps {
+    if compared.same_steps && compared.continuous {
+        "the same examples, noise levels and noise"
+    } else if compared.same_steps {
         "the same examples, steps and noise"
+    } else if compared.continuous {
+        "the same examples; the noise levels are not the same, as the schedules have different ends"
     } else {
         "the same examples; the steps are not the same, as the chains have different numbers of them, nor is the noise"
     }

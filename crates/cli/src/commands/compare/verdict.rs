@@ -56,7 +56,7 @@ fn needed(examples: Option<u64>, extent: &Extent) -> String {
         format!("{would} (--limit {about})")
     } else {
         format!(
-            "{would}, but the {split} split of {dataset} has {in_split}; --draws and a smaller --stride make the difference of each \
+            "{would}, but the {split} split of {dataset} has {in_split}; --draws, and a smaller --stride where steps are summed, make the difference of each \
              example better known"
         )
     }

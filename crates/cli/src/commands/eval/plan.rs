@@ -5,15 +5,15 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 use sfumato_data::{self, DataError, Dataset, DatasetSpec, ImageSize, LoadOptions, LoadedDataset, Part};
-use sfumato_evaluate::{Condition, EvalPlan, Order};
+use sfumato_evaluate::{BoundPlan, Condition, EvalPlan, Order};
 use sfumato_files::memory;
 use sfumato_model::{
     fitted::ChainChoice,
     pipeline::{AnyConfig, Labels, Pipeline},
 };
 use sfumato_process::{
-    RecordedNoise,
-    bound::{BoundNoise, Decoder, Plan, Strata},
+    Chain, RecordedNoise,
+    bound::{BoundNoise, ContinuousPlan, Decoder, LevelStrata, Plan, Strata},
 };
 use sfumato_train::config::least_to_predict;
 
@@ -69,7 +69,7 @@ const DEFAULT_STRATA: usize = 10;
 /// Steps of the chain that is scored, and the longest stratum.
 fn steps(scored: Scored<'_>, model: &Pipeline) -> Result<(usize, usize)> {
     let total = model.spec.scheduler.noise_schedule()?.steps();
-    let steps = scored.args.chain.steps.unwrap_or(total);
+    let steps = scored.args.chain.count().unwrap_or(total);
     Ok((steps, scored.args.estimate.stride.unwrap_or(steps.div_ceil(DEFAULT_STRATA))))
 }
 
@@ -78,6 +78,10 @@ pub(in crate::commands) fn check(scored: Scored<'_>, model: &Pipeline) -> Result
     let dir = scored.dir.display();
     let usage = |text: String| Err(UsageError(text).into());
     let total = model.spec.scheduler.noise_schedule()?.steps();
+    if scored.args.chain.continuous() {
+        check_continuous(scored)?;
+        return check_model(model);
+    }
     let (steps, stride) = steps(scored, model)?;
     if !(1..=total).contains(&steps) {
         return usage(format!(
@@ -88,6 +92,30 @@ pub(in crate::commands) fn check(scored: Scored<'_>, model: &Pipeline) -> Result
         return usage(format!("--stride {stride}: the chain of {dir} has {steps} steps, so 1 to {steps} are possible"));
     }
     check_model(model)
+}
+
+/// Refuses what is about steps where there are none.
+fn check_continuous(scored: Scored<'_>) -> Result<()> {
+    let ScoreArgs { chain, estimate, .. } = scored.args;
+    let usage = |text: String| Err(UsageError(text).into());
+    if let Some(spacing) = chain.spacing {
+        return usage(format!(
+            "--spacing {spacing}: --steps continuous has no steps to spread; leave --spacing out, or give a number of steps"
+        ));
+    }
+    if let Some(stride) = estimate.stride {
+        return usage(format!(
+            "--stride {stride}: --steps continuous visits {} noise levels of each example, and no steps; --draws K visits K times as many",
+            2 * LevelStrata::USUAL
+        ));
+    }
+    if let Some(noise) = scored.noise {
+        return usage(format!(
+            "--noise {}: a recording holds the noise of steps, and --steps continuous has none; its levels and noise follow from --seed",
+            noise.display()
+        ));
+    }
+    Ok(())
 }
 
 /// Whether the fit that the chain takes is there.
@@ -102,7 +130,7 @@ pub(in crate::commands) fn check_fit(scored: Scored<'_>, model: &Pipeline) -> Re
 pub(in crate::commands) fn chain_choice(scored: Scored<'_>) -> ChainChoice {
     let chain = &scored.args.chain;
     let (placement, variance) = (chain.spacing.unwrap_or_default(), chain.variance.map(Into::into));
-    ChainChoice { steps: chain.steps, placement, variance }
+    ChainChoice { steps: chain.count(), placement, variance }
 }
 
 /// Compares what every measurement needs, before the data is loaded.
@@ -230,16 +258,49 @@ pub(in crate::commands) fn plan<'a>(
     data: &LoadedDataset,
     noise: Option<(&'a [usize], &'a [f32])>,
 ) -> Result<EvalPlan<'a>> {
-    let (steps, stride) = steps(scored, model)?;
     let all = scored.in_split(data);
     let num = scored.args.data.limit.map_or(all, |limit| limit as usize);
     if num > all {
         bail!("--limit {num}: the {} split of {} has {all} examples", scored.split(data), scored.dataset);
     }
-    let draws = usize::from(scored.args.estimate.draws);
-    let strata = Strata::with_stride(steps, stride);
-    check_batch(scored, model, data, num.saturating_mul(strata.len()).saturating_mul(draws))?;
     let chain = chain_choice(scored).of(model)?;
+    let bound = if scored.args.chain.continuous() {
+        BoundPlan::Continuous(continuous_plan(scored, data, &chain)?)
+    } else {
+        BoundPlan::Steps(steps_plan(scored, model, data, noise, num)?)
+    };
+    check_batch(scored, model, data, num.saturating_mul(bound.points_per_example()))?;
+    Ok(EvalPlan {
+        chain,
+        bound,
+        condition: condition(scored, model, data)?,
+        num,
+        order: if scored.in_order() { Order::First } else { Order::Random { seed: scored.args.estimate.seed } },
+        batch_size: scored.args.estimate.batch_size as usize,
+    })
+}
+
+/// Which levels are visited.
+fn continuous_plan(scored: Scored<'_>, data: &LoadedDataset, chain: &Chain) -> Result<ContinuousPlan> {
+    let estimate = &scored.args.estimate;
+    Ok(ContinuousPlan {
+        decoder: decoder(scored, data)?,
+        levels: LevelStrata::of(chain, LevelStrata::USUAL),
+        draws: usize::from(estimate.draws),
+        seed: estimate.seed,
+    })
+}
+
+/// Which steps are visited, and with which noise.
+fn steps_plan<'a>(
+    scored: Scored<'_>,
+    model: &Pipeline,
+    data: &LoadedDataset,
+    noise: Option<(&'a [usize], &'a [f32])>,
+    num: usize,
+) -> Result<Plan<'a>> {
+    let (steps, stride) = steps(scored, model)?;
+    let draws = usize::from(scored.args.estimate.draws);
     let noise = match (noise, scored.noise) {
         (Some((shape, values)), Some(path)) => {
             let expected = [&[steps * draws, num], data.shape()].concat();
@@ -258,14 +319,8 @@ pub(in crate::commands) fn plan<'a>(
         }
         _ => BoundNoise::Seeded(scored.args.estimate.seed),
     };
-    Ok(EvalPlan {
-        chain,
-        bound: Plan { decoder: decoder(scored, data)?, strata, draws, noise, seed: scored.args.estimate.seed },
-        condition: condition(scored, model, data)?,
-        num,
-        order: if scored.in_order() { Order::First } else { Order::Random { seed: scored.args.estimate.seed } },
-        batch_size: scored.args.estimate.batch_size as usize,
-    })
+    let strata = Strata::with_stride(steps, stride);
+    Ok(Plan { decoder: decoder(scored, data)?, strata, draws, noise, seed: scored.args.estimate.seed })
 }
 
 /// Refuses a batch that there is no memory for; it is never larger than all evaluations together.

@@ -6,11 +6,11 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use sfumato_data::Dataset;
 use sfumato_data::{ImageSize, LoadedDataset, Resizing};
-use sfumato_evaluate::{Condition, EvalPlan, Order};
+use sfumato_evaluate::{BoundPlan, Condition, EvalPlan, Order};
 use sfumato_model::pipeline::Pipeline;
 use sfumato_process::{
     Clipping, VarianceRule,
-    bound::{Bound, BoundNoise, Decoder, ExampleTerms, Mean, StepTerm},
+    bound::{Bound, BoundNoise, Decoder, ExampleTerms, LevelTerm, Mean, Plan, StepTerm},
 };
 use sfumato_schedule::probability::LikelihoodCdf;
 
@@ -44,7 +44,7 @@ impl Report<'_> {
         lines.extend([
             row("chain", self.chain()),
             row("estimate", self.estimate()),
-            row("decoder", decoder_name(plan.bound.decoder).to_owned()),
+            row("decoder", decoder_name(plan.bound.decoder()).to_owned()),
         ]);
         lines.extend(self.condition().map(|condition| row("condition", condition)));
         lines.push(String::new());
@@ -55,7 +55,7 @@ impl Report<'_> {
             lines.push(format!("{name:<22} {:>14.4} {:>12.5} {error:>12}", mean.mean, bits.mean));
         }
         lines.push(String::new());
-        if !plan.bound.decoder.is_discrete() {
+        if !plan.bound.decoder().is_discrete() {
             lines.push(
                 "The data is continuous: this bounds a density, and is not comparable with bits/dim of 8-bit data."
                     .to_owned(),
@@ -63,7 +63,7 @@ impl Report<'_> {
         }
         lines.push(format!(
             "± is the standard error over the examples, noise{} included. {} evaluations of the network in {:.1} s.",
-            if bound.evaluations < self.full() { " and choice of steps" } else { "" },
+            self.chosen(),
             bound.evaluations,
             elapsed.as_secs_f64()
         ));
@@ -121,9 +121,13 @@ impl Report<'_> {
         }
     }
 
-    /// Evaluations if every step were visited.
-    fn full(&self) -> u64 {
-        (self.plan.chain.steps() * self.plan.bound.draws) as u64 * self.bound.examples
+    /// What was left to chance beside the noise.
+    fn chosen(&self) -> &'static str {
+        match &self.plan.bound {
+            BoundPlan::Steps(plan) if plan.strata.len() < plan.strata.steps() => " and choice of steps",
+            BoundPlan::Steps(_) => "",
+            BoundPlan::Continuous(_) => " and choice of noise levels",
+        }
     }
 
     pub(in crate::commands) fn chain(&self) -> String {
@@ -133,12 +137,18 @@ impl Report<'_> {
         let spacing = self.scored.args.chain.spacing.filter(|_| chain.steps() < total);
         let spacing = spacing.map_or_else(String::new, |spacing| format!(" ({spacing})"));
         let of = if chain.steps() < total { format!(" of {total}{spacing}") } else { String::new() };
+        let steps = match self.plan.bound {
+            BoundPlan::Steps(_) => format!("{}{of} steps", chain.steps()),
+            BoundPlan::Continuous(_) => format!("continuous time between step 1 and step {total}"),
+        };
         format!(
-            "{}, {}{of} steps, predicts {}, variance {}, x_0 {}",
+            "{}, {steps}, predicts {}, variance {}, x_0 {}",
             scheduler.describe_schedule(),
-            chain.steps(),
             word(&chain.parameterization()),
-            self.variance(),
+            match self.plan.bound {
+                BoundPlan::Steps(_) => self.variance(),
+                BoundPlan::Continuous(_) => format!("of the decoder {}", self.variance()),
+            },
             match chain.clipping() {
                 Clipping::Off => "not clipped".to_owned(),
                 Clipping::Fixed { range } => format!("clipped to [-{range}, {range}]"),
@@ -153,7 +163,22 @@ impl Report<'_> {
     }
 
     pub(in crate::commands) fn estimate(&self) -> String {
-        let plan = &self.plan.bound;
+        match &self.plan.bound {
+            BoundPlan::Steps(plan) => self.estimate_of_steps(plan),
+            BoundPlan::Continuous(plan) => {
+                let strata = plan.levels.len();
+                let draws = if plan.draws == 1 { "" } else { "s" };
+                format!(
+                    "{} noise levels an example, two in each of {strata} strata of log SNR; {} draw{draws}, seed {}",
+                    2 * strata,
+                    plan.draws,
+                    plan.seed
+                )
+            }
+        }
+    }
+
+    fn estimate_of_steps(&self, plan: &Plan<'_>) -> String {
         let steps = if plan.strata.len() < plan.strata.steps() {
             let widest = plan.strata.iter().map(|stratum| stratum.width).max().unwrap_or(1);
             format!("{} steps an example, one in each stratum of at most {widest}", plan.strata.len())
@@ -169,7 +194,8 @@ impl Report<'_> {
 
     fn parts(&self) -> [(&'static str, Mean); 4] {
         let Bound { prior, diffusion, decoder, total, .. } = self.bound;
-        [("prior, L_T", *prior), ("steps, sum L_(t-1)", *diffusion), ("decoder, L_0", *decoder), ("total", *total)]
+        let steps = steps_name(matches!(self.plan.bound, BoundPlan::Continuous(_)));
+        [("prior, L_T", *prior), (steps, *diffusion), ("decoder, L_0", *decoder), ("total", *total)]
     }
 
     /// Everything, with every step.
@@ -214,7 +240,7 @@ impl Report<'_> {
     /// What was computed, and by which random numbers.
     pub(in crate::commands) fn setting(&self) -> Value {
         let Self { scored, model, plan, .. } = self;
-        let decoder = match plan.bound.decoder {
+        let decoder = match plan.bound.decoder() {
             Decoder::Discretized(cdf) => json!({ "kind": "discretized", "cdf": cdf }),
             Decoder::Gaussian => json!({ "kind": "gaussian" }),
         };
@@ -223,20 +249,30 @@ impl Report<'_> {
             Condition::Labels => "labels".into(),
             Condition::Null(class) => json!({ "null_class": class }),
         };
+        let (steps, steps_plan, levels) = match &plan.bound {
+            BoundPlan::Steps(steps) => (json!(plan.chain.steps()), Some(steps), Value::Null),
+            BoundPlan::Continuous(plan) => {
+                let levels = (0..plan.levels.len()).map(|i| json!(plan.levels.edges(i))).collect();
+                ("continuous".into(), None, Value::Array(levels))
+            }
+        };
+        let strata = steps_plan.into_iter().flat_map(|plan| plan.strata.iter());
+        let strata: Vec<Value> = strata.map(|s| json!([s.first, s.width])).collect();
         json!({
-            "discrete": plan.bound.decoder.is_discrete(),
+            "discrete": plan.bound.decoder().is_discrete(),
             "decoder": decoder,
             "condition": condition,
             "schedule": model.spec.scheduler.schedule,
             "rescale_betas_zero_snr": model.spec.scheduler.zero_terminal_snr,
-            "steps": plan.chain.steps(),
-            "spacing": scored.args.chain.spacing.unwrap_or_default().name(),
+            "steps": steps,
+            "spacing": steps_plan.map(|_| scored.args.chain.spacing.unwrap_or_default().name()),
             "parameterization": plan.chain.parameterization(),
             "variance": self.variance(),
             "clipping": plan.chain.clipping(),
-            "stride": plan.bound.strata.iter().map(|stratum| stratum.width).max(),
-            "strata": plan.bound.strata.iter().map(|s| json!([s.first, s.width])).collect::<Vec<_>>(),
-            "draws": plan.bound.draws,
+            "stride": steps_plan.and_then(|plan| plan.strata.iter().map(|stratum| stratum.width).max()),
+            "strata": strata,
+            "level_strata": levels,
+            "draws": plan.bound.draws(),
             "seed": scored.args.estimate.seed,
             "noise": scored.noise,
             "batch_size": plan.batch_size,
@@ -251,6 +287,8 @@ impl Report<'_> {
             object["term"] = term.term.map_or(Value::Null, |mean| self.mean(mean));
             object
         };
+        let level =
+            |level: &LevelTerm| json!({ "log_snr": level.log_snr, "time": level.time, "term": self.mean(level.term) });
         json!({
             "evaluations": bound.evaluations,
             "seconds": elapsed.as_secs_f64(),
@@ -258,7 +296,8 @@ impl Report<'_> {
             "prior": self.mean(bound.prior),
             "diffusion": self.mean(bound.diffusion),
             "decoder_term": self.mean(bound.decoder),
-            "terms": bound.steps.iter().map(step).collect::<Vec<_>>(),
+            "terms": if self.bound.levels.is_empty() { bound.steps.iter().map(step).collect::<Vec<_>>() } else { Vec::new() },
+            "levels": bound.levels.iter().map(level).collect::<Vec<_>>(),
             "each": self.each(),
             "environment": environment::describe_run(scored.machine.backend),
         })
@@ -283,6 +322,9 @@ impl Report<'_> {
     /// Every step's term over `t`, and how the sum grows from the data on.
     pub(super) fn draw(&self, path: &Path) -> Result<()> {
         let bound = self.bound;
+        if !bound.levels.is_empty() {
+            return self.draw_levels(path);
+        }
         let bits = |term: &StepTerm| term.term.map(|mean| mean.bits_per_dim(bound.dimensions).mean);
         let visited: Vec<[f64; 2]> =
             bound.steps.iter().filter_map(|term| Some([term.original_step as f64, bits(term)?])).collect();
@@ -308,13 +350,53 @@ impl Report<'_> {
         if visited.len() == bound.steps.len() {
             panels.push(panel("sum from the data up to step t, bits/dim", Scale::Linear, grown));
         }
+        self.write_figure(path, panels)
+    }
+
+    /// The integrand over log SNR, a step for each stratum, and how the sum grows from the data on.
+    fn draw_levels(&self, path: &Path) -> Result<()> {
+        let bound = self.bound;
+        let bits = |mean: Mean| mean.bits_per_dim(bound.dimensions).mean;
+        let mut sum = bits(bound.decoder);
+        let (mut integrand, mut grown) = (Vec::new(), vec![[bound.levels[0].log_snr[0], sum]]);
+        for level in &bound.levels {
+            let [most, least] = level.log_snr;
+            let term = bits(level.term);
+            integrand.extend([most, least].map(|log_snr| [log_snr, term / (most - least)]));
+            sum += term;
+            grown.push([least, sum]);
+        }
+        let panel = |title: &str, points: Vec<[f64; 2]>| Panel {
+            title: title.to_owned(),
+            x_label: "log SNR, nats (much is near the data)".to_owned(),
+            y_scale: Scale::Linear,
+            series: vec![Series::line(points.into_iter().rev().collect())],
+        };
+        let panels = vec![
+            panel("integrand, bits/dim for each nat of log SNR", integrand),
+            panel("sum from the data down, bits/dim", grown),
+        ];
+        self.write_figure(path, panels)
+    }
+
+    fn write_figure(&self, path: &Path, panels: Vec<Panel>) -> Result<()> {
+        let examples = self.bound.examples;
         let figure = Figure {
             title: "Terms of the variational bound".to_owned(),
-            names: vec![format!("{}, {} split, {} examples", self.scored.dataset, self.data.split(), bound.examples)],
+            names: vec![format!(
+                "{}, {} split, {examples} examples",
+                self.scored.dataset,
+                self.scored.split(self.data)
+            )],
             panels,
         };
         chart::write(path, &figure)
     }
+}
+
+/// What stands between prior and decoder.
+pub(in crate::commands) fn steps_name(continuous: bool) -> &'static str {
+    if continuous { "integral, continuous" } else { "steps, sum L_(t-1)" }
 }
 
 /// A mean of so many nats, in both units.

@@ -2,9 +2,10 @@
 
 mod check;
 mod compare;
+mod learn;
 mod plot;
 mod show;
-mod source;
+pub(super) mod source;
 
 use anyhow::Result;
 
@@ -16,5 +17,6 @@ pub(crate) fn run(args: ScheduleArgs) -> Result<()> {
         ScheduleCommand::Plot(args) => plot::run(&args),
         ScheduleCommand::Compare(args) => compare::run(&args),
         ScheduleCommand::Check(args) => check::run(&args),
+        ScheduleCommand::Learn(args) => learn::run(&args),
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use sfumato_files::read_text;
 use sfumato_model::pipeline::Scheduler;
 use sfumato_process::Parameterization;
-use sfumato_schedule::{NoiseSchedule, ScheduleConfig, ScheduleError};
+use sfumato_schedule::{Explicit, NoiseSchedule, ScheduleConfig, ScheduleError};
 use sfumato_train::TrainConfig;
 
 use crate::args::UsageError;
@@ -16,7 +16,7 @@ const LISTED: usize = 6;
 
 /// A schedule as it was asked for, not yet known to be valid.
 #[derive(Clone, Debug)]
-pub(super) struct Source {
+pub(in crate::commands) struct Source {
     /// What to call it.
     pub(super) label: String,
     /// The schedule, as a model's scheduler has it.
@@ -29,7 +29,7 @@ pub(super) struct Source {
 
 impl Source {
     /// Finds out what `text` means, and sets the number of steps if one is given.
-    pub(super) fn find(text: &str, steps: Option<usize>) -> Result<Self> {
+    pub(in crate::commands) fn find(text: &str, steps: Option<usize>) -> Result<Self> {
         let path = Path::new(text);
         let mut source = if path.is_dir() {
             Self::directory(path)?
@@ -50,6 +50,15 @@ impl Source {
     /// All of them, in order.
     pub(super) fn find_all(texts: &[String], steps: Option<usize>) -> Result<Vec<Self>> {
         texts.iter().map(|text| Self::find(text, steps)).collect()
+    }
+
+    /// The description of exactly this schedule: also where a scheduler asks for a described one to be rescaled.
+    pub(in crate::commands) fn config(&self) -> Result<ScheduleConfig> {
+        let built = self.build()?;
+        Ok(match self.scheduler.zero_terminal_snr {
+            true => Explicit { betas: built.betas().to_vec() }.into(),
+            false => self.scheduler.schedule.clone(),
+        })
     }
 
     /// The schedule, if the description gives one.

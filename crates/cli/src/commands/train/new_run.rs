@@ -5,13 +5,14 @@ use std::path::Path;
 use anyhow::Result;
 use sfumato_data::Dataset;
 use sfumato_data::{DatasetSpec, LoadedDataset};
+use sfumato_schedule::ScheduleConfig;
 use sfumato_train::{
     DEFAULT_PRESET, RunDir, Source, TrainConfig, TrainError,
     config::{DEFAULT_MINUTES, Length, ModelConfig},
     free_run_path,
 };
 
-use super::{apply_flags, init, overrides};
+use super::{super::schedule::source::Source as ScheduleSource, apply_flags, init, overrides};
 use crate::args::{TrainArgs, UsageError};
 
 /// Fewer pictures than this are learned by heart within minutes.
@@ -34,6 +35,8 @@ pub(super) struct NewRun {
     overrides: Vec<(Vec<String>, toml::Value)>,
     /// The model that it starts from.
     source: Option<Source>,
+    /// The noise schedule, where the arguments name one.
+    schedule: Option<ScheduleConfig>,
 }
 
 impl NewRun {
@@ -59,7 +62,9 @@ impl NewRun {
             },
         };
         let source = init::open(&args, &overrides)?;
-        let new = Self { args, base, overrides, source };
+        let named = |text: &String| ScheduleSource::find(text, None)?.config();
+        let schedule = args.schedule.as_ref().map(named).transpose()?;
+        let new = Self { args, base, overrides, source, schedule };
         match new.config_without_data()? {
             Some(config) => config.validate()?,
             None => drop(new.data_settings()?),
@@ -211,9 +216,14 @@ impl NewRun {
     fn with_flags(&self, mut config: TrainConfig) -> Result<TrainConfig> {
         let args = &self.args;
         apply_flags(&mut config, args);
+        if let Some(schedule) = &self.schedule {
+            config.diffusion.schedule = schedule.clone();
+        }
         if let Some(source) = &self.source {
             config.init = Some(source.init());
-            // The model's chain may have fewer steps than the grids of the default.
+        }
+        if self.source.is_some() || self.schedule.is_some() {
+            // This chain may have fewer steps than the grids of the default.
             if args.config.is_none() && !self.sets("samples.steps") {
                 config.samples.steps = config.samples.steps.min(config.diffusion.schedule.steps());
             }
