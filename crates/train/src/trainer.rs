@@ -1,6 +1,7 @@
 //! The training loop: Ho et al. (2020), Algorithm 1, and everything that a run needs around it.
 
 mod first;
+mod gradient;
 mod score;
 mod step;
 mod time;
@@ -101,6 +102,9 @@ impl Run<'_> {
 
     /// The same with a network and a loss of the caller's own: `blueprint` builds the one and says how it is kept, `objective` is the
     /// other. The configuration names the network as [`ModelConfig::Own`](crate::config::ModelConfig::Own).
+    ///
+    /// Neither may let examples of a batch have a part in each other's losses, where a batch is trained in several
+    /// [shards](crate::config::TrainingConfig::shards).
     ///
     /// Initial values that the network draws from its backend's generator are those of the run's seed, as long as no other thread draws
     /// from it meanwhile: it is one for the whole process.
