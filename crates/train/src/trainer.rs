@@ -27,13 +27,13 @@ use sfumato_schedule::NoiseSchedule;
 
 use crate::{
     FoundCheckpoint, Metrics, PlanPoint, RunDir, Score, TrainConfig, TrainError, TrainState, Watch, averages,
-    batch::{Batches, Labels},
+    batch::Batches,
     checkpoint::{Resumed, not_finite, read_times, read_training, read_window},
     held_out::Measured,
     metrics::{MetricsLog, OpenedLog, Window},
     plan::Planner,
     preview,
-    spec::{pipeline_spec, say_source, unlabelled},
+    spec::{pipeline_spec, say_source},
 };
 use score::Scorers;
 
@@ -151,10 +151,7 @@ impl Run<'_> {
         if let Some(init) = &config.init {
             say_source(init, &mut spec.facts);
         }
-        // Without a class that stands for "any", no label can be left out.
-        let dropout = spec.facts.null_class.map_or(0.0, |_| config.label_dropout());
-        let labels = unlabelled(&spec).map(|unlabelled| Labels { unlabelled, dropout });
-        let batches = Batches::new(self.data, config.seed, config.data.flip, labels);
+        let batches = Batches::new(self.data, config.seed, config.data.flip, self.labels(&spec));
         let OpenedLog { log: metrics, warning } = MetricsLog::open(&self.dir.metrics_file(), state.step)?;
         if let Some(warning) = warning {
             watch.warn(&warning);
