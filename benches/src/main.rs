@@ -33,6 +33,8 @@ enum Command {
         /// What to measure [default: all]
         parts: Vec<Part>,
     },
+    /// What a training step costs by each loss, weight and density of noise levels
+    Objectives,
     /// What a step would take at the machine's arithmetic peak
     Ceiling {
         network: NetworkName,
@@ -110,6 +112,7 @@ fn main() -> anyhow::Result<()> {
         Command::Evaluate(timing) => commands::peer::evaluate(timing),
         Command::Scaling { parts } if parts.is_empty() => commands::scaling::run(Part::value_variants()),
         Command::Scaling { parts } => commands::scaling::run(&parts),
+        Command::Objectives => commands::objectives::run(),
         Command::Ceiling { network, peak } => commands::ceiling::run(&network.workload(), peak),
         Command::Curve { composed, steps } => commands::curve::run(composed, steps),
     }

@@ -33,6 +33,16 @@ pub fn peak_bytes() -> Option<u64> {
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
+/// Seconds that the processor has worked for the threads of this process that have not ended; none where the system does not say.
+pub fn processor_seconds() -> Option<f64> {
+    let mut nanoseconds = 0;
+    for thread in std::fs::read_dir("/proc/self/task").ok()? {
+        let text = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        nanoseconds += text.split_whitespace().next()?.parse::<u64>().ok()?;
+    }
+    Some(nanoseconds as f64 * 1e-9)
+}
+
 /// Does `work` inside a pool of `threads` threads (0: one a core, or `RAYON_NUM_THREADS`), as the program does.
 ///
 /// # Errors

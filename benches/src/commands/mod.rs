@@ -2,6 +2,7 @@
 
 pub(crate) mod ceiling;
 pub(crate) mod curve;
+pub(crate) mod objectives;
 pub(crate) mod peer;
 pub(crate) mod scaling;
 
@@ -9,4 +10,5 @@ use burn::backend::{Autodiff, Flex, flex::FlexDevice};
 
 /// The backend that is measured where nothing else is said.
 type B = Autodiff<Flex>;
+type Inner = Flex;
 const DEVICE: FlexDevice = FlexDevice;

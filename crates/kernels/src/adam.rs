@@ -6,7 +6,7 @@
 
 use std::vec::IntoIter;
 
-use crate::{AdamOperands, AdamState, AdamStep, AutodiffBackend, Backend, adam_steps, sum_of_squares, with_node_of};
+use crate::{AdamOperands, AdamState, AdamStep, AutodiffBackend, Backend, Gradient, adam_steps, with_node_of};
 use burn::{
     module::{AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param},
     tensor::{Shape, Tensor, backend},
@@ -95,10 +95,21 @@ impl<B: Backend> Adam<B> {
         A: AutodiffBackend<InnerBackend = B> + backend::AutodiffBackend<InnerBackend = B>,
         M: AutodiffModule<A>,
     {
-        let mut collect = Collect::<A> { grads, flat: Vec::with_capacity(self.states.len()) };
-        model.visit(&mut collect);
-        let grads = collect.flat;
-        let grad_norm = sum_of_squares(grads.iter().flatten().cloned().collect()).sqrt();
+        let gradient = Gradient::of::<A, M>(&model, grads);
+        self.step_along::<A, M>(model, gradient, step, learning_rate)
+    }
+
+    /// The same along a gradient that was taken out of its graph before, such as a sum of several.
+    ///
+    /// # Panics
+    /// If it is that of another module.
+    pub fn step_along<A, M>(&mut self, model: M, gradient: Gradient<B>, step: u64, learning_rate: f64) -> (M, StepNorm)
+    where
+        A: AutodiffBackend<InnerBackend = B> + backend::AutodiffBackend<InnerBackend = B>,
+        M: AutodiffModule<A>,
+    {
+        assert_eq!(gradient.values().len(), self.states.len(), "one gradient for each parameter");
+        let grad_norm = gradient.norm();
         if !grad_norm.is_finite() {
             return (model, StepNorm { grad_norm });
         }
@@ -114,7 +125,8 @@ impl<B: Backend> Adam<B> {
             ema_decay: Some(ema_decay(self.options.ema_decay, step)),
         };
         let states = std::mem::take(&mut self.states).into_iter();
-        let mut take = Take::<A> { grads: grads.into_iter(), states, operands: Vec::new(), places: Vec::new() };
+        let mut take =
+            Take::<A> { grads: gradient.into_values().into_iter(), states, operands: Vec::new(), places: Vec::new() };
         let model = model.map(&mut take);
         let updated = adam_steps(take.operands, &by).into_iter();
         let states = Vec::with_capacity(take.places.len());
@@ -144,18 +156,6 @@ pub(crate) fn weights<B: Backend, M: Module<B>>(model: &M) -> Vec<Tensor<B, 1>> 
     let mut weights = Weights(Vec::new());
     model.visit(&mut weights);
     weights.0
-}
-
-/// Takes the gradient of every parameter out of `grads`, flat, in visiting order.
-struct Collect<'a, A: AutodiffBackend> {
-    grads: &'a mut A::Gradients,
-    flat: Vec<Option<Tensor<A::InnerBackend, 1>>>,
-}
-
-impl<A: AutodiffBackend> ModuleVisitor<A> for Collect<'_, A> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<A, D>>) {
-        self.flat.push(param.grad_remove(self.grads).map(flatten));
-    }
 }
 
 type Inner<A> = <A as backend::AutodiffBackend>::InnerBackend;
@@ -231,7 +231,7 @@ impl<B: Backend> ModuleMapper<B> for Replace<B> {
     }
 }
 
-fn flatten<B: backend::Backend, const D: usize>(tensor: Tensor<B, D>) -> Tensor<B, 1> {
+pub(crate) fn flatten<B: backend::Backend, const D: usize>(tensor: Tensor<B, D>) -> Tensor<B, 1> {
     let elements = tensor.shape().num_elements();
     tensor.reshape([elements])
 }

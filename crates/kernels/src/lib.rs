@@ -54,6 +54,7 @@ mod adam;
 mod autodiff;
 mod backend;
 mod composed;
+mod gradient;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 mod host;
 mod kept_filters;
@@ -63,6 +64,7 @@ mod power_averages;
 
 pub use adam::{Adam, AdamOptions, StepNorm, ema_decay};
 pub use backend::{AutodiffBackend, Backend};
+pub use gradient::Gradient;
 pub use kept_filters::KeptFilters;
 pub use operands::{
     AdamPrimitives, AffineGradients, AttentionBlockGradients, AttentionBlockOperands, AttentionBlockOutput,

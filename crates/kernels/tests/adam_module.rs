@@ -5,7 +5,7 @@ use burn::{
     module::{AutodiffModule, Module, Param},
     tensor::{Tensor, backend::Backend},
 };
-use sfumato_kernels::{Adam, AdamOptions};
+use sfumato_kernels::{Adam, AdamOptions, Gradient};
 
 type Train = Autodiff<Flex>;
 
@@ -100,4 +100,30 @@ fn a_gradient_that_is_not_finite_changes_nothing() {
     assert_eq!(values(&net.matrix.val()), [1.0, -2.0, 3.0, 0.5, 0.25, -1.0]);
     assert!(optimizer.states().iter().all(|s| values(&s.m).iter().all(|m| *m == 0.0)));
     assert_eq!(optimizer.states().len(), 3);
+}
+
+#[test]
+fn gradients_are_added_value_by_value_and_moved_along_as_one() {
+    let net = three();
+    let part = |scale: f64| {
+        let mut graph = (net.matrix.val().square().sum() * scale).backward();
+        Gradient::<Flex>::of::<Train, _>(&net, &mut graph)
+    };
+    let of_both = (net.matrix.val().square().sum() + net.vector.val().square().sum()).backward();
+    let both = Gradient::<Flex>::of::<Train, _>(&net, &mut { of_both });
+    // A parameter that one of two losses knows has the gradient of that; one that neither knows has none.
+    let sum = part(0.5).plus(both).plus(part(0.25));
+    let flat: Vec<Option<Vec<f32>>> = sum.values().iter().map(|x| x.as_ref().map(values)).collect();
+    assert_eq!(flat, [Some(vec![3.5, -7.0, 10.5, 1.75, 0.875, -3.5]), None, Some(vec![-2.0, 4.0])]);
+    let squares: f64 = flat.iter().flatten().flatten().map(|x| f64::from(x * x)).sum();
+    assert!((sum.norm() - squares.sqrt()).abs() < 1e-12);
+
+    // A step along it is the step of a loss with that gradient.
+    let loss = net.matrix.val().square().sum() * 1.75 + net.vector.val().square().sum();
+    let [mut a, mut b] = [(); 2].map(|()| Adam::new(&AdamOptions::default(), &net.valid()));
+    let (with_sum, norm) = a.step_along::<Train, _>(net.clone(), sum, 1, 1e-2);
+    let (with_loss, same_norm) = b.step::<Train, _>(net.clone(), &mut loss.backward(), 1, 1e-2);
+    assert_eq!(norm.grad_norm.to_bits(), same_norm.grad_norm.to_bits());
+    assert_eq!(values(&with_sum.matrix.val()), values(&with_loss.matrix.val()));
+    assert_eq!(values(&with_sum.vector.val()), values(&with_loss.vector.val()));
 }

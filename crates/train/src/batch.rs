@@ -1,14 +1,31 @@
 //! Training batches: which examples, which steps `t` and which noise, all a function of (seed, draw number).
 
+use std::ops::Range;
+
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 use rand::RngExt;
 use sfumato_data::{Dataset, EpochSampler, mirror};
 use sfumato_process::{
     noise::{Purpose, fill_normal, stream},
-    times::TimeSampler,
+    times::{TimeDraw, TimeSampler},
 };
 
-/// One batch, ready for the loss.
+/// Which examples a batch has, and at which steps.
+pub(crate) struct Draws {
+    /// The number of its first example: draw `n` is the `n`-th example that the run sees.
+    first: u64,
+    steps: Vec<TimeDraw>,
+    weighted: bool,
+}
+
+impl Draws {
+    /// One step `1..=T` for each example.
+    pub(crate) fn t(&self) -> Vec<usize> {
+        self.steps.iter().map(|draw| draw.t).collect()
+    }
+}
+
+/// One batch or a part of one, ready for the loss.
 pub(crate) struct Batch<B: Backend, const D: usize> {
     /// Clean data, `[batch, …]` in [-1, 1].
     pub(crate) x_0: Tensor<B, D>,
@@ -47,21 +64,25 @@ impl<'a> Batches<'a> {
         Self { data, sampler: EpochSampler::new(seed, data.len()), seed, flip, labels }
     }
 
-    /// The batch of draws `first..first + size`: draw `n` is the `n`-th example that the run sees. `times` draws its
-    /// steps.
+    /// The batch of draws `first..first + size`. `times` draws its steps.
+    pub(crate) fn draws(&self, first: u64, size: usize, times: &TimeSampler) -> Draws {
+        Draws { first, steps: times.draws(self.seed, first, size), weighted: times.is_weighted() }
+    }
+
+    /// The examples in these places of a batch.
     pub(crate) fn get<B: Backend, const D: usize>(
         &self,
-        first: u64,
-        size: usize,
-        times: &TimeSampler,
+        batch: &Draws,
+        places: Range<usize>,
         device: &B::Device,
     ) -> Batch<B, D> {
+        let first = batch.first + places.start as u64;
+        let (draws, size) = (&batch.steps[places.clone()], places.len());
         let example: usize = self.data.shape().iter().product();
         let mut x_0 = vec![0.0; size * example];
         let mut epsilon = vec![0.0; size * example];
-        let draws = times.draws(self.seed, first, size);
         let t = draws.iter().map(|draw| draw.t).collect();
-        let weights = times.is_weighted().then(|| draws.iter().map(|draw| draw.weight as f32).collect::<Vec<_>>());
+        let weights = batch.weighted.then(|| draws.iter().map(|draw| draw.weight as f32).collect::<Vec<_>>());
         let mut classes = self.labels.map(|_| Vec::with_capacity(size));
         let rows = x_0.chunks_exact_mut(example).zip(epsilon.chunks_exact_mut(example));
         for (draw, (x, noise)) in (first..).zip(rows) {

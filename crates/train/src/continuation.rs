@@ -148,6 +148,8 @@ fn flat(config: &TrainConfig) -> BTreeMap<String, toml::Value> {
     let mut out = BTreeMap::new();
     let table = config.to_toml().parse().expect("a configuration that was just written");
     descend("", table, &mut out);
+    // It is left out of the file where it is 1.
+    out.insert("training.shards".to_owned(), toml::Value::from(config.training.shards as i64));
     out
 }
 

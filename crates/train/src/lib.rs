@@ -53,6 +53,7 @@ mod metrics;
 mod plan;
 mod preview;
 mod run_dir;
+mod shards;
 mod spec;
 mod trainer;
 mod watch;

@@ -1,6 +1,7 @@
 //! The training loop: Ho et al. (2020), Algorithm 1, and everything that a run needs around it.
 
 mod first;
+mod gradient;
 mod score;
 mod step;
 mod time;
@@ -26,13 +27,13 @@ use sfumato_schedule::NoiseSchedule;
 
 use crate::{
     FoundCheckpoint, Metrics, PlanPoint, RunDir, Score, TrainConfig, TrainError, TrainState, Watch, averages,
-    batch::{Batches, Labels},
+    batch::Batches,
     checkpoint::{Resumed, not_finite, read_times, read_training, read_window},
     held_out::Measured,
     metrics::{MetricsLog, OpenedLog, Window},
     plan::Planner,
     preview,
-    spec::{pipeline_spec, say_source, unlabelled},
+    spec::{pipeline_spec, say_source},
 };
 use score::Scorers;
 
@@ -102,6 +103,9 @@ impl Run<'_> {
     /// The same with a network and a loss of the caller's own: `blueprint` builds the one and says how it is kept, `objective` is the
     /// other. The configuration names the network as [`ModelConfig::Own`](crate::config::ModelConfig::Own).
     ///
+    /// Neither may let examples of a batch have a part in each other's losses, where a batch is trained in several
+    /// [shards](crate::config::TrainingConfig::shards).
+    ///
     /// Initial values that the network draws from its backend's generator are those of the run's seed, as long as no other thread draws
     /// from it meanwhile: it is one for the whole process.
     ///
@@ -147,10 +151,7 @@ impl Run<'_> {
         if let Some(init) = &config.init {
             say_source(init, &mut spec.facts);
         }
-        // Without a class that stands for "any", no label can be left out.
-        let dropout = spec.facts.null_class.map_or(0.0, |_| config.label_dropout());
-        let labels = unlabelled(&spec).map(|unlabelled| Labels { unlabelled, dropout });
-        let batches = Batches::new(self.data, config.seed, config.data.flip, labels);
+        let batches = Batches::new(self.data, config.seed, config.data.flip, self.labels(&spec));
         let OpenedLog { log: metrics, warning } = MetricsLog::open(&self.dir.metrics_file(), state.step)?;
         if let Some(warning) = warning {
             watch.warn(&warning);

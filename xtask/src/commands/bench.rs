@@ -4,6 +4,7 @@ mod chart;
 mod curve;
 pub(super) mod machine;
 mod measured;
+mod objectives;
 mod peer;
 mod profile;
 mod report;
@@ -23,6 +24,7 @@ Usage: cargo xtask bench [FILTER...]                    criterion: kernels, trai
        cargo xtask bench --peer torch [OPTIONS]         beside PyTorch: the same networks, weights and batches
        cargo xtask bench --scaling [PART...]            threads, batches, sizes (of images), backends (flex and ndarray)
        cargo xtask bench --profile                      where a training step's time goes, and the arithmetic ceiling
+       cargo xtask bench --objectives                   a training step by each loss, weight and density, beside simple
        cargo xtask bench --curve                        200 steps with the fast kernels and in double precision
 
 Options of --peer:
@@ -45,6 +47,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
         Mode::Peer(options) => peer::run(&options),
         Mode::Scaling(parts) => scaling::run(&parts),
         Mode::Profile => profile::run(),
+        Mode::Objectives => objectives::run(),
         Mode::Curve => curve::run(),
     }
 }
@@ -58,6 +61,7 @@ enum Mode {
     /// Which parts; all where none is named.
     Scaling(Vec<String>),
     Profile,
+    Objectives,
     Curve,
 }
 
@@ -87,7 +91,7 @@ impl Mode {
                     return Err(Usage(format!("unexpected `{word}`: --work filters")).into());
                 }
             }
-            Mode::Profile | Mode::Curve if !words.is_empty() => {
+            Mode::Profile | Mode::Objectives | Mode::Curve if !words.is_empty() => {
                 return Err(Usage(format!("unexpected argument `{}`", words[0])).into());
             }
             _ if for_peer => {
@@ -140,6 +144,7 @@ impl Given {
                     "--quick" => given.quick = true,
                     "--scaling" => given.modes.push("--scaling"),
                     "--profile" => given.modes.push("--profile"),
+                    "--objectives" => given.modes.push("--objectives"),
                     "--curve" => given.modes.push("--curve"),
                     "--help" | "-h" => return Ok(None),
                     option if option.starts_with('-') => {
@@ -165,6 +170,7 @@ impl Given {
             }),
             ["--scaling"] => Mode::Scaling(scaling::known(&self.words)?),
             ["--profile"] => Mode::Profile,
+            ["--objectives"] => Mode::Objectives,
             ["--curve"] => Mode::Curve,
             _ => return Err(Usage(format!("{} exclude each other", self.modes.join(" and "))).into()),
         })
@@ -257,6 +263,7 @@ mod tests {
     fn the_other_modes_are_one_word() {
         assert_eq!(mode(&["--scaling"]).unwrap(), Mode::Scaling(vec![]));
         assert_eq!(mode(&["--profile"]).unwrap(), Mode::Profile);
+        assert_eq!(mode(&["--objectives"]).unwrap(), Mode::Objectives);
         assert_eq!(mode(&["--curve"]).unwrap(), Mode::Curve);
         assert_eq!(mode(&["--help"]).unwrap(), Mode::Help);
     }

@@ -103,6 +103,9 @@ pub(crate) struct TrainArgs {
     /// Examples per step
     #[arg(long, value_name = "N", help_heading = "Run", value_parser = values::count::<usize>())]
     pub(crate) batch_size: Option<usize>,
+    /// Compute the examples of a step in so many parts, one after the other, which takes less memory [default: 1]
+    #[arg(long, value_name = "V", help_heading = "Run", value_parser = values::count::<usize>())]
+    pub(crate) shards: Option<usize>,
     /// Learning rate after the warm-up; with --resume the rate from here on
     #[arg(long, value_name = "X", help_heading = "Run", value_parser = values::above_zero())]
     pub(crate) learning_rate: Option<f64>,

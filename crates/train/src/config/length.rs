@@ -5,9 +5,16 @@ use crate::{
     PlanPoint, TrainError,
     learning_rate::planned_learning_rate,
     plan::{decay_progress, last_step},
+    shards::Shards,
 };
 
 impl TrainingConfig {
+    /// How a batch is cut.
+    pub(crate) fn cut(&self) -> Shards {
+        let examples = self.batch_size.max(1);
+        Shards::new(examples, self.shards.clamp(1, examples))
+    }
+
     /// Whether it is known how many steps fit into the time limit: the run then does these, without a limit.
     pub fn is_planned(&self) -> bool {
         self.plan.last().is_some_and(|point| point.steps.is_some())

@@ -93,6 +93,10 @@ pub struct TrainingConfig {
     pub steps: u64,
     /// Examples per step.
     pub batch_size: usize,
+    /// Parts of a batch whose gradients are computed one after the other and summed, 1 to `batch_size`: more of them take less memory. The
+    /// gradient is the same but for rounding.
+    #[serde(skip_serializing_if = "is_one")]
+    pub shards: usize,
     /// Ends the run after so many minutes of training; 0 for no limit. A rate that falls is laid over the steps that fit.
     pub max_minutes: f64,
     /// Steps between lines of `metrics.jsonl`.
@@ -125,6 +129,7 @@ impl Default for TrainingConfig {
         Self {
             steps: 100_000,
             batch_size: 64,
+            shards: 1,
             max_minutes: 0.0,
             log_every: 10,
             checkpoint_every: 1000,
@@ -264,12 +269,14 @@ impl TrainConfig {
     /// # Errors
     /// [`TrainError::ConfigValue`] with the key, the value and what would be valid; [`TrainError::Schedule`].
     pub fn validate(&self) -> Result<(), TrainError> {
-        let TrainingConfig { steps, batch_size, max_minutes, log_every, checkpoint_every, .. } = self.training;
+        let TrainingConfig { steps, batch_size, shards, max_minutes, log_every, checkpoint_every, .. } = self.training;
         let not_negative = |x: f64| x >= 0.0 && x.is_finite();
         self.check_paths()?;
         self.optimizer.validate()?;
         check("training.steps", steps, steps > 0, "at least 1")?;
         check("training.batch_size", batch_size, (1..=MOST).contains(&batch_size), &format!("1 to {MOST}"))?;
+        let expected = format!("1 to {batch_size}, the examples of a batch (training.batch_size)");
+        check("training.shards", shards, (1..=batch_size).contains(&shards), &expected)?;
         check("training.max_minutes", max_minutes, not_negative(max_minutes), "0 (no limit) or a number above it")?;
         check("training.log_every", log_every, log_every > 0, "at least 1")?;
         check("training.checkpoint_every", checkpoint_every, checkpoint_every > 0, "at least 1")?;
@@ -302,6 +309,10 @@ pub(crate) fn check(key: &'static str, value: impl ToString, valid: bool, expect
 
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+fn is_one(number: &usize) -> bool {
+    *number == 1
 }
 
 fn parse(text: &str, origin: &str) -> Result<toml::Table, TrainError> {

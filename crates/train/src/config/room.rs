@@ -66,16 +66,24 @@ impl TrainConfig {
         let computed = if on_host { activations(network, shape, true) } else { 0.0 };
         let each = FLOAT * (2.0 * example + computed);
         let batch = self.training.batch_size;
-        let fewer = |each: f64| {
-            let most = ((memory - held) / each).max(1.0) as u64;
+        let shards = self.training.cut();
+        // One shard at a time, beside the sums of those before it.
+        let sums = if on_host { FLOAT * weights as f64 * f64::from(shards.most_sums()) } else { 0.0 };
+        let fewer = |most: u64, each: f64| {
             format!("{most} at most: each example takes at least {}, and this machine has {there}", memory::shown(each))
         };
-        check("training.batch_size", batch, held + batch as f64 * each <= memory, &fewer(each))?;
+        let room = memory - held;
+        let most = ((room - sums) / each).max(1.0) as u64 * shards.count() as u64;
+        let mut expected = fewer(most, each);
+        if shards.largest() > 1 {
+            expected += "; with a larger training.shards it is computed in smaller parts";
+        }
+        check("training.batch_size", batch, sums + shards.largest() as f64 * each <= room, &expected)?;
 
         // The samples, and the picture of them.
         let each = FLOAT * 2.0 * example;
         let num = self.samples.num;
-        check("samples.num", num, held + num as f64 * each <= memory, &fewer(each))
+        check("samples.num", num, num as f64 * each <= room, &fewer((room / each).max(1.0) as u64, each))
     }
 }
 
@@ -98,6 +106,11 @@ mod tests {
         config.training.batch_size = 1 << 20;
         let said = message(&config, &unet, &[3, 32, 32], 64e9);
         assert!(said.contains("training.batch_size") && said.contains("1048576"), "{said}");
+        assert!(said.contains("with a larger training.shards"), "{said}");
+        // In shards it has.
+        config.training.shards = 1 << 14;
+        config.check_room(&unet, &[3, 32, 32], 64e9, true).unwrap();
+        config.training.shards = 1;
         // On another device the batch itself has room.
         config.check_room(&unet, &[3, 32, 32], 64e9, false).unwrap();
         config.training.batch_size = 1;

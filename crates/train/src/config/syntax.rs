@@ -7,9 +7,10 @@ use super::{MlpSpec, ModelConfig, TrainConfig};
 use crate::TrainError;
 
 /// Keys whose numbers begin at 1; the type alone says 0.
-const FROM_ONE: [&str; 6] = [
+const FROM_ONE: [&str; 7] = [
     "training.steps",
     "training.batch_size",
+    "training.shards",
     "training.log_every",
     "training.checkpoint_every",
     "samples.num",
@@ -121,6 +122,7 @@ fn all_keys() -> Vec<String> {
             "data.background",
             "data.labels",
             "data.range",
+            "training.shards",
             "data.label_dropout",
             "init.from",
             "init.sha256",

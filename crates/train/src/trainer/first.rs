@@ -1,16 +1,16 @@
-//! The network before the first step.
+//! What a run has before its first step: the network, and what that is told.
 
 use std::sync::{Mutex, PoisonError};
 
 use sfumato_kernels::AutodiffBackend;
-use sfumato_model::Blueprint;
+use sfumato_model::{Blueprint, pipeline::PipelineSpec};
 use sfumato_nets::{
     NetError,
     params::{ParamSource, RandomParams, parameters},
 };
 
 use super::Run;
-use crate::{Source, TrainError, init};
+use crate::{Source, TrainError, batch::Labels, init, spec::unlabelled};
 
 impl Run<'_> {
     /// The network before the first step: drawn, or as far as it fits that of the model that the run starts from.
@@ -31,6 +31,13 @@ impl Run<'_> {
         let transfer = source.transfer::<A, P, D>(blueprint, self.config, self.data, device)?;
         init::write(self.dir.root(), &source, &transfer)?;
         Ok(build_seeded(blueprint, &mut source.params(transfer, seed)?, seed, device)?)
+    }
+
+    /// What a class-conditional network is told.
+    pub(super) fn labels(&self, spec: &PipelineSpec) -> Option<Labels> {
+        // Without a class that stands for "any", no label can be left out.
+        let dropout = spec.facts.null_class.map_or(0.0, |_| self.config.label_dropout());
+        unlabelled(spec).map(|unlabelled| Labels { unlabelled, dropout })
     }
 }
 

@@ -1,13 +1,16 @@
 //! One step of a run in progress.
 
-use burn::{module::AutodiffModule, tensor::ElementConversion};
+use burn::module::AutodiffModule;
 use sfumato_kernels::AutodiffBackend;
 use sfumato_model::Blueprint;
-use sfumato_nets::{Call, layers::DropoutKey};
+use sfumato_nets::layers::DropoutKey;
 use sfumato_process::Objective;
 
-use super::Session;
-use crate::{TrainError, Watch, batch::Batch, error::Kept};
+use super::{
+    Session,
+    gradient::{Learned, Lesson},
+};
+use crate::{TrainError, Watch, error::Kept};
 
 /// Whether a loss is one of weights that are worth to go on from: 1 is that of a network that says nothing.
 fn sensible(loss: f64) -> bool {
@@ -29,29 +32,30 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
         let config = self.run.config;
         let step = self.state.step + 1;
         let size = config.training.batch_size;
-        let batch: Batch<A, D> = self.batches.get(self.state.examples, size, &self.times, self.device);
-        let call =
-            Call { net: &model, classes: batch.classes.as_deref(), dropout: Some(DropoutKey::new(config.seed, step)) };
-        let losses = objective.losses(&self.schedule, &call, batch.x_0, &batch.t, batch.epsilon)?;
-        if self.times.learns() {
-            let each: Vec<f64> = losses.to_data().iter::<f64>().collect();
-            self.times.record(&batch.t, &each);
-        }
-        let loss = match batch.weights {
-            Some(weights) => (losses * weights).mean(),
-            None => losses.mean(),
+        let draws = self.batches.draws(self.state.examples, size, &self.times);
+        let lesson = Lesson::<A, D> {
+            objective,
+            schedule: &self.schedule,
+            batches: &self.batches,
+            draws: &draws,
+            shards: config.training.cut(),
+            dropout: DropoutKey::new(config.seed, step),
+            each: self.times.learns(),
+            device: self.device,
         };
-        let value: f64 = loss.clone().into_scalar().elem();
-        let mut grads = loss.backward();
+        let Learned { loss, gradient, losses } = lesson.learn(&model)?;
+        if self.times.learns() {
+            self.times.record(&draws.t(), &losses);
+        }
         let rate = self.rate(step);
-        let (model, norm) = self.optimizer.step::<A, _>(model, &mut grads, step, rate);
-        if !(value.is_finite() && norm.grad_norm.is_finite()) {
-            return Err(self.diverged(step, value, norm.grad_norm, watch)?);
+        let (model, norm) = self.optimizer.step_along::<A, _>(model, gradient, step, rate);
+        if !(loss.is_finite() && norm.grad_norm.is_finite()) {
+            return Err(self.diverged(step, loss, norm.grad_norm, watch)?);
         }
         if let Some(averages) = &mut self.averages {
             averages.step(&model.valid(), step);
         }
-        Ok((model, value, norm.grad_norm))
+        Ok((model, loss, norm.grad_norm))
     }
 
     /// The error for a step without a finite result. The checkpoint whose weights gave it is set aside where an older one

@@ -22,6 +22,10 @@ pub(super) fn run(
     let examples = steps.saturating_mul(training.batch_size as u64);
     let epochs = examples as f64 / data.len() as f64;
     let epochs = if epochs < 10.0 { format!("{epochs:.1}") } else { format!("{epochs:.0}") };
+    let shards = match training.shards {
+        1 => String::new(),
+        shards => format!(" in {shards} shards"),
+    };
     let limit = match training.max_minutes {
         0.0 => "no time limit".to_owned(),
         minutes if training.is_planned() => format!("as planned for {minutes} minutes"),
@@ -35,7 +39,7 @@ pub(super) fn run(
         format!("network    {}", network(&config.network(data)?)),
         format!("classes    {}", classes(config, data)),
         format!("objective  {}", config.objective.describe(&config.diffusion)),
-        format!("length     {steps} steps of {} examples, {epochs} epochs; {limit}", training.batch_size),
+        format!("length     {steps} steps of {} examples{shards}, {epochs} epochs; {limit}", training.batch_size),
         format!("machine    {}, {threads} {}", machine.backend.name(), if threads == 1 { "thread" } else { "threads" }),
         format!("run        {}", dir.root().display()),
     ])

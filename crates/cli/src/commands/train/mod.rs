@@ -197,6 +197,9 @@ fn apply_flags(config: &mut TrainConfig, args: &TrainArgs) {
     if let Some(batch_size) = args.batch_size {
         training.batch_size = batch_size;
     }
+    if let Some(shards) = args.shards {
+        training.shards = shards;
+    }
     if let Some(steps) = args.steps {
         training.steps = steps;
         training.max_minutes = 0.0;

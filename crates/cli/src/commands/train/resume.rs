@@ -124,6 +124,7 @@ fn finished(args: &TrainArgs, dir: &RunDir, step: u64, config: &TrainConfig) -> 
         ("--minutes", args.minutes.is_some()),
         ("--learning-rate", args.learning_rate.is_some()),
         ("--batch-size", args.batch_size.is_some()),
+        ("--shards", args.shards.is_some()),
         ("--seed", args.seed.is_some()),
         ("--set", !args.set.is_empty()),
         ("--flip", args.flip),
