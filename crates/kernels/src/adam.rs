@@ -6,6 +6,7 @@
 
 use std::vec::IntoIter;
 
+use crate::muon::muon_step;
 use crate::{AdamOperands, AdamState, AdamStep, AutodiffBackend, Backend, Gradient, adam_steps, with_node_of};
 use burn::{
     module::{AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param},
@@ -57,6 +58,8 @@ impl Default for AdamOptions {
 pub struct Adam<B: Backend> {
     options: AdamOptions,
     states: Vec<AdamState<B>>,
+    /// Whether each parameter moves by Muon; empty where none does.
+    orthogonal: Vec<bool>,
 }
 
 /// What a step did.
@@ -71,12 +74,27 @@ impl<B: Backend> Adam<B> {
     pub fn new<M: Module<B>>(options: &AdamOptions, model: &M) -> Self {
         let state =
             |weight: Tensor<B, 1>| AdamState { m: weight.zeros_like(), v: weight.zeros_like(), ema: Some(weight) };
-        Self { options: *options, states: weights(model).into_iter().map(state).collect() }
+        Self::resumed(options, weights(model).into_iter().map(state).collect())
     }
 
     /// The state with which a stopped run goes on.
     pub fn resumed(options: &AdamOptions, states: Vec<AdamState<B>>) -> Self {
-        Self { options: *options, states }
+        Self { options: *options, states, orthogonal: Vec::new() }
+    }
+
+    /// The same with some of the parameters moved by Muon: `which` says it of each, in visiting order. The first dimension of such a parameter is the
+    /// rows of a matrix, and the others together are its columns; parameters of fewer than two dimensions stay with Adam.
+    ///
+    /// Muon makes all singular values of a layer's step alike, so that a few large directions of the gradient do not drown the others (Jordan et
+    /// al. 2024). Its momentum (decay 0.95) is kept in the place of the first moment; the second moment is not used.
+    ///
+    /// # Panics
+    /// If there is not one answer for each parameter.
+    #[must_use]
+    pub fn with_muon(mut self, which: Vec<bool>) -> Self {
+        assert_eq!(which.len(), self.states.len(), "one answer for each parameter that the module visits");
+        self.orthogonal = which;
+        self
     }
 
     /// The state of each parameter, flat, in visiting order.
@@ -125,10 +143,16 @@ impl<B: Backend> Adam<B> {
             ema_decay: Some(ema_decay(self.options.ema_decay, step)),
         };
         let states = std::mem::take(&mut self.states).into_iter();
-        let mut take =
-            Take::<A> { grads: gradient.into_values().into_iter(), states, operands: Vec::new(), places: Vec::new() };
+        let mut take = Take::<A> {
+            grads: gradient.into_values().into_iter(),
+            states,
+            orthogonal: &self.orthogonal,
+            operands: Vec::new(),
+            matrices: Vec::new(),
+            places: Vec::new(),
+        };
         let model = model.map(&mut take);
-        let updated = adam_steps(take.operands, &by).into_iter();
+        let updated = updates(take.operands, &take.matrices, &by).into_iter();
         let states = Vec::with_capacity(take.places.len());
         let mut put = PutBack::<A> { updated, places: take.places.into_iter(), states };
         let model = model.map(&mut put);
@@ -170,14 +194,17 @@ enum Place<B: Backend> {
 
 /// Takes every parameter that has a gradient out of the module, so that nobody else holds its memory and it is updated in place. One
 /// value stands in for it until [`PutBack`].
-struct Take<A: AutodiffBackend> {
+struct Take<'a, A: AutodiffBackend> {
     grads: IntoIter<Option<Tensor<Inner<A>, 1>>>,
     states: IntoIter<AdamState<Inner<A>>>,
+    orthogonal: &'a [bool],
     operands: Vec<AdamOperands<Inner<A>>>,
+    /// Rows and columns of each of the operands that Muon moves.
+    matrices: Vec<Option<[usize; 2]>>,
     places: Vec<Place<Inner<A>>>,
 }
 
-impl<A: AutodiffBackend> ModuleMapper<A> for Take<A> {
+impl<A: AutodiffBackend> ModuleMapper<A> for Take<'_, A> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<A, D>>) -> Param<Tensor<A, D>> {
         let state = self.states.next().expect("one state for each parameter that the module visits");
         let Some(grad) = self.grads.next().flatten() else {
@@ -186,10 +213,27 @@ impl<A: AutodiffBackend> ModuleMapper<A> for Take<A> {
         };
         let (id, tensor, mapper) = param.consume();
         let stand_in = with_node_of(Tensor::empty([1; D], &tensor.device()), tensor.clone());
+        let by_muon = D > 1 && self.orthogonal.get(self.places.len()).is_some_and(|by_muon| *by_muon);
+        let dims = tensor.dims();
+        self.matrices.push(by_muon.then(|| [dims[0], dims[1..].iter().product()]));
         self.places.push(Place::Updated(tensor.shape()));
         self.operands.push(AdamOperands { param: flatten(tensor.inner()), grad, state });
         Param::from_mapped_value(id, stand_in, mapper)
     }
+}
+
+/// One update of every parameter, in the order of `all`: by Muon where there are rows and columns, else by Adam.
+fn updates<B: Backend>(all: Vec<AdamOperands<B>>, matrices: &[Option<[usize; 2]>], by: &AdamStep) -> Vec<Updated<B>> {
+    let (mut by_muon, mut by_adam) = (Vec::new(), Vec::new());
+    for (operands, matrix) in all.into_iter().zip(matrices) {
+        match matrix {
+            Some(size) => by_muon.push(muon_step(operands, *size, by)),
+            None => by_adam.push(operands),
+        }
+    }
+    let (mut by_muon, mut by_adam) = (by_muon.into_iter(), adam_steps(by_adam, by).into_iter());
+    let next = |matrix: &Option<_>| if matrix.is_some() { by_muon.next() } else { by_adam.next() };
+    matrices.iter().filter_map(next).collect()
 }
 
 /// A parameter and its state after an update.

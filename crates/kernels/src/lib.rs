@@ -58,6 +58,7 @@ mod gradient;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 mod host;
 mod kept_filters;
+mod muon;
 mod operands;
 mod ops;
 mod power_averages;

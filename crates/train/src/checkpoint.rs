@@ -21,7 +21,7 @@ use std::{
 };
 
 use burn::{
-    module::AutodiffModule,
+    module::{AutodiffModule, Module},
     tensor::{Tensor, TensorData},
 };
 use serde::{Deserialize, Serialize};
@@ -33,7 +33,7 @@ use sfumato_model::{
     pipeline::WEIGHTS_FILE,
     tensor_file::{NamedTensor, read_tensors, write_tensors},
 };
-use sfumato_nets::params::named_parameters;
+use sfumato_nets::params::{named_parameters, parameters};
 use sfumato_process::times::{ImportanceTimes, TimeSampler};
 
 use crate::{
@@ -261,7 +261,23 @@ where
             ema: Some(take(&mut averages, "")?),
         });
     }
-    Ok(Resumed { model, optimizer: Adam::resumed(&config.optimizer.adam(), states) })
+    let optimizer = Adam::resumed(&config.optimizer.adam(), states);
+    let optimizer = with_matrices(optimizer, config, &model);
+    Ok(Resumed { model, optimizer })
+}
+
+/// `optimizer` with the parameters of `model` that it moves by Muon, where the configuration wants that.
+pub(crate) fn with_matrices<A: burn::tensor::backend::Backend, B: Backend>(
+    optimizer: Adam<B>,
+    config: &TrainConfig,
+    model: &impl Module<A>,
+) -> Adam<B> {
+    let parameters = parameters(model);
+    let named = parameters.iter().map(|parameter| (parameter.name.as_str(), &parameter.shape[..]));
+    match config.optimizer.matrices(named) {
+        Some(which) => optimizer.with_muon(which),
+        None => optimizer,
+    }
 }
 
 /// The tensors of a file, by name.

@@ -28,7 +28,7 @@ use sfumato_schedule::NoiseSchedule;
 use crate::{
     FoundCheckpoint, Metrics, PlanPoint, RunDir, Score, TrainConfig, TrainError, TrainState, Watch, averages,
     batch::Batches,
-    checkpoint::{Resumed, not_finite, read_times, read_training, read_window},
+    checkpoint::{Resumed, not_finite, read_times, read_training, read_window, with_matrices},
     held_out::Measured,
     metrics::{MetricsLog, OpenedLog, Window},
     plan::Planner,
@@ -137,7 +137,7 @@ impl Run<'_> {
             (model, optimizer, TrainState::read(&from.path)?)
         } else {
             let model: P::Net<A> = self.first_model::<A, P, D>(blueprint, device)?;
-            let optimizer = Adam::new(&config.optimizer.adam(), &model.valid());
+            let optimizer = with_matrices(Adam::new(&config.optimizer.adam(), &model.valid()), config, &model);
             (model, optimizer, TrainState::default())
         };
         let averages = averages::start(self, state.step, &model.valid(), device)?;

@@ -24,7 +24,7 @@ pub use held_out::HeldOutConfig;
 pub use init::InitConfig;
 pub use model::{MlpSpec, ModelConfig, OwnSpec, UNetSpec};
 pub use objective::ObjectiveConfig;
-pub use optimizer::{LearningRateDecay, OptimizerConfig};
+pub use optimizer::{LearningRateDecay, OptimizerConfig, OptimizerMethod};
 pub use presets::{DEFAULT_PRESET, PRESETS, Preset};
 pub use room::least_to_predict;
 pub use sized::{DEFAULT_MINUTES, Length};

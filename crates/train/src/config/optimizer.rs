@@ -10,6 +10,9 @@ use crate::TrainError;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OptimizerConfig {
+    /// What moves the weights.
+    #[serde(skip_serializing_if = "OptimizerMethod::is_adam")]
+    pub method: OptimizerMethod,
     /// Learning rate after the warm-up.
     pub learning_rate: f64,
     /// Steps over which the learning rate rises linearly from 0.
@@ -33,6 +36,28 @@ pub struct OptimizerConfig {
     pub ema_decay: f64,
 }
 
+/// What moves the weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptimizerMethod {
+    /// Adam.
+    #[default]
+    Adam,
+    /// Muon for the matrices between the network's ends, Adam for everything else.
+    Muon,
+}
+
+impl OptimizerMethod {
+    fn is_adam(&self) -> bool {
+        *self == Self::Adam
+    }
+}
+
+/// Smallest side of a matrix that Muon moves: a smaller one has few directions to make alike.
+const SMALLEST_SIDE: usize = 16;
+/// Layers that Adam moves in any case, as Jordan et al. (2024) do: the first, the last, and tables.
+const ENDS: [&str; 3] = ["conv_in", "conv_out", "class_embedding"];
+
 /// What the learning rate does after the warm-up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -48,6 +73,7 @@ impl Default for OptimizerConfig {
     /// Ho et al. (2020), Appendix B: Adam, 2e-4, 5000 steps of warm-up, norm 1, EMA 0.9999.
     fn default() -> Self {
         Self {
+            method: OptimizerMethod::Adam,
             learning_rate: 2e-4,
             warmup_steps: 5000,
             decay: LearningRateDecay::Constant,
@@ -67,6 +93,17 @@ impl OptimizerConfig {
     pub fn adam(&self) -> AdamOptions {
         let &Self { beta_1, beta_2, epsilon, weight_decay, clip_norm, ema_decay, .. } = self;
         AdamOptions { beta_1, beta_2, epsilon, weight_decay, clip_norm, ema_decay }
+    }
+
+    /// Which of a network's parameters Muon moves, in order; none where there is no Muon.
+    pub(crate) fn matrices<'a>(&self, parameters: impl Iterator<Item = (&'a str, &'a [usize])>) -> Option<Vec<bool>> {
+        let moves = |(name, shape): (&str, &[usize])| match shape {
+            [rows, columns @ ..] if !columns.is_empty() => {
+                (*rows).min(columns.iter().product()) >= SMALLEST_SIDE && !ENDS.iter().any(|end| name.starts_with(end))
+            }
+            _ => false,
+        };
+        (self.method == OptimizerMethod::Muon).then(|| parameters.map(moves).collect())
     }
 
     /// Refuses values outside their ranges.

@@ -1,0 +1,152 @@
+//! `objectives`: one budget of steps, many recipes, two seeds of each: what helps the likelihood, and what the pictures.
+
+mod recipes;
+
+use std::thread::available_parallelism;
+
+use self::recipes::{RECIPES, Recipe, Then};
+use super::super::figures::Figures;
+use super::super::job::{Job, words};
+use super::super::scores::Scores;
+use super::super::work::Work;
+
+/// Steps of every training.
+const STEPS: [u64; 2] = [8, 400];
+/// Test pictures that the bound is that of, and samples that distances are measured on.
+const PICTURES: [u64; 2] = [20, 1000];
+const SEEDS: [u64; 2] = [0, 1];
+
+pub(super) fn run(work: &Work, figures: &mut Figures) -> anyhow::Result<()> {
+    for seed in SEEDS {
+        figures.seed(&format!("training {seed}"), seed);
+    }
+    figures.seed("samples", 0);
+    let plan = Plan { work, steps: work.pick(STEPS[0], STEPS[1]), pictures: work.pick(PICTURES[0], PICTURES[1]) };
+    for recipe in RECIPES {
+        plan.train(recipe)?;
+        for (seed, scores) in SEEDS.into_iter().zip(plan.score(recipe)?) {
+            plan.rows(figures, recipe, seed, &scores)?;
+        }
+    }
+    Ok(())
+}
+
+struct Plan<'a> {
+    work: &'a Work,
+    steps: u64,
+    pictures: u64,
+}
+
+impl Plan<'_> {
+    /// Trains both seeds of a recipe.
+    fn train(&self, recipe: &Recipe) -> anyhow::Result<()> {
+        let (tiny, data) = (self.work.tiny(), self.data()?);
+        let job = |name: String, seed: u64, steps: u64, more: &str| {
+            let arguments = words(&format!(
+                "train --out runs/{name} --preset fashion-mnist-mini {data} --steps {steps} --seed {seed} --threads 1 \
+                 --sample-every 0 --set held_out.every=0 {} {more} {tiny}",
+                recipe.settings
+            ));
+            self.work.sfumato(&format!("train-{name}"), arguments).making(&format!("runs/{name}"))
+        };
+        let name = |seed| format!("{}-{seed}", recipe.name);
+        if let Some(small) = recipe.small_first {
+            let steps = self.work.pick(4, small.steps);
+            self.both(|seed| job(format!("{}-small", name(seed)), seed, steps, &format!("--image-size {}", small.side)))?;
+            let rest = self.work.pick(6, small.then);
+            return self.both(|seed| {
+                job(name(seed), seed, rest, &format!("--init-from runs/{}-small/model", name(seed)))
+            });
+        }
+        self.both(|seed| job(name(seed), seed, self.steps, ""))?;
+        match recipe.then {
+            Then::Nothing => Ok(()),
+            Then::Fit => {
+                let (data, num) = (self.scored()?, self.work.pick(20, 1000));
+                self.both(|seed| {
+                    let model = model(recipe, seed);
+                    let arguments = format!("eval --model {model} --dataset {data} --fit --fit-examples {num} --no-bound --threads 1");
+                    self.work.sfumato(&format!("fit-{}", name(seed)), words(&arguments))
+                })
+            }
+            Then::Average(width) => self.both(|seed| {
+                let out = model(recipe, seed);
+                let arguments = format!("average runs/{} --width {width} --out {out}", name(seed));
+                self.work.sfumato(&format!("average-{}", name(seed)), words(&arguments)).making(&out)
+            }),
+        }
+    }
+
+    /// Bound and distances of both seeds.
+    fn score(&self, recipe: &Recipe) -> anyhow::Result<[Scores; 2]> {
+        let (data, num) = (self.scored()?, self.pictures);
+        let variance = if recipe.then == Then::Fit { "--variance optimal" } else { "" };
+        self.both(|seed| {
+            let (model, name) = (model(recipe, seed), scores(recipe, seed));
+            let arguments = format!(
+                "eval --model {model} --dataset {data} --limit {num} --samples {num} {variance} --json scores/{name}.json \
+                 --threads 1"
+            );
+            self.work.sfumato(&format!("eval-{name}"), words(&arguments))
+        })?;
+        let read = |seed| Scores::read(&self.work.path(&format!("scores/{}.json", scores(recipe, seed))));
+        Ok([read(SEEDS[0])?, read(SEEDS[1])?])
+    }
+
+    fn rows(&self, figures: &mut Figures, recipe: &Recipe, seed: u64, scored: &Scores) -> anyhow::Result<()> {
+        figures.depends_on(scored, &scores(recipe, seed));
+        figures.at("recipes", recipe.about).word("settings", recipe.settings);
+        let column = |of: &str| format!("{of}, seed {seed}");
+        figures.at("bits", recipe.about).interval(&column("bits/dim"), "", scored.bits("/total")?);
+        let base = &RECIPES[0];
+        if recipe.name != base.name {
+            let names = [scores(base, seed), scores(recipe, seed)];
+            let found = self.work.compare(&names[1], [&names[0], &names[1]])?;
+            let difference = found.bits("/total/difference")?;
+            figures.at("bits", recipe.about).interval(&column("against the first row"), "", difference);
+        }
+        figures
+            .at("pictures", recipe.about)
+            .interval(&column("Fréchet distance"), "", scored.estimate("/distances/frechet")?)
+            .interval(&column("KID × 1000"), "", scored.estimate("/distances/kid")?.times(1000.0));
+        let lines = Scores::lines(&self.work.path(&format!("runs/{}-{seed}/metrics.jsonl", recipe.name)))?;
+        if let Some(last) = lines.last() {
+            figures.at("speed", recipe.about).time(&column("ms a step"), "", 1000.0 * last.number("/seconds")? / last.number("/step")?);
+        }
+        Ok(())
+    }
+
+    /// Runs a job for each seed, at the same time where there are two cores.
+    fn both(&self, job: impl Fn(u64) -> Job) -> anyhow::Result<()> {
+        let jobs = SEEDS.map(job);
+        if available_parallelism().is_ok_and(|cores| cores.get() >= 2) {
+            let [a, b] = jobs;
+            self.work.together(&[a.on_core(0), b.on_core(1)])?;
+        } else {
+            jobs.into_iter().try_for_each(|job| self.work.run(job).map(drop))?;
+        }
+        Ok(())
+    }
+
+    /// What is trained on.
+    fn data(&self) -> anyhow::Result<String> {
+        Ok(if self.work.quick { format!("--dataset {}", self.scored()?) } else { String::new() })
+    }
+
+    fn scored(&self) -> anyhow::Result<&'static str> {
+        self.work.dataset()
+    }
+}
+
+/// The directory of a recipe's model.
+fn model(recipe: &Recipe, seed: u64) -> String {
+    match recipe.then {
+        Then::Average(_) => format!("runs/{}-{seed}-average", recipe.name),
+        _ => format!("runs/{}-{seed}/model", recipe.name),
+    }
+}
+
+/// The name of its scores.
+fn scores(recipe: &Recipe, seed: u64) -> String {
+    format!("objectives-{}-{seed}", recipe.name)
+}
