@@ -5,6 +5,7 @@ mod bound_convergence;
 mod conformance;
 mod diffusers_round_trip;
 mod guidance;
+mod objectives;
 mod overfitting;
 mod peer;
 mod reference;
@@ -29,7 +30,7 @@ pub(super) struct Experiment {
 }
 
 /// Every experiment.
-pub(super) static EXPERIMENTS: [Experiment; 10] = [
+pub(super) static EXPERIMENTS: [Experiment; 11] = [
     Experiment {
         name: "bits-per-dim",
         about: "the bound of the default model, by strata and decoder, and beside an independent computation",
@@ -78,6 +79,12 @@ pub(super) static EXPERIMENTS: [Experiment; 10] = [
         about: "500 pictures and a long training: held-out figures and the best checkpoint",
         takes: "25 min",
         run: overfitting::run,
+    },
+    Experiment {
+        name: "objectives",
+        about: "one budget of steps, twenty recipes, two seeds of each",
+        takes: "3 h",
+        run: objectives::run,
     },
     Experiment {
         name: "peer",

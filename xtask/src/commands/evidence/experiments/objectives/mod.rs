@@ -22,7 +22,7 @@ pub(super) fn run(work: &Work, figures: &mut Figures) -> anyhow::Result<()> {
     }
     figures.seed("samples", 0);
     let plan = Plan { work, steps: work.pick(STEPS[0], STEPS[1]), pictures: work.pick(PICTURES[0], PICTURES[1]) };
-    for recipe in RECIPES {
+    for recipe in &RECIPES {
         plan.train(recipe)?;
         for (seed, scores) in SEEDS.into_iter().zip(plan.score(recipe)?) {
             plan.rows(figures, recipe, seed, &scores)?;
@@ -50,13 +50,14 @@ impl Plan<'_> {
             self.work.sfumato(&format!("train-{name}"), arguments).making(&format!("runs/{name}"))
         };
         let name = |seed| format!("{}-{seed}", recipe.name);
-        if let Some(small) = recipe.small_first {
+        if let Some(small) = &recipe.small_first {
             let steps = self.work.pick(4, small.steps);
-            self.both(|seed| job(format!("{}-small", name(seed)), seed, steps, &format!("--image-size {}", small.side)))?;
+            self.both(|seed| {
+                job(format!("{}-small", name(seed)), seed, steps, &format!("--image-size {}", small.side))
+            })?;
             let rest = self.work.pick(6, small.then);
-            return self.both(|seed| {
-                job(name(seed), seed, rest, &format!("--init-from runs/{}-small/model", name(seed)))
-            });
+            return self
+                .both(|seed| job(name(seed), seed, rest, &format!("--init-from runs/{}-small/model", name(seed))));
         }
         self.both(|seed| job(name(seed), seed, self.steps, ""))?;
         match recipe.then {
@@ -65,7 +66,9 @@ impl Plan<'_> {
                 let (data, num) = (self.scored()?, self.work.pick(20, 1000));
                 self.both(|seed| {
                     let model = model(recipe, seed);
-                    let arguments = format!("eval --model {model} --dataset {data} --fit --fit-examples {num} --no-bound --threads 1");
+                    let arguments = format!(
+                        "eval --model {model} --dataset {data} --fit --fit-examples {num} --no-bound --threads 1"
+                    );
                     self.work.sfumato(&format!("fit-{}", name(seed)), words(&arguments))
                 })
             }
@@ -111,7 +114,11 @@ impl Plan<'_> {
             .interval(&column("KID × 1000"), "", scored.estimate("/distances/kid")?.times(1000.0));
         let lines = Scores::lines(&self.work.path(&format!("runs/{}-{seed}/metrics.jsonl", recipe.name)))?;
         if let Some(last) = lines.last() {
-            figures.at("speed", recipe.about).time(&column("ms a step"), "", 1000.0 * last.number("/seconds")? / last.number("/step")?);
+            figures.at("speed", recipe.about).time(
+                &column("ms a step"),
+                "",
+                1000.0 * last.number("/seconds")? / last.number("/step")?,
+            );
         }
         Ok(())
     }

@@ -35,10 +35,71 @@ const fn recipe(name: &'static str, about: &'static str, settings: &'static str)
     Recipe { name, about, settings, small_first: None, then: Then::Nothing }
 }
 
-/// Steps and ends of the linear schedule with four times as many steps.
-const T_4000: &str = "--set diffusion.schedule.steps=4000 --set diffusion.schedule.beta_start=2.5e-5 --set diffusion.schedule.beta_end=0.005";
+/// The linear schedule with four times as many steps, each a quarter as large.
+macro_rules! finely {
+    ($more:literal) => {
+        concat!(
+            "--set diffusion.schedule.steps=4000 --set diffusion.schedule.beta_start=2.5e-5 \
+             --set diffusion.schedule.beta_end=0.005",
+            $more
+        )
+    };
+}
 
 /// The first one is what the others are compared with.
-pub(super) const RECIPES: &[Recipe] = &[
-    recipe("base", "linear schedule, noise, simple", ""),
+pub(super) const RECIPES: [Recipe; 20] = [
+    recipe("base", "noise, linear schedule, simple", ""),
+    recipe("stratified", "stratified steps", "--density stratified"),
+    recipe("log-normal", "log-normal noise levels", "--density log-normal"),
+    recipe("laplace", "noise levels by Laplace", "--density laplace"),
+    recipe("min-snr", "weight min-snr", "--weight min-snr"),
+    recipe("p2", "weight p2", "--weight p2"),
+    recipe("sigmoid", "weight sigmoid", "--weight sigmoid"),
+    recipe("bound", "weight bound, stratified", "--weight bound --density stratified"),
+    recipe(
+        "v-cosine",
+        "v, cosine schedule",
+        "--set diffusion.parameterization=v --set diffusion.schedule={kind=\"cosine\",steps=1000}",
+    ),
+    recipe("steps-4000", "T = 4000", finely!("")),
+    recipe("learned-range", "learned range, hybrid", "--variance learned-range"),
+    recipe("learned", "free variance, hybrid, stratified", "--variance learned --density stratified"),
+    recipe("vlb", "free variance, vlb by importance", "--variance learned --loss vlb --density importance"),
+    recipe(
+        "learned-4000",
+        "free variance, weight bound, stratified, T = 4000",
+        finely!(" --variance learned --weight bound --density stratified"),
+    ),
+    recipe("rate", "twice the learning rate", "--learning-rate 2e-3"),
+    recipe("beta-2", "β₂ = 0.99", "--set optimizer.beta_2=0.99"),
+    recipe("muon", "Muon", "--set optimizer.method=muon"),
+    Recipe { then: Then::Fit, ..recipe("fit", "variances fitted afterwards", "") },
+    Recipe {
+        then: Then::Average("0.1"),
+        ..recipe("average", "average of width 0.1", "--set averages.widths=[0.05,0.1]")
+    },
+    Recipe {
+        small_first: Some(SmallFirst { side: 14, steps: 400, then: 300 }),
+        ..recipe("small-first", "14×14 pictures for a quarter of the time", "")
+    },
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn recipes_have_names_of_their_own() {
+        let names: HashSet<&str> = RECIPES.iter().flat_map(|recipe| [recipe.name, recipe.about]).collect();
+        assert_eq!(names.len(), 2 * RECIPES.len());
+    }
+
+    #[test]
+    fn small_pictures_take_no_more_time() {
+        for small in RECIPES.iter().filter_map(|recipe| recipe.small_first.as_ref()) {
+            assert!((small.side * small.side) as u64 * small.steps + 784 * small.then <= 784 * super::super::STEPS[1]);
+        }
+    }
+}
