@@ -5,6 +5,11 @@ use std::ops::ControlFlow;
 use super::{BoundError, Examples, Point, Progress, result::Gather};
 use crate::NoiseError;
 
+/// Fills the noise of an evaluation.
+type Fill<'a, P> = dyn Fn(&P, &mut [f32]) -> Result<(), NoiseError> + 'a;
+/// The terms of some evaluations, given the examples and the noise of each.
+type Terms<'a, P> = dyn Fn(&[P], &[f32], &[f32]) -> Result<Vec<f64>, BoundError> + 'a;
+
 /// What is evaluated for each example, and how; `P` is an evaluation, and holds its [`Point`].
 pub(super) struct Batches<'a, P> {
     /// Evaluations for each example.
@@ -12,9 +17,9 @@ pub(super) struct Batches<'a, P> {
     /// Those of the example with this id, in order.
     pub(super) visits: &'a dyn Fn(usize) -> Vec<P>,
     /// Fills the noise of one.
-    pub(super) noise: &'a dyn Fn(&P, &mut [f32]) -> Result<(), NoiseError>,
+    pub(super) noise: &'a Fill<'a, P>,
     /// The term in nats of each, given the examples and the noise, row after row.
-    pub(super) terms: &'a dyn Fn(&[P], &[f32], &[f32]) -> Result<Vec<f64>, BoundError>,
+    pub(super) terms: &'a Terms<'a, P>,
     /// `L_T` of an example.
     pub(super) prior: &'a dyn Fn(&[f64]) -> f64,
 }

@@ -28,12 +28,12 @@ const HALVINGS: usize = 60;
 ///
 /// let chain = Chain::new(&ScheduleConfig::default().build()?, Parameterization::Epsilon);
 /// let strata = LevelStrata::of(&chain, 10);
-/// let levels: Vec<_> = strata.choose(0, 17, 0).collect();
-/// assert_eq!(levels.len(), 20);
-/// // The weights alone are an estimate of the whole width.
-/// let [most, least] = strata.ends();
-/// let width: f64 = levels.iter().map(|level| 0.5 * level.weight).sum();
-/// assert!((width / (most - least) - 1.0).abs() < 0.05);
+/// assert_eq!(strata.choose(0, 17, 0).count(), 20);
+/// // An estimate of ∫ sigmoid(λ) dλ = ln(1 + e^λ) from the 20 levels of one example.
+/// let sigmoid = |log_snr: f64| 1.0 / (1.0 + (-log_snr).exp());
+/// let found: f64 = strata.choose(0, 17, 0).map(|level| 0.5 * level.weight * sigmoid(level.noise.log_snr())).sum();
+/// let [most, least] = strata.ends().map(|log_snr| log_snr.exp().ln_1p());
+/// assert!((found / (most - least) - 1.0).abs() < 0.02);
 /// # Ok::<(), sfumato_schedule::ScheduleError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
