@@ -5,11 +5,12 @@
 
 use burn::tensor::Tensor;
 
-use crate::{AdamOperands, AdamState, AdamStep, Backend};
+use crate::{AdamOperands, AdamState, AdamStep, Backend, linear};
 
 /// Decay of the momentum, of the published method.
 const MOMENTUM: f64 = 0.95;
-/// Root mean square of a step in units of the learning rate: about that of Adam's steps (Liu et al. (2025), Eq. 4).
+/// Root mean square of a step in units of the learning rate. Liu et al. (2025), Eq. 4, have 0.2, which Adam's steps have late in a long training;
+/// early on those are five times as large, and so are these.
 const SIZE: f64 = 1.0;
 /// Iterations of [`orthogonal`], and the quintic's coefficients, of the published method: they bring every singular value that is not tiny near 1
 /// (0.7 to 1.2) in few iterations, and never settle at 1 exactly.
@@ -20,7 +21,7 @@ const QUINTIC: [f64; 3] = [3.4445, -4.7750, 2.0315];
 ///
 /// # Formula
 /// `g = grad · grad_scale`, `m = μ m + (1 - μ) g`, `u = μ m + (1 - μ) g` (Nesterov's),
-/// `param = param · (1 - lr · weight_decay) - lr · 0.2 √max(rows, columns) · orthogonal(u)`, and the average as in
+/// `param = param · (1 - lr · weight_decay) - lr · √max(rows, columns) · orthogonal(u)`, and the average as in
 /// [`adam_steps`](crate::adam_steps).
 pub(crate) fn muon_step<B: Backend>(
     operands: AdamOperands<B>,
@@ -55,9 +56,10 @@ pub(crate) fn orthogonal<B: Backend>(x: Tensor<B, 2>) -> Tensor<B, 2> {
     let mut x = x / norm;
     let [a, b, c] = QUINTIC;
     for _ in 0..ITERATIONS {
-        let square = x.clone().matmul(x.clone().transpose());
-        let polynomial = square.clone() * b + square.clone().matmul(square) * c;
-        x = x.clone() * a + polynomial.matmul(x);
+        // `linear` is `x · weightᵀ`, whose bits do not depend on the number of threads; the polynomial is symmetric.
+        let square = linear(x.clone(), x.clone(), None);
+        let polynomial = square.clone() * b + linear(square.clone(), square, None) * c;
+        x = x.clone() * a + linear(x.transpose(), polynomial, None).transpose();
     }
     x
 }

@@ -7,8 +7,9 @@ use crate::{
     config::{LearningRateDecay, OptimizerConfig},
 };
 
-/// These cannot change in a run: the meaning of the weights depends on them, and averages are taken from the first step on.
-const FIXED: [&str; 4] = ["model.", "diffusion.", "init.", "averages.widths"];
+/// These cannot change in a run: the meaning of the weights depends on them, averages are taken from the first step on, and what one optimizer
+/// remembers is not what another one needs.
+const FIXED: [&str; 5] = ["model.", "diffusion.", "init.", "averages.widths", "optimizer.method"];
 /// Exceptions from [`FIXED`]: the first two act while training, the last while sampling.
 const FREE_OF_FIXED: [&str; 3] = ["model.dropout", "model.config.dropout", "diffusion.variance"];
 /// What has no part in the weights.

@@ -6,7 +6,7 @@ use sfumato_kernels::AdamOptions;
 use super::{check, is_zero};
 use crate::TrainError;
 
-/// Adam with linear warm-up, global-norm clipping and an exponential moving average of the weights.
+/// Adam, or Muon and Adam, with linear warm-up, global-norm clipping and an exponential moving average of the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OptimizerConfig {
@@ -117,5 +117,28 @@ impl OptimizerConfig {
         check("optimizer.weight_decay", weight_decay, not_negative(weight_decay), "0 or a number above it")?;
         check("optimizer.clip_norm", clip_norm, not_negative(clip_norm), "0 (no clipping) or a number above it")?;
         check("optimizer.ema_decay", ema_decay, (0.0..1.0).contains(&ema_decay), "a number in [0, 1)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn muon_moves_the_matrices_between_the_ends() {
+        let parameters: [(&str, &[usize]); 8] = [
+            ("conv_in.weight", &[32, 27, 1, 1]),
+            ("conv_in.bias", &[32]),
+            ("time_embedding.linear_1.weight", &[128, 32]),
+            ("class_embedding.weight", &[101, 128]),
+            ("down_blocks.0.resnets.0.conv1.weight", &[32, 32, 3, 3]),
+            ("narrow.weight", &[8, 64, 3, 3]),
+            ("down_blocks.0.resnets.0.norm1.weight", &[32]),
+            ("conv_out.weight", &[32, 64, 3, 3]),
+        ];
+        let which = |method| OptimizerConfig { method, ..OptimizerConfig::default() }.matrices(parameters.into_iter());
+        assert_eq!(which(OptimizerMethod::Adam), None);
+        let moved = [false, false, true, false, true, false, false, false];
+        assert_eq!(which(OptimizerMethod::Muon), Some(moved.to_vec()));
     }
 }
