@@ -84,6 +84,11 @@ def squared_cosine(angle):
     return [min(beta, CAP) if beta > 0 else betas[0] for beta in betas]
 
 
+def linear_log_snr(first, last):
+    left = [1 / (1 + exp(-(first + (last - first) * u))) for u in FRACTION]
+    return [1 - after / before for before, after in zip([mpf(1), *left], left)]
+
+
 FAMILIES = {
     "linear": [START + (END - START) * u for u in FRACTION],
     "quadratic": [START + (END - START) * u**2 for u in FRACTION],
@@ -93,6 +98,7 @@ FAMILIES = {
     "sigmoid": [START + (END - START) / (1 + exp(6 - 12 * u)) for u in FRACTION],
     "constant": [mpf("0.01")] * T,
     "jensen-shannon": [min(mpf(1) / (T - t + 1), CAP) for t in range(1, T + 1)],
+    "linear-log-snr": linear_log_snr(mpf("9.21"), mpf(-10)),
 }
 for name, betas in FAMILIES.items():
     products = [mpf(1)]

@@ -31,7 +31,7 @@ pub(crate) enum ScheduleCommand {
 
 /// What a SCHEDULE on the command line may be.
 const SOURCES: &str = "A SCHEDULE is
-  a name                 linear, quadratic, scaled-linear, cosine, notes-cosine, sigmoid, constant, jensen-shannon
+  a name                 linear, quadratic, scaled-linear, cosine, notes-cosine, sigmoid, constant, jensen-shannon, linear-log-snr
   with parameters        cosine:4000   linear:steps=200,beta_end=0.1   explicit:0.1,0.2,0.5
   a file                 a run's config.toml, a TOML table with a kind, a diffusers scheduler_config.json
   a directory            a run, or a model";

@@ -100,6 +100,7 @@ mod tests {
             "sigmoid:range=3",
             "constant:steps=1,beta=0.3333333333333333",
             "jensen-shannon",
+            "linear-log-snr:log_snr_first=8.5",
             "explicit:0.1,0.25",
         ] {
             let config: ScheduleConfig = text.parse().expect(text);

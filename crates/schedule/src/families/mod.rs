@@ -19,6 +19,7 @@ mod family;
 mod formulas;
 mod jensen_shannon;
 mod linear;
+mod linear_log_snr;
 mod notes_cosine;
 mod quadratic;
 mod scaled_linear;
@@ -29,6 +30,7 @@ pub use cosine::Cosine;
 pub use explicit::Explicit;
 pub use jensen_shannon::JensenShannon;
 pub use linear::Linear;
+pub use linear_log_snr::LinearLogSnr;
 pub use notes_cosine::NotesCosine;
 pub use quadratic::Quadratic;
 pub use scaled_linear::ScaledLinear;
@@ -56,6 +58,8 @@ macro_rules! each_family {
             "constant" => Constant,
             /// Beta `1 / (T - t + 1)`.
             "jensen-shannon" => JensenShannon,
+            /// Log SNR linear in the step.
+            "linear-log-snr" => LinearLogSnr,
             /// A list of betas.
             "explicit" => Explicit,
         }
