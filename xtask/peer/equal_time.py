@@ -5,7 +5,7 @@ equal_time.py --pipeline DIR --data FILE.npy --seconds S --out DIR [--threads N]
 Trains the network of DIR/unet/config.json from fresh weights on FILE.npy (bytes, [N, H, W] or [N, H, W, 1]) for S seconds of wall time, and
 writes a pipeline of the averaged weights to the folder `out`. Every line of output is a name and a value.
 
-Recipes: `same` is what `sfumato train` does without arguments: Adam at 1e-3, 100 steps of warm-up, a cosine that ends with the time, batches of
+Recipes: `same` is what `sfumato train` does without arguments, but for the optimizer and the strata: Adam at 1e-3, 100 steps of warm-up, a cosine that ends with the time, batches of
 64, an average with a decay of min(0.999, (1 + s)/(10 + s)). `diffusers` is what examples/unconditional_image_generation/train_unconditional.py of
 diffusers 0.35.2 does by default: AdamW at 1e-4 with betas (0.95, 0.999) and a weight decay of 1e-6, 500 steps of warm-up, a cosine, batches of 16,
 EMAModel with inverse gamma 1, power 3/4 and at most 0.9999.

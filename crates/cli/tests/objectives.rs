@@ -50,7 +50,8 @@ fn old_names_names_and_parameters_are_understood() {
         text.parse::<toml::Table>().unwrap()["objective"].clone()
     };
     let toml = |text: &str| toml::Value::Table(text.parse().unwrap());
-    assert_eq!(printed(&[]), toml("density = 'uniform'"));
+    assert_eq!(printed(&[]), toml("density = 'stratified'"));
+    assert_eq!(printed(&["--preset", "fashion-mnist"]), toml("density = 'uniform'"));
     assert_eq!(printed(&["--set", "objective.times=importance"]), toml("density = 'importance'"));
     let both = ["--weight", "min-snr", "--set", "objective.weight.gamma=3", "--density", "stratified"];
     let expected = "density = 'stratified'\nweight = { kind = 'min-snr', gamma = 3.0 }";

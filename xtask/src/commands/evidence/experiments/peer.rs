@@ -36,7 +36,7 @@ impl Who {
     fn about(self) -> &'static str {
         match self {
             Who::Ours => "here",
-            Who::Same => "PyTorch, the same recipe",
+            Who::Same => "PyTorch, the same but Adam",
             Who::Diffusers => "PyTorch, the recipe of diffusers' example",
         }
     }
