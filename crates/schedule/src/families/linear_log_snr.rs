@@ -10,8 +10,8 @@ use crate::schedule::check_length;
 /// The same fall of log SNR in every step, so that a network sees every noise level as often as any other.
 ///
 /// The bound in continuous time is the mean squared error of the noise over log SNR. Along this schedule it weighs every step alike, which
-/// makes `L_simple` the bound up to a factor. [`Linear`](super::Linear) has a twentieth of its steps where log SNR is above 4; this one has a
-/// quarter of them there, where most bits are.
+/// makes `L_simple` the bound up to a factor. [`Linear`](super::Linear) has 4 % of its steps where log SNR is above 4; this one has 27 % of
+/// them there, where most bits of pictures are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LinearLogSnr {
