@@ -34,6 +34,7 @@ Run the program (built in release mode; every further argument goes to it, so tr
   info       describe a model directory
   report     one page for one or several runs
              --backend flex|ndarray|cuda|wgpu|vulkan|metal|rocm also compiles that backend in
+             --ranks R runs train, sample or eval on R processes by MPI; --hosts FILE says on which machines
 
 Work on the code:
   test       all tests: cargo xtask test [FILTER...] [-p CRATE] [-- TEST OPTIONS]

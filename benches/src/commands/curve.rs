@@ -41,6 +41,7 @@ pub(crate) fn run(composed: bool, steps: u64) -> anyhow::Result<()> {
         environment: &environment,
         stop: &stop,
         held_out: None,
+        ranks: &sfumato_train::ranks::Alone,
     };
     in_pool(0, || run.train::<B>(&DEVICE, &mut Print))??;
     Ok(())

@@ -19,6 +19,7 @@ mod chart;
 mod class;
 mod commands;
 mod environment;
+mod group;
 mod loaded;
 mod output_dir;
 mod progress;
@@ -29,30 +30,45 @@ mod tensorboard;
 
 use std::process::ExitCode;
 
+use sfumato_train::ranks::Ranks;
+
 use crate::args::{Command, Invocation};
 
 fn main() -> ExitCode {
     allocator::keep_freed_memory();
     signals::survive_file_limit();
-    let code = called();
+    let group = match group::start() {
+        Ok(group) => group,
+        Err(error) => {
+            say::error(format_args!("error: {}", message(&error)));
+            say::settle();
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = called(&*group);
     say::settle();
     code
 }
 
-/// Does what the command line asks for.
-fn called() -> ExitCode {
+/// Does what the command line asks for, as one of `ranks`.
+fn called(ranks: &dyn Ranks) -> ExitCode {
     let (cli, mut called) = match Invocation::from_env() {
         Ok(Invocation { cli, command }) => (cli, command),
+        // Help, or a mistake that every rank has found.
         Err(code) => return code,
     };
     init_log();
     let result = match cli.command {
         _ if cli.version => environment::print_version(cli.json),
-        Some(command) => run(command),
+        Some(command) => group::guarded(ranks, || run(command, ranks)),
         None => return args::usage(&mut called, "a command is needed"),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<group::Ended>() => {
+            error.downcast_ref::<group::Ended>().map_or(ExitCode::FAILURE, |ended| ended.code())
+        }
+        Err(error) if !ranks.is_alone() => group::die(ranks, &message(&error)),
         Err(error) => match error.downcast_ref::<args::UsageError>() {
             Some(usage) => args::usage(&mut called, &usage.0),
             None => {
@@ -72,11 +88,13 @@ fn message(error: &anyhow::Error) -> String {
     })
 }
 
-fn run(command: Command) -> anyhow::Result<()> {
+fn run(command: Command, ranks: &dyn Ranks) -> anyhow::Result<()> {
     match command {
-        Command::Train(args) => commands::train::run(args),
-        Command::Sample(args) => commands::sample::run(args),
-        Command::Eval(args) => commands::eval::run(args),
+        Command::Train(args) => commands::train::run(args, ranks),
+        Command::Sample(args) => commands::sample::run(args, ranks),
+        Command::Eval(args) => commands::eval::run(args, ranks),
+        // Rank 0 does the others by itself.
+        _ if !ranks.leads() => Ok(()),
         Command::Compare(args) => commands::compare::run(args),
         Command::Schedule(args) => commands::schedule::run(args),
         Command::Import(args) => commands::import::run(args),

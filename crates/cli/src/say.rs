@@ -12,6 +12,7 @@ use std::{
     io::{ErrorKind, Result as IoResult, Write, stderr, stdout},
     sync::{
         OnceLock,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
     },
     thread::{self, sleep},
@@ -35,8 +36,28 @@ const WAITING: usize = 1024;
 /// Time after which a stream that takes nothing just now is tried again.
 const AGAIN: Duration = Duration::from_millis(10);
 
+/// Whether another process of the group says it.
+static MUTE: AtomicBool = AtomicBool::new(false);
+
+/// From here on nothing but errors is said: rank 0 of the group speaks for all.
+pub(crate) fn only_errors() {
+    MUTE.store(true, Ordering::SeqCst);
+}
+
+/// Whether nothing but errors is said here.
+pub(crate) fn is_mute() -> bool {
+    MUTE.load(Ordering::SeqCst)
+}
+
 /// A line on stderr, in one piece.
 pub(crate) fn line(words: Arguments<'_>) {
+    if !is_mute() {
+        error(words);
+    }
+}
+
+/// A line on stderr, whoever speaks otherwise.
+pub(crate) fn error(words: Arguments<'_>) {
     piece(format!("{words}\n").into_bytes());
 }
 
@@ -60,6 +81,9 @@ pub(crate) fn result_line(words: Arguments<'_>) -> Result<()> {
 /// # Errors
 /// If it cannot be written. A reader that has left is no error.
 pub(crate) fn result(write: impl FnOnce(&mut Vec<u8>) -> IoResult<()>) -> Result<()> {
+    if is_mute() {
+        return Ok(());
+    }
     let mut text = Vec::new();
     let written = write(&mut text);
     settle();
@@ -83,7 +107,9 @@ pub(crate) struct Stderr;
 
 impl Write for Stderr {
     fn write(&mut self, bytes: &[u8]) -> IoResult<usize> {
-        piece(bytes.to_vec());
+        if !is_mute() {
+            piece(bytes.to_vec());
+        }
         Ok(bytes.len())
     }
 

@@ -5,11 +5,31 @@
 
 use std::sync::{Arc, atomic::AtomicBool};
 
+use sfumato_train::ranks::Ranks;
+
 /// Installs the handler; the flag it returns becomes true at the first signal.
 pub(crate) fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
-    system::watch(Arc::clone(&stop))?;
+    system::watch(Arc::clone(&stop), Launched::ByHand)?;
     Ok(stop)
+}
+
+/// The same in a process of a group: `mpirun` hands SIGUSR1 on to all of them, which stops them as SIGTERM does. Nothing is said, since SIGTERM also
+/// comes where another rank has failed.
+pub(crate) fn stop_flag_of(ranks: &dyn Ranks) -> anyhow::Result<Arc<AtomicBool>> {
+    if ranks.is_alone() {
+        return stop_flag();
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    system::watch(Arc::clone(&stop), Launched::InAGroup)?;
+    Ok(stop)
+}
+
+/// Who has started the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Launched {
+    ByHand,
+    InAGroup,
 }
 
 /// Makes a file that grows beyond `ulimit -f` an error of the write, with the file's name, and not the end of the program.
@@ -23,6 +43,7 @@ fn tell() {
 
 #[cfg(unix)]
 mod system {
+    use super::Launched;
     use std::{
         sync::{
             Arc,
@@ -33,7 +54,7 @@ mod system {
     };
 
     use signal_hook::{
-        consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ},
+        consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ},
         iterator::Signals,
         low_level::emulate_default_handler,
     };
@@ -41,9 +62,10 @@ mod system {
     /// Signals within this time are one request: `timeout` sends SIGTERM to the program and then to its group.
     const ONE_REQUEST: Duration = Duration::from_secs(1);
 
-    pub(super) fn watch(stop: Arc<AtomicBool>) -> anyhow::Result<()> {
+    pub(super) fn watch(stop: Arc<AtomicBool>, launched: Launched) -> anyhow::Result<()> {
         let hangup = (!ignored(SIGHUP)).then_some(SIGHUP);
-        let mut signals = Signals::new([SIGINT, SIGTERM].into_iter().chain(hangup))?;
+        let group = (launched == Launched::InAGroup).then_some(SIGUSR1);
+        let mut signals = Signals::new([SIGINT, SIGTERM].into_iter().chain(hangup).chain(group))?;
         let watch = move || {
             let mut first = None;
             for signal in signals.forever() {
@@ -51,10 +73,12 @@ mod system {
                     None => {
                         first = Some(Instant::now());
                         stop.store(true, Ordering::SeqCst);
-                        super::tell();
+                        if launched == Launched::ByHand {
+                            super::tell();
+                        }
                     }
                     // The kernel, the shell and the terminal each say that the terminal was closed.
-                    Some(first) if signal != SIGHUP && first.elapsed() >= ONE_REQUEST => {
+                    Some(first) if ![SIGHUP, SIGUSR1].contains(&signal) && first.elapsed() >= ONE_REQUEST => {
                         let _ = emulate_default_handler(signal);
                     }
                     Some(_) => {}
@@ -81,17 +105,20 @@ mod system {
 
 #[cfg(not(unix))]
 mod system {
+    use super::Launched;
     use std::sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     };
 
-    pub(super) fn watch(stop: Arc<AtomicBool>) -> anyhow::Result<()> {
+    pub(super) fn watch(stop: Arc<AtomicBool>, launched: Launched) -> anyhow::Result<()> {
         ctrlc::set_handler(move || {
             if stop.swap(true, Ordering::SeqCst) {
                 std::process::exit(1);
             }
-            super::tell();
+            if launched == Launched::ByHand {
+                super::tell();
+            }
         })?;
         Ok(())
     }

@@ -1,13 +1,16 @@
 //! How well a model predicts data: the variational bound over a data set.
 
-use std::ops::{ControlFlow, Range};
+use std::{
+    cell::RefCell,
+    ops::{ControlFlow, Range},
+};
 
 use sfumato_data::{Dataset, Subset};
 use sfumato_kernels::Backend;
 use sfumato_model::{Model, ModelError};
 use sfumato_process::{
     Chain,
-    bound::{Bound, ContinuousPlan, Decoder, Examples, Plan, Progress},
+    bound::{Bound, BoundError, ContinuousPlan, Decoder, Examples, Heard, Plan, Progress},
 };
 
 /// Which class a class-conditional model is told about an example.
@@ -154,12 +157,37 @@ pub(crate) fn evaluate_some<B: Backend>(
     places: Range<usize>,
     observe: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Bound, ModelError> {
-    let examples = Part::of(data, plan.order, places);
+    bound_of(model, plan, data, &Part::of(data, plan.order, places), observe)
+}
+
+/// The terms of those examples, one after the other; of those that are complete where `observe` breaks off.
+pub(crate) fn terms_of_some<B: Backend>(
+    model: &Model<B>,
+    plan: &EvalPlan<'_>,
+    data: &dyn Dataset,
+    places: Range<usize>,
+    observe: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Vec<Heard>, ModelError> {
+    let examples = Part::of(data, plan.order, places).heard();
+    match bound_of(model, plan, data, &examples, observe) {
+        Ok(_) | Err(ModelError::Bound(BoundError::Stopped { .. })) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(examples.heard.map(RefCell::into_inner).unwrap_or_default())
+}
+
+fn bound_of<B: Backend>(
+    model: &Model<B>,
+    plan: &EvalPlan<'_>,
+    data: &dyn Dataset,
+    examples: &Part<'_>,
+    observe: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Bound, ModelError> {
     let classes = |examples: &[usize]| plan.condition.classes(data, examples);
     match &plan.bound {
-        BoundPlan::Steps(bound) => model.bound(&plan.chain, bound, &examples, &classes, plan.batch_size, observe),
+        BoundPlan::Steps(bound) => model.bound(&plan.chain, bound, examples, &classes, plan.batch_size, observe),
         BoundPlan::Continuous(bound) => {
-            model.continuous_bound(&plan.chain, bound, &examples, &classes, plan.batch_size, observe)
+            model.continuous_bound(&plan.chain, bound, examples, &classes, plan.batch_size, observe)
         }
     }
 }
@@ -170,6 +198,8 @@ pub(crate) struct Part<'a> {
     ids: Option<&'a [usize]>,
     subset: Option<Subset>,
     places: Range<usize>,
+    /// Takes down the terms, where they are wanted.
+    heard: Option<RefCell<Vec<Heard>>>,
 }
 
 impl<'a> Part<'a> {
@@ -179,7 +209,12 @@ impl<'a> Part<'a> {
             Order::Random { seed } => Some(Subset::new(seed, data.len())),
             Order::First => None,
         };
-        Self { data, ids: data.part(), subset, places }
+        Self { data, ids: data.part(), subset, places, heard: None }
+    }
+
+    /// The same, and the terms are taken down.
+    fn heard(self) -> Self {
+        Self { heard: Some(RefCell::default()), ..self }
     }
 }
 
@@ -203,5 +238,15 @@ impl Examples for Part<'_> {
             (None, Some(subset)) => subset.index(place),
             (None, None) => place,
         }
+    }
+
+    fn hear(&self, terms: &Heard) {
+        if let Some(heard) = &self.heard {
+            heard.borrow_mut().push(terms.clone());
+        }
+    }
+
+    fn listens(&self) -> bool {
+        self.heard.is_some()
     }
 }

@@ -12,6 +12,7 @@ mod paired;
 pub mod regret;
 mod samples;
 mod student;
+mod terms;
 mod turns;
 
 pub use bound::{BoundPlan, Condition, EvalPlan, Order, evaluate};
@@ -19,4 +20,5 @@ pub use compare::{CompareOptions, Distances, Measured, REFERENCE, Sets, compare}
 pub use fit::{FitPlan, fit};
 pub use paired::{Paired, PairedBound, Side, Verdict};
 pub use samples::SampleSet;
+pub use terms::{evaluate_part, gathered};
 pub use turns::{Contender, PairError, PairProgress, evaluate_pair};

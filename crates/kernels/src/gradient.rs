@@ -43,13 +43,18 @@ impl<B: Backend> Gradient<B> {
         Self { values: collect.flat }
     }
 
+    /// The gradient with these values: flat, one for each parameter in visiting order, none where the loss does not depend on it.
+    pub fn from_values(values: Vec<Option<Tensor<B, 1>>>) -> Self {
+        Self { values }
+    }
+
     /// The gradient of each parameter, flat, in visiting order; none where the loss does not depend on it.
     pub fn values(&self) -> &[Option<Tensor<B, 1>>] {
         &self.values
     }
 
     /// The same, handed over.
-    pub(crate) fn into_values(self) -> Vec<Option<Tensor<B, 1>>> {
+    pub fn into_values(self) -> Vec<Option<Tensor<B, 1>>> {
         self.values
     }
 

@@ -57,6 +57,7 @@ pub(crate) fn train(dir: &Path, steps: u64) -> Result<Outcome, TrainError> {
         environment: &environment,
         stop: &stop,
         held_out: None,
+        ranks: &sfumato_train::ranks::Alone,
     };
     run.train::<Autodiff<Flex>>(&Default::default(), &mut Silent)
 }

@@ -139,6 +139,12 @@ pub enum TrainError {
         /// What is left to go on from.
         kept: Kept,
     },
+    /// A rank of a run on several processes has something else than rank 0.
+    #[error("{reason}. All ranks need the same program, configuration and data")]
+    Ranks {
+        /// Which rank, and what differs.
+        reason: String,
+    },
     /// The loss does not suit the network or the data.
     #[error(transparent)]
     Objective(#[from] sfumato_process::objective::ObjectiveError),
@@ -178,6 +184,11 @@ pub enum TrainError {
 const SAFE_RATE: f64 = 2e-4;
 
 impl TrainError {
+    /// Whether every rank of a run finds it at the same place: what the ranks compute together, or compare.
+    pub fn is_of_all_ranks(&self) -> bool {
+        matches!(self, Self::Diverged { .. } | Self::Ranks { .. })
+    }
+
     /// A network that another program defines, where one of ours is needed.
     pub(crate) fn own_network(class: &str) -> Self {
         let expected = format!("unet or mlp: the network {class} is built by the program that defines it");

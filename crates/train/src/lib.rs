@@ -10,6 +10,7 @@
 //! | [`PlanPoint`] | how many steps fit into a time limit, and how the rate falls over them |
 //! | [`Average`] | weights averaged over another part of a run than its own moving average |
 //! | [`Score`] | how good a model is on examples that it is not trained on |
+//! | [`ranks`] | the processes that train one run together |
 //! | [`learning_rate`](mod@learning_rate) | warm-up, decay, and the decay of the weights' average |
 //!
 //! Every random number of a run is a function of its seed and of the example's number: a run that is stopped and resumed
@@ -21,7 +22,7 @@
 //! use std::sync::atomic::AtomicBool;
 //! use burn::backend::{Autodiff, Flex};
 //! use sfumato_data::{LoadOptions, load};
-//! use sfumato_train::{Ending, Run, RunDir, Silent, TrainConfig};
+//! use sfumato_train::{Ending, Run, RunDir, Silent, TrainConfig, ranks::Alone};
 //!
 //! let mut config = TrainConfig::layered(Some("swiss-roll"), None, &[])?;
 //! config.training.steps = 3;
@@ -31,7 +32,7 @@
 //! let environment = serde_json::json!({ "program": "a doctest" });
 //! let dir = RunDir::create(&folder.path().join("roll"), &config, &environment)?;
 //! let stop = AtomicBool::new(false);
-//! let run = Run { config: &config, data: &data, dir: &dir, from: None, environment: &environment, stop: &stop, held_out: None };
+//! let run = Run { config: &config, data: &data, dir: &dir, from: None, environment: &environment, stop: &stop, held_out: None, ranks: &Alone };
 //! let outcome = run.train::<Autodiff<Flex>>(&Default::default(), &mut Silent)?;
 //! assert_eq!(outcome.ending, Ending::Complete);
 //! assert!(outcome.checkpoint.join("model_index.json").is_file());
@@ -52,6 +53,7 @@ pub mod learning_rate;
 mod metrics;
 mod plan;
 mod preview;
+pub mod ranks;
 mod run_dir;
 mod shards;
 mod spec;

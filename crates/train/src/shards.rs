@@ -62,7 +62,7 @@ impl Shards {
 }
 
 /// Part `i` of `whole` in `parts` consecutive parts, the first of which are longer by one where it does not divide.
-fn part(whole: usize, parts: usize, i: usize) -> Range<usize> {
+pub(crate) fn part(whole: usize, parts: usize, i: usize) -> Range<usize> {
     let (each, more) = (whole / parts, whole % parts);
     let start = |i: usize| i * each + i.min(more);
     start(i)..start(i + 1)

@@ -1,18 +1,15 @@
 //! The training loop: Ho et al. (2020), Algorithm 1, and everything that a run needs around it.
 
+mod exchange;
 mod first;
 mod gradient;
+mod group;
 mod score;
 mod step;
 mod time;
 mod write;
 
-use std::{
-    marker::PhantomData,
-    path::PathBuf,
-    sync::atomic::{AtomicBool, Ordering},
-    time::Instant,
-};
+use std::{marker::PhantomData, path::PathBuf, sync::atomic::AtomicBool, time::Instant};
 
 use burn::module::AutodiffModule;
 use sfumato_data::Dataset;
@@ -33,6 +30,8 @@ use crate::{
     metrics::{MetricsLog, OpenedLog, Window},
     plan::Planner,
     preview,
+    ranks::Ranks,
+    run_dir::step_name,
     spec::{pipeline_spec, say_source},
 };
 use score::Scorers;
@@ -83,6 +82,9 @@ pub struct Run<'a> {
     /// Examples that it is not trained on, of the shape and the classes of the data: the model is scored on them as
     /// [`HeldOutConfig`](crate::config::HeldOutConfig) says. Without them no score is made.
     pub held_out: Option<&'a dyn Dataset>,
+    /// The processes that train it together, [`Alone`](crate::ranks::Alone) where there is one. Every rank has the same configuration, data
+    /// and checkpoint to go on from; rank 0 writes, and the others need not see what it wrote.
+    pub ranks: &'a dyn Ranks,
 }
 
 impl Run<'_> {
@@ -125,7 +127,8 @@ impl Run<'_> {
         P::Net<A::InnerBackend>: Network<A::InnerBackend, D>,
     {
         self.config.validate()?;
-        let _lock = self.dir.locked()?;
+        let leads = self.ranks.leads();
+        let _lock = leads.then(|| self.dir.locked()).transpose()?;
         if D != self.data.shape().len() + 1 {
             let shape = self.data.shape();
             let reason = format!("the network takes batches of rank {D}, but the examples are of shape {shape:?}");
@@ -152,16 +155,22 @@ impl Run<'_> {
             say_source(init, &mut spec.facts);
         }
         let batches = Batches::new(self.data, config.seed, config.data.flip, self.labels(&spec));
-        let OpenedLog { log: metrics, warning } = MetricsLog::open(&self.dir.metrics_file(), state.step)?;
-        if let Some(warning) = warning {
-            watch.warn(&warning);
-        }
+        let metrics = match leads.then(|| MetricsLog::open(&self.dir.metrics_file(), state.step)).transpose()? {
+            Some(OpenedLog { log, warning }) => {
+                if let Some(warning) = warning {
+                    watch.warn(&warning);
+                }
+                Some(log)
+            }
+            None => None,
+        };
         let window = self.from.map(|from| read_window(&from.path)).transpose()?.unwrap_or_default();
         let mut times = config.objective.times(&schedule)?;
         if let (Some(from), true) = (self.from, times.learns()) {
             times = read_times(&from.path, times)?;
         }
-        let scorers = Scorers::new(self, &spec, schedule.steps())?;
+        self.check_same_weights::<A, _>(&model, state.step)?;
+        let scorers = if leads { Scorers::new(self, &spec, schedule.steps())? } else { None };
         let mut session = Session::<A, P> {
             run: self,
             blueprint: PhantomData,
@@ -180,6 +189,7 @@ impl Run<'_> {
             planner: None,
             scorers,
             measured: None,
+            told_to_stop: false,
         };
         session.begin_planning();
         session.go(model, objective, watch)
@@ -195,7 +205,8 @@ struct Session<'a, A: AutodiffBackend, P> {
     times: TimeSampler,
     spec: PipelineSpec,
     batches: Batches<'a>,
-    metrics: MetricsLog,
+    /// That of rank 0.
+    metrics: Option<MetricsLog>,
     window: Window,
     device: &'a A::Device,
     optimizer: Adam<A::InnerBackend>,
@@ -211,6 +222,8 @@ struct Session<'a, A: AutodiffBackend, P> {
     scorers: Option<Scorers<'a>>,
     /// The newest held-out score, and its step.
     measured: Option<(u64, Measured)>,
+    /// Whether a rank had been asked to stop when all ranks last agreed.
+    told_to_stop: bool,
 }
 
 impl<A: AutodiffBackend, P> Session<'_, A, P> {
@@ -229,23 +242,24 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
         let limit = self.limit();
         let began = self.state.seconds;
         let mut last_metrics = None;
-        let step = self.state.step;
+        let (step, leads) = (self.state.step, self.run.ranks.leads());
         // The run was stopped before the score of its step.
-        if self.owes_a_score() {
+        if leads && self.owes_a_score() {
             last_metrics = self.record(&model, false, watch)?;
             if step.is_multiple_of(config.training.checkpoint_every) || self.is_best()? {
                 self.checkpoint(&model, watch)?;
             }
         }
-        if step > 0 && self.preview_is_due(step) && !preview::path(&self.run.dir.samples(), step).exists() {
+        if leads && step > 0 && self.preview_is_due(step) && !preview::path(&self.run.dir.samples(), step).exists() {
             // The run was stopped between a checkpoint and its samples.
             self.preview(&model, watch)?;
         }
+        self.agree(0.0);
         let ending = loop {
             if self.state.step >= self.last_step() {
                 break Ending::Complete;
             }
-            if self.run.stop.load(Ordering::SeqCst) {
+            if self.told_to_stop {
                 break Ending::Stopped;
             }
             if self.state.seconds - began >= limit {
@@ -254,17 +268,24 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
             let start = Instant::now();
             let (next, loss, grad_norm) = self.step(model, objective, watch)?;
             model = next;
-            self.count(start.elapsed().as_secs_f64(), loss, grad_norm);
+            let seconds = self.agree(start.elapsed().as_secs_f64());
+            self.count(seconds, loss, grad_norm);
             watch.step(&self.state, loss);
             let step = self.state.step;
             self.follow_time(began, watch)?;
             let last = step == self.last_step() || self.state.seconds - began >= limit;
-            if let Some(metrics) = self.record(&model, last, watch)? {
+            if leads && let Some(metrics) = self.record(&model, last, watch)? {
                 last_metrics = Some(metrics);
             }
             let due = step.is_multiple_of(config.training.checkpoint_every);
             if (last || due) && not_finite(&model.valid(), &self.optimizer).is_some() {
                 return Err(self.diverged(step, loss, grad_norm, watch)?);
+            }
+            if last || due {
+                self.run.check_same_weights::<A, _>(&model, step)?;
+            }
+            if !leads {
+                continue;
             }
             if config.averages_are_due(step) {
                 self.keep_averages(&model)?;
@@ -276,6 +297,11 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
                 self.preview(&model, watch)?;
             }
         };
+        if !leads {
+            let checkpoint = self.run.dir.checkpoints().join(step_name(self.state.step));
+            let (state, last_step) = (self.state, self.last_step());
+            return Ok(Outcome { state, ending, last_step, checkpoint, last_metrics: None, best: None });
+        }
         // Asked to stop before its first step, a run that goes on has its checkpoint already.
         let checkpoint = match self.run.from {
             Some(from) if from.step == self.state.step => from.path.clone(),
@@ -321,7 +347,9 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
             held_out,
             training_examples,
         };
-        self.metrics.write(&metrics)?;
+        if let Some(log) = &mut self.metrics {
+            log.write(&metrics)?;
+        }
         Ok(metrics)
     }
 }

@@ -56,7 +56,16 @@ fn go(root: &Path, config: &TrainConfig, stop_after: u64) -> PathBuf {
         None => RunDir::create(root, config, &environment).unwrap(),
     };
     let from = opened.as_ref().and_then(|opened| opened.from.as_ref());
-    let run = Run { config, data: &data, dir: &dir, from, environment: &environment, stop: &stop, held_out: None };
+    let run = Run {
+        config,
+        data: &data,
+        dir: &dir,
+        from,
+        environment: &environment,
+        stop: &stop,
+        held_out: None,
+        ranks: &sfumato_train::ranks::Alone,
+    };
     run.train::<Autodiff<Flex>>(&Default::default(), &mut StopAfter(stop_after, &stop)).unwrap().checkpoint
 }
 

@@ -69,7 +69,16 @@ fn go(root: &Path, config: &TrainConfig, [data, held_out]: [&dyn Dataset; 2], st
         None => RunDir::create(root, config, &environment).unwrap(),
     };
     let from = opened.as_ref().and_then(|opened| opened.from.as_ref());
-    let run = Run { config, data, dir: &dir, from, environment: &environment, stop: &stop, held_out: Some(held_out) };
+    let run = Run {
+        config,
+        data,
+        dir: &dir,
+        from,
+        environment: &environment,
+        stop: &stop,
+        held_out: Some(held_out),
+        ranks: &sfumato_train::ranks::Alone,
+    };
     run.train::<Train>(&Default::default(), &mut StopAt { stop: &stop, scoring: stop_at, step: 0 }).unwrap()
 }
 
@@ -187,6 +196,7 @@ fn scores_need_no_settled_configuration() {
         environment: &environment,
         stop: &stop,
         held_out: Some(&test),
+        ranks: &sfumato_train::ranks::Alone,
     };
     let outcome = run.train::<Train>(&Default::default(), &mut Silent).unwrap();
     assert!(outcome.last_metrics.unwrap().held_out.is_some(), "the last step has a score");

@@ -103,7 +103,16 @@ fn data(config: &TrainConfig) -> LoadedDataset {
 
 fn train(dir: &RunDir, config: &TrainConfig, from: Option<&FoundCheckpoint>) -> Result<Outcome, TrainError> {
     let (stop, environment) = (AtomicBool::new(false), serde_json::json!({ "program": "a test" }));
-    let run = Run { config, data: &data(config), dir, from, environment: &environment, stop: &stop, held_out: None };
+    let run = Run {
+        config,
+        data: &data(config),
+        dir,
+        from,
+        environment: &environment,
+        stop: &stop,
+        held_out: None,
+        ranks: &sfumato_train::ranks::Alone,
+    };
     run.train_network::<Train, _, 2>(&SmallConfig { width: 16 }, &Absolute, &Default::default(), &mut Silent)
 }
 
@@ -158,6 +167,7 @@ fn what_an_objective_says_ends_the_run_and_the_program_cannot_train_it() {
         environment: &environment,
         stop: &stop,
         held_out: None,
+        ranks: &sfumato_train::ranks::Alone,
     };
     let error = run.train::<Train>(&Default::default(), &mut Silent).unwrap_err().to_string();
     assert!(error.contains("model.kind") && error.contains("Small"), "{error}");

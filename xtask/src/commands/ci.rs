@@ -20,7 +20,7 @@ struct Step {
     run: fn() -> anyhow::Result<()>,
 }
 
-const STEPS: [Step; 15] = [
+const STEPS: [Step; 16] = [
     Step { name: "fmt", about: "the code is formatted", run: fmt },
     Step { name: "tree", about: "the dependency tree is as decided", run: check_tree },
     Step { name: "unsafe", about: "one crate has unsafe code, all others have none", run: check_unsafe },
@@ -51,6 +51,11 @@ const STEPS: [Step; 15] = [
         name: "backends",
         about: "the other backends do what flex does, or say why they cannot; all gradients on both CPU backends",
         run: backends,
+    },
+    Step {
+        name: "mpi",
+        about: "several ranks have the bits of one, and end together; passed over where there is no mpirun",
+        run: mpi,
     },
 ];
 
@@ -169,6 +174,17 @@ fn backends() -> anyhow::Result<()> {
     pass(&mut command)
 }
 
+/// Builds the program with MPI and runs what needs it.
+fn mpi() -> anyhow::Result<()> {
+    if Command::new("mpirun").arg("--version").output().is_err() {
+        println!("-- skipped: there is no mpirun; Debian has it in openmpi-bin, libopenmpi-dev and libclang-dev");
+        return Ok(());
+    }
+    let options = ["--release", "--workspace", "--features", "sfumato-cli/mpi"];
+    pass(cargo("clippy").args(options).args(["--all-targets", "--", "-D", "warnings"]))?;
+    pass(cargo("test").args(options).args(["--test", "ranks", "--", "--test-threads", "1"]))
+}
+
 /// Shows a command, runs it, and fails if it does.
 fn pass(command: &mut Command) -> anyhow::Result<()> {
     // Without the manifest's path, which is for running it in another folder.
@@ -208,7 +224,7 @@ mod tests {
             selected(&["--skip", "test"]).unwrap(),
             [
                 "fmt", "tree", "unsafe", "lengths", "unused", "package", "clippy", "doc", "builds", "torture",
-                "evidence", "outside", "features", "backends"
+                "evidence", "outside", "features", "backends", "mpi"
             ]
         );
         assert!(selected(&["--only", "fmt", "--skip", "fmt"]).unwrap().is_empty());

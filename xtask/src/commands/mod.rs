@@ -14,6 +14,7 @@ mod one_build;
 mod outside;
 pub(crate) mod program;
 mod python;
+mod ranks;
 pub(crate) mod report_check;
 mod sources;
 pub(crate) mod test;

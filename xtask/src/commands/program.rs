@@ -3,6 +3,7 @@
 
 use std::process::{Command, ExitCode};
 
+use super::ranks::Job;
 use super::{Usage, option_value};
 use crate::cargo;
 use crate::process::become_program;
@@ -15,10 +16,15 @@ pub(crate) const COMMANDS: [&str; 10] =
 const BACKENDS: [&str; 7] = ["flex", "ndarray", "cuda", "wgpu", "vulkan", "metal", "rocm"];
 
 pub(crate) fn run(command: &str, arguments: &[String]) -> anyhow::Result<ExitCode> {
-    let features = features(arguments)?;
+    let mut features = features(arguments)?;
+    let (job, arguments) = Job::of(arguments)?;
+    features.extend(job.as_ref().map(|_| "mpi".to_owned()));
     let Some(program) = cargo::build("sfumato-cli", "sfumato", &features)? else {
         return Ok(ExitCode::FAILURE);
     };
+    if let Some(job) = job {
+        return job.run(&program, command, &arguments);
+    }
     let mut program = Command::new(program);
     program.arg(command).args(arguments);
     become_program(program)

@@ -166,6 +166,9 @@ impl Invocation {
 fn exit(error: Error, root: &clap::Command) -> ExitCode {
     let code = u8::try_from(error.exit_code()).unwrap_or(2);
     let is_help = !error.use_stderr();
+    if say::is_mute() {
+        return ExitCode::from(code);
+    }
     let printed = plain(error, root).print();
     match say::delivered(printed) {
         Err(error) if is_help => {

@@ -6,7 +6,7 @@ mod settings;
 
 use std::{
     fs,
-    ops::ControlFlow,
+    ops::{ControlFlow, Range},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -28,12 +28,15 @@ use sfumato_process::{
     RecordedNoise,
     sampler::{SampleError, SolverOrder},
 };
-use sfumato_train::config::least_to_predict;
+use sfumato_train::{
+    config::least_to_predict,
+    ranks::{Ranks, Same},
+};
 
 use crate::{
     args::{SampleArgs, UsageError, of_model},
     backend::{Work, with_backend},
-    class, loaded,
+    class, group, loaded,
     progress::SampleProgress,
     signals,
 };
@@ -41,24 +44,29 @@ use crate::{
 /// Frames of the animation.
 const GIF_FRAMES: usize = 50;
 
-pub(crate) fn run(mut args: SampleArgs) -> Result<()> {
-    let model = loaded::open_model_with(&args.model, args.null_class)?;
-    args.class = args.class_name.as_deref().map(|text| class::resolve(text, &model)).transpose()?;
-    let order = args.order.map(TryInto::try_into).transpose().map_err(UsageError)?;
-    let scheduler = &model.spec.scheduler;
-    if args.sampler.is_none() && scheduler.sampler().is_none() {
-        say!(
-            "note: the sampler of {} does not exist here; {} is used instead (--sampler chooses another)",
-            scheduler.class_name,
-            scheduler.nearest_sampler()
-        );
-    }
-    options(&args, order, None)?.check(&model).map_err(of_model)?;
-    let shape = model.example_shape(args.image_size.map(|size| size.0)).map_err(of_model)?;
-    check_memory(&args, &model.spec.config, &shape)?;
-    let noise = args.noise.as_deref().map(sfumato_files::read_npy_f32).transpose()?;
+pub(crate) fn run(mut args: SampleArgs, ranks: &dyn Ranks) -> Result<()> {
     let machine = args.machine.clone();
-    with_backend(&machine, Sampling { args, model, order, shape, noise, stop: signals::stop_flag()? })
+    let prepare = || {
+        let model = loaded::open_model_with(&args.model, args.null_class)?;
+        args.class = args.class_name.as_deref().map(|text| class::resolve(text, &model)).transpose()?;
+        let order = args.order.map(TryInto::try_into).transpose().map_err(UsageError)?;
+        let scheduler = &model.spec.scheduler;
+        if args.sampler.is_none() && scheduler.sampler().is_none() {
+            say!(
+                "note: the sampler of {} does not exist here; {} is used instead (--sampler chooses another)",
+                scheduler.class_name,
+                scheduler.nearest_sampler()
+            );
+        }
+        options(&args, order, None)?.check(&model).map_err(of_model)?;
+        let shape = model.example_shape(args.image_size.map(|size| size.0)).map_err(of_model)?;
+        check_memory(&args, &model.spec.config, &shape)?;
+        let noise = args.noise.as_deref().map(sfumato_files::read_npy_f32).transpose()?;
+        Ok((args, model, order, shape, noise))
+    };
+    let (args, model, order, shape, noise) = group::together(ranks, prepare())?;
+    let stop = signals::stop_flag_of(ranks)?;
+    with_backend(&machine, Sampling { args, model, order, shape, noise, stop, ranks })
 }
 
 /// What is asked for; `recorded` is the noise of `--noise`, once it has been read.
@@ -119,7 +127,7 @@ fn check_memory(args: &SampleArgs, network: &AnyConfig, shape: &[usize]) -> Resu
 }
 
 /// The work of the command, for whichever backend.
-struct Sampling {
+struct Sampling<'a> {
     args: SampleArgs,
     model: Pipeline,
     order: Option<SolverOrder>,
@@ -127,21 +135,38 @@ struct Sampling {
     shape: Vec<usize>,
     noise: Option<(Vec<usize>, Vec<f32>)>,
     stop: Arc<AtomicBool>,
+    ranks: &'a dyn Ranks,
 }
 
-impl Work for Sampling {
+impl Work for Sampling<'_> {
     type Output = ();
 
     fn run<B: Backend>(self, device: B::Device) -> Result<()> {
-        let (num, out) = (self.args.num as usize, &self.args.out);
-        let options = options(&self.args, self.order, self.noise.as_ref())?;
-        let choice = options.choice(&self.model);
-        let mut plan = self.plan(&options)?;
-        let settings = settings::of(&self.args, &self.model, &choice, &plan)?;
-        let destination = Destination::find(out, settings, num, &self.shape, self.args.overwrite)?;
-        // Before the work, so that an unwritable place costs nothing.
-        fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
-        plan.first = destination.done.len() / self.shape.iter().product::<usize>();
+        let (num, out, ranks) = (self.args.num as usize, &self.args.out, self.ranks);
+        let prepare = || {
+            let options = options(&self.args, self.order, self.noise.as_ref())?;
+            let choice = options.choice(&self.model);
+            let plan = self.plan(&options)?;
+            let settings = settings::of(&self.args, &self.model, &choice, &plan)?;
+            Ok((choice, plan, settings))
+        };
+        let (choice, mut plan, settings) = group::together(ranks, prepare())?;
+        if !ranks.is_alone() {
+            let value = serde_json::to_string_pretty(&settings)?;
+            group::check(ranks, self.args.machine.backend, vec![Same { what: "the model and the settings", value }])?;
+        }
+        let find = || {
+            let destination = Destination::find(out, settings, num, &self.shape, self.args.overwrite)?;
+            // Before the work, so that an unwritable place costs nothing.
+            fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
+            Ok(destination)
+        };
+        let found = ranks.leads().then(find).transpose();
+        let mut destination = group::together(ranks, found)?;
+        let done = destination.as_mut().map(|destination| std::mem::take(&mut destination.done)).unwrap_or_default();
+        let size = self.shape.iter().product::<usize>();
+        let first = ranks.broadcast(&((done.len() / size) as u64).to_le_bytes());
+        plan.first = first.try_into().map_or(0, u64::from_le_bytes) as usize;
         if plan.first == num {
             say!("all {num} samples are there already, nothing was drawn; --overwrite draws them again");
         } else if plan.first > 0 {
@@ -157,10 +182,11 @@ impl Work for Sampling {
         }
         let start = Instant::now();
         let drawn = if plan.first == num {
-            Drawn { samples: destination.done.clone(), ..Drawn::default() }
+            Drawn { samples: done, ..Drawn::default() }
         } else {
-            self.draw(&Model::<B>::load(self.model.clone(), &device)?, &plan, &destination.done)?
+            self.draw_together::<B>(&plan, done, &device)?
         };
+        let Some(destination) = destination else { return Ok(()) };
         let seconds = start.elapsed().as_secs_f64();
         let Drawn { samples, frames } = &drawn;
         let lost = samples.iter().filter(|value| !value.is_finite()).count();
@@ -192,7 +218,7 @@ struct Drawn {
     frames: Vec<Vec<f32>>,
 }
 
-impl Sampling {
+impl Sampling<'_> {
     /// Every step settled; what is probably a mistake is said.
     fn plan<'a>(&self, options: &SampleOptions<'a>) -> Result<SamplePlan<'a>> {
         let plan = options.plan(&self.model).map_err(|error| match error {
@@ -214,6 +240,52 @@ impl Sampling {
             say!("note: {steps} of {} {verb} blurred pictures or holes; take {fewest} or more", choice.kind);
         }
         Ok(plan)
+    }
+
+    /// The samples in `done` and those after them, on rank 0. Every rank draws a run of the batches that one would draw, so that every sample has the same
+    /// bits; what comes after a batch that is missing is left out.
+    fn draw_together<B: Backend>(&self, plan: &SamplePlan<'_>, done: Vec<f32>, device: &B::Device) -> Result<Drawn> {
+        let ranks = self.ranks;
+        let batches = (plan.num - plan.first).div_ceil(plan.batch_size);
+        if batches < ranks.size() {
+            say!(
+                "note: {} of {} samples for {} ranks: a smaller --batch-size gives each of them some",
+                if batches == 1 { "one batch".to_owned() } else { format!("{batches} batches") },
+                plan.batch_size,
+                ranks.size()
+            );
+        }
+        let own = run_of(batches, ranks.size(), ranks.rank());
+        let place = |batch: usize| plan.num.min(plan.first + batch * plan.batch_size);
+        let own = SamplePlan { first: place(own.start), num: place(own.end), ..plan.clone() };
+        let drawn = if own.first == own.num {
+            Ok(Drawn { samples: done, ..Drawn::default() })
+        } else {
+            Model::<B>::load(self.model.clone(), device)
+                .map_err(Into::into)
+                .and_then(|model| self.draw(&model, &own, &done))
+        };
+        let mut drawn = group::together(ranks, drawn)?;
+        if ranks.is_alone() {
+            return Ok(drawn);
+        }
+        let size = self.shape.iter().product::<usize>();
+        let words: Vec<u8> = drawn.samples.iter().flat_map(|value| value.to_le_bytes()).collect();
+        for (rank, words) in ranks.gather(&words).iter().enumerate() {
+            if rank > 0 {
+                let value = |bytes: &[u8]| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+                drawn.samples.extend(words.chunks_exact(4).map(value));
+            }
+            let end = place(run_of(batches, ranks.size(), rank).end);
+            if drawn.samples.len() < end * size {
+                break;
+            }
+        }
+        anyhow::ensure!(
+            !ranks.leads() || drawn.samples.len() > plan.first * size,
+            "stopped before a batch was drawn: nothing was written"
+        );
+        Ok(drawn)
     }
 
     /// The samples in `done` and those after them; only some of these if it is asked to stop meanwhile.
@@ -246,11 +318,18 @@ impl Sampling {
         let result = model.draw(plan, &mut observe, &mut keep);
         progress.finish();
         match result {
-            Err(ModelError::Sample(SampleError::Stopped { .. })) if samples.len() > done.len() => {}
+            Err(ModelError::Sample(SampleError::Stopped { .. }))
+                if samples.len() > done.len() || !self.ranks.is_alone() => {}
             result => result.context("nothing was written")?,
         }
         Ok(Drawn { samples, frames })
     }
+}
+
+/// Part `i` of so many things in `parts` consecutive parts.
+fn run_of(count: usize, parts: usize, i: usize) -> Range<usize> {
+    let start = |i: usize| i * (count / parts) + i.min(count % parts);
+    start(i)..start(i + 1)
 }
 
 /// The file of recorded noise, for messages about it.

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{BoundError, Examples, Point, Progress, result::Gather};
+use super::{BoundError, Examples, Heard, Point, Progress, result::Gather};
 use crate::NoiseError;
 
 /// Fills the noise of an evaluation.
@@ -63,7 +63,7 @@ impl<P: Copy + Into<Point>> Batches<'_, P> {
                 let end = example + 1 == examples.len() && last;
                 if rows.visits.len() == batch_size.max(1) || end {
                     progress.evaluations += rows.visits.len() as u64;
-                    progress.examples += self.flush(&mut rows, gather, x_0.len())?;
+                    progress.examples += self.flush(&mut rows, gather, examples)?;
                     if observe(progress).is_break() && !end {
                         break 'examples;
                     }
@@ -86,7 +86,8 @@ impl<P: Copy + Into<Point>> Batches<'_, P> {
     }
 
     /// Evaluates the waiting rows and says how many examples are complete now that were not before.
-    fn flush(&self, rows: &mut Rows<P>, gather: &mut Gather, size: usize) -> Result<usize, BoundError> {
+    fn flush(&self, rows: &mut Rows<P>, gather: &mut Gather, examples: &dyn Examples) -> Result<usize, BoundError> {
+        let size = examples.shape().iter().product();
         let Rows { visits, last, x_0, epsilon } = std::mem::take(rows);
         let points: Vec<Point> = visits.iter().map(|&visit| visit.into()).collect();
         let terms = (self.terms)(&visits, &x_0, &epsilon).map_err(|error| at_example(error, &points))?;
@@ -95,7 +96,11 @@ impl<P: Copy + Into<Point>> Batches<'_, P> {
             gather.term(*point, nats);
             if last {
                 let x_0: Vec<f64> = values.iter().map(|&x| x.into()).collect();
-                gather.finish(point.example, (self.prior)(&x_0));
+                let (example, prior) = (point.example, (self.prior)(&x_0));
+                if examples.listens() {
+                    examples.hear(&Heard { example, prior, terms: gather.current().to_vec() });
+                }
+                gather.finish(example, prior);
                 complete += 1;
             }
         }

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 
 use super::{
-    Bound, BoundError, Decoder, Examples, Level, LevelStrata, LevelTerm, Point, Progress, batches::Batches, host,
-    predicted::Predicted, prior_term, result::Gather,
+    Bound, BoundError, Decoder, Examples, Heard, Level, LevelStrata, LevelTerm, Point, Progress, batches::Batches,
+    host, predicted::Predicted, prior_term, result::Gather,
 };
 use crate::{
     Chain, Denoiser, NoiseLevel,
@@ -31,6 +31,13 @@ impl ContinuousPlan {
     /// Number of evaluations for one example: in each draw the decoder, and two levels of each stratum.
     pub fn points_per_example(&self) -> usize {
         (1 + 2 * self.levels.len()) * self.draws
+    }
+
+    /// As [`Plan::gathered`](super::Plan::gathered), for [`estimate_continuous`].
+    pub fn gathered(&self, chain: &Chain, dimensions: usize, heard: impl IntoIterator<Item = Heard>) -> Option<Bound> {
+        let gather = Gather::replayed(1 + self.levels.len(), heard);
+        let bound = gather.bound(dimensions, self.decoder, |_| chain.original_step(1))?;
+        Some(with_levels(bound, &self.levels))
     }
 
     /// The evaluations for one example, in order.

@@ -28,6 +28,37 @@ pub trait Examples {
     fn id(&self, i: usize) -> usize {
         i
     }
+
+    /// Hears of the terms of an example once all of them are there, example after example: whoever keeps them can gather those of several runs of examples to the
+    /// bits of one ([`Plan::gathered`]).
+    fn hear(&self, terms: &Heard) {
+        let _ = terms;
+    }
+
+    /// Whether [`hear`](Self::hear) listens.
+    fn listens(&self) -> bool {
+        false
+    }
+}
+
+/// The terms of one example, as they are gathered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Heard {
+    /// The example's [`id`](Examples::id).
+    pub example: usize,
+    /// `L_T`, nats.
+    pub prior: f64,
+    /// Each evaluation and its term in nats, in order.
+    pub terms: Vec<(Point, f64)>,
+}
+
+impl Plan<'_> {
+    /// The bound of `chain` from terms that were [heard](Examples::hear) under this plan, of examples with `dimensions` numbers each: that of
+    /// [`estimate`] over all those examples in this order, to the bit. None without examples.
+    pub fn gathered(&self, chain: &Chain, dimensions: usize, heard: impl IntoIterator<Item = Heard>) -> Option<Bound> {
+        let gather = Gather::replayed(chain.steps(), heard);
+        gather.bound(dimensions, self.decoder, |i| chain.original_step(i))
+    }
 }
 
 /// A denoiser that may look up more about an example than its noisy values, such as a class label: from `x_t` and `t` as in

@@ -70,7 +70,7 @@ pub use continuous::{ContinuousPlan, PredictBetween, estimate_continuous, level_
 pub use decoder::Decoder;
 pub use error::BoundError;
 pub(crate) use estimate::WithExamples;
-pub use estimate::{Examples, Predict, Progress, estimate};
+pub use estimate::{Examples, Heard, Predict, Progress, estimate};
 pub use levels::{Level, LevelStrata};
 pub use moments::{Mean, Moments};
 pub use noise::BoundNoise;

@@ -1,6 +1,6 @@
 //! The bound, term by term.
 
-use super::{Decoder, Mean, Moments, Point};
+use super::{Decoder, Heard, Mean, Moments, Point};
 
 /// An estimate of the variational bound; nats for a whole example, unless converted with [`Mean::bits_per_dim`].
 ///
@@ -106,6 +106,21 @@ impl Gather {
     /// One term of the current example.
     pub(super) fn term(&mut self, point: Point, nats: f64) {
         self.current.push((point, nats));
+    }
+
+    /// What was heard of examples, gathered again.
+    pub(super) fn replayed(steps: usize, heard: impl IntoIterator<Item = Heard>) -> Self {
+        let mut gather = Self::new(steps);
+        for Heard { example, prior, terms } in heard {
+            gather.current = terms;
+            gather.finish(example, prior);
+        }
+        gather
+    }
+
+    /// The terms of the current example so far.
+    pub(super) fn current(&self) -> &[(Point, f64)] {
+        &self.current
     }
 
     /// Closes the current example, which is `example` and whose `L_T` is `prior`.

@@ -30,7 +30,9 @@ pub(crate) fn start<B: Backend, M: Module<B>>(
     model: &M,
     device: &B::Device,
 ) -> Result<Option<PowerAverages<B>>, TrainError> {
-    remove_later(&run.dir.averages(), step)?;
+    if run.ranks.leads() {
+        remove_later(&run.dir.averages(), step)?;
+    }
     let config = &run.config.averages;
     match run.from {
         Some(from) => read(&from.path, config, model, device),

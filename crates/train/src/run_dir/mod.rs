@@ -99,6 +99,11 @@ impl RunDir {
         Ok(run)
     }
 
+    /// The directory of a run that another process writes, such as rank 0 of several: nothing is locked, looked at or made.
+    pub fn of_another(root: &Path) -> Self {
+        Self { root: root.to_path_buf(), lock: None }
+    }
+
     /// Opens the directory of a run that was begun before, and locks it: `path` is the run, its `model`, its `checkpoints`,
     /// its `config.toml`, or one of its checkpoints. What an interruption left half done is removed.
     ///

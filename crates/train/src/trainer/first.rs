@@ -29,7 +29,9 @@ impl Run<'_> {
         };
         let source = Source::find(init)?;
         let transfer = source.transfer::<A, P, D>(blueprint, self.config, self.data, device)?;
-        init::write(self.dir.root(), &source, &transfer)?;
+        if self.ranks.leads() {
+            init::write(self.dir.root(), &source, &transfer)?;
+        }
         Ok(build_seeded(blueprint, &mut source.params(transfer, seed)?, seed, device)?)
     }
 

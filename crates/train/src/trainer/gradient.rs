@@ -1,4 +1,4 @@
-//! Loss and gradient of a batch, shard by shard.
+//! Loss and gradient of a batch, shard by shard, on one rank or on several.
 
 use std::ops::Range;
 
@@ -8,9 +8,11 @@ use sfumato_nets::{Call, Network, layers::DropoutKey};
 use sfumato_process::Objective;
 use sfumato_schedule::NoiseSchedule;
 
+use super::exchange;
 use crate::{
     TrainError,
     batch::{Batch, Batches, Draws},
+    ranks::Ranks,
     shards::{Partial, Shards, TreeSum},
 };
 
@@ -27,7 +29,7 @@ pub(super) struct Learned<B: Backend> {
 
 impl<B: Backend> Learned<B> {
     /// That of both: `self` is of the shards before those of `next`.
-    fn plus(mut self, next: Self) -> Self {
+    pub(super) fn plus(mut self, next: Self) -> Self {
         self.losses.extend(next.losses);
         Self { loss: self.loss + next.loss, gradient: self.gradient.plus(next.gradient), losses: self.losses }
     }
@@ -46,6 +48,8 @@ pub(super) struct Lesson<'a, A: AutodiffBackend, const D: usize> {
     pub(super) dropout: DropoutKey,
     /// Whether the loss of each example is wanted.
     pub(super) each: bool,
+    /// Who computes.
+    pub(super) ranks: &'a dyn Ranks,
     pub(super) device: &'a A::Device,
 }
 
@@ -55,10 +59,13 @@ impl<A: AutodiffBackend, const D: usize> Lesson<'_, A, D> {
     where
         N: Network<A, D> + AutodiffModule<A>,
     {
-        let mut sum = TreeSum::new(self.shards, Learned::plus);
-        for partial in self.learn_from(model, self.shards.owned_by(0, 1))? {
-            sum.push(partial);
+        let ranks = self.ranks;
+        let own = self.learn_from(model, self.shards.owned_by(ranks.rank(), ranks.size()))?;
+        if !ranks.is_alone() {
+            return Ok(exchange::sum(ranks, self.shards, own, &exchange::sizes(model), self.device));
         }
+        let mut sum = TreeSum::new(self.shards, Learned::plus);
+        own.into_iter().for_each(|partial| sum.push(partial));
         Ok(sum.total().expect("one owner has all shards"))
     }
 

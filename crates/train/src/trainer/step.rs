@@ -41,6 +41,7 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
             shards: config.training.cut(),
             dropout: DropoutKey::new(config.seed, step),
             each: self.times.learns(),
+            ranks: self.run.ranks,
             device: self.device,
         };
         let Learned { loss, gradient, losses } = lesson.learn(&model)?;
@@ -69,7 +70,8 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
     ) -> Result<TrainError, TrainError> {
         let config = self.run.config;
         let dir = self.run.dir;
-        let found = dir.find_checkpoints()?.complete;
+        let leads = self.run.ranks.leads();
+        let found = if leads { dir.find_checkpoints()?.complete } else { Vec::new() };
         let kept = match &found[..] {
             // The loss of this step is that of the newest checkpoint's weights.
             [.., before, newest] if newest.step + 1 == step && !sensible(loss) && newest.path != dir.model() => {

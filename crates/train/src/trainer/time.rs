@@ -58,7 +58,9 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
         };
         let progress = self.config().decay_progress(step);
         self.plan.push(PlanPoint { after: step, progress, steps: Some(planned.steps) });
-        self.run.dir.write_config(&self.config())?;
+        if self.run.ranks.leads() {
+            self.run.dir.write_config(&self.config())?;
+        }
         watch.planned(&planned);
         Ok(())
     }

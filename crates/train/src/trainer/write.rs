@@ -11,6 +11,7 @@ use crate::{
     DataRecord, NewCheckpoint, TrainError, Watch, averages,
     checkpoint::{Reached, write_training},
     error::IoContext,
+    metrics::MetricsLog,
     preview,
 };
 
@@ -27,7 +28,7 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
         let config = self.config();
         let raw = model.valid();
         let keep = (config.training.keep_checkpoints, config.training.keep_best);
-        self.metrics.sync()?;
+        self.metrics.as_ref().map_or(Ok(()), MetricsLog::sync)?;
         let NewCheckpoint { path, unlinked } = self.run.dir.add_checkpoint(self.state.step, keep, |dir| {
             let averaged = self.optimizer.averaged(raw.clone());
             self.spec.write(dir, &averaged)?;

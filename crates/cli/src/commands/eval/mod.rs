@@ -23,48 +23,62 @@ use fit::Fitted;
 use plan::Scored;
 use regret::{Measured, Prepared};
 use serde_json::{Value, json};
-use sfumato_data::LoadedDataset;
-use sfumato_evaluate::{EvalPlan, Order, evaluate};
+use sfumato_data::{Dataset, LoadedDataset};
+use sfumato_evaluate::{EvalPlan, Order, evaluate, evaluate_part, gathered};
 use sfumato_files::file_sha256;
 use sfumato_kernels::Backend;
 use sfumato_model::{Model, pipeline::Pipeline, tensor_file::WeightFiles};
 use sfumato_process::bound::{Bound, Progress};
+use sfumato_train::ranks::{Ranks, Same};
 
 use crate::{
-    args::EvalArgs,
+    args::{EvalArgs, UsageError},
     backend::{Work, with_backend},
-    chart, environment, loaded,
+    chart, environment, group, loaded,
     progress::EvalProgress,
     signals,
 };
 
-pub(crate) fn run(args: EvalArgs) -> Result<()> {
-    distances::check(&args)?;
+pub(crate) fn run(args: EvalArgs, ranks: &dyn Ranks) -> Result<()> {
+    let model = group::together(ranks, opened(&args, ranks))?;
+    let stop = signals::stop_flag_of(ranks)?;
+    with_backend(&args.machine.clone(), Command { args, model, stop, ranks })
+}
+
+/// The model, with everything checked that can be wrong before the work.
+fn opened(args: &EvalArgs, ranks: &dyn Ranks) -> Result<Option<Pipeline>> {
+    if !ranks.is_alone() && (args.fit || args.samples.is_some() || args.regret.is_some() || args.no_bound) {
+        let words = "on several ranks the bound alone is computed: leave --fit, --samples, --regret and --no-bound to a call on one rank";
+        return Err(UsageError(words.to_owned()).into());
+    }
+    distances::check(args)?;
     let model = args.model.as_deref().map(|dir| loaded::open_model_with(dir, args.null_class)).transpose()?;
     if let Some(model) = model.as_ref().filter(|_| !args.no_bound || args.regret.is_some() || args.fit) {
         plan::check_model(model)?;
-        plan::check_labels(Scored::of(&args), model)?;
+        plan::check_labels(Scored::of(args), model)?;
     }
     if let Some(model) = model.as_ref().filter(|_| args.fit) {
-        fit::check(&args, model)?;
+        fit::check(args, model)?;
     }
     if let (Some(model), false) = (&model, args.no_bound) {
-        plan::check(Scored::of(&args), model)?;
+        plan::check(Scored::of(args), model)?;
         // The fit that is made first will do.
         if !args.fit {
-            plan::check_fit(Scored::of(&args), model)?;
+            plan::check_fit(Scored::of(args), model)?;
         }
     }
     // Before the work, so that an impossible place costs nothing.
-    for path in [args.curve.as_deref(), regret_picture(&args)].into_iter().flatten() {
+    let writes = ranks.leads();
+    for path in [args.curve.as_deref(), regret_picture(args)].into_iter().flatten() {
         chart::Format::of(path)?;
+        if writes {
+            sfumato_files::check_writable(path)?;
+        }
+    }
+    if let Some(path) = args.json.as_ref().filter(|_| writes) {
         sfumato_files::check_writable(path)?;
     }
-    if let Some(path) = &args.json {
-        sfumato_files::check_writable(path)?;
-    }
-    let stop = signals::stop_flag()?;
-    with_backend(&args.machine.clone(), Command { args, model, stop })
+    Ok(model)
 }
 
 /// Where the regret is drawn.
@@ -73,17 +87,18 @@ fn regret_picture(args: &EvalArgs) -> Option<&Path> {
 }
 
 /// The work of the command, for whichever backend.
-struct Command {
+struct Command<'a> {
     args: EvalArgs,
     model: Option<Pipeline>,
     stop: Arc<AtomicBool>,
+    ranks: &'a dyn Ranks,
 }
 
-impl Work for Command {
+impl Work for Command<'_> {
     type Output = ();
 
     fn run<B: Backend>(self, device: B::Device) -> Result<()> {
-        let Self { args, model, stop } = self;
+        let Self { args, model, stop, ranks } = self;
         // First, so that what follows is measured with it.
         let fitted = match &model {
             Some(model) if args.fit => fit::measure::<B>(&args, model, &device, &stop)?,
@@ -115,9 +130,16 @@ impl Work for Command {
             return others.alone(&args, weights);
         }
         let scored = Scored::of(&args);
-        let data = plan::match_classes(scored, &model, plan::load_data(scored, &model)?)?;
-        let noise = args.noise.as_deref().map(sfumato_files::read_npy_f32).transpose()?;
-        Scoring { args, model, weights, data, noise, stop, fitted, distances, regret }.run::<B>(&device)
+        let read = || {
+            let data = plan::match_classes(scored, &model, plan::load_data(scored, &model)?)?;
+            let noise = args.noise.as_deref().map(sfumato_files::read_npy_f32).transpose()?;
+            Ok((data, noise))
+        };
+        let (data, noise) = group::together(ranks, read())?;
+        if !ranks.is_alone() {
+            group::check(ranks, args.machine.backend, facts(&args, &model, &data)?)?;
+        }
+        Scoring { args, model, weights, data, noise, stop, fitted, distances, regret, ranks }.run::<B>(&device)
     }
 }
 
@@ -186,7 +208,7 @@ impl Others<'_> {
 }
 
 /// A model and the data that it is scored on.
-struct Scoring {
+struct Scoring<'a> {
     args: EvalArgs,
     model: Pipeline,
     weights: Option<String>,
@@ -196,14 +218,26 @@ struct Scoring {
     fitted: Option<Fitted>,
     distances: Option<Measurement>,
     regret: Option<Prepared>,
+    ranks: &'a dyn Ranks,
 }
 
-impl Scoring {
+/// What has to be the same on every rank.
+fn facts(args: &EvalArgs, model: &Pipeline, data: &LoadedDataset) -> Result<Vec<Same>> {
+    let words = format!("{:?} {:?}", args.score, args.null_class);
+    Ok(vec![
+        Same { what: "the arguments", value: words },
+        Same { what: "the weights", value: model.weights_sha256()?.join(" ") },
+        Same { what: "the data", value: format!("{} examples, SHA-256 {}", data.len(), data.sha256()) },
+    ])
+}
+
+impl Scoring<'_> {
     fn run<B: Backend>(&self, device: &B::Device) -> Result<()> {
         let plan = self.plan()?;
         let start = Instant::now();
         let model = Model::<B>::load(self.model.clone(), device)?;
         let bound = self.score(&model, &plan)?;
+        let Some(bound) = bound else { return Ok(()) };
         let elapsed = start.elapsed();
         let report = report::Report {
             scored: Scored::of(&self.args),
@@ -261,7 +295,8 @@ impl Scoring {
         plan::plan(Scored::of(&self.args), &self.model, &self.data, noise)
     }
 
-    fn score<B: Backend>(&self, model: &Model<B>, plan: &EvalPlan<'_>) -> Result<Bound> {
+    /// The bound, on rank 0.
+    fn score<B: Backend>(&self, model: &Model<B>, plan: &EvalPlan<'_>) -> Result<Option<Bound>> {
         let evaluations = plan.num * plan.bound.points_per_example();
         let all = Scored::of(&self.args).in_split(&self.data);
         say!("scoring {} of {all} examples, {evaluations} evaluations of the network", plan.num);
@@ -270,9 +305,23 @@ impl Scoring {
             shown.update(progress.evaluations, &format!("{} of {} examples", progress.examples, plan.num));
             if self.stop.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let bound = evaluate(model, plan, &self.data, &mut observe);
+        let failed = || format!("{}: nothing was written", self.args.model_dir().display());
+        if self.ranks.is_alone() {
+            let bound = evaluate(model, plan, &self.data, &mut observe);
+            shown.finish();
+            return bound.map(Some).with_context(failed);
+        }
+        let (rank, ranks) = (self.ranks.rank(), self.ranks.size());
+        let terms = evaluate_part(model, plan, &self.data, (rank, ranks), &mut observe);
         shown.finish();
-        bound.with_context(|| format!("{}: nothing was written", self.args.model_dir().display()))
+        let terms = group::together(self.ranks, terms.with_context(failed))?;
+        let all = self.ranks.gather(&terms);
+        if !self.ranks.leads() {
+            return Ok(None);
+        }
+        gathered(plan, &self.data, &all)
+            .with_context(|| format!("stopped before an example was complete; {}", failed()))
+            .map(Some)
     }
 }
 

@@ -1,10 +1,15 @@
 //! What is said of a run: at its start, what will happen; at its end, what can be done with it.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use sfumato_data::Dataset;
 use sfumato_model::pipeline::AnyConfig;
 use sfumato_nets::unet::DownBlockType;
-use sfumato_train::{Ending, Outcome, RunDir, TrainConfig};
+use sfumato_train::{
+    Ending, Outcome, RunDir, TrainConfig,
+    ranks::{CommunicationTime, Ranks},
+};
 
 use super::{held_out::Parts, resume::to_sample_from};
 use crate::args::MachineArgs;
@@ -16,6 +21,7 @@ pub(super) fn run(
     parts: &Parts<'_>,
     machine: &MachineArgs,
     dir: &RunDir,
+    ranks: &dyn Ranks,
 ) -> Result<Vec<String>> {
     let (training, data) = (&config.training, parts.training());
     let steps = config.last_step();
@@ -32,7 +38,11 @@ pub(super) fn run(
         minutes => format!("{minutes} minutes at most (--minutes)"),
     };
     let threads = rayon::current_num_threads();
-    Ok(vec![
+    let group = match ranks.size() {
+        1 => String::new(),
+        size => format!(" on each of {size} ranks"),
+    };
+    let mut lines = vec![
         format!("data       {}: {} examples of {:?}", data.name(), data.len(), data.shape()),
         format!("held out   {}", parts.describe(config)),
         format!("config     {origin}"),
@@ -40,9 +50,29 @@ pub(super) fn run(
         format!("classes    {}", classes(config, data)),
         format!("objective  {}", config.objective.describe(&config.diffusion)),
         format!("length     {steps} steps of {} examples{shards}, {epochs} epochs; {limit}", training.batch_size),
-        format!("machine    {}, {threads} {}", machine.backend.name(), if threads == 1 { "thread" } else { "threads" }),
+        format!(
+            "machine    {}, {threads} {}{group}",
+            machine.backend.name(),
+            if threads == 1 { "thread" } else { "threads" }
+        ),
         format!("run        {}", dir.root().display()),
-    ])
+    ];
+    if training.shards < ranks.size() {
+        lines.push(format!(
+            "warning: a batch has {}, so that {} of {} ranks have nothing to compute; --shards {} cuts it for all of them",
+            if training.shards == 1 { "one shard".to_owned() } else { format!("{} shards", training.shards) },
+            ranks.size() - training.shards,
+            ranks.size(),
+            ranks.size().next_power_of_two(),
+        ));
+    } else if !training.shards.is_multiple_of(ranks.size()) {
+        lines.push(format!(
+            "note: {} shards are not a multiple of {} ranks: some ranks wait for those that have one more",
+            training.shards,
+            ranks.size()
+        ));
+    }
+    Ok(lines)
 }
 
 fn network(config: &AnyConfig) -> String {
@@ -108,4 +138,20 @@ pub(super) fn ending(outcome: &Outcome, dir: &RunDir) -> Result<()> {
     let model = to_sample_from(dir, &outcome.checkpoint);
     say!("sample with: sfumato sample --model {} --num 64 --out samples", model.display());
     out!("{root}")
+}
+
+/// Says what part of the time the ranks spent on each other.
+pub(super) fn communication(ranks: &dyn Ranks, whole: Duration) {
+    if ranks.is_alone() {
+        return;
+    }
+    let CommunicationTime { waiting, exchange } = ranks.time();
+    let share = |part: Duration| 100.0 * part.as_secs_f64() / whole.as_secs_f64().max(1e-9);
+    say!(
+        "ranks      {}: of {:.1} s rank 0 spent {:.1} % waiting for others and {:.1} % in the exchange of gradients",
+        ranks.size(),
+        whole.as_secs_f64(),
+        share(waiting),
+        share(exchange)
+    );
 }

@@ -11,6 +11,7 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicBool},
+    time::Instant,
 };
 
 use anyhow::{Context, Result};
@@ -18,13 +19,17 @@ use burn::backend::Autodiff;
 use sfumato_data::{self, Dataset, DatasetSpec, LoadedDataset};
 use sfumato_files::memory;
 use sfumato_kernels::Backend;
-use sfumato_train::{FoundCheckpoint, Run, RunDir, TrainConfig, config::HeldOutConfig};
+use sfumato_train::{
+    FoundCheckpoint, Run, RunDir, Silent, TrainConfig,
+    config::HeldOutConfig,
+    ranks::{Ranks, Same},
+};
 
 use self::{held_out::Parts, new_run::NewRun, renew::Renewing, resume::Going};
 use crate::{
     args::{MachineArgs, TrainArgs, UsageError, name_of},
     backend::{Work, with_backend},
-    environment, loaded,
+    environment, group, loaded,
     progress::TrainProgress,
     report::Renewal,
     say, signals,
@@ -46,73 +51,56 @@ struct Ready {
     from: Option<FoundCheckpoint>,
 }
 
-pub(crate) fn run(args: Box<TrainArgs>) -> Result<()> {
+pub(crate) fn run(args: Box<TrainArgs>, ranks: &dyn Ranks) -> Result<()> {
     let machine = args.machine.clone();
     let events = args.tensorboard.clone();
     let start = match &args.resume {
-        Some(path) => match Going::plan(&args, path)? {
-            Some(going) => Start::GoOn(Box::new(going)),
-            None => return Ok(()),
-        },
+        Some(path) => {
+            let planned = ranks.leads().then(|| Going::plan(&args, path)).transpose();
+            match Going::shared(ranks, group::together(ranks, planned)?.flatten())? {
+                Some(going) => Start::GoOn(Box::new(going)),
+                None => return Ok(()),
+            }
+        }
         None => {
-            let new = NewRun::plan(args)?;
+            let new = group::together(ranks, NewRun::plan(args))?;
             if let (true, Some(config)) = (new.print_only(), new.whole_without_data()?) {
                 return say::result(|out| out.write_all(config.to_toml().as_bytes()));
             }
             Start::New(Box::new(new))
         }
     };
-    let stop = signals::stop_flag()?;
-    with_backend(&machine, Training { start, stop, machine: machine.clone(), events })
+    let stop = signals::stop_flag_of(ranks)?;
+    with_backend(&machine, Training { start, stop, machine: machine.clone(), events, ranks })
 }
 
 /// The work of the command, for whichever backend.
-struct Training {
+struct Training<'a> {
     start: Start,
     stop: Arc<AtomicBool>,
     machine: MachineArgs,
     /// Where TensorBoard's events go, if somewhere.
     events: Option<PathBuf>,
+    ranks: &'a dyn Ranks,
 }
 
-impl Work for Training {
+impl Work for Training<'_> {
     type Output = ();
 
     fn run<B: Backend>(self, device: B::Device) -> Result<()> {
-        let Self { start, stop, machine, events } = self;
-        let environment = environment::describe_run(machine.backend);
-        let (data, test, ready) = match start {
-            Start::New(new) => {
-                let data = load_data(&new.data_settings()?, "")?;
-                let (mut config, origin) = new.config(&data)?;
-                let test = held_out::settle(&mut config, &data)?;
-                if new.print_only() {
-                    return say::result(|out| out.write_all(config.to_toml().as_bytes()));
-                }
-                // Before anything is written.
-                {
-                    let parts = Parts::new(&config, &data, test.as_ref());
-                    check(&config, parts.training(), &machine)?;
-                    if let Some(source) = new.source() {
-                        init::tell::<B>(source, &config, parts.training(), &device)?;
-                    }
-                }
-                let dir = new.create_dir(&config, &environment)?;
-                (data, test, Ready { config, origin, dir, from: None })
-            }
-            Start::GoOn(mut going) => {
-                let way_out = "; or name its place now with --dataset";
-                let data = load_data(&going.config, way_out)?;
-                let test = held_out::settle(&mut going.config, &data)?;
-                let training = Parts::new(&going.config, &data, test.as_ref());
-                going.compare_data(training.training())?;
-                check(&going.config, training.training(), &machine)?;
-                (data, test, going.begin(&environment)?)
-            }
+        let Self { start, stop, machine, events, ranks } = self;
+        let mut environment = environment::describe_run(machine.backend);
+        if !ranks.is_alone() {
+            environment["ranks"] = ranks.size().into();
+        }
+        let ready = match start {
+            Start::New(new) => begin::<B>(&new, &machine, &environment, &device, ranks)?,
+            Start::GoOn(going) => Some(go_on(*going, &machine, &environment, ranks)?),
         };
+        let Some((data, test, ready)) = ready else { return Ok(()) };
         let Ready { config, origin, dir, from } = &ready;
         let parts = Parts::new(config, &data, test.as_ref());
-        for line in describe::run(config, origin, &parts, &machine, dir)? {
+        for line in describe::run(config, origin, &parts, &machine, dir, ranks)? {
             say!("{line}");
         }
         let run = Run {
@@ -123,21 +111,98 @@ impl Work for Training {
             from: from.as_ref(),
             environment: &environment,
             stop: &stop,
+            ranks,
         };
+        if !ranks.leads() {
+            return match run.train::<Autodiff<B>>(&device, &mut Silent) {
+                Err(error) if error.is_of_all_ranks() => group::together(ranks, Err(error.into())),
+                outcome => Ok(outcome.map(drop)?),
+            };
+        }
         // A run that has a plan does its steps, without a limit.
         let minutes = if config.training.is_planned() { 0.0 } else { config.training.max_minutes };
         let board = events.as_ref().map(|events| Board::create(events, dir.root())).transpose()?;
         let mut progress = TrainProgress::new(config.last_step(), minutes);
         let page = Renewal::of(dir.root());
         let mut watch = Renewing { progress: &mut progress, page, board, checkpoint: None };
+        let began = Instant::now();
         let outcome = run.train::<Autodiff<B>>(&device, &mut watch);
         progress.finish();
         let outcome = match outcome {
+            Err(error) if error.is_of_all_ranks() => group::together(ranks, Err(error.into())),
             Err(error) if progress.has_begun() => Err(error.into()),
             outcome => outcome.map_err(|error| resume::damaged(error, dir, from.as_ref())),
-        };
-        describe::ending(&outcome?, dir)
+        }?;
+        describe::communication(ranks, began.elapsed());
+        describe::ending(&outcome, dir)
     }
+}
+
+/// The data of a run, its test split where that is scored, and the run itself.
+type Begun = (LoadedDataset, Option<LoadedDataset>, Ready);
+
+/// A new run; none if only its configuration was asked for.
+fn begin<B: Backend>(
+    new: &NewRun,
+    machine: &MachineArgs,
+    environment: &serde_json::Value,
+    device: &B::Device,
+    ranks: &dyn Ranks,
+) -> Result<Option<Begun>> {
+    let prepare = || {
+        let data = load_data(&new.data_settings()?, "")?;
+        let (mut config, origin) = new.config(&data)?;
+        let test = held_out::settle(&mut config, &data)?;
+        if !new.print_only() {
+            // Before anything is written.
+            let parts = Parts::new(&config, &data, test.as_ref());
+            check(&config, parts.training(), machine)?;
+            if let Some(source) = new.source() {
+                init::tell::<B>(source, &config, parts.training(), device)?;
+            }
+        }
+        Ok((data, test, config, origin))
+    };
+    let (data, test, config, origin) = group::together(ranks, prepare())?;
+    if new.print_only() {
+        return say::result(|out| out.write_all(config.to_toml().as_bytes())).map(|()| None);
+    }
+    group::check(ranks, machine.backend, facts(&config, &data, test.as_ref()))?;
+    let made = ranks.leads().then(|| new.create_dir(&config, environment)).transpose();
+    let made = group::together(ranks, made)?;
+    let root = ranks.broadcast(made.as_ref().map_or(&[][..], |dir| dir.root().as_os_str().as_encoded_bytes()));
+    let dir = made.unwrap_or_else(|| RunDir::of_another(Path::new(&*String::from_utf8_lossy(&root))));
+    Ok(Some((data, test, Ready { config, origin, dir, from: None })))
+}
+
+/// A run that goes on.
+fn go_on(mut going: Going, machine: &MachineArgs, environment: &serde_json::Value, ranks: &dyn Ranks) -> Result<Begun> {
+    let mut prepare = || {
+        let way_out = "; or name its place now with --dataset";
+        let data = load_data(&going.config, way_out)?;
+        let test = held_out::settle(&mut going.config, &data)?;
+        let training = Parts::new(&going.config, &data, test.as_ref());
+        if ranks.leads() {
+            going.compare_data(training.training())?;
+        }
+        check(&going.config, training.training(), machine)?;
+        Ok((data, test))
+    };
+    let prepared = prepare();
+    let (data, test) = group::together(ranks, prepared)?;
+    group::check(ranks, machine.backend, facts(&going.config, &data, test.as_ref()))?;
+    let begun = if ranks.leads() { going.begin(environment) } else { Ok(going.beside()) };
+    Ok((data, test, group::together(ranks, begun)?))
+}
+
+/// What has to be the same on every rank.
+fn facts(config: &TrainConfig, data: &LoadedDataset, test: Option<&LoadedDataset>) -> Vec<Same> {
+    let content = |data: &LoadedDataset| format!("{} examples, SHA-256 {}", data.len(), data.sha256());
+    vec![
+        Same { what: "the configuration", value: config.to_toml() },
+        Same { what: "the data", value: content(data) },
+        Same { what: "the test split", value: test.map_or_else(|| "none".to_owned(), content) },
+    ]
 }
 
 /// Checks the configuration and how it fits the data; warns of what is odd about the noise schedule.

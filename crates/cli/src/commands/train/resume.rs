@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use sfumato_data::Dataset;
 use sfumato_train::{
-    Continuation, DataRecord, FoundCheckpoint, OpenedRun, RunDir, TrainConfig, TrainError, TrainState, settle_plan,
+    Continuation, DataRecord, FoundCheckpoint, OpenedRun, RunDir, TrainConfig, TrainError, TrainState, ranks::Ranks,
+    settle_plan,
 };
 
 use super::{Ready, apply_flags, overrides};
@@ -22,6 +24,14 @@ pub(super) struct Going {
     before: Option<(TrainConfig, Continuation)>,
     /// Whether an older checkpoint than the newest was named.
     rewinds: bool,
+}
+
+/// What rank 0 tells the others.
+#[derive(Deserialize)]
+struct Heard {
+    dir: PathBuf,
+    from: Option<(PathBuf, u64)>,
+    config: String,
 }
 
 impl Going {
@@ -63,6 +73,35 @@ impl Going {
         };
         let rewinds = dir.newest_checkpoint()?.is_some_and(|newest| newest.step > checkpoint.step);
         Ok(Some(Self { dir, from: Some(checkpoint), config, before, rewinds }))
+    }
+
+    /// The plan that rank 0 has made, on every rank; `own` is there on rank 0.
+    pub(super) fn shared(ranks: &dyn Ranks, own: Option<Self>) -> Result<Option<Self>> {
+        let words = own.as_ref().map_or(Value::Null, |going| {
+            json!({
+                "dir": going.dir.root(),
+                "from": going.from.as_ref().map(|from| json!([from.path, from.step])),
+                "config": going.config.to_toml(),
+            })
+        });
+        let heard: Option<Heard> = serde_json::from_slice(&ranks.broadcast(words.to_string().as_bytes()))?;
+        if ranks.leads() {
+            return Ok(own);
+        }
+        let Some(Heard { dir, from, config }) = heard else { return Ok(None) };
+        Ok(Some(Self {
+            dir: RunDir::of_another(&dir),
+            from: from.map(|(path, step)| FoundCheckpoint { path, step }),
+            config: toml::from_str(&config)?,
+            before: None,
+            rewinds: false,
+        }))
+    }
+
+    /// What is known of it on a rank that does not write it.
+    pub(super) fn beside(self) -> Ready {
+        let Self { dir, from, config, .. } = self;
+        Ready { config, origin: String::new(), dir, from }
     }
 
     /// Compares the data with what the run was started with, and warns if its content has changed.
