@@ -97,6 +97,7 @@ impl Case {
 
     fn lesson(&self, shards: usize) -> Lesson<'_, Train, 4> {
         Lesson {
+            ranks: &crate::ranks::Alone,
             objective: &self.objective,
             schedule: &self.schedule,
             batches: &self.batches,
