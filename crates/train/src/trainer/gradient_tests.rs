@@ -104,6 +104,7 @@ impl Case {
             shards: Shards::new(BATCH, shards),
             dropout: DropoutKey::new(3, 9),
             each: true,
+            ranks: &crate::ranks::Alone,
             device: &FlexDevice,
         }
     }
