@@ -59,6 +59,6 @@ export OMPI_MCA_btl_tcp_if_include=10.77.0.0/24 OMPI_MCA_oob_tcp_if_include=10.7
 export OMPI_MCA_oob_tcp_keepalive_time=10 OMPI_MCA_oob_tcp_keepalive_intvl=2 OMPI_MCA_oob_tcp_keepalive_probes=5
 code=0
 ip netns exec sfumato-a unshare --uts sh -c 'hostname sfumato-a; exec "$@"' sh \
-    mpirun -q --bind-to none --hostfile "$hosts" -n "$ranks" -x RAYON_NUM_THREADS "$@" || code=$?
+    mpirun --bind-to none --hostfile "$hosts" -n "$ranks" -x RAYON_NUM_THREADS "$@" || code=$?
 rm -f "$hosts"
 exit $code

@@ -58,7 +58,8 @@ impl Job {
             return Err(Usage(format!("--ranks: `{command}` runs in one process")).into());
         }
         let mut mpirun = Command::new("mpirun");
-        mpirun.args(["-q", "-n", &self.ranks.to_string()]);
+        // Not `--quiet`, which hides which rank was killed, and which machine is gone.
+        mpirun.args(["-n", &self.ranks.to_string()]);
         let threads = arguments.iter().any(|argument| argument == "--threads" || argument.starts_with("--threads="));
         match &self.hosts {
             Some(file) => drop(mpirun.args(["--hostfile", file])),
@@ -103,21 +104,16 @@ fn watched(mut mpirun: Command) -> anyhow::Result<ExitCode> {
         }
     });
     let status = child.wait().context("cannot wait for mpirun")?;
-    // 128 and more: a rank, or mpirun, was ended by a signal.
-    Ok(match status.code() {
-        Some(code @ 0..128) => ExitCode::from(code as u8),
-        Some(code) => {
-            eprintln!(
-                "error: a rank was ended by signal {}, and so all were; the newest checkpoint stands",
-                code - 128
-            );
-            ExitCode::FAILURE
-        }
-        None => {
-            eprintln!("error: mpirun was ended by signal {}", status.signal().unwrap_or_default());
-            ExitCode::FAILURE
-        }
-    })
+    let ended = match status.code() {
+        Some(code @ 0..128) => return Ok(ExitCode::from(code as u8)),
+        Some(code @ 129..=192) => format!("a rank was ended by signal {}, and so all were", code - 128),
+        Some(code) => format!("mpirun ended with code {code}"),
+        None => format!("mpirun was ended by signal {}", status.signal().unwrap_or_default()),
+    };
+    eprintln!(
+        "error: {ended}; what was written before stays, and a run goes on from its newest checkpoint with --resume"
+    );
+    Ok(ExitCode::FAILURE)
 }
 
 #[cfg(not(unix))]

@@ -18,8 +18,8 @@ fn ranks_that_are_called_differently_are_found_at_the_start() {
     fail(dir.path(), 1, &job(&["--dataset", "npy:gone.npy"]), &parts);
     assert!(!dir.path().join("x").exists());
     // The same mistake everywhere is said once, and without a rank.
-    let wrong = [&base[..], &["--set", "training.steps=0"]].concat();
-    fail(dir.path(), 1, &ranks("3", &wrong), &["error: training.steps must be at least 1"]);
+    let wrong = [&base[..], &["--set", "training.log_every=0"]].concat();
+    fail(dir.path(), 1, &ranks("3", &wrong), &["error: training.log_every must be at least 1"]);
 }
 
 #[test]

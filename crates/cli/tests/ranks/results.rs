@@ -44,7 +44,7 @@ fn samples_are_those_of_one_rank() {
         let several = args(number, "20");
         let said = stderr(&succeed(root, number, &several.iter().map(String::as_str).collect::<Vec<_>>()));
         assert!(files(&root.join(number)) == expected, "{number} ranks");
-        assert_eq!(said.matches("20 samples, 6 steps").count(), 1, "{said}");
+        assert_eq!(said.matches("20 samples, 6 steps of ddpm each, in").count(), 1, "{said}");
         assert_eq!(said.contains("a smaller --batch-size"), number == "8", "{said}");
     }
     // What is there already is not drawn again, whoever drew it.

@@ -97,7 +97,6 @@ impl Case {
 
     fn lesson(&self, shards: usize) -> Lesson<'_, Train, 4> {
         Lesson {
-            ranks: &crate::ranks::Alone,
             objective: &self.objective,
             schedule: &self.schedule,
             batches: &self.batches,
@@ -105,6 +104,7 @@ impl Case {
             shards: Shards::new(BATCH, shards),
             dropout: DropoutKey::new(3, 9),
             each: true,
+            ranks: &crate::ranks::Alone,
             device: &FlexDevice,
         }
     }
