@@ -259,7 +259,7 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
             if self.state.step >= self.last_step() {
                 break Ending::Complete;
             }
-            if self.told_to_stop {
+            if self.told_to_stop || self.run.is_asked_alone() {
                 break Ending::Stopped;
             }
             if self.state.seconds - began >= limit {

@@ -8,7 +8,7 @@ use super::sources::{Source, included, sources};
 use crate::cargo;
 
 /// Dependencies that are there for their features: the crate's folder, and the dependency.
-const KEPT: [(&str, &str); 9] = [
+const KEPT: [(&str, &str); 8] = [
     // Optional: features of ours turn on what Burn needs of them.
     ("crates/kernels", "burn-flex"),
     ("crates/kernels", "burn-ndarray"),
@@ -18,8 +18,6 @@ const KEPT: [(&str, &str); 9] = [
     ("crates/kernels", "regex"),
     ("crates/kernels", "regex-automata"),
     ("crates/kernels", "regex-syntax"),
-    // One build of Burn with and without MPI.
-    ("crates/cli", "syn"),
     // The tests run on the backend that it turns on.
     ("tests", "sfumato-kernels"),
 ];

@@ -29,6 +29,11 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
 }
 
 impl Run<'_> {
+    /// Whether the only process has been asked to stop: it need not wait for the end of another step to agree with anybody.
+    pub(super) fn is_asked_alone(&self) -> bool {
+        self.ranks.is_alone() && self.stop.load(Ordering::SeqCst)
+    }
+
     /// Compares the weights of all ranks. They are equal by construction; memory that fails, or a processor that rounds in another way, is found
     /// here before it spoils a checkpoint.
     ///
