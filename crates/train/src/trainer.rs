@@ -27,7 +27,7 @@ use crate::{
     batch::Batches,
     checkpoint::{Resumed, not_finite, read_times, read_training, read_window, with_matrices},
     held_out::Measured,
-    metrics::{MetricsLog, OpenedLog, Window},
+    metrics::{MetricsLog, Window},
     plan::Planner,
     preview,
     ranks::Ranks,
@@ -155,15 +155,7 @@ impl Run<'_> {
             say_source(init, &mut spec.facts);
         }
         let batches = Batches::new(self.data, config.seed, config.data.flip, self.labels(&spec));
-        let metrics = match leads.then(|| MetricsLog::open(&self.dir.metrics_file(), state.step)).transpose()? {
-            Some(OpenedLog { log, warning }) => {
-                if let Some(warning) = warning {
-                    watch.warn(&warning);
-                }
-                Some(log)
-            }
-            None => None,
-        };
+        let metrics = leads.then(|| self.open_metrics(state.step, watch)).transpose()?;
         let window = self.from.map(|from| read_window(&from.path)).transpose()?.unwrap_or_default();
         let mut times = config.objective.times(&schedule)?;
         if let (Some(from), true) = (self.from, times.learns()) {
@@ -227,6 +219,37 @@ struct Session<'a, A: AutodiffBackend, P> {
 }
 
 impl<A: AutodiffBackend, P> Session<'_, A, P> {
+    /// Makes up for what a run that was stopped had still to do at its step: the score, and the samples.
+    fn make_up<const D: usize>(
+        &mut self,
+        model: &P::Net<A>,
+        watch: &mut dyn Watch,
+    ) -> Result<Option<Metrics>, TrainError>
+    where
+        P: Blueprint<D>,
+        P::Net<A>: AutodiffModule<A, InnerModule = P::Net<A::InnerBackend>>,
+        P::Net<A::InnerBackend>: Network<A::InnerBackend, D>,
+    {
+        let (step, mut metrics) = (self.state.step, None);
+        if self.owes_a_score() {
+            metrics = self.record(model, false, watch)?;
+            if step.is_multiple_of(self.run.config.training.checkpoint_every) || self.is_best()? {
+                self.checkpoint(model, watch)?;
+            }
+        }
+        if step > 0 && self.preview_is_due(step) && !preview::path(&self.run.dir.samples(), step).exists() {
+            self.preview(model, watch)?;
+        }
+        Ok(metrics)
+    }
+
+    /// The end of a run for a rank that does not write it.
+    fn outcome_elsewhere(&self, ending: Ending) -> Outcome {
+        let checkpoint = self.run.dir.checkpoints().join(step_name(self.state.step));
+        let (state, last_step) = (self.state, self.last_step());
+        Outcome { state, ending, last_step, checkpoint, last_metrics: None, best: None }
+    }
+
     fn go<const D: usize>(
         &mut self,
         mut model: P::Net<A>,
@@ -241,19 +264,8 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
         let config = self.run.config;
         let limit = self.limit();
         let began = self.state.seconds;
-        let mut last_metrics = None;
-        let (step, leads) = (self.state.step, self.run.ranks.leads());
-        // The run was stopped before the score of its step.
-        if leads && self.owes_a_score() {
-            last_metrics = self.record(&model, false, watch)?;
-            if step.is_multiple_of(config.training.checkpoint_every) || self.is_best()? {
-                self.checkpoint(&model, watch)?;
-            }
-        }
-        if leads && step > 0 && self.preview_is_due(step) && !preview::path(&self.run.dir.samples(), step).exists() {
-            // The run was stopped between a checkpoint and its samples.
-            self.preview(&model, watch)?;
-        }
+        let leads = self.run.ranks.leads();
+        let mut last_metrics = if leads { self.make_up::<D>(&model, watch)? } else { None };
         self.agree(0.0);
         let ending = loop {
             if self.state.step >= self.last_step() {
@@ -298,9 +310,7 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
             }
         };
         if !leads {
-            let checkpoint = self.run.dir.checkpoints().join(step_name(self.state.step));
-            let (state, last_step) = (self.state, self.last_step());
-            return Ok(Outcome { state, ending, last_step, checkpoint, last_metrics: None, best: None });
+            return Ok(self.outcome_elsewhere(ending));
         }
         // Asked to stop before its first step, a run that goes on has its checkpoint already.
         let checkpoint = match self.run.from {

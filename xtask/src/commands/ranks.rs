@@ -105,7 +105,7 @@ fn watched(mut mpirun: Command) -> anyhow::Result<ExitCode> {
     });
     let status = child.wait().context("cannot wait for mpirun")?;
     let ended = match status.code() {
-        Some(code @ 0..128) => return Ok(ExitCode::from(code as u8)),
+        Some(code @ 0..=128) => return Ok(ExitCode::from(code as u8)),
         Some(code @ 129..=192) => format!("a rank was ended by signal {}, and so all were", code - 128),
         Some(code) => format!("mpirun ended with code {code}"),
         None => format!("mpirun was ended by signal {}", status.signal().unwrap_or_default()),

@@ -11,8 +11,9 @@ use sfumato_nets::params::parameters;
 
 use super::{Run, Session};
 use crate::{
-    TrainError,
+    TrainError, Watch,
     checkpoint::host,
+    metrics::{MetricsLog, OpenedLog},
     ranks::{Same, check_same},
 };
 
@@ -29,6 +30,15 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
 }
 
 impl Run<'_> {
+    /// The lines of the run up to `step`, to be gone on with.
+    pub(super) fn open_metrics(&self, step: u64, watch: &mut dyn Watch) -> Result<MetricsLog, TrainError> {
+        let OpenedLog { log, warning } = MetricsLog::open(&self.dir.metrics_file(), step)?;
+        if let Some(warning) = warning {
+            watch.warn(&warning);
+        }
+        Ok(log)
+    }
+
     /// Whether the only process has been asked to stop: it need not wait for the end of another step to agree with anybody.
     pub(super) fn is_asked_alone(&self) -> bool {
         self.ranks.is_alone() && self.stop.load(Ordering::SeqCst)

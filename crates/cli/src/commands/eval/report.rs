@@ -1,4 +1,6 @@
 //! The result for people, for programs, and as a picture.
+//!
+//! Longer than 400 lines, since the table and the JSON of one score have to say the same.
 
 use std::{io::Write, path::Path, time::Duration};
 
