@@ -167,19 +167,7 @@ impl Work for Sampling<'_> {
         let size = self.shape.iter().product::<usize>();
         let first = ranks.broadcast(&((done.len() / size) as u64).to_le_bytes());
         plan.first = first.try_into().map_or(0, u64::from_le_bytes) as usize;
-        if plan.first == num {
-            say!("all {num} samples are there already, nothing was drawn; --overwrite draws them again");
-        } else if plan.first > 0 {
-            say!("note: {} of {num} samples are there already, the others are drawn", plan.first);
-        }
-        if plan.first < num {
-            say!(
-                "drawing {}, {} of {} each",
-                counted(num - plan.first, "sample"),
-                counted(plan.sampler.steps(), "step"),
-                choice.kind
-            );
-        }
+        announce(num, plan.first, plan.sampler.steps(), &choice.kind);
         let start = Instant::now();
         let drawn = if plan.first == num {
             Drawn { samples: done, ..Drawn::default() }
@@ -208,6 +196,18 @@ impl Work for Sampling<'_> {
         }
         written.iter().try_for_each(|path| out!("{path}"))
     }
+}
+
+/// Says what is about to be drawn: samples from number `first` on.
+fn announce(num: usize, first: usize, steps: usize, kind: &dyn std::fmt::Display) {
+    if first == num {
+        say!("all {num} samples are there already, nothing was drawn; --overwrite draws them again");
+        return;
+    }
+    if first > 0 {
+        say!("note: {first} of {num} samples are there already, the others are drawn");
+    }
+    say!("drawing {}, {} of {kind} each", counted(num - first, "sample"), counted(steps, "step"));
 }
 
 /// What was drawn, with what was there before.
