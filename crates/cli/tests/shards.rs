@@ -4,52 +4,13 @@ mod common;
 
 use std::{fs, path::Path};
 
-use common::{POINTS, contains, fail, learned, stderr, stdout, succeed, train_tiny};
-use serde_json::Value;
-
-/// Everything that could depend on how a batch is cut: dropout, classes, strata, losses that are remembered.
-const EVERYTHING: &[&str] = &[
-    "--class-conditional",
-    "--variance",
-    "learned-range",
-    "--density",
-    "importance",
-    "--set",
-    "objective.density.strata=true",
-    "--set",
-    "model.dropout=0.1",
-    "--set",
-    "data.label_dropout=0.3",
-    // So few steps that importance sampling gets warm.
-    "--set",
-    "diffusion.schedule.steps=4",
-    "--set",
-    "averages.widths=[0.1]",
-    "--sample-every",
-    "0",
-];
-
-fn metrics(run: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-/// Every number of the lines but those of time.
-fn numbers(run: &Path) -> Vec<Value> {
-    let strip = |mut line: Value| {
-        for key in ["images_per_second", "seconds"] {
-            line.as_object_mut().unwrap().remove(key);
-        }
-        line
-    };
-    metrics(run).into_iter().map(strip).collect()
-}
+use common::{BY_SHARD, POINTS, contains, fail, learned, metrics, numbers, stderr, stdout, succeed, train_tiny};
 
 #[test]
 fn a_run_in_shards_gives_the_same_bits_after_a_stop_and_on_any_number_of_threads() {
     let dir = tempfile::tempdir().unwrap();
     let args = |steps: &'static str, threads: &'static str| {
-        [EVERYTHING, &["--shards", "3", "--steps", steps, "--threads", threads]].concat()
+        [BY_SHARD, &["--shards", "3", "--steps", steps, "--threads", threads]].concat()
     };
     let whole = train_tiny(dir.path(), "whole", &args("14", "2"));
     let stopped = train_tiny(dir.path(), "stopped", &args("9", "1"));

@@ -182,3 +182,42 @@ pub(crate) fn contains(text: &str, parts: &[&str]) {
         assert!(text.contains(part), "'{part}' is not in:\n{text}");
     }
 }
+
+/// What could depend on how a batch is cut, and on who computes: dropout, classes, strata, losses that are remembered, averages.
+pub(crate) const BY_SHARD: &[&str] = &[
+    "--class-conditional",
+    "--variance",
+    "learned-range",
+    "--density",
+    "importance",
+    "--set",
+    "objective.density.strata=true",
+    "--set",
+    "model.dropout=0.1",
+    "--set",
+    "data.label_dropout=0.3",
+    // So few steps that importance sampling gets warm.
+    "--set",
+    "diffusion.schedule.steps=4",
+    "--set",
+    "averages.widths=[0.1]",
+    "--sample-every",
+    "0",
+];
+
+/// The lines of a run's metrics.
+pub(crate) fn metrics(run: &Path) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Every number of them but those of time.
+pub(crate) fn numbers(run: &Path) -> Vec<serde_json::Value> {
+    let strip = |mut line: serde_json::Value| {
+        for key in ["images_per_second", "seconds"] {
+            line.as_object_mut().unwrap().remove(key);
+        }
+        line
+    };
+    metrics(run).into_iter().map(strip).collect()
+}

@@ -38,7 +38,8 @@ fn other_data_on_one_rank_is_found_at_the_start() {
 #[test]
 fn a_full_disk_on_rank_0_ends_all_ranks_and_keeps_the_newest_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
-    let args = [&["train", "--out", "x", "--steps", MANY, "--checkpoint-every", "5", "--shards", "4"], POINTS].concat();
+    let lines = ["--checkpoint-every", "5", "--set", "training.log_every=1"];
+    let args = [&["train", "--out", "x", "--steps", MANY, "--shards", "4"], &lines[..], POINTS].concat();
     // The lines of metrics grow beyond 16 KiB in the end; the file of the first checkpoint does not.
     let limited = format!("ulimit -f 16; exec '{}' \"$@\"", env!("CARGO_BIN_EXE_sfumato"));
     let first = [&["-n", "1", "bash", "-c", &limited, "bash"], &args[..]].concat();
