@@ -82,7 +82,7 @@ pub(super) static EXPERIMENTS: [Experiment; 11] = [
     },
     Experiment {
         name: "objectives",
-        about: "one budget of steps, twenty recipes, two seeds of each",
+        about: "one budget of steps, twenty-one recipes, two seeds of each",
         takes: "3 h",
         run: objectives::run,
     },

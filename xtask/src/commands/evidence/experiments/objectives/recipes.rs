@@ -47,15 +47,15 @@ macro_rules! finely {
 }
 
 /// The first one is what the others are compared with.
-pub(super) const RECIPES: [Recipe; 20] = [
+pub(super) const RECIPES: [Recipe; 21] = [
     recipe("base", "noise, linear schedule, simple", ""),
-    recipe("stratified", "stratified steps", "--density stratified"),
-    recipe("log-normal", "log-normal noise levels", "--density log-normal"),
-    recipe("laplace", "noise levels by Laplace", "--density laplace"),
+    recipe("stratified", "stratified steps", "--set objective.density=stratified"),
+    recipe("log-normal", "log-normal noise levels", "--set objective.density=log-normal"),
+    recipe("laplace", "noise levels by Laplace", "--set objective.density=laplace"),
     recipe("min-snr", "weight min-snr", "--weight min-snr"),
     recipe("p2", "weight p2", "--weight p2"),
     recipe("sigmoid", "weight sigmoid", "--weight sigmoid"),
-    recipe("bound", "weight bound, stratified", "--weight bound --density stratified"),
+    recipe("bound", "weight bound, stratified", "--weight bound --set objective.density=stratified"),
     recipe(
         "v-cosine",
         "v, cosine schedule",
@@ -63,16 +63,25 @@ pub(super) const RECIPES: [Recipe; 20] = [
     ),
     recipe("steps-4000", "T = 4000", finely!("")),
     recipe("learned-range", "learned range, hybrid", "--variance learned-range"),
-    recipe("learned", "free variance, hybrid, stratified", "--variance learned --density stratified"),
-    recipe("vlb", "free variance, vlb by importance", "--variance learned --loss vlb --density importance"),
+    recipe("learned", "free variance, hybrid, stratified", "--variance learned --set objective.density=stratified"),
+    recipe(
+        "vlb",
+        "free variance, vlb by importance",
+        "--variance learned --loss vlb --set objective.density=importance",
+    ),
     recipe(
         "learned-4000",
         "free variance, weight bound, stratified, T = 4000",
-        finely!(" --variance learned --weight bound --density stratified"),
+        finely!(" --variance learned --weight bound --set objective.density=stratified"),
     ),
     recipe("rate", "twice the learning rate", "--learning-rate 2e-3"),
     recipe("beta-2", "β₂ = 0.99", "--set optimizer.beta_2=0.99"),
     recipe("muon", "Muon", "--set optimizer.method=muon"),
+    recipe(
+        "likelihood",
+        "Muon, even steps in log SNR, learned range, stratified (the preset likelihood)",
+        "--set optimizer.method=muon --schedule linear-log-snr --variance learned-range --set objective.density=stratified",
+    ),
     Recipe { then: Then::Fit, ..recipe("fit", "variances fitted afterwards", "") },
     Recipe {
         then: Then::Average("0.1"),
