@@ -9,8 +9,8 @@ use crate::{AdamOperands, AdamState, AdamStep, Backend, linear};
 
 /// Decay of the momentum, of the published method.
 const MOMENTUM: f64 = 0.95;
-/// Root mean square of a step in units of the learning rate. Liu et al. (2025), Eq. 4, have 0.2, which Adam's steps have late in a long training;
-/// early on those are five times as large, and so are these.
+/// Root mean square of a step in units of the learning rate. Liu et al. (2025), Eq. 4, have 0.2 for long trainings;
+/// the first step of Adam has 1.
 const SIZE: f64 = 1.0;
 /// Iterations of [`orthogonal`], and the quintic's coefficients, of the published method: they bring every singular value that is not tiny near 1
 /// (0.7 to 1.2) in few iterations, and never settle at 1 exactly.

@@ -11,7 +11,7 @@ use super::{
     told_rows,
 };
 use crate::{
-    commands::eval::report::{decoder_name, row},
+    commands::eval::words::{decoder_name, row},
     environment,
 };
 

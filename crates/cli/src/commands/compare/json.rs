@@ -5,7 +5,7 @@ use sfumato_evaluate::{Paired, PairedBound, Side, Verdict};
 use sfumato_process::bound::ExampleTerms;
 
 use super::{Comparison, table::parts, verdict};
-use crate::commands::eval::report::mean_json;
+use crate::commands::eval::words::mean_json;
 
 pub(super) fn json(compared: &Comparison, bound: &PairedBound) -> Value {
     let Comparison { described, terms, dimensions, extent, .. } = compared;

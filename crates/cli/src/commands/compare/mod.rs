@@ -16,7 +16,7 @@ use sfumato_process::bound::ExampleTerms;
 
 use crate::{
     args::{CompareModelsArgs, UsageError},
-    commands::eval::report::row,
+    commands::eval::words::row,
     say,
 };
 

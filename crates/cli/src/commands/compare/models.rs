@@ -28,8 +28,9 @@ use crate::{
     commands::eval::{
         held_out,
         plan::{self, Scored},
-        report::{Report, decoder_name, row},
+        report::Report,
         weights_sha256,
+        words::{decoder_name, row},
     },
     environment, loaded,
     progress::EvalProgress,

@@ -3,7 +3,7 @@
 use sfumato_evaluate::{Paired, PairedBound};
 
 use super::{Comparison, verdict};
-use crate::commands::eval::report::{row, steps_name};
+use crate::commands::eval::words::{row, steps_name};
 
 pub(super) fn table(compared: &Comparison, bound: &PairedBound) -> String {
     let parts = parts(bound, compared.continuous).map(|(name, _, part)| (name, part.bits_per_dim(compared.dimensions)));

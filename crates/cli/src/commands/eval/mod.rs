@@ -6,6 +6,7 @@ pub(super) mod held_out;
 pub(super) mod plan;
 mod regret;
 pub(super) mod report;
+pub(super) mod words;
 
 use std::{
     ops::ControlFlow,

@@ -1,22 +1,21 @@
 //! The result for people, for programs, and as a picture.
-//!
-//! Longer than 400 lines, since the table and the JSON of one score have to say the same.
 
 use std::{io::Write, path::Path, time::Duration};
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use sfumato_data::Dataset;
-use sfumato_data::{ImageSize, LoadedDataset, Resizing};
+use sfumato_data::{Dataset, LoadedDataset};
 use sfumato_evaluate::{BoundPlan, Condition, EvalPlan, Order};
 use sfumato_model::pipeline::Pipeline;
 use sfumato_process::{
     Clipping, VarianceRule,
     bound::{Bound, BoundNoise, Decoder, ExampleTerms, LevelTerm, Mean, Plan, StepTerm},
 };
-use sfumato_schedule::probability::LikelihoodCdf;
 
-use super::plan::Scored;
+use super::{
+    plan::Scored,
+    words::{decoder_name, mean_json, resized, row, steps_name, word},
+};
 use crate::{
     chart::{self, Figure, Panel, Scale, Series},
     environment, say,
@@ -394,55 +393,4 @@ impl Report<'_> {
         };
         chart::write(path, &figure)
     }
-}
-
-/// What stands between prior and decoder.
-pub(in crate::commands) fn steps_name(continuous: bool) -> &'static str {
-    if continuous { "integral, continuous" } else { "steps, sum L_(t-1)" }
-}
-
-/// A mean of so many nats, in both units.
-pub(in crate::commands) fn mean_json(mean: Mean, dimensions: usize) -> Value {
-    let bits = mean.bits_per_dim(dimensions);
-    json!({
-        "nats": mean.mean,
-        "nats_standard_error": mean.standard_error,
-        "bits_per_dim": bits.mean,
-        "bits_per_dim_standard_error": bits.standard_error,
-        "count": mean.count,
-    })
-}
-
-/// How pictures were brought to the model's size.
-fn resized(resizing: &Resizing) -> Value {
-    let size = |size: ImageSize| json!([size.height, size.width]);
-    json!({
-        "resized_pictures": resizing.pictures,
-        "of": resizing.of,
-        "smallest": size(resizing.smallest),
-        "largest": size(resizing.largest),
-        "to": size(resizing.to),
-        "method": resizing.method,
-        "cut_pictures": resizing.cut,
-        "largest_cut": resizing.largest_cut,
-    })
-}
-
-pub(in crate::commands) fn row(name: &str, value: String) -> String {
-    format!("{name:<10} {value}")
-}
-
-pub(in crate::commands) fn decoder_name(decoder: Decoder) -> &'static str {
-    match decoder {
-        Decoder::Discretized(LikelihoodCdf::Exact) => "discretised Gaussian on 256 levels, exact",
-        Decoder::Discretized(LikelihoodCdf::Tanh) => {
-            "discretised Gaussian on 256 levels, tanh approximation with floor 1e-12"
-        }
-        Decoder::Gaussian => "Gaussian density",
-    }
-}
-
-/// An enum's name in configuration files.
-fn word(value: &impl serde::Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }

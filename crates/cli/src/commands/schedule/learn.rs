@@ -9,7 +9,7 @@ use sfumato_schedule::{LossCurve, NoiseSchedule, Spread, probability::nats_to_bi
 
 use crate::{
     args::{LearnArgs, UsageError},
-    commands::eval::report::row,
+    commands::eval::words::row,
     loaded, say,
 };
 
