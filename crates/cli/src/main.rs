@@ -22,6 +22,7 @@ mod environment;
 mod group;
 mod loaded;
 mod output_dir;
+mod picture_files;
 mod progress;
 mod regret_curves;
 mod report;
@@ -95,6 +96,8 @@ fn run(command: Command, ranks: &dyn Ranks) -> anyhow::Result<()> {
         Command::Eval(args) => commands::eval::run(args, ranks),
         // Rank 0 does the others by itself.
         _ if !ranks.leads() => Ok(()),
+        Command::Encode(args) => commands::encode::run(&args),
+        Command::Interpolate(args) => commands::interpolate::run(&args),
         Command::Compare(args) => commands::compare::run(args),
         Command::Schedule(args) => commands::schedule::run(args),
         Command::Import(args) => commands::import::run(args),

@@ -13,3 +13,14 @@ pub(crate) fn empty_dir(dir: &Path) -> Result<()> {
     }
     Ok(())
 }
+
+/// Makes `dir` if it is not there, and refuses it if it holds one of these files already.
+pub(crate) fn room_for(dir: &Path, names: &[&str], overwrite: bool) -> Result<()> {
+    if let Some(name) = names.iter().find(|name| !overwrite && dir.join(name).exists()) {
+        bail!(
+            "{} holds {name} already; choose another directory with --out, or replace it with --overwrite",
+            dir.display()
+        );
+    }
+    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))
+}

@@ -68,6 +68,14 @@ pub enum DataError {
         /// The decoder's reason.
         reason: String,
     },
+    /// A picture that somebody named cannot be decoded.
+    #[error("cannot read the picture {}: {reason}", path.display())]
+    NotAPicture {
+        /// The picture.
+        path: PathBuf,
+        /// The decoder's reason.
+        reason: String,
+    },
     /// A folder holds pictures that are held out, and none to train on.
     #[error(
         "{} holds no training pictures, only {held}; name that folder itself to train on it, or put the others into a folder train",

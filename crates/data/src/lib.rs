@@ -105,6 +105,8 @@ mod options;
 #[cfg(feature = "sets")]
 mod passes;
 #[cfg(feature = "sets")]
+mod pictures;
+#[cfg(feature = "sets")]
 mod png;
 #[cfg(all(test, feature = "sets"))]
 mod png_tests;
@@ -136,6 +138,8 @@ pub use labels_from::LabelsFrom;
 pub use load::load;
 pub use loaded::{LoadedDataset, Skipped, Values};
 pub use options::{LoadOptions, Part, Split};
+#[cfg(feature = "sets")]
+pub use pictures::load_pictures;
 pub use resizing::Resizing;
 pub use sampler::{EpochSampler, Subset};
 pub use selection::Selection;

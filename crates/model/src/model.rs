@@ -13,7 +13,7 @@ use sfumato_process::{
 use crate::{
     ModelError, Sampling, Scoring,
     pipeline::{AnyConfig, Labels, Pipeline},
-    sampling::{Progress, SamplePlan, draw_batches},
+    sampling::{Encoding, Pictures, Progress, SamplePlan, draw_batches, encode_batches},
 };
 
 /// A trained model with its weights on a device: it samples and it scores.
@@ -179,6 +179,39 @@ impl<B: Backend> Model<B> {
             Net::Mlp(net) => drawn::<B, _, 2>(net, plan, &self.device, observe, keep),
         }
     }
+
+    /// The noise that the sampler of a plan makes `pictures` from, batch by batch, each to `keep`, in order: sample `n` of the plan is picture `n`.
+    /// As entry 0 of recorded noise it leads back to the pictures.
+    ///
+    /// # Errors
+    /// [`ModelError::Sample`] if `observe` stops a batch; the batches before were kept.
+    pub fn encode(
+        &self,
+        how: (&SamplePlan<'_>, Encoding),
+        pictures: Pictures<'_>,
+        observe: &mut dyn FnMut(Step<'_>) -> ControlFlow<()>,
+        keep: &mut dyn FnMut(Vec<f32>) -> ControlFlow<()>,
+    ) -> Result<(), ModelError> {
+        match &self.net {
+            Net::UNet(net) => encoded::<B, _, 4>(net, how, pictures, &self.device, observe, keep),
+            Net::Mlp(net) => encoded::<B, _, 2>(net, how, pictures, &self.device, observe, keep),
+        }
+    }
+}
+
+fn encoded<B: Backend, N: Network<B, D>, const D: usize>(
+    net: &N,
+    how: (&SamplePlan<'_>, Encoding),
+    pictures: Pictures<'_>,
+    device: &B::Device,
+    observe: &mut dyn FnMut(Step<'_>) -> ControlFlow<()>,
+    keep: &mut dyn FnMut(Vec<f32>) -> ControlFlow<()>,
+) -> Result<(), ModelError> {
+    let mut observe = |progress: Progress<'_, B, D>| {
+        let Progress { first, done, total, .. } = progress;
+        observe(Step { first, done, total, state: &|| host(progress.x) })
+    };
+    Ok(encode_batches(net, how, pictures, device, &mut observe, keep)?)
 }
 
 fn drawn<B: Backend, N: Network<B, D>, const D: usize>(

@@ -45,6 +45,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod class_path;
 mod error;
 pub mod layers;
 pub mod mlp;
@@ -52,5 +53,6 @@ mod network;
 pub mod params;
 pub mod unet;
 
+pub use class_path::Path;
 pub use error::{ConfigError, InputError, NetError, SourceError};
 pub use network::{Call, Guided, Network};

@@ -154,12 +154,23 @@ impl<B: Backend, const D: usize, N: Network<B, D>> Denoiser<B, D> for Guided<'_,
         let both = self.net.forward_between(twice, &times, Some(&classes), None);
         let conditional = both.clone().narrow(0, 0, batch);
         let unconditional = both.narrow(0, batch, batch);
-        let guided = unconditional.clone() + (conditional.clone() - unconditional) * self.weight;
-        match channels.zip(guided.dims().get(1).copied()) {
-            Some((shown, answered)) if answered == 2 * shown => {
-                Tensor::cat(vec![guided.narrow(1, 0, shown), conditional.narrow(1, shown, shown)], 1)
-            }
-            _ => guided,
+        guided(channels, unconditional, conditional, self.weight)
+    }
+}
+
+/// `f(x_t, ∅) + weight · (f(x_t, c) - f(x_t, ∅))` of a state with so many channels; what is said about the variance is the conditional
+/// prediction's.
+pub(crate) fn guided<B: Backend, const D: usize>(
+    channels: Option<usize>,
+    unconditional: Tensor<B, D>,
+    conditional: Tensor<B, D>,
+    weight: f64,
+) -> Tensor<B, D> {
+    let guided = unconditional.clone() + (conditional.clone() - unconditional) * weight;
+    match channels.zip(guided.dims().get(1).copied()) {
+        Some((shown, answered)) if answered == 2 * shown => {
+            Tensor::cat(vec![guided.narrow(1, 0, shown), conditional.narrow(1, shown, shown)], 1)
         }
+        _ => guided,
     }
 }

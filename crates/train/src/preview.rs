@@ -11,7 +11,7 @@ use sfumato_model::pipeline::PipelineSpec;
 use sfumato_model::sampling::SamplerKind;
 use sfumato_model::{
     picture::write_picture,
-    sampling::{Classes, Noise, SamplePlan, SamplerChoice},
+    sampling::{Classes, Noise, Origin, SamplePlan, SamplerChoice},
 };
 use sfumato_process::{Chain, ReverseVariance};
 
@@ -38,6 +38,7 @@ pub(crate) fn plan(
         shape: shape.to_vec(),
         sampler: sampler.with_chain(small),
         noise: Noise::Seeded(config.seed),
+        origin: Origin::Noise,
         classes: named_classes(spec).map_or(Classes::None, Classes::Cycle),
         guidance: None,
         first: 0,

@@ -3,12 +3,14 @@
 mod average;
 mod compare;
 mod distances;
+mod encode;
 mod eval;
 mod export;
 mod given;
 mod image_size;
 mod import;
 mod info;
+mod interpolate;
 mod names;
 mod report;
 mod sample;
@@ -16,14 +18,17 @@ mod schedule;
 mod score;
 mod train;
 pub(crate) mod values;
+mod walk;
 
 pub(crate) use average::AverageArgs;
 pub(crate) use compare::CompareModelsArgs;
 pub(crate) use distances::{FeaturesName, SampleSource};
+pub(crate) use encode::EncodeArgs;
 pub(crate) use eval::EvalArgs;
 pub(crate) use export::{DtypeName, ExportArgs, WeightsName};
 pub(crate) use import::ImportArgs;
 pub(crate) use info::InfoArgs;
+pub(crate) use interpolate::{End, InterpolateArgs};
 pub(crate) use report::ReportArgs;
 pub(crate) use sample::SampleArgs;
 pub(crate) use schedule::{
@@ -32,6 +37,7 @@ pub(crate) use schedule::{
 };
 pub(crate) use score::{ScoreArgs, SplitName};
 pub(crate) use train::{TrainArgs, name_of};
+pub(crate) use walk::WalkArgs;
 
 use std::{error::Error as _, process::ExitCode};
 
@@ -73,6 +79,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Train(Box<TrainArgs>),
     Sample(SampleArgs),
+    Encode(EncodeArgs),
+    Interpolate(InterpolateArgs),
     Eval(EvalArgs),
     Compare(CompareModelsArgs),
     Schedule(ScheduleArgs),

@@ -2,10 +2,12 @@
 
 pub(crate) mod average;
 pub(crate) mod compare;
+pub(crate) mod encode;
 pub(crate) mod eval;
 pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod info;
+pub(crate) mod interpolate;
 pub(crate) mod report;
 pub(crate) mod sample;
 pub(crate) mod schedule;

@@ -1,17 +1,17 @@
 //! The drawing, batch by batch.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 use sfumato_kernels::Backend;
-use sfumato_nets::{Call, Guided, Network};
+use sfumato_nets::{Call, Guided, Network, Path};
 use sfumato_process::{
     Denoiser, NoiseSource, SeededNoise,
-    noise::From,
-    sampler::{self, SampleError, walk},
+    noise::{From, normal},
+    sampler::{self, Inpainting, Observer, SampleError, in_the_middle, walk, walk_from},
 };
 
-use super::{Classes, Guidance, Noise, SamplePlan};
+use super::{Classes, Guidance, Noise, Origin, Pictures, SamplePlan};
 
 /// What an observer of [`draw`] sees after each step of each batch.
 #[derive(Debug)]
@@ -71,28 +71,85 @@ pub fn draw_batches<B: Backend, N: Network<B, D>, const D: usize>(
     for first in (plan.first..plan.num).step_by(plan.batch_size) {
         let mut batch_shape = [plan.batch_size.min(plan.num - first); D];
         batch_shape[1..].copy_from_slice(&plan.shape);
-        let classes: Option<Vec<usize>> = match plan.classes {
-            Classes::None => None,
-            Classes::Cycle(classes) => Some((first..first + batch_shape[0]).map(|n| n % classes.max(1)).collect()),
-            Classes::Only(class) => Some(vec![class; batch_shape[0]]),
-        };
         let mut observer = |state: sampler::State<'_, B, D>| {
             observe(Progress { first, done: state.done, total: state.total, x: state.x, x_0: state.x_0 })
         };
         let noise = From { noise: source, first };
-        let mut walk = |denoiser: &dyn Denoiser<B, D>| {
-            walk(&mut plan.sampler.stepper(), denoiser, &noise, batch_shape, device, &mut observer)
-        };
-        let x = match (plan.guidance, &classes) {
-            (Some(Guidance { weight, null_class }), Some(classes)) => {
-                walk(&Guided { net, classes, null_class, weight })
-            }
-            _ => walk(&Call { net, classes: classes.as_deref(), dropout: None }),
-        }?;
+        let batch = Batch { plan, first, shape: batch_shape, device };
+        let x = with_denoiser(net, plan, first..first + batch_shape[0], |denoiser| {
+            batch.walk(denoiser, &noise, &mut observer)
+        })?;
         let x = x.into_data().convert::<f32>().into_vec::<f32>().expect("the data was just converted to f32");
         if keep(x).is_break() {
             break;
         }
     }
     Ok(())
+}
+
+/// Hands over the denoiser of some samples of a plan: the network with their classes, and guidance.
+pub(super) fn with_denoiser<B: Backend, N: Network<B, D>, T, const D: usize>(
+    net: &N,
+    plan: &SamplePlan<'_>,
+    samples: Range<usize>,
+    with: impl FnOnce(&dyn Denoiser<B, D>) -> T,
+) -> T {
+    let classes: Vec<usize> = match plan.classes {
+        Classes::None => return with(&Call { net, classes: None, dropout: None }),
+        Classes::Cycle(classes) => samples.clone().map(|n| n % classes.max(1)).collect(),
+        Classes::Only(class) => vec![class; samples.len()],
+        Classes::Path { from, .. } => vec![from; samples.len()],
+    };
+    let guided = plan.guidance.map(|Guidance { weight, null_class }| (null_class, weight));
+    match (plan.classes, guided) {
+        (Classes::Path { from, to, frames }, guidance) => {
+            let last = frames.saturating_sub(1).max(1) as f64;
+            let weights: Vec<f64> = samples.map(|n| (n % frames.max(1)) as f64 / last).collect();
+            with(&Path { net, from, to, weights: &weights, guidance })
+        }
+        (_, Some((null_class, weight))) => with(&Guided { net, classes: &classes, null_class, weight }),
+        (_, None) => with(&Call { net, classes: Some(&classes), dropout: None }),
+    }
+}
+
+/// The samples that are drawn at a time.
+struct Batch<'a, B: Backend, const D: usize> {
+    plan: &'a SamplePlan<'a>,
+    first: usize,
+    /// `[batch, …]`.
+    shape: [usize; D],
+    device: &'a B::Device,
+}
+
+impl<B: Backend, const D: usize> Batch<'_, B, D> {
+    fn walk(
+        &self,
+        denoiser: &dyn Denoiser<B, D>,
+        noise: &dyn NoiseSource,
+        observer: &mut Observer<'_, B, D>,
+    ) -> Result<Tensor<B, D>, SampleError> {
+        let sampler = &self.plan.sampler;
+        match self.plan.origin {
+            Origin::Noise => walk(&mut sampler.stepper(), denoiser, noise, self.shape, self.device, observer),
+            Origin::Picture { pictures, .. } => {
+                let mut stepper = sampler.stepper();
+                let skipped = self.plan.origin.skipped(sampler.steps());
+                let epsilon = normal(noise, 0, self.shape, self.device)?;
+                let level = sampler.levels_before()[skipped];
+                let x = in_the_middle(&*stepper, skipped, level, self.tensor(pictures), epsilon);
+                walk_from(&mut stepper, denoiser, noise, (skipped, x), observer)
+            }
+            Origin::Known { pictures, keep, resampling } => {
+                let (known, keep) = (self.tensor(pictures), self.tensor(keep));
+                let levels = sampler.levels_before();
+                Inpainting { sampler: &|| sampler.stepper(), levels: &levels, known, keep, resampling }
+                    .draw(denoiser, noise, observer)
+            }
+        }
+    }
+
+    /// The pictures of the batch's samples.
+    fn tensor(&self, pictures: Pictures<'_>) -> Tensor<B, D> {
+        Tensor::from_data(TensorData::new(pictures.of_samples(self.first, self.shape[0]), self.shape), self.device)
+    }
 }

@@ -7,26 +7,32 @@
 //! | [`Sampler`] | the same with every step settled |
 //! | [`SampleOptions`] | all that a caller can ask for, and whether the model can do it |
 //! | [`SamplePlan`], [`draw`](fn@draw) | how many samples, of which classes, from which noise; and the drawing |
+//! | [`Origin`] | samples from pictures in place of noise: changed, or with known parts |
+//! | [`Encoding`] | the way back: from pictures to the noise that they are made from |
 //! | [`LateStart`] | where a sampler takes data for noise |
 //! | [`LevelOptions`], [`euler_levels`], [`dpm_solver_levels`] | the noise levels of diffusers' solvers |
 
 mod choice;
 mod draw;
+mod encode;
 mod error;
 mod fitted;
 mod leaps;
 mod levels;
 mod options;
+mod origin;
 mod plan;
 mod registry;
 mod start;
 
 pub use choice::{DdimConvention, SamplerChoice};
 pub use draw::{Progress, draw, draw_batches};
+pub use encode::{Encoding, encode_batches};
 pub use error::SamplerError;
 pub use leaps::{ending_at_first_step, strided};
 pub use levels::{FinalSigma, LevelOptions, dpm_solver_levels, euler_levels};
 pub use options::SampleOptions;
+pub use origin::{Origin, Pictures, PicturesError};
 pub use plan::{Classes, Guidance, Noise, SamplePlan};
 pub use registry::{Sampler, SamplerInfo, SamplerKind};
 pub use start::LateStart;

@@ -3,7 +3,7 @@
 use sfumato_process::VarianceRule;
 use sfumato_schedule::NoiseSchedule;
 
-use super::{Classes, Guidance, Noise, SamplePlan, Sampler, SamplerChoice, SamplerKind, fitted};
+use super::{Classes, Guidance, Noise, Origin, SamplePlan, Sampler, SamplerChoice, SamplerKind, fitted};
 use crate::{
     ModelError,
     fitted::{ModelFit, Placement},
@@ -28,6 +28,8 @@ pub struct SampleOptions<'a> {
     pub variance: Option<VarianceRule>,
     /// Where the noise comes from.
     pub noise: Noise<'a>,
+    /// What the samples are made from.
+    pub origin: Origin<'a>,
     /// The class of all samples; none for all classes in turn.
     pub class: Option<usize>,
     /// Weight of classifier-free guidance: 1 is none.
@@ -50,6 +52,7 @@ impl SampleOptions<'_> {
             best_steps: false,
             variance: None,
             noise: Noise::Seeded(0),
+            origin: Origin::Noise,
             class: None,
             guidance: 1.0,
             image_size: None,
@@ -90,8 +93,10 @@ impl<'a> SampleOptions<'a> {
             (None, _) => Classes::None,
         };
         let guidance = model.spec.facts.null_class.map(|null_class| Guidance { weight: self.guidance, null_class });
-        let (noise, first, batch_size) = (self.noise.clone(), self.first, self.batch_size.max(1));
-        let plan = SamplePlan { shape, sampler, noise, classes, guidance, first, num: first + self.num, batch_size };
+        check_origin(&self.origin, &shape)?;
+        let (noise, origin, num) = (self.noise.clone(), self.origin, self.first + self.num);
+        let (first, batch_size) = (self.first, self.batch_size.max(1));
+        let plan = SamplePlan { shape, sampler, noise, origin, classes, guidance, first, num, batch_size };
         // Before the first step, not where the recording ends.
         plan.check_noise()?;
         Ok(plan)
@@ -197,6 +202,33 @@ fn check_choice(choice: &SamplerChoice, schedule: &NoiseSchedule) -> Result<(), 
         let have: Vec<&str> = SamplerKind::all().filter(|info| info.visits_levels).map(|info| info.name).collect();
         let reason = format!("only {} have it, and the sampler is {kind}", have.join(", "));
         return wrong("karras", karras.to_string(), reason);
+    }
+    Ok(())
+}
+
+/// Refuses pictures that are not of the samples' shape, and values without a meaning.
+fn check_origin(origin: &Origin<'_>, shape: &[usize]) -> Result<(), ModelError> {
+    let value = |option, value: String, reason: String| Err(ModelError::Value { option, value, reason });
+    let (pictures, keep) = match *origin {
+        Origin::Noise => return Ok(()),
+        Origin::Picture { strength, .. } if !(strength > 0.0 && strength <= 1.0) => {
+            return value("strength", strength.to_string(), "expected a number above 0, up to 1".into());
+        }
+        Origin::Picture { pictures, .. } => (pictures, pictures),
+        Origin::Known { resampling, .. } if resampling.jump == 0 || resampling.times == 0 => {
+            let found = format!("{} and {}", resampling.jump, resampling.times);
+            return value("resampling", found, "expected a jump of at least 1 step, and at least 1 walk".into());
+        }
+        Origin::Known { pictures, keep, .. } => (pictures, keep),
+    };
+    let size = shape.iter().product::<usize>();
+    if pictures.size() != size || keep.size() != size {
+        let reason = format!("the samples have shape {shape:?}, {size} values each");
+        return value("pictures", format!("{} values each", pictures.size()), reason);
+    }
+    if keep.count() != 1 && keep.count() != pictures.count() {
+        let reason = format!("expected one mask, or one for each of the {} pictures", pictures.count());
+        return value("masks", keep.count().to_string(), reason);
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use sfumato_process::{NoiseError, NoiseSource, RecordedNoise};
 
-use super::Sampler;
+use super::{Origin, Sampler};
 
 /// Classes that get columns of their own in a grid: more make it too wide to look at.
 const MOST_COLUMNS: usize = 32;
@@ -39,6 +39,15 @@ pub enum Classes {
     Cycle(usize),
     /// All samples are of this class.
     Only(usize),
+    /// From one class to another, in so many samples a path: sample `n` has the weight `(n mod frames) / (frames - 1)` of the second.
+    Path {
+        /// The class of the first sample.
+        from: usize,
+        /// The class of the last.
+        to: usize,
+        /// Samples of a path, at least 1.
+        frames: usize,
+    },
 }
 
 impl Classes {
@@ -46,6 +55,7 @@ impl Classes {
     pub fn columns(self, num: usize) -> usize {
         match self {
             Self::Cycle(classes) if (2..=MOST_COLUMNS).contains(&classes) && num > classes => classes,
+            Self::Path { frames, .. } => frames,
             Self::None | Self::Cycle(_) | Self::Only(_) => 0,
         }
     }
@@ -69,6 +79,8 @@ pub struct SamplePlan<'a> {
     pub sampler: Sampler,
     /// Where the noise comes from.
     pub noise: Noise<'a>,
+    /// What the samples are made from.
+    pub origin: Origin<'a>,
     /// Which classes are drawn.
     pub classes: Classes,
     /// Guidance, if any.
@@ -92,8 +104,9 @@ impl SamplePlan<'_> {
         if recorded != self.shape {
             return Err(NoiseError::WrongShape { expected: self.shape.clone(), found: recorded.to_vec() });
         }
-        match (entries < self.sampler.draws(), samples < self.num) {
-            (true, _) => Err(NoiseError::Exhausted { draw: self.sampler.draws() - 1, available: entries }),
+        let draws = self.origin.draws(&self.sampler);
+        match (entries < draws, samples < self.num) {
+            (true, _) => Err(NoiseError::Exhausted { draw: draws - 1, available: entries }),
             (_, true) => Err(NoiseError::TooFewSamples { sample: self.num - 1, available: samples }),
             _ => Ok(()),
         }

@@ -8,7 +8,8 @@ use std::fmt;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 use sfumato_process::{
-    Chain, NoiseLevels,
+    Chain, NoiseLevel, NoiseLevels,
+    levels::Sigmas,
     sampler::{Ancestral, Ddim, DdimSteps, DpmSolver, DpmSolverOptions, Euler, Heun, Leaps, Stepper},
 };
 use sfumato_schedule::NoiseSchedule;
@@ -234,6 +235,15 @@ impl Sampler {
             Walk::Ddpm | Walk::Ddim { .. } => None,
             Walk::DpmSolver { levels, .. } | Walk::Euler(levels) | Walk::Heun(levels) => Some(levels),
         }
+    }
+
+    /// The level of the state before each step.
+    pub fn levels_before(&self) -> Vec<NoiseLevel> {
+        if let Some(levels) = self.levels() {
+            return levels.levels().to_vec();
+        }
+        let sigmas = Sigmas::of(self.chain.trained_schedule());
+        self.chain.original_steps().iter().rev().map(|&t| sigmas.level(t as f64)).collect()
     }
 
     /// Where the steps of DDIM lead, if it is that.

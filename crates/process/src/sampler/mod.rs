@@ -11,12 +11,17 @@
 //! Each is a [`Stepper`] whose step follows its paper line by line, and [`walk`] takes it from noise to data. Noise is drawn
 //! from a [`NoiseSource`](crate::NoiseSource) (draw 0 is `x_T`, then one draw for each stochastic step), and an observer
 //! sees every state and may stop the chain.
+//!
+//! A walk may also start from a picture: [`walk_from`] a state [in the middle](in_the_middle) (SDEdit, Meng et al. 2022, arXiv:2108.01073),
+//! or with known pixels all the way ([`Inpainting`]). [`Inversion`] goes back from data to the noise that a deterministic sampler makes it from.
 
 mod ancestral;
 mod ddim;
 mod dpm_solver;
 mod euler;
 mod heun;
+mod inpainting;
+mod inversion;
 mod walk;
 
 pub use ancestral::{Ancestral, ancestral};
@@ -24,4 +29,6 @@ pub use ddim::{Ddim, DdimSteps, Leaps, ddim};
 pub use dpm_solver::{DpmSolver, DpmSolverOptions, SolverOrder, SolverType};
 pub use euler::Euler;
 pub use heun::Heun;
-pub use walk::{Observer, SampleError, State, Step, Stepper, ignore, walk};
+pub use inpainting::{Inpainting, Move, Resampling};
+pub use inversion::{Inversion, InversionError, Rule};
+pub use walk::{Observer, SampleError, State, Step, Stepper, ignore, in_the_middle, walk, walk_from};

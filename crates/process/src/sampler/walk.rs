@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use burn::tensor::{Tensor, backend::Backend};
 
-use crate::{Denoiser, NoiseError, NoiseSource, noise};
+use crate::{Denoiser, NoiseError, NoiseLevel, NoiseSource, forward::q_sample_between, noise};
 
 /// A sampler: how one state becomes the next.
 ///
@@ -97,20 +97,75 @@ pub fn walk<B: Backend, const D: usize>(
     device: &B::Device,
     observer: &mut Observer<'_, B, D>,
 ) -> Result<Tensor<B, D>, SampleError> {
-    let total = sampler.total();
-    let mut x = scaled(noise::normal(noise, 0, shape, device)?, sampler.start_scale());
-    for done in 1..=total {
-        let Step { x: next, x_0 } = sampler.step(done, x, denoiser, noise)?;
-        let view = scaled(next.clone(), sampler.view_scale(done));
-        match observer(State { done, total, x: &view, x_0: &x_0 }) {
+    let x = scaled(noise::normal(noise, 0, shape, device)?, sampler.start_scale());
+    walk_from(sampler, denoiser, noise, (0, x), observer)
+}
+
+/// Draws `x_0` from a state in the middle: the steps of `sampler` that come after the first `done`.
+///
+/// The state is one of the sampler's own, which [`in_the_middle`] makes of data and noise. Noise: draw `k` is for the `k`-th step that is
+/// walked. A sampler that remembers has to be a new one. The observer counts the steps that are walked.
+///
+/// # Shapes
+/// `state` and the result: `[batch, …]`.
+///
+/// # Errors
+/// [`SampleError::Noise`] from the noise source, [`SampleError::Stopped`] by the observer.
+///
+/// # Panics
+/// If `done` is above the number of steps.
+pub fn walk_from<B: Backend, const D: usize>(
+    sampler: &mut dyn Stepper<B, D>,
+    denoiser: &dyn Denoiser<B, D>,
+    noise: &dyn NoiseSource,
+    (done, mut x): (usize, Tensor<B, D>),
+    observer: &mut Observer<'_, B, D>,
+) -> Result<Tensor<B, D>, SampleError> {
+    assert!(done <= sampler.total(), "{done} steps are more than {}", sampler.total());
+    let noise = Later { noise, skipped: done };
+    let total = sampler.total() - done;
+    for step in 1..=total {
+        let Step { x: next, x_0 } = sampler.step(done + step, x, denoiser, &noise)?;
+        let view = scaled(next.clone(), sampler.view_scale(done + step));
+        match observer(State { done: step, total, x: &view, x_0: &x_0 }) {
             ControlFlow::Continue(()) => x = next,
-            ControlFlow::Break(()) => return Err(SampleError::Stopped { done, total }),
+            ControlFlow::Break(()) => return Err(SampleError::Stopped { done: step, total }),
         }
     }
     Ok(x)
 }
 
-fn scaled<B: Backend, const D: usize>(x: Tensor<B, D>, scale: f64) -> Tensor<B, D> {
+/// The state of `sampler` after `done` steps, at `level`, for clean data and noise: `√ᾱ x_0 + √(1 - ᾱ) ε`, in the sampler's own scale.
+///
+/// # Shapes
+/// `x_0`, `epsilon` and the result: `[batch, …]`.
+///
+/// # Panics
+/// If the two tensors differ in shape.
+pub fn in_the_middle<B: Backend, const D: usize>(
+    sampler: &dyn Stepper<B, D>,
+    done: usize,
+    level: NoiseLevel,
+    x_0: Tensor<B, D>,
+    epsilon: Tensor<B, D>,
+) -> Tensor<B, D> {
+    let levels = vec![level; x_0.dims()[0]];
+    scaled(q_sample_between(x_0, &levels, epsilon), sampler.view_scale(done).recip())
+}
+
+/// The noise of a walk that leaves out its first steps.
+struct Later<'a> {
+    noise: &'a dyn NoiseSource,
+    skipped: usize,
+}
+
+impl NoiseSource for Later<'_> {
+    fn fill(&self, draw: usize, sample: usize, shape: &[usize], out: &mut [f32]) -> Result<(), NoiseError> {
+        self.noise.fill(draw - self.skipped, sample, shape, out)
+    }
+}
+
+pub(super) fn scaled<B: Backend, const D: usize>(x: Tensor<B, D>, scale: f64) -> Tensor<B, D> {
     if scale == 1.0 { x } else { x * scale }
 }
 

@@ -48,7 +48,7 @@ pub(super) fn of(
     match plan.classes {
         Classes::None => {}
         Classes::Cycle(classes) => put("class", json!(format!("0 to {}", classes - 1))),
-        Classes::Only(class) => put("class", json!(class)),
+        Classes::Only(class) | Classes::Path { from: class, .. } => put("class", json!(class)),
     }
     if let Some(guidance) = plan.guidance {
         put("guidance", json!(guidance.weight));
