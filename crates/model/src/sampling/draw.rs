@@ -7,11 +7,12 @@ use sfumato_kernels::Backend;
 use sfumato_nets::{Call, Guided, Network};
 use sfumato_process::{
     Denoiser, NoiseSource, SeededNoise,
+    levels::Sigmas,
     noise::From,
     sampler::{self, SampleError, walk},
 };
 
-use super::{Classes, Guidance, Noise, SamplePlan};
+use super::{Classes, Guidance, Noise, SamplePlan, guidance::Within};
 
 /// What an observer of [`draw`] sees after each step of each batch.
 #[derive(Debug)]
@@ -68,6 +69,7 @@ pub fn draw_batches<B: Backend, N: Network<B, D>, const D: usize>(
         Noise::Recorded(noise) => noise,
         Noise::Own(noise) => *noise,
     };
+    let sigmas = Sigmas::of(plan.sampler.chain().trained_schedule());
     for first in (plan.first..plan.num).step_by(plan.batch_size) {
         let mut batch_shape = [plan.batch_size.min(plan.num - first); D];
         batch_shape[1..].copy_from_slice(&plan.shape);
@@ -83,11 +85,16 @@ pub fn draw_batches<B: Backend, N: Network<B, D>, const D: usize>(
         let mut walk = |denoiser: &dyn Denoiser<B, D>| {
             walk(&mut plan.sampler.stepper(), denoiser, &noise, batch_shape, device, &mut observer)
         };
+        let plain = Call { net, classes: classes.as_deref(), dropout: None };
         let x = match (plan.guidance, &classes) {
-            (Some(Guidance { weight, null_class }), Some(classes)) => {
-                walk(&Guided { net, classes, null_class, weight })
+            (Some(Guidance { weight, null_class, interval }), Some(classes)) => {
+                let guided = Guided { net, classes, null_class, weight };
+                match interval {
+                    Some(interval) => walk(&Within { guided: &guided, plain: &plain, interval, sigmas: &sigmas }),
+                    None => walk(&guided),
+                }
             }
-            _ => walk(&Call { net, classes: classes.as_deref(), dropout: None }),
+            _ => walk(&plain),
         }?;
         let x = x.into_data().convert::<f32>().into_vec::<f32>().expect("the data was just converted to f32");
         if keep(x).is_break() {

@@ -7,6 +7,7 @@
 //! | [`Sampler`] | the same with every step settled |
 //! | [`SampleOptions`] | all that a caller can ask for, and whether the model can do it |
 //! | [`SamplePlan`], [`draw`](fn@draw) | how many samples, of which classes, from which noise; and the drawing |
+//! | [`Guidance`], [`GuidanceInterval`] | how strongly samples are pushed towards their class, and at which noise levels |
 //! | [`LateStart`] | where a sampler takes data for noise |
 //! | [`LevelOptions`], [`euler_levels`], [`dpm_solver_levels`] | the noise levels of diffusers' solvers |
 
@@ -14,6 +15,7 @@ mod choice;
 mod draw;
 mod error;
 mod fitted;
+mod guidance;
 mod leaps;
 mod levels;
 mod options;
@@ -24,9 +26,10 @@ mod start;
 pub use choice::{DdimConvention, SamplerChoice};
 pub use draw::{Progress, draw, draw_batches};
 pub use error::SamplerError;
+pub use guidance::{Guidance, GuidanceInterval};
 pub use leaps::{ending_at_first_step, strided};
 pub use levels::{FinalSigma, LevelOptions, dpm_solver_levels, euler_levels};
 pub use options::SampleOptions;
-pub use plan::{Classes, Guidance, Noise, SamplePlan};
+pub use plan::{Classes, Noise, SamplePlan};
 pub use registry::{Sampler, SamplerInfo, SamplerKind};
 pub use start::LateStart;

@@ -3,7 +3,10 @@
 use sfumato_process::VarianceRule;
 use sfumato_schedule::NoiseSchedule;
 
-use super::{Classes, Guidance, Noise, SamplePlan, Sampler, SamplerChoice, SamplerKind, fitted};
+use super::{
+    Classes, Guidance, GuidanceInterval, Noise, SamplePlan, Sampler, SamplerChoice, SamplerInfo, SamplerKind, fitted,
+    guidance,
+};
 use crate::{
     ModelError,
     fitted::{ModelFit, Placement},
@@ -32,6 +35,8 @@ pub struct SampleOptions<'a> {
     pub class: Option<usize>,
     /// Weight of classifier-free guidance: 1 is none.
     pub guidance: f64,
+    /// The noise levels at which there is guidance; none for all.
+    pub guidance_interval: Option<GuidanceInterval>,
     /// Height and width of images in pixels; none for those in the model's configuration.
     pub image_size: Option<[usize; 2]>,
     /// Index of the first sample.
@@ -52,6 +57,7 @@ impl SampleOptions<'_> {
             noise: Noise::Seeded(0),
             class: None,
             guidance: 1.0,
+            guidance_interval: None,
             image_size: None,
             first: 0,
             batch_size: BATCH,
@@ -89,7 +95,8 @@ impl<'a> SampleOptions<'a> {
             (None, Labels::Below(classes)) => Classes::Cycle(classes),
             (None, _) => Classes::None,
         };
-        let guidance = model.spec.facts.null_class.map(|null_class| Guidance { weight: self.guidance, null_class });
+        let (weight, interval) = (self.guidance, self.guidance_interval);
+        let guidance = model.spec.facts.null_class.map(|null_class| Guidance { weight, null_class, interval });
         let (noise, first, batch_size) = (self.noise.clone(), self.first, self.batch_size.max(1));
         let plan = SamplePlan { shape, sampler, noise, classes, guidance, first, num: first + self.num, batch_size };
         // Before the first step, not where the recording ends.
@@ -144,6 +151,16 @@ impl<'a> SampleOptions<'a> {
         if !(self.guidance.is_finite() && self.guidance >= 0.0) {
             return Err(value("guidance", self.guidance.to_string(), "expected a finite number of at least 0"));
         }
+        if let Some(interval) = self.guidance_interval {
+            let reason = match interval.is_valid() {
+                false => guidance::EXPECTED,
+                true if self.guidance == 1.0 => "there is no guidance to limit; its weight is 1",
+                true => "",
+            };
+            if !reason.is_empty() {
+                return Err(value("guidance-interval", interval.to_string(), reason));
+            }
+        }
         let unfit = |option, value: String, reason| Err(ModelError::Unfit { option, value, reason });
         let dir = model.dir().display();
         match (self.class, model.labels()?) {
@@ -189,14 +206,15 @@ fn check_choice(choice: &SamplerChoice, schedule: &NoiseSchedule) -> Result<(), 
     if let Some(whose) = choice.ddim.filter(|_| !ddim) {
         return wrong("ddim", whose.name().into(), format!("only ddim has it, and the sampler is {kind}"));
     }
-    if let Some(order) = choice.order.filter(|_| kind != SamplerKind::DpmSolver) {
-        let reason = format!("only dpm-solver++ has it, and the sampler is {kind}");
-        return wrong("order", u8::from(order).to_string(), reason);
+    let having = |has: fn(&SamplerInfo) -> bool| {
+        let names: Vec<&str> = SamplerKind::all().filter(has).map(|info| info.name).collect();
+        format!("only {} have it, and the sampler is {kind}", names.join(", "))
+    };
+    if let Some(order) = choice.order.filter(|_| !kind.info().has_orders) {
+        return wrong("order", u8::from(order).to_string(), having(|info| info.has_orders));
     }
     if let Some(karras) = choice.karras.filter(|_| !kind.info().visits_levels) {
-        let have: Vec<&str> = SamplerKind::all().filter(|info| info.visits_levels).map(|info| info.name).collect();
-        let reason = format!("only {} have it, and the sampler is {kind}", have.join(", "));
-        return wrong("karras", karras.to_string(), reason);
+        return wrong("karras", karras.to_string(), having(|info| info.visits_levels));
     }
     Ok(())
 }
