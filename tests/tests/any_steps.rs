@@ -65,12 +65,14 @@ fn run(scheduler: &Scheduler, choice: &SamplerChoice) -> Drawn {
     draw(&mut sampler.stepper(), sampler.chain().trained_schedule().steps())
 }
 
-const CLASSES: [&str; 5] = [
+const CLASSES: [&str; 7] = [
     "DDPMScheduler",
     "DDIMScheduler",
     "DPMSolverMultistepScheduler",
     "EulerDiscreteScheduler",
     "HeunDiscreteScheduler",
+    "UniPCMultistepScheduler",
+    "EulerAncestralDiscreteScheduler",
 ];
 
 /// Draws with so many steps, or the usual number, and checks how many there were and that the samples are finite.
@@ -102,8 +104,7 @@ fn every_sampler_takes_any_number_of_steps() {
                     }))
                     .unwrap();
                     let kind = scheduler.sampler().unwrap();
-                    let few = matches!(kind, SamplerKind::DpmSolver | SamplerKind::Euler | SamplerKind::Heun);
-                    assert_takes(&scheduler, None, total.min(if few { 20 } else { 50 }));
+                    assert_takes(&scheduler, None, total.min(kind.info().usual_steps));
                     for steps in (1..=total).filter(|steps| total < 50 || steps % 7 == 1 || *steps > 47) {
                         assert_takes(&scheduler, Some(steps), steps);
                     }

@@ -143,9 +143,11 @@ impl Golden {
 
     /// The schedule with the very `ᾱ` of diffusers' steps, which float32 has rounded.
     fn rounded_schedule(&self, case: &Value) -> NoiseSchedule {
-        let name = format!("{}/alphas_cumprod", case["scheduler"].as_str().unwrap());
-        // One schedule for all combinations of spacing, prediction and clipping.
-        let table = self.tensors.get(&name).unwrap_or_else(|| &self.tensors["product/alphas_cumprod"]);
+        let scheduler = case["scheduler"].as_str().unwrap();
+        // Its own where it differs from the configuration's; one for all combinations of spacing, prediction and clipping.
+        let config = scheduler.split('/').next().unwrap();
+        let names = [scheduler, config, "product"].map(|name| format!("{name}/alphas_cumprod"));
+        let table = names.iter().find_map(|name| self.tensors.get(name)).unwrap();
         let alpha_bars: Vec<f64> = table.1.iter().map(|&alpha_bar| f64::from(alpha_bar)).collect();
         let mut betas = vec![1.0 - alpha_bars[0]];
         betas.extend(alpha_bars.windows(2).map(|pair| 1.0 - pair[1] / pair[0]));
@@ -226,7 +228,7 @@ fn check_all(steps: bool, fits: impl Fn(&Differences) -> bool) {
     let golden = Golden::read();
     let mut failures = Vec::new();
     let cases: Vec<&Value> = golden.cases.iter().filter(|case| case["net"].is_null()).collect();
-    assert!(cases.len() >= 393);
+    assert!(cases.len() >= 654);
     for case in cases {
         let scheduler = golden.scheduler(case);
         let (parameterization, learned) = (scheduler.parameterization, scheduler.variance.learned().is_some());
@@ -250,10 +252,12 @@ fn every_combination_of_sampler_spacing_prediction_and_clipping_is_compared() {
         let scheduler = golden.scheduler(case);
         let spacing = scheduler.sampling.spacing.name();
         let clips = scheduler.clipping() != Clipping::Off;
-        let order = u8::from(scheduler.sampling.solver.order);
+        let kind = scheduler.sampler().unwrap();
+        let solvers = &scheduler.sampling;
+        let order = u8::from(if kind == SamplerKind::UniPc { solvers.uni_pc.order } else { solvers.solver.order });
         let eta = case["eta"].to_string();
         seen.insert((
-            scheduler.sampler().unwrap().name(),
+            kind.name(),
             (case["steps"].as_u64().unwrap(), order, eta),
             spacing,
             format!("{:?}", scheduler.parameterization),
@@ -266,19 +270,27 @@ fn every_combination_of_sampler_spacing_prediction_and_clipping_is_compared() {
             let steps = [50, 7].into_iter();
             steps.flat_map(|steps| ["0.0", "0.5", "1.0"].map(|eta| (steps, 2, eta))).collect()
         }
-        SamplerKind::DpmSolver => {
+        SamplerKind::DpmSolver | SamplerKind::UniPc => {
             [20, 7].into_iter().flat_map(|steps| [1, 2, 3].map(|order| (steps, order, "0.0"))).collect()
         }
+        SamplerKind::DpmSolverSde => {
+            [20, 7].into_iter().flat_map(|steps| [1, 2].map(|order| (steps, order, "0.0"))).collect()
+        }
+        SamplerKind::EulerAncestral => [50, 7].map(|steps| (steps, 2, "0.0")).to_vec(),
         SamplerKind::Euler | SamplerKind::Heun => vec![(20, 2, "0.0")],
     };
     let mut missing = Vec::new();
-    for kind in [SamplerKind::Ddpm, SamplerKind::Ddim, SamplerKind::DpmSolver, SamplerKind::Euler, SamplerKind::Heun] {
-        // diffusers' classes of the other two solvers do not clip.
-        let clipping: &[bool] =
-            if matches!(kind, SamplerKind::DpmSolver | SamplerKind::Euler) { &[false] } else { &[true, false] };
+    for kind in SamplerKind::all().map(|info| info.kind) {
+        // diffusers' classes of the other solvers do not clip, and its ancestral Euler knows no predictions of the data.
+        let clipping: &[bool] = match kind {
+            SamplerKind::Ddpm | SamplerKind::Ddim | SamplerKind::Heun => &[true, false],
+            _ => &[false],
+        };
+        let predictions: &[&str] =
+            if kind == SamplerKind::EulerAncestral { &["Epsilon", "V"] } else { &["Epsilon", "X0", "V"] };
         for (steps, order, eta) in walks(kind) {
             for spacing in Spacing::NAMES {
-                for prediction in ["Epsilon", "X0", "V"] {
+                for &prediction in predictions {
                     for &clips in clipping {
                         let key = (kind.name(), (steps, order, eta.to_owned()), spacing, prediction.to_owned(), clips);
                         if !seen.contains(&key) {

@@ -77,7 +77,10 @@ NETWORKS = {
     "norm in attention": small(3, 16, attn_norm_num_groups=8, resnet_time_scale_shift="scale_shift"),
 }
 
-ARGUMENTS = {"ddpm": "ddpm", "ddim": "ddim", "dpm": "dpm-solver++", "euler": "euler", "heun": "heun"}
+ARGUMENTS = {
+    "ddpm": "ddpm", "ddim": "ddim", "dpm": "dpm-solver++", "dpm-sde": "dpm-solver++-sde", "unipc": "unipc", "euler": "euler",
+    "euler-a": "euler-ancestral", "heun": "heun",
+}
 
 
 def network(keys, seed):
@@ -138,19 +141,24 @@ def samplers(root):
         if QUICK and row != "linspace":
             continue
         unet = nets[config.get("variance_type") == "learned_range"]
-        for sampler, cls, steps, options in golden.CASES:
+        for sampler, cls, steps, options in golden.CASES + golden.VARIANTS:
             if sampler not in golden.ONLY.get(row, (sampler,)):
                 continue
             if steps == 1000 and row not in ("defaults", "cosine-v"):
                 continue
-            scheduler = golden.scheduler_of(cls, config, steps, options.get("order"))
-            column = " ".join([ARGUMENTS[sampler], *(f"{key} {value}" for key, value in options.items()), str(steps)])
+            scheduler = golden.scheduler_of(cls, config, steps, options)
+            if scheduler is None:
+                continue
+            # A variant is told apart by what its name adds.
+            name = next(name for name in sorted(ARGUMENTS, key=len, reverse=True) if sampler.startswith(name))
+            told = [f"{key} {options[key]}" for key in ("order", "eta") if key in options]
+            column = " ".join([ARGUMENTS[name], *told, sampler[len(name):], str(steps)])
             folder = root / f"{row}-{column}".replace(" ", "-")
             folder.mkdir()
             save(folder, unet, scheduler)
             with torch.no_grad():
                 states = golden.run(scheduler, lambda x, t: unet(x, t).sample, steps, shape, options.get("eta"))
-            entries = steps + 1 if sampler == "ddpm" or options.get("eta") else 1
+            entries = steps + 1 if sampler in golden.NOISY or options.get("eta") else 1
             noise = torch.stack([golden.noise(entry, shape) for entry in range(entries)])
             arguments = ["--steps", str(steps)] + (["--eta", str(options["eta"])] if "eta" in options else [])
             case(folder, folder / "model", row, column, states[-1], noise, arguments)

@@ -295,7 +295,7 @@ fn a_scheduler_of_which_the_sampler_is_not_here_draws_with_the_nearest() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     model(root);
-    for (class, sampler) in [("PNDMScheduler", "ddim"), ("UniPCMultistepScheduler", "dpm-solver++")] {
+    for (class, sampler) in [("PNDMScheduler", "ddim"), ("DEISMultistepScheduler", "dpm-solver++")] {
         let scheduler = json!({"_class_name": class, "beta_schedule": "linear", "skip_prk_steps": true});
         let to = again(root, class);
         fs::write(to.join(SCHEDULER), scheduler.to_string()).unwrap();

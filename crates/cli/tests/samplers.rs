@@ -7,16 +7,24 @@ use std::path::Path;
 use common::{fail, read_npy, stderr, succeed, train_tiny};
 use serde_json::{Value, json};
 
+const SAMPLERS: [&str; 8] =
+    ["ddpm", "ddim", "dpm-solver++", "dpm-solver++-sde", "unipc", "euler", "euler-ancestral", "heun"];
+
 /// A model of one training step, with the given changes to its scheduler.
 fn model(dir: &Path, changes: Value) -> String {
     let run = train_tiny(dir, "a", &["--steps", "1", "--sample-every", "0"]);
-    let path = run.join("model/scheduler/scheduler_config.json");
+    change_scheduler(&run.join("model"), &changes);
+    run.join("model").to_str().unwrap().to_owned()
+}
+
+/// Sets keys of a model's scheduler.
+fn change_scheduler(model: &Path, changes: &Value) {
+    let path = model.join("scheduler/scheduler_config.json");
     let mut scheduler: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     for (key, value) in changes.as_object().unwrap() {
         scheduler[key] = value.clone();
     }
     std::fs::write(&path, scheduler.to_string()).unwrap();
-    run.join("model").to_str().unwrap().to_owned()
 }
 
 fn sample(dir: &Path, model: &str, args: &[&str]) -> (Vec<f32>, String) {
@@ -43,13 +51,21 @@ fn every_sampler_draws_with_its_options_and_the_same_seed_gives_the_same_samples
         &["--sampler", "dpm-solver++", "--steps", "5", "--order", "2"],
         &["--sampler", "dpm-solver++", "--steps", "5", "--order", "3"],
         &["--sampler", "dpm-solver++", "--steps", "5", "--karras"],
+        &["--sampler", "dpm-solver++-sde", "--steps", "5"],
+        &["--sampler", "dpm-solver++-sde", "--steps", "5", "--order", "1", "--karras"],
+        &["--sampler", "unipc", "--steps", "5"],
+        &["--sampler", "unipc", "--steps", "5", "--order", "3", "--karras"],
+        &["--sampler", "euler-ancestral", "--steps", "5"],
+        &["--sampler", "euler-ancestral", "--steps", "5", "--karras"],
         &["--sampler", "euler", "--steps", "5"],
         &["--sampler", "euler", "--steps", "5", "--karras=true", "--spacing", "leading"],
         &["--sampler", "heun", "--steps", "5"],
     ] {
         let (values, said) = sample(dir.path(), &model, args);
         assert!(said.contains(&format!("5 steps of {} each", args[1])), "{said}");
-        assert_eq!(values, sample(dir.path(), &model, args).0, "{args:?}");
+        // One by one they are the same.
+        let singly = [args, &["--batch-size", "1"]].concat();
+        assert_eq!(values, sample(dir.path(), &model, &singly).0, "{args:?}");
         assert!(!seen.contains(&values), "{args:?} is different from all others");
         seen.push(values);
     }
@@ -94,15 +110,71 @@ fn one_entry_of_noise_is_enough_for_what_draws_none() {
         sfumato_process::noise::fill_normal(9, purpose, sample as u64, 0, values);
     }
     sfumato_files::write_npy_f32(&dir.path().join("noise.npy"), &[1, 2, 1, 28, 28], &noise).unwrap();
-    for sampler in ["ddim", "dpm-solver++", "euler", "heun"] {
+    for sampler in ["ddim", "dpm-solver++", "unipc", "euler", "heun"] {
         let args = ["--sampler", sampler, "--steps", "3"];
         let replayed = sample(dir.path(), &model, &[&args[..], &["--noise", "noise.npy"]].concat()).0;
         assert_eq!(replayed, sample(dir.path(), &model, &[&args[..], &["--seed", "9"]].concat()).0, "{sampler}");
     }
-    for args in [&["--sampler", "ddpm"][..], &["--sampler", "ddim", "--eta", "1"]] {
+    for args in [
+        &["--sampler", "ddpm"][..],
+        &["--sampler", "ddim", "--eta", "1"],
+        &["--sampler", "dpm-solver++-sde"],
+        &["--sampler", "euler-ancestral"],
+    ] {
         let all = ["sample", "--model", &model, "--num", "2", "--steps", "3", "--out", "x", "--noise", "noise.npy"];
         let said = fail(dir.path(), 1, &[&all[..], args].concat());
         assert!(said.contains("noise.npy") && said.contains("1 entries"), "{said}");
+    }
+}
+
+/// The numbers that a seed stands for, from a file: entry `k` for step `k`, none for the last one.
+#[test]
+fn the_noise_of_every_step_can_be_replayed() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = model(dir.path(), json!({}));
+    let mut noise = vec![0.0; 4 * 2 * 784];
+    for (i, values) in noise.chunks_exact_mut(784).enumerate() {
+        let (draw, sample) = (i as u64 / 2, i as u64 % 2);
+        sfumato_process::noise::fill_normal(9, sfumato_process::noise::Purpose::Sampling, sample, draw, values);
+    }
+    sfumato_files::write_npy_f32(&dir.path().join("noise.npy"), &[4, 2, 1, 28, 28], &noise).unwrap();
+    for args in [
+        &["--sampler", "ddpm"][..],
+        &["--sampler", "dpm-solver++-sde", "--order", "2"],
+        &["--sampler", "dpm-solver++-sde", "--karras"],
+        &["--sampler", "euler-ancestral"],
+    ] {
+        let all = |more: &[&'static str]| sample(dir.path(), &model, &[args, &["--steps", "4"], more].concat()).0;
+        assert_eq!(all(&["--noise", "noise.npy"]), all(&["--seed", "9"]), "{args:?}");
+    }
+}
+
+/// diffusers' classes and algorithms, as `save_pretrained` writes them.
+#[test]
+fn a_pipeline_is_drawn_by_the_sampler_that_its_scheduler_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = model(dir.path(), json!({"clip_sample": false, "timestep_spacing": "linspace"}));
+    for (scheduler, name, args) in [
+        (json!({"_class_name": "EulerAncestralDiscreteScheduler"}), "euler-ancestral", &[][..]),
+        (
+            json!({"_class_name": "DPMSolverMultistepScheduler", "algorithm_type": "sde-dpmsolver++", "use_karras_sigmas": true}),
+            "dpm-solver++-sde",
+            &["--karras"],
+        ),
+        (
+            json!({"_class_name": "UniPCMultistepScheduler", "solver_order": 3, "solver_type": "bh2", "disable_corrector": []}),
+            "unipc",
+            &["--order", "3"],
+        ),
+    ] {
+        change_scheduler(Path::new(&model), &json!({"_class_name": "DDPMScheduler"}));
+        let asked = sample(dir.path(), &model, &[&["--steps", "4", "--sampler", name], args].concat()).0;
+        change_scheduler(Path::new(&model), &scheduler);
+        let (values, said) = sample(dir.path(), &model, &["--steps", "4"]);
+        assert!(said.contains(&format!("4 steps of {name} each")) && !said.contains("instead"), "{said}");
+        assert_eq!(values, asked, "{name}");
+        let written = std::fs::read(dir.path().join("out/sample.json")).unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&written).unwrap()["settings"]["sampler"], name);
     }
 }
 
@@ -112,14 +184,15 @@ fn options_of_another_sampler_are_wrong_usage() {
     let model = model(dir.path(), json!({}));
     for (args, expected) in [
         (&["--sampler", "euler", "--eta", "0.5"][..], "--eta 0.5"),
-        (&["--sampler", "ddpm", "--order", "2"], "--order 2"),
+        (&["--sampler", "ddpm", "--order", "2"], "--order 2: only dpm-solver++, dpm-solver++-sde, unipc have it"),
+        (&["--sampler", "euler-ancestral", "--eta", "0.5"], "--eta 0.5"),
         (&["--sampler", "ddim", "--karras"], "--karras"),
         (&["--sampler", "heun", "--ddim", "diffusers"], "--ddim"),
         (&["--sampler", "dpm-solver++", "--order", "4"], "4"),
         (&["--sampler", "plms"], "dpm-solver++"),
         (&["--sampler", "dpm++"], "did you mean `dpm-solver++`?"),
         (&["--sampler", "dpmpp_2m"], "did you mean `dpm-solver++`"),
-        (&["--sampler", "euler_a"], "`ddim --eta 1`"),
+        (&["--sampler", "euler_a_karras"], "`euler-ancestral --karras`"),
         (&["--sampler", "ddmp"], "did you mean `ddpm`?"),
         (&["--spacing", "middle"], "leading, linspace, trailing"),
         (&["--spacing", "trailling"], "did you mean `trailing`?"),
@@ -149,6 +222,9 @@ fn samplers_and_spacings_go_by_names_in_any_case_and_by_those_of_diffusers() {
         ("ddim", "DDIMScheduler"),
         ("dpm-solver++", "DPMSolverMultistepScheduler"),
         ("heun", "HeunDiscreteScheduler"),
+        ("unipc", "UniPCMultistepScheduler"),
+        ("euler-ancestral", "euler_a"),
+        ("dpm-solver++-sde", "dpmpp_2m_sde"),
     ] {
         assert_eq!(values(&["--sampler", name]), values(&["--sampler", other]), "{other}");
     }
@@ -191,7 +267,10 @@ fn steps_that_are_too_few_are_said() {
         ("ddpm", "9", "10"),
         ("ddim", "19", "20"),
         ("dpm-solver++", "9", "10"),
+        ("dpm-solver++-sde", "9", "10"),
+        ("unipc", "9", "10"),
         ("euler", "19", "20"),
+        ("euler-ancestral", "9", "10"),
         ("heun", "3", "4"),
     ] {
         let note = said(&["--sampler", sampler, "--steps", few]);
@@ -229,7 +308,7 @@ fn karras_levels_on_the_cosine_schedule_give_finite_samples() {
 fn an_animation_can_have_one_step_and_one_sample_a_batch() {
     let dir = tempfile::tempdir().unwrap();
     let model = model(dir.path(), json!({}));
-    for sampler in ["ddpm", "ddim", "dpm-solver++", "euler", "heun"] {
+    for sampler in SAMPLERS {
         sample(dir.path(), &model, &["--sampler", sampler, "--steps", "1", "--batch-size", "1", "--gif"]);
         let gif = std::fs::read(dir.path().join("out/denoising.gif")).unwrap();
         assert_eq!(&gif[..4], b"GIF8", "{sampler}");
@@ -240,7 +319,7 @@ fn an_animation_can_have_one_step_and_one_sample_a_batch() {
 fn help_explains_every_sampler_with_an_example() {
     let dir = tempfile::tempdir().unwrap();
     let help = common::stdout(&succeed(dir.path(), &["sample", "--help"]));
-    for sampler in ["ddpm", "ddim", "dpm-solver++", "euler", "heun"] {
+    for sampler in SAMPLERS {
         assert!(help.contains(&format!("--sampler {sampler} ")), "{sampler}");
     }
 }

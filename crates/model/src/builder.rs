@@ -8,7 +8,7 @@ use sfumato_process::{NoiseSource, RecordedNoise, VarianceRule, sampler::SolverO
 use crate::{
     Model, ModelError, Samples,
     fitted::Placement,
-    sampling::{DdimConvention, Noise, SampleOptions, SamplePlan, SamplerKind},
+    sampling::{DdimConvention, GuidanceInterval, Noise, SampleOptions, SamplePlan, SamplerKind},
 };
 
 /// How samples are drawn: everything that is not said comes from the model's scheduler. [`Model::sample`] starts one.
@@ -61,7 +61,7 @@ impl<'a, B: Backend> Sampling<'a, B> {
         self
     }
 
-    /// Order of DPM-Solver++.
+    /// Order of DPM-Solver++ and UniPC.
     pub fn order(mut self, order: SolverOrder) -> Self {
         self.options.choice.order = Some(order);
         self
@@ -100,6 +100,12 @@ impl<'a, B: Backend> Sampling<'a, B> {
     /// Weight of classifier-free guidance: 1 is none, above it samples are pushed more strongly towards their class.
     pub fn guidance(mut self, weight: f64) -> Self {
         self.options.guidance = weight;
+        self
+    }
+
+    /// The noise levels at which there is guidance, `low < σ <= high`, `σ` noise over signal; `high` may be infinite. Without it all are.
+    pub fn guidance_interval(mut self, low: f64, high: f64) -> Self {
+        self.options.guidance_interval = Some(GuidanceInterval { low, high });
         self
     }
 

@@ -11,7 +11,10 @@ use sfumato_model::Spacing;
 use sfumato_model::sampling::{FinalSigma, LevelOptions, SamplerError, dpm_solver_levels, euler_levels};
 use sfumato_process::{
     Chain, Denoiser, NoiseLevels, Parameterization, SeededNoise,
-    sampler::{DpmSolver, DpmSolverOptions, Euler, Heun, SolverOrder, SolverType, Stepper, ignore, walk},
+    sampler::{
+        DpmSolver, DpmSolverOptions, Euler, EulerAncestral, Heun, SolverEquation, SolverOrder, SolverType, Stepper,
+        UniPc, UniPcOptions, UniPcScale, ignore, walk,
+    },
 };
 use sfumato_schedule::{NoiseSchedule, ScheduleConfig, ScheduleError};
 
@@ -78,9 +81,20 @@ fn assert_solvers_work(
             if options.karras || options.lambda_min == f64::NEG_INFINITY || options.spacing != Spacing::Trailing {
                 assert_eq!(levels.steps(), count);
             }
-            let (x, asked) = draw(&mut DpmSolver::new(&chain, &levels, solver), steps);
-            assert_eq!(asked, levels.steps());
-            assert_finite(&x);
+            let uni_pc = UniPcOptions {
+                order: solver.order,
+                scale: if solver.solver_type == SolverType::Heun { UniPcScale::Bh1 } else { UniPcScale::Bh2 },
+                predict_x0: !solver.euler_at_final,
+                lower_order_final: solver.lower_order_final,
+                disable_corrector: vec![1],
+            };
+            let solvers: [Box<dyn Stepper<Flex, 2>>; 2] =
+                [Box::new(DpmSolver::new(&chain, &levels, solver)), Box::new(UniPc::new(&chain, &levels, uni_pc))];
+            for mut solver in solvers {
+                let (x, asked) = draw(&mut solver, steps);
+                assert_eq!(asked, levels.steps());
+                assert_finite(&x);
+            }
         }
         Err(SamplerError::Schedule(ScheduleError::TimestepOutOfRange { .. })) => assert!(options.offset > 0),
         Err(error) => assert!(options.lambda_min.is_finite(), "{error}"),
@@ -89,9 +103,14 @@ fn assert_solvers_work(
         Ok(levels) => {
             assert_falls(&levels, steps);
             assert_eq!(levels.steps(), count);
-            let (x, asked) = draw(&mut Euler::new(&chain, &levels), steps);
-            assert_eq!(asked, count);
-            assert_finite(&x);
+            for sampler in [
+                &mut Euler::new(&chain, &levels) as &mut dyn Stepper<Flex, 2>,
+                &mut EulerAncestral::new(&chain, &levels),
+            ] {
+                let (x, asked) = draw(sampler, steps);
+                assert_eq!(asked, count);
+                assert_finite(&x);
+            }
             let (x, asked) = draw(&mut Heun::new(&chain, &levels), steps);
             assert_eq!(asked, if to_data { 2 * count - 1 } else { 2 * count });
             assert_finite(&x);
@@ -137,8 +156,10 @@ fn level_options() -> impl Strategy<Value = LevelOptions> {
 fn solver_options() -> impl Strategy<Value = DpmSolverOptions> {
     let order = prop::sample::select(vec![SolverOrder::First, SolverOrder::Second, SolverOrder::Third]);
     let solver_type = prop::sample::select(vec![SolverType::Midpoint, SolverType::Heun]);
-    (order, solver_type, any::<bool>(), any::<bool>()).prop_map(
-        |(order, solver_type, lower_order_final, euler_at_final)| DpmSolverOptions {
+    let equation = prop::sample::select(vec![SolverEquation::Ode, SolverEquation::Sde]);
+    (equation, order, solver_type, any::<bool>(), any::<bool>()).prop_map(
+        |(equation, order, solver_type, lower_order_final, euler_at_final)| DpmSolverOptions {
+            equation,
             order,
             solver_type,
             lower_order_final,

@@ -8,7 +8,7 @@ use sfumato_model::pipeline::{Pipeline, Scheduler, Thresholding, Warning};
 use sfumato_model::sampling::{FinalSigma, SamplerKind};
 use sfumato_process::{
     Clipping, ModelVariance, Parameterization,
-    sampler::{SolverOrder, SolverType},
+    sampler::{DpmSolverOptions, SolverEquation, SolverOrder, SolverType, UniPcOptions, UniPcScale},
 };
 use sfumato_schedule::{Cosine, Linear, ScheduleConfig};
 
@@ -22,13 +22,16 @@ fn every_class_brings_its_own_defaults() {
         ("DDPMScheduler", SamplerKind::Ddpm, true, Spacing::Leading),
         ("DDIMScheduler", SamplerKind::Ddim, true, Spacing::Leading),
         ("DPMSolverMultistepScheduler", SamplerKind::DpmSolver, false, Spacing::Linspace),
+        ("UniPCMultistepScheduler", SamplerKind::UniPc, false, Spacing::Linspace),
         ("EulerDiscreteScheduler", SamplerKind::Euler, false, Spacing::Linspace),
+        ("EulerAncestralDiscreteScheduler", SamplerKind::EulerAncestral, false, Spacing::Linspace),
         ("HeunDiscreteScheduler", SamplerKind::Heun, false, Spacing::Linspace),
     ] {
         let scheduler = read(json!({"_class_name": class}));
         assert_eq!(scheduler.sampler(), Some(kind));
         assert_eq!((scheduler.clip_sample, scheduler.sampling.spacing), (clips, spacing), "{class}");
-        assert_eq!(scheduler.sampling.solver.order, SolverOrder::Second);
+        assert_eq!(scheduler.sampling.solver, DpmSolverOptions::default());
+        assert_eq!(scheduler.sampling.uni_pc, UniPcOptions::default());
         let expected = if kind == SamplerKind::Heun {
             Linear { beta_start: 0.00085, beta_end: 0.012, ..Linear::default() }.into()
         } else {
@@ -54,6 +57,23 @@ fn settings_reach_the_sampler_and_go_back_under_their_names() {
             "_class_name": "EulerDiscreteScheduler", "rescale_betas_zero_snr": true, "prediction_type": "v_prediction",
             "use_karras_sigmas": true, "final_sigmas_type": "sigma_min",
         }),
+        json!({
+            "_class_name": "DPMSolverMultistepScheduler", "algorithm_type": "sde-dpmsolver++", "solver_order": 1, "solver_type": "heun",
+            "use_karras_sigmas": true, "timestep_spacing": "trailing",
+        }),
+        json!({
+            "_class_name": "UniPCMultistepScheduler", "solver_order": 3, "solver_type": "bh1", "predict_x0": false,
+            "lower_order_final": false, "disable_corrector": [0, 4], "use_karras_sigmas": true, "final_sigmas_type": "sigma_min",
+            "timestep_spacing": "leading", "steps_offset": 1,
+        }),
+        json!({
+            "_class_name": "UniPCMultistepScheduler", "thresholding": true, "sample_max_value": 1.5, "rescale_betas_zero_snr": true,
+            "prediction_type": "v_prediction",
+        }),
+        json!({
+            "_class_name": "EulerAncestralDiscreteScheduler", "rescale_betas_zero_snr": true, "prediction_type": "v_prediction",
+            "timestep_spacing": "trailing", "steps_offset": 1,
+        }),
         json!({"_class_name": "HeunDiscreteScheduler", "clip_sample": true, "use_karras_sigmas": true}),
         // The sampler does not exist here, and all that is said about it stays.
         json!({"_class_name": "PNDMScheduler", "skip_prk_steps": true, "set_alpha_to_one": false}),
@@ -73,6 +93,41 @@ fn settings_reach_the_sampler_and_go_back_under_their_names() {
     assert_eq!(solver.sampling.solver.solver_type, SolverType::Heun);
     assert_eq!(solver.level_options().end, FinalSigma::First);
     assert!(solver.level_options().round_down && solver.sampling.lambda_min == f64::NEG_INFINITY);
+}
+
+#[test]
+fn the_algorithm_and_the_options_of_the_multistep_classes_choose_the_sampler() {
+    let dpm =
+        |algorithm: &str| read(json!({"_class_name": "DPMSolverMultistepScheduler", "algorithm_type": algorithm}));
+    let (ode, sde) = (dpm("dpmsolver++"), dpm("sde-dpmsolver++"));
+    assert_eq!((ode.sampler(), ode.sampling.solver.equation), (Some(SamplerKind::DpmSolver), SolverEquation::Ode));
+    assert_eq!((sde.sampler(), sde.sampling.solver.equation), (Some(SamplerKind::DpmSolverSde), SolverEquation::Sde));
+    assert_eq!(
+        (sde.nearest_sampler(), sde.class_name.as_str()),
+        (SamplerKind::DpmSolverSde, "DPMSolverMultistepScheduler")
+    );
+    let uni_pc = |json: Value| {
+        let mut json = json;
+        json["_class_name"] = "UniPCMultistepScheduler".into();
+        read(json).sampling.uni_pc
+    };
+    assert_eq!(uni_pc(json!({})).scale, UniPcScale::Bh2);
+    // The names of other solvers are read as bh2, as diffusers does.
+    for name in ["midpoint", "heun", "logrho"] {
+        assert_eq!(uni_pc(json!({"solver_type": name})).scale, UniPcScale::Bh2, "{name}");
+    }
+    let all = uni_pc(json!({
+        "solver_order": 3, "solver_type": "bh1", "predict_x0": false, "lower_order_final": false, "disable_corrector": [2],
+        "solver_p": null,
+    }));
+    let expected = UniPcOptions {
+        order: SolverOrder::Third,
+        scale: UniPcScale::Bh1,
+        predict_x0: false,
+        lower_order_final: false,
+        disable_corrector: vec![2],
+    };
+    assert_eq!(all, expected);
 }
 
 #[test]
@@ -134,6 +189,7 @@ fn a_rescaled_schedule_ends_in_noise_and_is_not_for_predictions_of_it() {
 fn what_would_change_the_samples_is_refused_by_key_and_value() {
     let solver = "DPMSolverMultistepScheduler";
     let euler = "EulerDiscreteScheduler";
+    let unipc = "UniPCMultistepScheduler";
     for (json, expected) in [
         (json!({"_class_name": "ScoreSdeVeScheduler"}), "`_class_name` = \"ScoreSdeVeScheduler\""),
         (json!({"variance_type": "learned"}), "`variance_type` = \"learned\""),
@@ -150,7 +206,19 @@ fn what_would_change_the_samples_is_refused_by_key_and_value() {
         (json!({"trained_betas": "many"}), "`trained_betas` is \"many\""),
         (json!({"beta_start": "small"}), "`beta_start` is \"small\""),
         (json!([]), "expected an object"),
-        (json!({"_class_name": solver, "algorithm_type": "sde-dpmsolver++"}), "`algorithm_type` = \"sde-dpmsolver++\""),
+        (json!({"_class_name": solver, "algorithm_type": "sde-dpmsolver"}), "`algorithm_type` = \"sde-dpmsolver\""),
+        (
+            json!({"_class_name": solver, "algorithm_type": "sde-dpmsolver++", "solver_order": 3}),
+            "`solver_order` = 3 is not supported, expected 1 or 2 with algorithm_type sde-dpmsolver++",
+        ),
+        (json!({"_class_name": unipc, "solver_order": 4}), "`solver_order` is 4, expected 1, 2 or 3"),
+        (json!({"_class_name": unipc, "solver_type": "bh3"}), "`solver_type` = \"bh3\""),
+        (json!({"_class_name": unipc, "solver_p": {"_class_name": "DDIMScheduler"}}), "`solver_p` = {"),
+        (json!({"_class_name": unipc, "disable_corrector": [-1]}), "`disable_corrector` is [-1]"),
+        (json!({"_class_name": unipc, "predict_x0": "no"}), "`predict_x0` is \"no\""),
+        (json!({"_class_name": unipc, "use_flow_sigmas": true}), "`use_flow_sigmas` = true"),
+        (json!({"_class_name": unipc, "use_exponential_sigmas": true}), "`use_exponential_sigmas` = true"),
+        (json!({"_class_name": unipc, "predict_x0": false, "thresholding": true}), "`thresholding` = true"),
         (json!({"_class_name": solver, "solver_order": 4}), "`solver_order` is 4, expected 1, 2 or 3"),
         (json!({"_class_name": solver, "solver_type": "euler"}), "`solver_type` = \"euler\""),
         (
@@ -243,10 +311,10 @@ fn every_class_is_the_same_as_one_here_near_to_one_or_refused_by_its_process() {
         ("DDIMInverseScheduler", SamplerKind::Ddim),
         ("DPMSolverSinglestepScheduler", SamplerKind::DpmSolver),
         ("DEISMultistepScheduler", SamplerKind::DpmSolver),
-        ("UniPCMultistepScheduler", SamplerKind::DpmSolver),
+        ("DPMSolverSDEScheduler", SamplerKind::DpmSolverSde),
         ("LMSDiscreteScheduler", SamplerKind::Euler),
-        ("EulerAncestralDiscreteScheduler", SamplerKind::Ddpm),
         ("KDPM2DiscreteScheduler", SamplerKind::Heun),
+        ("KDPM2AncestralDiscreteScheduler", SamplerKind::EulerAncestral),
     ] {
         let scheduler = read(json!({"_class_name": class, "beta_schedule": "squaredcos_cap_v2"}));
         assert_eq!((scheduler.sampler(), scheduler.nearest_sampler()), (None, nearest), "{class}");

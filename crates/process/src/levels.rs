@@ -25,6 +25,8 @@ use sfumato_schedule::NoiseSchedule;
 pub const RHO: f64 = 7.0;
 /// Smallest `ᾱ` that is given a `σ`, for schedules that end in pure noise, whose `σ_T` is infinite: the smallest f16, as in diffusers.
 const LEAST_SIGNAL: f64 = 1.0 / 16_777_216.0;
+/// Levels whose `log σ` differ by no more are one level: `f32` does not tell their states apart.
+const SAME_LEVEL: f64 = 1e-7;
 /// Largest `σ`: beyond it the data in a state is lost in `f32`, and some powers of ten later so is the state.
 const MOST_NOISE: f64 = 1e18;
 
@@ -46,6 +48,11 @@ impl NoiseLevel {
     /// `ln(ᾱ / (1 - ᾱ))` in nats: `-2 ln σ`.
     pub fn log_snr(self) -> f64 {
         -2.0 * self.sigma.ln()
+    }
+
+    /// Whether the two levels are one but for rounding.
+    pub(crate) fn is_same(self, other: Self) -> bool {
+        (self.sigma.ln() - other.sigma.ln()).abs() <= SAME_LEVEL
     }
 
     /// `√ᾱ`, the signal's share where variance is preserved: `1 / √(1 + σ²)`.
@@ -144,6 +151,13 @@ impl NoiseLevels {
     pub fn after(&self, done: usize) -> Option<NoiseLevel> {
         assert!(done <= self.steps(), "{done} steps are more than {}", self.steps());
         self.levels.get(done).copied().or(self.end)
+    }
+
+    /// Draws of noise for a sampler that adds some in each step to another level, but none where the step leads to clean data: `x_T`, and
+    /// one for each step up to the last such step.
+    pub fn noisy_draws(&self) -> usize {
+        let is_noisy = |&step: &usize| self.after(step).is_some_and(|to| !to.is_same(self.levels[step - 1]));
+        1 + (1..=self.steps()).rev().find(is_noisy).unwrap_or(0)
     }
 
     /// Standard deviation of the first state, where the signal is not scaled.
@@ -262,5 +276,17 @@ mod tests {
         }
         assert!(matches!(NoiseLevels::new(vec![level(f64::NAN, 1.0)], None), Err(LevelsError::Value { index: 0, .. })));
         assert_eq!(NoiseLevels::new(vec![level(2.0, 9.0); 2], None).unwrap().start_scale(), 2.0);
+    }
+
+    #[test]
+    fn noise_is_drawn_up_to_the_last_step_that_leads_to_another_level() {
+        let level = |sigma, t| NoiseLevel { sigma, t };
+        let down = vec![level(3.0, 9.0), level(2.0, 8.0), level(1.0, 7.0)];
+        let draws = |levels: &[NoiseLevel], end| NoiseLevels::new(levels.to_vec(), end).unwrap().noisy_draws();
+        assert_eq!(draws(&down, None), 3);
+        assert_eq!(draws(&down, Some(level(0.5, 6.0))), 4);
+        assert_eq!(draws(&down, Some(level(1.0, 7.0))), 3);
+        assert_eq!(draws(&down[..1], None), 1);
+        assert_eq!(draws(&[down[0], down[0], down[1], down[1]], None), 3);
     }
 }

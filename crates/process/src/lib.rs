@@ -14,7 +14,7 @@
 //! | [`reverse`] | `p(x_{t-1} given x_t)` with fixed and learned variances |
 //! | [`clipping`] | keeping predictions of the clean data in range |
 //! | [`levels`] | the noise levels that solvers of the probability-flow ODE visit |
-//! | [`sampler`] | ancestral sampling (DDPM), DDIM, DPM-Solver++, Euler and Heun, with an observer for intermediate states |
+//! | [`sampler`] | ancestral sampling (DDPM), DDIM, DPM-Solver++, UniPC, Euler and Heun, with an observer for intermediate states |
 //! | [`loss`] | `L_simple` |
 //! | [`objective`] | `L_simple`, the bound and both as losses, with weights, for fixed and learned variances |
 //! | [`times`] | which steps training visits: densities of noise levels |

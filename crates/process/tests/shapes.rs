@@ -12,7 +12,9 @@ use sfumato_process::{
     forward,
     levels::Sigmas,
     loss, noise,
-    sampler::{self, Ddim, DpmSolver, DpmSolverOptions, Euler, Heun, ignore, walk},
+    sampler::{
+        self, Ddim, DpmSolver, DpmSolverOptions, Euler, EulerAncestral, Heun, UniPc, UniPcOptions, ignore, walk,
+    },
 };
 use sfumato_schedule::{NoiseSchedule, ScheduleConfig};
 
@@ -88,13 +90,20 @@ fn every_sampler_takes_the_prediction_alone_and_refuses_other_shapes() {
                     let mut dpm = DpmSolver::new(&chain, &levels, DpmSolverOptions::default());
                     walk(&mut dpm, net, &noise, shape, &DEVICE, observer)
                 }
+                "unipc" => {
+                    let mut unipc = UniPc::new(&chain, &levels, UniPcOptions::default());
+                    walk(&mut unipc, net, &noise, shape, &DEVICE, observer)
+                }
                 "euler" => walk(&mut Euler::new(&chain, &levels), net, &noise, shape, &DEVICE, observer),
+                "euler-ancestral" => {
+                    walk(&mut EulerAncestral::new(&chain, &levels), net, &noise, shape, &DEVICE, observer)
+                }
                 _ => walk(&mut Heun::new(&chain, &levels), net, &noise, shape, &DEVICE, observer),
             }
             .unwrap(),
         )
     };
-    for sampler in ["ddpm", "ddim", "dpm", "euler", "heun"] {
+    for sampler in ["ddpm", "ddim", "dpm", "unipc", "euler", "euler-ancestral", "heun"] {
         assert_eq!(draw(sampler, &Channels(6)), draw(sampler, &Channels(3)), "{sampler}");
         for channels in [1, 2, 4] {
             assert!(refused(|| draw(sampler, &Channels(channels))).contains("twice the channels"), "{sampler}");

@@ -22,12 +22,14 @@ import safetensors
 import safetensors.torch
 import torch
 from diffusers import UNet2DModel
-from diffusers.schedulers import scheduling_ddim, scheduling_ddpm
+from diffusers.schedulers import scheduling_ddim, scheduling_ddpm, scheduling_dpmsolver_multistep, scheduling_euler_ancestral_discrete
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
+from diffusers.schedulers.scheduling_euler_ancestral_discrete import EulerAncestralDiscreteScheduler
 from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 from diffusers.schedulers.scheduling_heun_discrete import HeunDiscreteScheduler
+from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 
 HERE = pathlib.Path(__file__).parent
 NETS = HERE.parents[2] / "crates/model/tests/golden"
@@ -83,13 +85,28 @@ PRODUCT = {
     for clip in (True, False)
 }
 
+SDE = dict(algorithm_type="sde-dpmsolver++")
+
+# Options beside the order and the noise of DDIM are keys of scheduler_config.json.
 CASES = (
     [("ddpm", DDPMScheduler, steps, {}) for steps in (1000, 50)]
     + [("ddim", DDIMScheduler, steps, dict(eta=eta)) for steps in (50, 7) for eta in (0.0, 0.5, 1.0)]
     + [("dpm", DPMSolverMultistepScheduler, steps, dict(order=order)) for steps in (20, 7) for order in (1, 2, 3)]
     + [("euler", EulerDiscreteScheduler, 20, {}), ("heun", HeunDiscreteScheduler, 20, {})]
+    + [("euler-a", EulerAncestralDiscreteScheduler, steps, {}) for steps in (50, 7)]
+    + [("dpm-sde", DPMSolverMultistepScheduler, steps, dict(order=order, **SDE)) for steps in (20, 7) for order in (1, 2)]
+    + [("unipc", UniPCMultistepScheduler, steps, dict(order=order)) for steps in (20, 7) for order in (1, 2, 3)]
 )
-ONLY = {"learned": ("ddpm",), "clipped-levels": ("dpm",)}
+# Other options of the same, on the configurations alone. UniPC leads to clean data with bh2 and predictions of it only: the others end in NaN.
+VARIANTS = [
+    ("dpm-sde-heun", DPMSolverMultistepScheduler, 20, dict(order=2, solver_type="heun", **SDE)),
+    ("unipc-bh1", UniPCMultistepScheduler, 20, dict(order=3, solver_type="bh1", final_sigmas_type="sigma_min")),
+    ("unipc-noise", UniPCMultistepScheduler, 20, dict(order=3, predict_x0=False, final_sigmas_type="sigma_min")),
+    ("unipc-part", UniPCMultistepScheduler, 20, dict(order=2, disable_corrector=[0, 1, 5])),
+]
+ONLY = {"learned": ("ddpm",), "clipped-levels": ("dpm", "dpm-sde")}
+# Samplers whose steps take noise of their own; DDIM with eta besides.
+NOISY = ("ddpm", "euler-a", "dpm-sde", "dpm-sde-heun")
 
 
 def splitmix(n):
@@ -130,13 +147,22 @@ def denoiser(prediction, learned):
     return predict
 
 
-def scheduler_of(cls, config, steps, order=None):
+def scheduler_of(cls, config, steps, options):
+    """The scheduler; none where the class does not know what is asked for."""
     names = inspect.signature(cls.__init__).parameters
     keys = {key: value for key, value in config.items() if key in names}
     if steps == T:
         keys["steps_offset"] = 0  # there is no step after the last one
-    if order is not None:
-        keys["solver_order"] = order
+    keys |= {key: value for key, value in options.items() if key in names}
+    if "order" in options:
+        keys["solver_order"] = options["order"]
+    if cls is EulerAncestralDiscreteScheduler and config.get("prediction_type") == "sample":
+        return None  # not implemented
+    if cls is UniPCMultistepScheduler:
+        if keys.get("thresholding") and not keys.get("predict_x0", True):
+            return None  # it would pass over it
+        if not keys.get("lower_order_final", True):
+            keys["final_sigmas_type"] = "sigma_min"  # clean data would be NaN
     return cls(**{"beta_start": 1e-4, "beta_end": 0.02} | keys)
 
 
@@ -147,7 +173,7 @@ def clips(cls):
 def run(scheduler, predict, steps, shape, eta=None):
     """The states after 0, 1, ... steps; Heun's corrections are no steps of their own."""
     entry = [0]
-    for module in (scheduling_ddpm, scheduling_ddim):
+    for module in (scheduling_ddpm, scheduling_ddim, scheduling_dpmsolver_multistep, scheduling_euler_ancestral_discrete):
         module.randn_tensor = lambda *_, **__: noise(entry[0], shape)
     scheduler.set_timesteps(steps)
     if hasattr(scheduler, "set_begin_index"):
@@ -193,19 +219,20 @@ def main():
     tensors, schedulers, cases = {}, {}, []
     for config_name, config in (CONFIGS | PRODUCT).items():
         shape = SMALL if config_name in PRODUCT else SHAPE
-        for sampler, cls, steps, options in CASES:
+        for sampler, cls, steps, options in CASES + ([] if config_name in PRODUCT else VARIANTS):
             if sampler not in ONLY.get(config_name, (sampler,)):
                 continue
             if config_name in PRODUCT and not config["clip_sample"] and not clips(cls):
                 continue  # the same as with clipping, of which the class knows nothing
-            scheduler = scheduler_of(cls, config, steps, options.get("order"))
+            scheduler = scheduler_of(cls, config, steps, options)
+            if scheduler is None:
+                continue
             reference = f"{config_name}/{sampler}{options.get('order', '')}" + ("-all" if steps == T else "")
             schedulers[reference] = json_of(scheduler)
-            # Rounded to float32 on the way, as the steps see it.
-            if config_name in PRODUCT:
-                table = tensors.setdefault("product/alphas_cumprod", scheduler.alphas_cumprod)
-                assert table.equal(scheduler.alphas_cumprod)
-            else:
+            # Rounded to float32 on the way, as the steps see it: one table for all that have the same.
+            schedule = "product" if config_name in PRODUCT else config_name
+            table = tensors.setdefault(f"{schedule}/alphas_cumprod", scheduler.alphas_cumprod)
+            if not table.equal(scheduler.alphas_cumprod):
                 tensors[f"{reference}/alphas_cumprod"] = scheduler.alphas_cumprod
             predict = denoiser(scheduler.config.prediction_type, config_name == "learned")
             states = run(scheduler, predict, steps, shape, options.get("eta"))
@@ -225,9 +252,11 @@ def main():
         for sampler, cls, steps, options in [
             ("ddpm", DDPMScheduler, 10, {}), ("ddim", DDIMScheduler, 7, dict(eta=0.5)),
             ("dpm", DPMSolverMultistepScheduler, 7, dict(order=3)), ("euler", EulerDiscreteScheduler, 7, {}),
-            ("heun", HeunDiscreteScheduler, 7, {}),
+            ("heun", HeunDiscreteScheduler, 7, {}), ("euler-a", EulerAncestralDiscreteScheduler, 7, {}),
+            ("dpm-sde", DPMSolverMultistepScheduler, 7, dict(order=2, **SDE)),
+            ("unipc", UniPCMultistepScheduler, 7, dict(order=3)),
         ]:
-            scheduler = scheduler_of(cls, base, steps, options.get("order"))
+            scheduler = scheduler_of(cls, base, steps, options)
             reference = f"{net}-net/{sampler}"
             schedulers[reference] = json_of(scheduler)
             with torch.no_grad():

@@ -14,45 +14,53 @@ use sfumato_schedule::nearest;
 
 /// The samplers of other programs that do not exist here, by their beginnings, and what to use in their place; the longest beginning
 /// that fits is taken. Letters and digits alone count, and `+` is `p`.
-const OTHERS: [(&str, &str); 32] = [
+const OTHERS: [(&str, &str); 39] = [
     ("dpmpp", "did you mean `dpm-solver++`?"),
     ("dpmpp2m", "did you mean `dpm-solver++`, whose --order is 2 by default?"),
     ("dpmpp3m", "did you mean `dpm-solver++ --order 3`?"),
     ("dpmpp2mkarras", "did you mean `dpm-solver++ --karras`?"),
     ("dpmpp3mkarras", "did you mean `dpm-solver++ --order 3 --karras`?"),
-    ("dpmpp2msde", SDE),
-    ("dpmpp3msde", SDE),
+    ("dpmpp2msdekarras", "did you mean `dpm-solver++-sde --karras`?"),
+    ("dpmpp3msde", "did you mean `dpm-solver++-sde --order 3`?"),
     ("dpmppsde", SDE),
     ("dpmsolversde", SDE),
+    ("sasolver", "it does not exist here; `dpm-solver++-sde` is the multistep solver that adds noise"),
     ("dpmpp2s", SINGLESTEP),
+    ("dpmpp2sancestral", SDE),
     ("dpmsolversinglestep", SINGLESTEP),
     ("dpmsolvermultistepinverse", INVERSE),
     ("ddiminverse", INVERSE),
     ("dpmsolver", "did you mean `dpm-solver++`?"),
+    ("dpmsolverppsdekarras", "did you mean `dpm-solver++-sde --karras`?"),
     ("dpmfast", SINGLESTEP),
     ("dpmadaptive", SINGLESTEP),
     ("dpm2", TWO),
     ("kdpm2", TWO),
+    ("dpm2a", TWO_NOISY),
+    ("kdpm2a", TWO_NOISY),
     ("heunpp", "did you mean `heun`?"),
     ("heunkarras", "did you mean `heun --karras`?"),
     ("eulerkarras", "did you mean `euler --karras`?"),
-    ("eulera", "it adds noise in every step, and does not exist here; `ddpm` and `ddim --eta 1` do so too"),
+    ("eulera", "did you mean `euler-ancestral`?"),
+    ("euleraka", "did you mean `euler-ancestral --karras`?"),
+    ("eulerancestralkarras", "did you mean `euler-ancestral --karras`?"),
     ("ancestral", "did you mean `ddpm`?"),
     ("lms", MULTISTEP),
     ("plms", MULTISTEP),
     ("pndm", MULTISTEP),
     ("ipndm", MULTISTEP),
     ("deis", MULTISTEP),
-    ("unipc", MULTISTEP),
+    ("unipc", "did you mean `unipc`?"),
     ("lcm", DISTILLED),
     ("tcd", DISTILLED),
     ("turbo", DISTILLED),
 ];
-const SDE: &str =
-    "it adds noise, and does not exist here; `dpm-solver++` is the same without noise, `ddim --eta 1` adds some";
+const SDE: &str = "it takes two evaluations a step, and does not exist here; `dpm-solver++-sde` is the multistep solver of the same SDE";
 const SINGLESTEP: &str = "it does not exist here; `dpm-solver++` is the multistep solver of the same family";
 const TWO: &str = "it does not exist here; `heun` also takes two evaluations a step";
-const MULTISTEP: &str = "it does not exist here; `dpm-solver++` is the multistep solver that does";
+const TWO_NOISY: &str =
+    "it does not exist here; `euler-ancestral` adds the same noise, and `heun` takes two evaluations a step";
+const MULTISTEP: &str = "it does not exist here; `dpm-solver++` and `unipc` are multistep solvers that do";
 const DISTILLED: &str = "it is for distilled models, which are not supported";
 const INVERSE: &str = "it goes from data to noise, which is not supported";
 
@@ -70,6 +78,7 @@ fn sampler(name: &str) -> Result<SamplerKind, String> {
     let is_it = |info: &SamplerInfo| {
         plain_name(info.name) == plain
             || info.classes.iter().any(|class| plain_name(class).strip_suffix("scheduler") == Some(plain))
+            || info.aliases.iter().any(|alias| plain_name(alias) == plain)
     };
     Ok(match SamplerKind::all().find(is_it) {
         Some(info) => info.kind,
@@ -139,6 +148,30 @@ mod tests {
                 SamplerKind::DpmSolver,
             ),
             (&["euler", "k_euler", "sample_euler", "EulerDiscreteScheduler"], SamplerKind::Euler),
+            (
+                &[
+                    "euler-ancestral",
+                    "euler_ancestral",
+                    "euler_a",
+                    "Euler a",
+                    "k_euler_a",
+                    "sample_euler_ancestral",
+                    "EulerAncestralDiscreteScheduler",
+                ],
+                SamplerKind::EulerAncestral,
+            ),
+            (
+                &[
+                    "dpm-solver++-sde",
+                    "DPM-Solver++-SDE",
+                    "sde-dpmsolver++",
+                    "dpmpp_2m_sde",
+                    "DPM++ 2M SDE",
+                    "sample_dpmpp_2m_sde",
+                ],
+                SamplerKind::DpmSolverSde,
+            ),
+            (&["unipc", "UniPC", "uni_pc", "UniPCMultistepScheduler"], SamplerKind::UniPc),
             (&["Heun", "k_heun", "HeunDiscreteScheduler"], SamplerKind::Heun),
         ] {
             for name in names {
@@ -156,15 +189,20 @@ mod tests {
             ("dpmpp_2m", "`dpm-solver++`, whose --order is 2"),
             ("DPM++ 2M", "`dpm-solver++`, whose --order is 2"),
             ("DPM++ 2M Karras", "`dpm-solver++ --karras`"),
-            ("dpmpp_3m_sde", "without noise"),
-            ("dpmpp_2s_ancestral", "multistep"),
-            ("euler_a", "`ddim --eta 1`"),
-            ("EulerAncestralDiscreteScheduler", "`ddim --eta 1`"),
+            ("DPM++ 2M SDE Karras", "`dpm-solver++-sde --karras`"),
+            ("dpmpp_3m_sde", "`dpm-solver++-sde --order 3`"),
+            ("dpmpp_sde", "two evaluations a step"),
+            ("DPMSolverSDEScheduler", "`dpm-solver++-sde`"),
+            ("dpmpp_2s_ancestral", "`dpm-solver++-sde`"),
+            ("Euler a Karras", "`euler-ancestral --karras`"),
+            ("euler_ancestral_karras", "`euler-ancestral --karras`"),
+            ("euler_ancestrel", "did you mean `euler-ancestral`?"),
             ("euler_karras", "`euler --karras`"),
             ("KDPM2DiscreteScheduler", "`heun`"),
+            ("KDPM2AncestralDiscreteScheduler", "`euler-ancestral`"),
             ("plms", "`dpm-solver++`"),
             ("PNDMScheduler", "`dpm-solver++`"),
-            ("UniPCMultistepScheduler", "`dpm-solver++`"),
+            ("uni_pc_bh2", "did you mean `unipc`?"),
             ("LCMScheduler", "distilled"),
             ("DDIMInverseScheduler", "from data to noise"),
             ("ddimm", "did you mean `ddim`?"),
@@ -173,7 +211,7 @@ mod tests {
         ] {
             let said = sampler(name).unwrap_err();
             assert!(
-                said.contains(hint) && said.contains("expected one of ddpm, ddim, dpm-solver++, euler, heun"),
+                said.contains(hint) && said.contains("expected one of ddpm, ddim, dpm-solver++, dpm-solver++-sde, unipc, euler, euler-ancestral, heun"),
                 "{said}"
             );
         }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, str::FromStr};
 
 use clap::{Args, ValueEnum};
 use sfumato_model::fitted::Placement;
-use sfumato_model::sampling::{DdimConvention, SamplerKind};
+use sfumato_model::sampling::{DdimConvention, GuidanceInterval, SamplerKind};
 
 use super::{
     MachineArgs,
@@ -47,10 +47,10 @@ pub(crate) struct SampleArgs {
     /// Whose ddim [default: diffusers for a model whose scheduler is a DDIMScheduler, else consistent]
     #[arg(long, value_enum, value_name = "WHOSE")]
     pub(crate) ddim: Option<DdimName>,
-    /// Order of dpm-solver++ [default: what scheduler_config.json says, else 2]
+    /// Order of dpm-solver++, dpm-solver++-sde and unipc [default: what scheduler_config.json says, else 2]
     #[arg(long, value_name = "1|2|3", value_parser = clap::value_parser!(u8).range(1..=3))]
     pub(crate) order: Option<u8>,
-    /// Noise levels after Karras et al. (2022) for dpm-solver++, euler and heun [default: what scheduler_config.json says]
+    /// Noise levels after Karras et al. (2022), for all samplers but ddpm and ddim [default: what scheduler_config.json says]
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) karras: Option<bool>,
     /// Size of the images in pixels: a side, or height x width [default: the model's sample_size]
@@ -65,6 +65,9 @@ pub(crate) struct SampleArgs {
     /// Weight of classifier-free guidance: 1 is none, above it samples are pushed more strongly towards their class
     #[arg(long, default_value_t = 1.0, value_name = "W", value_parser = values::not_negative())]
     pub(crate) guidance: f64,
+    /// Guidance at these noise levels alone, as k-diffusion counts them (noise over signal); elsewhere one evaluation without it is enough. HI may be inf
+    #[arg(long, value_name = "LO,HI")]
+    pub(crate) guidance_interval: Option<GuidanceInterval>,
     /// Class that stands for "any", if the model was made elsewhere and does not say it; always the last one [default: what the model says]
     #[arg(long, value_name = "K", value_parser = values::at_least::<usize>(0))]
     pub(crate) null_class: Option<usize>,
@@ -148,20 +151,38 @@ const SAMPLERS: &str = "Samplers (S steps out of the T of the training; any of t
   dpm-solver++  each step looks at the last 1, 2 or 3 predictions; deterministic, S evaluations
                   --sampler dpm-solver++ --steps 20
                   --sampler dpm-solver++ --order 3 --steps 20 --karras
+  dpm-solver++-sde
+                the same with fresh noise in every step, S evaluations
+                  --sampler dpm-solver++-sde --steps 25 --karras
+  unipc         predicts as dpm-solver++ does, and corrects each step with the prediction that the
+                next one needs anyway; deterministic, S evaluations
+                  --sampler unipc --steps 10
+                  --sampler unipc --order 3 --steps 15
   euler         one slope per step; deterministic, S evaluations
                   --sampler euler --steps 30 --karras
+  euler-ancestral
+                the same with fresh noise in every step: ddpm over noise levels; S evaluations
+                  --sampler euler-ancestral --steps 30
   heun          two slopes per step; deterministic, 2S - 1 evaluations
                   --sampler heun --steps 5 --spacing trailing
 
 What is not said on the command line comes from the model's scheduler_config.json: sampler, \
 spacing, order, Karras levels, clipping, thresholding and variance. A pipeline whose scheduler is \
-diffusers' DDPM-, DDIM-, DPMSolverMultistep-, EulerDiscrete- or HeunDiscreteScheduler gives \
-diffusers' samples for the same noise, with one exception: the last step of ddpm never adds noise, \
-where diffusers adds some with spacing trailing or a steps_offset.
+diffusers' DDPM-, DDIM-, DPMSolverMultistep-, UniPCMultistep-, EulerDiscrete-, \
+EulerAncestralDiscrete- or HeunDiscreteScheduler gives diffusers' samples for the same noise, with \
+one exception: the last step of ddpm never adds noise, where diffusers adds some with spacing \
+trailing or a steps_offset.
 
-Noise (--noise FILE.npy): entry 0 is x_T; entry k is for the k-th step of ddpm, and of ddim with \
---eta above 0. The others use entry 0 alone. The last step of ddpm adds none, so that S steps need \
-S entries; too few are an error before the first step.
+Names of diffusers and k-diffusion do as well: DDIMScheduler, UniPCMultistepScheduler, euler_a, \
+dpmpp_2m_sde, uni_pc.
+
+Guidance in an interval (Kynkäänniemi et al. 2024): --guidance 2 --guidance-interval 0.3,3 guides where \
+0.3 < noise/signal <= 3, and says which steps these are. There weights may be larger, variety stays, and \
+the other steps cost half.
+
+Noise (--noise FILE.npy): entry 0 is x_T; entry k is for the k-th step of ddpm, of ddim with --eta \
+above 0, of dpm-solver++-sde and of euler-ancestral. The others use entry 0 alone. The last step adds \
+none, so that S steps need S entries; too few are an error before the first step.
 
 Examples:
   sfumato sample --model runs/fashion-mnist-mini/model --num 64 --out samples

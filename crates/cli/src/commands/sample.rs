@@ -94,6 +94,7 @@ fn options<'a>(
         noise,
         class: args.class,
         guidance: args.guidance,
+        guidance_interval: args.guidance_interval,
         image_size: args.image_size.map(|size| size.0),
         batch_size: args.batch_size as usize,
         ..SampleOptions::new(args.num as usize)
@@ -239,6 +240,9 @@ impl Sampling<'_> {
             let (steps, verb) = (counted(steps, "step"), if steps == 1 { "draws" } else { "draw" });
             say!("note: {steps} of {} {verb} blurred pictures or holes; take {fewest} or more", choice.kind);
         }
+        if let Some(times) = plan.guided_times() {
+            say!("{}", guided(&times, steps));
+        }
         Ok(plan)
     }
 
@@ -323,6 +327,17 @@ impl Sampling<'_> {
             result => result.context("nothing was written")?,
         }
         Ok(Drawn { samples, frames })
+    }
+}
+
+/// Which of the steps are guided, by the times at which they start.
+fn guided(times: &[f64], steps: usize) -> String {
+    match times {
+        [] => format!("note: none of {} starts in the interval, so that there is no guidance", counted(steps, "step")),
+        [only] => format!("guidance at 1 of {}: that at t = {only:.0}", counted(steps, "step")),
+        [first, .., last] => {
+            format!("guidance at {} of {}: t = {first:.0} to {last:.0}", times.len(), counted(steps, "step"))
+        }
     }
 }
 

@@ -26,6 +26,7 @@ mod scheduler;
 mod scheduler_class;
 mod scheduler_keys;
 mod scheduler_read;
+mod scheduler_solvers;
 mod scheduler_write;
 mod weights;
 mod write;

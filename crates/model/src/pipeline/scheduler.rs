@@ -1,7 +1,10 @@
 //! The noise schedule and what goes with it.
 
 use serde_json::{Map, Value};
-use sfumato_process::{Chain, Clipping, ModelVariance, Parameterization, sampler::DpmSolverOptions};
+use sfumato_process::{
+    Chain, Clipping, ModelVariance, Parameterization,
+    sampler::{DpmSolverOptions, SolverEquation, UniPcOptions},
+};
 use sfumato_schedule::{Explicit, NoiseSchedule, ScheduleConfig, ScheduleError, evenly_spaced};
 
 use super::{
@@ -58,7 +61,7 @@ impl Default for Thresholding {
 }
 
 /// What a scheduler's configuration says about the steps of a sampler.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SamplingDefaults {
     /// How the steps are spread (`timestep_spacing`).
     pub spacing: Spacing,
@@ -74,6 +77,8 @@ pub struct SamplingDefaults {
     pub lambda_min: f64,
     /// Options of DPM-Solver++.
     pub solver: DpmSolverOptions,
+    /// Options of UniPC.
+    pub uni_pc: UniPcOptions,
 }
 
 impl Default for SamplingDefaults {
@@ -87,6 +92,7 @@ impl Default for SamplingDefaults {
             end: FinalSigma::Zero,
             lambda_min: f64::NEG_INFINITY,
             solver: DpmSolverOptions::default(),
+            uni_pc: UniPcOptions::default(),
         }
     }
 }
@@ -110,15 +116,17 @@ impl Default for Scheduler {
 }
 
 impl Scheduler {
-    /// The sampler that the class stands for; none for classes whose sampler does not exist here (their noise schedules are
+    /// The sampler that the class and its `algorithm_type` stand for; none for classes whose sampler does not exist here (their noise schedules are
     /// understood all the same).
     pub fn sampler(&self) -> Option<SamplerKind> {
-        scheduler_class::sampler(&self.class_name)
+        let kind = scheduler_class::sampler(&self.class_name)?;
+        let is_sde = kind == SamplerKind::DpmSolver && self.sampling.solver.equation == SolverEquation::Sde;
+        Some(if is_sde { SamplerKind::DpmSolverSde } else { kind })
     }
 
     /// The sampler that the class stands for, or the one that comes nearest where that does not exist here.
     pub fn nearest_sampler(&self) -> SamplerKind {
-        scheduler_class::nearest(&self.class_name)
+        self.sampler().unwrap_or_else(|| scheduler_class::nearest(&self.class_name))
     }
 
     /// The schedule that the network was trained with: the only way to it, since a file may ask for the described one

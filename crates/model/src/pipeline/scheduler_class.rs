@@ -4,21 +4,19 @@ use crate::Spacing;
 use crate::sampling::SamplerKind;
 
 /// Classes that work with the noise schedules of DDPM, but whose samplers do not exist here, and the sampler that is nearest.
-const OTHER: [(&str, SamplerKind); 14] = [
+const OTHER: [(&str, SamplerKind); 12] = [
     ("PNDMScheduler", SamplerKind::Ddim),
     ("DDIMInverseScheduler", SamplerKind::Ddim),
     ("RePaintScheduler", SamplerKind::Ddpm),
     ("UnCLIPScheduler", SamplerKind::Ddpm),
     ("DPMSolverSinglestepScheduler", SamplerKind::DpmSolver),
     ("DPMSolverMultistepInverseScheduler", SamplerKind::DpmSolver),
-    ("DPMSolverSDEScheduler", SamplerKind::DpmSolver),
+    ("DPMSolverSDEScheduler", SamplerKind::DpmSolverSde),
     ("DEISMultistepScheduler", SamplerKind::DpmSolver),
-    ("UniPCMultistepScheduler", SamplerKind::DpmSolver),
-    ("SASolverScheduler", SamplerKind::DpmSolver),
-    ("EulerAncestralDiscreteScheduler", SamplerKind::Ddpm),
+    ("SASolverScheduler", SamplerKind::DpmSolverSde),
     ("LMSDiscreteScheduler", SamplerKind::Euler),
     ("KDPM2DiscreteScheduler", SamplerKind::Heun),
-    ("KDPM2AncestralDiscreteScheduler", SamplerKind::Heun),
+    ("KDPM2AncestralDiscreteScheduler", SamplerKind::EulerAncestral),
 ];
 
 /// Beginnings of classes of other processes, and what those are.
@@ -58,7 +56,7 @@ pub(super) fn sampler(class: &str) -> Option<SamplerKind> {
 
 /// The sampler that comes nearest to one that does not exist here.
 pub(super) fn nearest(class: &str) -> SamplerKind {
-    sampler(class).or_else(|| find(&OTHER, class)).unwrap_or(SamplerKind::Ddpm)
+    find(&OTHER, class).unwrap_or(SamplerKind::Ddpm)
 }
 
 /// What a class assumes where its configuration says nothing.
@@ -92,7 +90,9 @@ pub(super) fn refusal(class: &str) -> Option<String> {
     }
     let process = ELSEWHERE.iter().find(|(start, _)| class.starts_with(start));
     let process = process.map(|(_, process)| format!("; this one is for {process}")).unwrap_or_default();
-    Some(format!("a scheduler for DDPM's noise schedules (DDPM, DDIM, DPMSolverMultistep, Euler, Heun, …){process}"))
+    Some(format!(
+        "a scheduler for DDPM's noise schedules (DDPM, DDIM, DPMSolverMultistep, UniPC, Euler, Heun, …){process}"
+    ))
 }
 
 fn find(list: &[(&str, SamplerKind)], class: &str) -> Option<SamplerKind> {

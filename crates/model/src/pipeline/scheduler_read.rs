@@ -2,16 +2,14 @@
 
 use serde_json::Value;
 use sfumato_nets::ConfigError;
-use sfumato_process::{
-    ModelVariance, Parameterization,
-    sampler::{DpmSolverOptions, SolverOrder, SolverType},
-};
+use sfumato_process::{ModelVariance, Parameterization};
 use sfumato_schedule::{Cosine, Explicit, Linear, MAX_STEPS, ScaledLinear, ScheduleConfig, Sigmoid};
 
 use super::{
     SamplingDefaults, Scheduler, Thresholding,
     keys::{Keys, unsupported},
     scheduler_class::{self, ClassDefaults},
+    scheduler_solvers,
     scheduler_write::{LEARNED_LOG, SIGMOID_RANGE},
 };
 use crate::sampling::{FinalSigma, SamplerKind};
@@ -43,11 +41,12 @@ impl Scheduler {
         keys.skip("timestep_values");
         refuse_unsupported(&keys, kind)?;
         let reads = |kinds: &[SamplerKind]| kind.is_none_or(|kind| kinds.contains(&kind));
-        use SamplerKind::{Ddim, Ddpm, DpmSolver, Euler, Heun};
+        use SamplerKind::{Ddim, Ddpm, DpmSolver, Euler, EulerAncestral, Heun, UniPc};
 
         let defaults = Self::default();
         let parameterization = parameterization(&keys)?;
-        let zero_terminal_snr = reads(&[Ddpm, Ddim, DpmSolver, Euler]) && keys.flag("rescale_betas_zero_snr", false)?;
+        let zero_terminal_snr = reads(&[Ddpm, Ddim, DpmSolver, UniPc, Euler, EulerAncestral])
+            && keys.flag("rescale_betas_zero_snr", false)?;
         if zero_terminal_snr && parameterization == Parameterization::Epsilon {
             let expected = "false, or prediction_type sample or v_prediction: at zero signal the noise says nothing about the data";
             return Err(unsupported("rescale_betas_zero_snr", &true.into(), expected));
@@ -59,7 +58,13 @@ impl Scheduler {
             clip_sample_range =
                 keys.number("clip_sample_range", "a positive number", clip_sample_range, |range| range > 0.0)?;
         }
-        let thresholding = if reads(&[Ddpm, Ddim, DpmSolver]) { thresholding(&keys)? } else { Thresholding::default() };
+        let reads_thresholding = reads(&[Ddpm, Ddim, DpmSolver, UniPc]);
+        let thresholding = if reads_thresholding { thresholding(&keys)? } else { Thresholding::default() };
+        let sampling = sampling(&keys, kind, &class)?;
+        if kind == Some(UniPc) && thresholding.enabled && !sampling.uni_pc.predict_x0 {
+            let expected = "false beside predict_x0 false, with which diffusers' class passes over it";
+            return Err(unsupported("thresholding", &true.into(), expected));
+        }
         Ok(Self {
             schedule: schedule(&keys, kind, &class)?,
             zero_terminal_snr,
@@ -68,7 +73,7 @@ impl Scheduler {
             clip_sample,
             clip_sample_range,
             thresholding,
-            sampling: sampling(&keys, kind, &class)?,
+            sampling,
             other: keys.rest(),
             class_name,
         })
@@ -77,15 +82,16 @@ impl Scheduler {
 
 /// Settings of diffusers' classes that would make another sampler of them.
 fn refuse_unsupported(keys: &Keys, kind: Option<SamplerKind>) -> Result<(), ConfigError> {
-    use SamplerKind::{DpmSolver, Euler, Heun};
-    if matches!(kind, Some(DpmSolver | Euler | Heun)) {
+    use SamplerKind::{DpmSolver, Euler, Heun, UniPc};
+    if matches!(kind, Some(DpmSolver | UniPc | Euler | Heun)) {
         keys.only_false("use_exponential_sigmas")?;
         keys.only_false("use_beta_sigmas")?;
     }
     match kind {
-        Some(DpmSolver) => {
-            keys.only("algorithm_type", "dpmsolver++")?;
-            keys.only_false("use_lu_lambdas")?;
+        Some(DpmSolver | UniPc) => {
+            if kind == Some(DpmSolver) {
+                keys.only_false("use_lu_lambdas")?;
+            }
             keys.only_false("use_flow_sigmas")?;
             keys.only_false("use_dynamic_shifting")?;
             // Settings of what was refused above.
@@ -204,7 +210,7 @@ fn thresholding(keys: &Keys) -> Result<Thresholding, ConfigError> {
 }
 
 fn sampling(keys: &Keys, kind: Option<SamplerKind>, class: &ClassDefaults) -> Result<SamplingDefaults, ConfigError> {
-    use SamplerKind::{Ddim, DpmSolver, Euler, Heun};
+    use SamplerKind::{Ddim, DpmSolver, Euler, Heun, UniPc};
     let mut sampling = SamplingDefaults::default();
     let name = keys.get("timestep_spacing", "a string", class.spacing.name().to_owned())?;
     sampling.spacing =
@@ -217,10 +223,10 @@ fn sampling(keys: &Keys, kind: Option<SamplerKind>, class: &ClassDefaults) -> Re
     if kind == Some(Ddim) {
         sampling.set_alpha_to_one = keys.flag("set_alpha_to_one", true)?;
     }
-    if matches!(kind, Some(DpmSolver | Euler | Heun)) {
+    if matches!(kind, Some(DpmSolver | UniPc | Euler | Heun)) {
         sampling.karras = keys.flag("use_karras_sigmas", false)?;
     }
-    if matches!(kind, Some(DpmSolver | Euler)) {
+    if matches!(kind, Some(DpmSolver | UniPc | Euler)) {
         let name = keys.get("final_sigmas_type", "a string", "zero".to_owned())?;
         sampling.end = match name.as_str() {
             "zero" => FinalSigma::Zero,
@@ -230,7 +236,10 @@ fn sampling(keys: &Keys, kind: Option<SamplerKind>, class: &ClassDefaults) -> Re
     }
     if kind == Some(DpmSolver) {
         sampling.lambda_min = lambda_min(keys)?;
-        sampling.solver = solver(keys)?;
+        sampling.solver = scheduler_solvers::dpm_solver(keys)?;
+    }
+    if kind == Some(UniPc) {
+        sampling.uni_pc = scheduler_solvers::uni_pc(keys)?;
     }
     Ok(sampling)
 }
@@ -244,21 +253,4 @@ fn lambda_min(keys: &Keys) -> Result<f64, ConfigError> {
         Value::String(text) if text == "-Infinity" => Ok(f64::NEG_INFINITY),
         _ => keys.get(KEY, expected, f64::NEG_INFINITY),
     }
-}
-
-fn solver(keys: &Keys) -> Result<DpmSolverOptions, ConfigError> {
-    let DpmSolverOptions { lower_order_final, euler_at_final, .. } = DpmSolverOptions::default();
-    let name = keys.get("solver_type", "a string", "midpoint".to_owned())?;
-    let solver_type = match name.as_str() {
-        // The other names are those of other solvers, which diffusers reads as this one.
-        "midpoint" | "logrho" | "bh1" | "bh2" => SolverType::Midpoint,
-        "heun" => SolverType::Heun,
-        _ => return Err(unsupported("solver_type", &name.into(), "midpoint or heun")),
-    };
-    Ok(DpmSolverOptions {
-        order: keys.get("solver_order", "1, 2 or 3", SolverOrder::Second)?,
-        solver_type,
-        lower_order_final: keys.flag("lower_order_final", lower_order_final)?,
-        euler_at_final: keys.flag("euler_at_final", euler_at_final)?,
-    })
 }

@@ -1,10 +1,10 @@
 //! Writing `scheduler_config.json`.
 
 use serde_json::{Map, Value, json};
-use sfumato_process::{ModelVariance, Parameterization, sampler::SolverType};
+use sfumato_process::{ModelVariance, Parameterization};
 use sfumato_schedule::{Cosine, Linear, ScaledLinear, ScheduleConfig, ScheduleError, Sigmoid};
 
-use super::Scheduler;
+use super::{Scheduler, scheduler_class, scheduler_solvers};
 use crate::sampling::{FinalSigma, SamplerKind};
 
 /// Half width of diffusers' sigmoid schedule.
@@ -21,15 +21,16 @@ impl Scheduler {
     /// # Errors
     /// [`ScheduleError`] if the schedule cannot be built.
     pub fn to_json(&self) -> Result<Map<String, Value>, ScheduleError> {
-        use SamplerKind::{Ddim, Ddpm, DpmSolver, Euler, Heun};
-        let kind = self.sampler();
+        use SamplerKind::{Ddim, Ddpm, DpmSolver, Euler, EulerAncestral, Heun, UniPc};
+        // That of the class, whichever of its algorithms it is.
+        let kind = scheduler_class::sampler(&self.class_name);
         let mut map = self.other.clone();
         let mut put = |kinds: &[SamplerKind], key: &str, value: Value| {
             if kind.is_none_or(|kind| kinds.contains(&kind)) {
                 map.insert(key.into(), value);
             }
         };
-        const ALL: [SamplerKind; 5] = [Ddpm, Ddim, DpmSolver, Euler, Heun];
+        const ALL: [SamplerKind; 7] = [Ddpm, Ddim, DpmSolver, UniPc, Euler, EulerAncestral, Heun];
         put(&ALL, "_class_name", json!(self.class_name));
         put(&ALL, "_diffusers_version", json!(super::write::DIFFUSERS_VERSION));
         for (key, value) in schedule(&self.schedule)? {
@@ -39,21 +40,23 @@ impl Scheduler {
         let sampling = &self.sampling;
         put(&ALL, "timestep_spacing", json!(sampling.spacing.name()));
         put(&ALL, "steps_offset", json!(sampling.steps_offset));
-        put(&[Ddpm, Ddim, DpmSolver, Euler], "rescale_betas_zero_snr", json!(self.zero_terminal_snr));
+        let rescaling = [Ddpm, Ddim, DpmSolver, UniPc, Euler, EulerAncestral];
+        put(&rescaling, "rescale_betas_zero_snr", json!(self.zero_terminal_snr));
         put(&[Ddpm], "variance_type", json!(self.variance_type()));
         put(&[Ddpm, Ddim, Heun], "clip_sample", json!(self.clip_sample));
         put(&[Ddpm, Ddim, Heun], "clip_sample_range", json!(self.clip_sample_range));
-        put(&[Ddpm, Ddim, DpmSolver], "thresholding", json!(self.thresholding.enabled));
-        put(&[Ddpm, Ddim, DpmSolver], "dynamic_thresholding_ratio", json!(self.thresholding.ratio));
-        put(&[Ddpm, Ddim, DpmSolver], "sample_max_value", json!(self.thresholding.max));
+        let thresholding = [Ddpm, Ddim, DpmSolver, UniPc];
+        put(&thresholding, "thresholding", json!(self.thresholding.enabled));
+        put(&thresholding, "dynamic_thresholding_ratio", json!(self.thresholding.ratio));
+        put(&thresholding, "sample_max_value", json!(self.thresholding.max));
         if kind.is_some() {
             put(&[Ddim], "set_alpha_to_one", json!(sampling.set_alpha_to_one));
-            put(&[DpmSolver, Euler, Heun], "use_karras_sigmas", json!(sampling.karras));
+            put(&[DpmSolver, UniPc, Euler, Heun], "use_karras_sigmas", json!(sampling.karras));
             let end = match sampling.end {
                 FinalSigma::Zero => "zero",
                 FinalSigma::First => "sigma_min",
             };
-            put(&[DpmSolver, Euler], "final_sigmas_type", json!(end));
+            put(&[DpmSolver, UniPc, Euler], "final_sigmas_type", json!(end));
         }
         if kind == Some(DpmSolver) {
             // Null where the network has learned none; the first half of its output is all that the solver reads.
@@ -65,16 +68,10 @@ impl Scheduler {
             if sampling.lambda_min.is_finite() {
                 put(&[DpmSolver], "lambda_min_clipped", json!(sampling.lambda_min));
             }
-            let solver = &sampling.solver;
-            put(&[DpmSolver], "algorithm_type", json!("dpmsolver++"));
-            put(&[DpmSolver], "solver_order", json!(solver.order));
-            let solver_type = match solver.solver_type {
-                SolverType::Midpoint => "midpoint",
-                SolverType::Heun => "heun",
-            };
-            put(&[DpmSolver], "solver_type", json!(solver_type));
-            put(&[DpmSolver], "lower_order_final", json!(solver.lower_order_final));
-            put(&[DpmSolver], "euler_at_final", json!(solver.euler_at_final));
+            scheduler_solvers::write_dpm_solver(sampling.solver, &mut map);
+        }
+        if kind == Some(UniPc) {
+            scheduler_solvers::write_uni_pc(&sampling.uni_pc, &mut map);
         }
         map.sort_keys();
         Ok(map)

@@ -46,7 +46,7 @@ pub struct SamplerChoice {
     pub eta: f64,
     /// Whose DDIM; none for diffusers' if the model's scheduler is a DDIMScheduler, and the consistent one otherwise.
     pub ddim: Option<DdimConvention>,
-    /// Order of DPM-Solver++.
+    /// Order of DPM-Solver++, for either equation, and of UniPC.
     pub order: Option<SolverOrder>,
     /// Whether the solvers visit levels after Karras et al.
     pub karras: Option<bool>,
@@ -102,7 +102,14 @@ impl SamplerChoice {
     /// Which levels a solver visits.
     pub(super) fn level_options(&self, scheduler: &Scheduler) -> LevelOptions {
         let usual = scheduler.level_options();
+        // Two ways of DPM-Solver++ alone.
+        let (lambda_min, round_down) = match self.kind {
+            SamplerKind::UniPc => (f64::NEG_INFINITY, false),
+            _ => (usual.lambda_min, usual.round_down),
+        };
         LevelOptions {
+            lambda_min,
+            round_down,
             spacing: self.spacing.unwrap_or(usual.spacing),
             karras: self.karras.unwrap_or(usual.karras),
             ..usual

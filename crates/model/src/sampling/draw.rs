@@ -1,17 +1,17 @@
 //! The drawing, batch by batch.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 
 use burn::tensor::{Tensor, TensorData};
 use sfumato_kernels::Backend;
-use sfumato_nets::{Call, Guided, Network, Path};
+use sfumato_nets::Network;
 use sfumato_process::{
     Denoiser, NoiseSource, SeededNoise,
     noise::{From, normal},
     sampler::{self, Inpainting, Observer, SampleError, in_the_middle, walk, walk_from},
 };
 
-use super::{Classes, Guidance, Noise, Origin, Pictures, SamplePlan};
+use super::{Noise, Origin, Pictures, SamplePlan, denoiser::with_denoiser};
 
 /// What an observer of [`draw`] sees after each step of each batch.
 #[derive(Debug)]
@@ -85,31 +85,6 @@ pub fn draw_batches<B: Backend, N: Network<B, D>, const D: usize>(
         }
     }
     Ok(())
-}
-
-/// Hands over the denoiser of some samples of a plan: the network with their classes, and guidance.
-pub(super) fn with_denoiser<B: Backend, N: Network<B, D>, T, const D: usize>(
-    net: &N,
-    plan: &SamplePlan<'_>,
-    samples: Range<usize>,
-    with: impl FnOnce(&dyn Denoiser<B, D>) -> T,
-) -> T {
-    let classes: Vec<usize> = match plan.classes {
-        Classes::None => return with(&Call { net, classes: None, dropout: None }),
-        Classes::Cycle(classes) => samples.clone().map(|n| n % classes.max(1)).collect(),
-        Classes::Only(class) => vec![class; samples.len()],
-        Classes::Path { from, .. } => vec![from; samples.len()],
-    };
-    let guided = plan.guidance.map(|Guidance { weight, null_class }| (null_class, weight));
-    match (plan.classes, guided) {
-        (Classes::Path { from, to, frames }, guidance) => {
-            let last = frames.saturating_sub(1).max(1) as f64;
-            let weights: Vec<f64> = samples.map(|n| (n % frames.max(1)) as f64 / last).collect();
-            with(&Path { net, from, to, weights: &weights, guidance })
-        }
-        (_, Some((null_class, weight))) => with(&Guided { net, classes: &classes, null_class, weight }),
-        (_, None) => with(&Call { net, classes: Some(&classes), dropout: None }),
-    }
 }
 
 /// The samples that are drawn at a time.

@@ -7,7 +7,7 @@ use sfumato_kernels::Backend;
 use sfumato_nets::Network;
 use sfumato_process::sampler::{self, Inversion, Rule, SampleError, Stepper};
 
-use super::{Pictures, Progress, SamplePlan, Sampler, SamplerKind, draw::with_denoiser};
+use super::{Pictures, Progress, SamplePlan, Sampler, SamplerKind, denoiser::with_denoiser};
 use crate::ModelError;
 
 /// How pictures become noise.

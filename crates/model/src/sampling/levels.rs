@@ -52,7 +52,7 @@ impl Default for LevelOptions {
     }
 }
 
-/// `count` levels for Euler and Heun, at times that may lie between the trained chain's steps.
+/// `count` levels for Euler, with fresh noise or without, and Heun, at times that may lie between the trained chain's steps.
 ///
 /// As in diffusers' EulerDiscreteScheduler, `linspace` does not round, and `σ` is interpolated linearly between steps;
 /// Karras levels reach from the first to the last of the spread steps. A single `linspace` step is at `T`, where diffusers
@@ -92,9 +92,9 @@ pub fn euler_levels(
     Ok(NoiseLevels::new(levels, end)?.with_start_scale(start_scale))
 }
 
-/// `count` levels for DPM-Solver++, at whole steps of the trained chain.
+/// `count` levels for DPM-Solver++ and UniPC, at whole steps of the trained chain.
 ///
-/// As in diffusers' DPMSolverMultistepScheduler, `linspace` and `leading` choose `count + 1` steps and leave out the first,
+/// As in diffusers' DPMSolverMultistepScheduler and UniPCMultistepScheduler, `linspace` and `leading` choose `count + 1` steps and leave out the first,
 /// and Karras levels reach over the whole chain, whatever `lambda_min` says. As many levels as steps are all steps, where
 /// diffusers visits some twice; with `lambda_min`, `trailing` may give fewer levels than asked for.
 ///

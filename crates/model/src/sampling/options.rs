@@ -3,7 +3,10 @@
 use sfumato_process::VarianceRule;
 use sfumato_schedule::NoiseSchedule;
 
-use super::{Classes, Guidance, Noise, Origin, SamplePlan, Sampler, SamplerChoice, SamplerKind, fitted};
+use super::{
+    Classes, Guidance, GuidanceInterval, Noise, Origin, SamplePlan, Sampler, SamplerChoice, SamplerInfo, SamplerKind,
+    fitted, guidance, origin,
+};
 use crate::{
     ModelError,
     fitted::{ModelFit, Placement},
@@ -34,6 +37,8 @@ pub struct SampleOptions<'a> {
     pub class: Option<usize>,
     /// Weight of classifier-free guidance: 1 is none.
     pub guidance: f64,
+    /// The noise levels at which there is guidance; none for all.
+    pub guidance_interval: Option<GuidanceInterval>,
     /// Height and width of images in pixels; none for those in the model's configuration.
     pub image_size: Option<[usize; 2]>,
     /// Index of the first sample.
@@ -55,6 +60,7 @@ impl SampleOptions<'_> {
             origin: Origin::Noise,
             class: None,
             guidance: 1.0,
+            guidance_interval: None,
             image_size: None,
             first: 0,
             batch_size: BATCH,
@@ -92,8 +98,9 @@ impl<'a> SampleOptions<'a> {
             (None, Labels::Below(classes)) => Classes::Cycle(classes),
             (None, _) => Classes::None,
         };
-        let guidance = model.spec.facts.null_class.map(|null_class| Guidance { weight: self.guidance, null_class });
-        check_origin(&self.origin, &shape)?;
+        let (weight, interval) = (self.guidance, self.guidance_interval);
+        let guidance = model.spec.facts.null_class.map(|null_class| Guidance { weight, null_class, interval });
+        origin::check(&self.origin, &shape)?;
         let (noise, origin, num) = (self.noise.clone(), self.origin, self.first + self.num);
         let (first, batch_size) = (self.first, self.batch_size.max(1));
         let plan = SamplePlan { shape, sampler, noise, origin, classes, guidance, first, num, batch_size };
@@ -149,6 +156,16 @@ impl<'a> SampleOptions<'a> {
         if !(self.guidance.is_finite() && self.guidance >= 0.0) {
             return Err(value("guidance", self.guidance.to_string(), "expected a finite number of at least 0"));
         }
+        if let Some(interval) = self.guidance_interval {
+            let reason = match interval.is_valid() {
+                false => guidance::EXPECTED,
+                true if self.guidance == 1.0 => "there is no guidance to limit; its weight is 1",
+                true => "",
+            };
+            if !reason.is_empty() {
+                return Err(value("guidance-interval", interval.to_string(), reason));
+            }
+        }
         let unfit = |option, value: String, reason| Err(ModelError::Unfit { option, value, reason });
         let dir = model.dir().display();
         match (self.class, model.labels()?) {
@@ -194,41 +211,15 @@ fn check_choice(choice: &SamplerChoice, schedule: &NoiseSchedule) -> Result<(), 
     if let Some(whose) = choice.ddim.filter(|_| !ddim) {
         return wrong("ddim", whose.name().into(), format!("only ddim has it, and the sampler is {kind}"));
     }
-    if let Some(order) = choice.order.filter(|_| kind != SamplerKind::DpmSolver) {
-        let reason = format!("only dpm-solver++ has it, and the sampler is {kind}");
-        return wrong("order", u8::from(order).to_string(), reason);
+    let having = |has: fn(&SamplerInfo) -> bool| {
+        let names: Vec<&str> = SamplerKind::all().filter(has).map(|info| info.name).collect();
+        format!("only {} have it, and the sampler is {kind}", names.join(", "))
+    };
+    if let Some(order) = choice.order.filter(|_| !kind.info().has_orders) {
+        return wrong("order", u8::from(order).to_string(), having(|info| info.has_orders));
     }
     if let Some(karras) = choice.karras.filter(|_| !kind.info().visits_levels) {
-        let have: Vec<&str> = SamplerKind::all().filter(|info| info.visits_levels).map(|info| info.name).collect();
-        let reason = format!("only {} have it, and the sampler is {kind}", have.join(", "));
-        return wrong("karras", karras.to_string(), reason);
-    }
-    Ok(())
-}
-
-/// Refuses pictures that are not of the samples' shape, and values without a meaning.
-fn check_origin(origin: &Origin<'_>, shape: &[usize]) -> Result<(), ModelError> {
-    let value = |option, value: String, reason: String| Err(ModelError::Value { option, value, reason });
-    let (pictures, keep) = match *origin {
-        Origin::Noise => return Ok(()),
-        Origin::Picture { strength, .. } if !(strength > 0.0 && strength <= 1.0) => {
-            return value("strength", strength.to_string(), "expected a number above 0, up to 1".into());
-        }
-        Origin::Picture { pictures, .. } => (pictures, pictures),
-        Origin::Known { resampling, .. } if resampling.jump == 0 || resampling.times == 0 => {
-            let found = format!("{} and {}", resampling.jump, resampling.times);
-            return value("resampling", found, "expected a jump of at least 1 step, and at least 1 walk".into());
-        }
-        Origin::Known { pictures, keep, .. } => (pictures, keep),
-    };
-    let size = shape.iter().product::<usize>();
-    if pictures.size() != size || keep.size() != size {
-        let reason = format!("the samples have shape {shape:?}, {size} values each");
-        return value("pictures", format!("{} values each", pictures.size()), reason);
-    }
-    if keep.count() != 1 && keep.count() != pictures.count() {
-        let reason = format!("expected one mask, or one for each of the {} pictures", pictures.count());
-        return value("masks", keep.count().to_string(), reason);
+        return wrong("karras", karras.to_string(), having(|info| info.visits_levels));
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::{error::Error, fmt};
 use sfumato_process::sampler::{Move, Resampling};
 
 use super::Sampler;
+use crate::ModelError;
 
 /// Pictures that samples are made from. Sample `n` has picture `n mod count`.
 #[derive(Clone, Copy, PartialEq)]
@@ -32,7 +33,7 @@ impl<'a> Pictures<'a> {
     }
 
     /// Values of one picture.
-    pub(super) fn size(self) -> usize {
+    fn size(self) -> usize {
         self.size
     }
 
@@ -122,6 +123,33 @@ impl Origin<'_> {
         };
         1 + resampling.moves(total).iter().map(of).sum::<usize>()
     }
+}
+
+/// Refuses pictures that are not of the samples' shape, and values without a meaning.
+pub(super) fn check(origin: &Origin<'_>, shape: &[usize]) -> Result<(), ModelError> {
+    let value = |option, value: String, reason: String| Err(ModelError::Value { option, value, reason });
+    let (pictures, keep) = match *origin {
+        Origin::Noise => return Ok(()),
+        Origin::Picture { strength, .. } if !(strength > 0.0 && strength <= 1.0) => {
+            return value("strength", strength.to_string(), "expected a number above 0, up to 1".into());
+        }
+        Origin::Picture { pictures, .. } => (pictures, pictures),
+        Origin::Known { resampling, .. } if resampling.jump == 0 || resampling.times == 0 => {
+            let found = format!("{} and {}", resampling.jump, resampling.times);
+            return value("resampling", found, "expected a jump of at least 1 step, and at least 1 walk".into());
+        }
+        Origin::Known { pictures, keep, .. } => (pictures, keep),
+    };
+    let size = shape.iter().product::<usize>();
+    if pictures.size() != size || keep.size() != size {
+        let reason = format!("the samples have shape {shape:?}, {size} values each");
+        return value("pictures", format!("{} values each", pictures.size()), reason);
+    }
+    if keep.count() != 1 && keep.count() != pictures.count() {
+        let reason = format!("expected one mask, or one for each of the {} pictures", pictures.count());
+        return value("masks", keep.count().to_string(), reason);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use sfumato_process::{NoiseError, NoiseSource, RecordedNoise};
+use sfumato_process::{NoiseError, NoiseSource, RecordedNoise, levels::Sigmas};
 
-use super::{Origin, Sampler};
+use super::{Guidance, Origin, Sampler};
 
 /// Classes that get columns of their own in a grid: more make it too wide to look at.
 const MOST_COLUMNS: usize = 32;
@@ -61,15 +61,6 @@ impl Classes {
     }
 }
 
-/// Guidance towards the class.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Guidance {
-    /// 1 is none.
-    pub weight: f64,
-    /// The class that stands for "any".
-    pub null_class: usize,
-}
-
 /// What to draw, and how.
 #[derive(Clone, Debug)]
 pub struct SamplePlan<'a> {
@@ -94,6 +85,14 @@ pub struct SamplePlan<'a> {
 }
 
 impl SamplePlan<'_> {
+    /// Where guidance is limited to an [interval](super::GuidanceInterval) of noise levels: the times in `1.0..=T` of the steps that start in
+    /// it, from noise to data. None without such a limit.
+    pub fn guided_times(&self) -> Option<Vec<f64>> {
+        let interval = self.guidance?.interval?;
+        let sigmas = Sigmas::of(self.sampler.chain().trained_schedule());
+        Some(self.sampler.times().into_iter().filter(|&t| interval.contains(sigmas.at(t))).collect())
+    }
+
     /// Checks that recorded noise is enough for all samples.
     ///
     /// # Errors

@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 use sfumato_process::{
     Chain, NoiseLevel, NoiseLevels,
     levels::Sigmas,
-    sampler::{Ancestral, Ddim, DdimSteps, DpmSolver, DpmSolverOptions, Euler, Heun, Leaps, Stepper},
+    sampler::{
+        Ancestral, Ddim, DdimSteps, DpmSolver, DpmSolverOptions, Euler, EulerAncestral, Heun, Leaps, SolverEquation,
+        SolverOrder, Stepper, UniPc, UniPcOptions,
+    },
 };
 use sfumato_schedule::NoiseSchedule;
 
@@ -31,8 +34,16 @@ pub enum SamplerKind {
     /// DPM-Solver++.
     #[serde(rename = "dpm-solver++")]
     DpmSolver,
+    /// DPM-Solver++ on the reverse SDE.
+    #[serde(rename = "dpm-solver++-sde")]
+    DpmSolverSde,
+    /// UniPC.
+    #[serde(rename = "unipc")]
+    UniPc,
     /// Euler's method on the probability-flow ODE.
     Euler,
+    /// Euler's method with fresh noise in every step.
+    EulerAncestral,
     /// Heun's method on the probability-flow ODE.
     Heun,
 }
@@ -53,11 +64,15 @@ pub struct SamplerInfo {
     pub fewest_steps: usize,
     /// Whether it visits noise levels, which Karras et al. may choose, and not steps of the chain.
     pub visits_levels: bool,
+    /// Whether it has an order that can be chosen.
+    pub has_orders: bool,
     /// Classes of schedulers in diffusers that stand for it.
     pub classes: &'static [&'static str],
+    /// Its names in k-diffusion and the programs around it, where they say nothing about its options.
+    pub aliases: &'static [&'static str],
 }
 
-const TABLE: [SamplerInfo; 5] = [
+const TABLE: [SamplerInfo; 8] = [
     SamplerInfo {
         kind: SamplerKind::Ddpm,
         name: "ddpm",
@@ -65,7 +80,9 @@ const TABLE: [SamplerInfo; 5] = [
         usual_steps: 50,
         fewest_steps: 10,
         visits_levels: false,
+        has_orders: false,
         classes: &["DDPMScheduler", "DDPMParallelScheduler"],
+        aliases: &[],
     },
     SamplerInfo {
         kind: SamplerKind::Ddim,
@@ -74,7 +91,9 @@ const TABLE: [SamplerInfo; 5] = [
         usual_steps: 50,
         fewest_steps: 20,
         visits_levels: false,
+        has_orders: false,
         classes: &["DDIMScheduler", "DDIMParallelScheduler"],
+        aliases: &[],
     },
     SamplerInfo {
         kind: SamplerKind::DpmSolver,
@@ -83,7 +102,32 @@ const TABLE: [SamplerInfo; 5] = [
         usual_steps: 20,
         fewest_steps: 10,
         visits_levels: true,
+        has_orders: true,
         classes: &["DPMSolverMultistepScheduler"],
+        aliases: &[],
+    },
+    SamplerInfo {
+        kind: SamplerKind::DpmSolverSde,
+        name: "dpm-solver++-sde",
+        about: "The same for the reverse SDE: fresh noise at every step",
+        usual_steps: 20,
+        fewest_steps: 10,
+        visits_levels: true,
+        has_orders: true,
+        // DPMSolverMultistepScheduler with the algorithm_type sde-dpmsolver++.
+        classes: &[],
+        aliases: &["sde-dpmsolver++", "dpmpp_2m_sde"],
+    },
+    SamplerInfo {
+        kind: SamplerKind::UniPc,
+        name: "unipc",
+        about: "Zhao et al. (2023), predictor and corrector, orders 1 to 3: for models that need few steps",
+        usual_steps: 20,
+        fewest_steps: 10,
+        visits_levels: true,
+        has_orders: true,
+        classes: &["UniPCMultistepScheduler"],
+        aliases: &["uni_pc"],
     },
     SamplerInfo {
         kind: SamplerKind::Euler,
@@ -92,7 +136,20 @@ const TABLE: [SamplerInfo; 5] = [
         usual_steps: 20,
         fewest_steps: 20,
         visits_levels: true,
+        has_orders: false,
         classes: &["EulerDiscreteScheduler"],
+        aliases: &[],
+    },
+    SamplerInfo {
+        kind: SamplerKind::EulerAncestral,
+        name: "euler-ancestral",
+        about: "Euler steps with fresh noise (Song et al. 2021, Eq. 47): the chain of ddpm over noise levels",
+        usual_steps: 20,
+        fewest_steps: 10,
+        visits_levels: true,
+        has_orders: false,
+        classes: &["EulerAncestralDiscreteScheduler"],
+        aliases: &["euler_a"],
     },
     SamplerInfo {
         kind: SamplerKind::Heun,
@@ -101,7 +158,9 @@ const TABLE: [SamplerInfo; 5] = [
         usual_steps: 20,
         fewest_steps: 4,
         visits_levels: true,
+        has_orders: false,
         classes: &["HeunDiscreteScheduler"],
+        aliases: &[],
     },
 ];
 
@@ -146,7 +205,9 @@ enum Walk {
     Ddpm,
     Ddim { options: Ddim, leaps: Leaps },
     DpmSolver { levels: NoiseLevels, options: DpmSolverOptions },
+    UniPc { levels: NoiseLevels, options: UniPcOptions },
     Euler(NoiseLevels),
+    EulerAncestral(NoiseLevels),
     Heun(NoiseLevels),
 }
 
@@ -163,12 +224,20 @@ pub(super) fn resolve(
         SamplerKind::Ddpm | SamplerKind::Ddim => {
             return resolve_over(choice, &choice.steps_of(count, scheduler, schedule)?, scheduler, schedule);
         }
-        SamplerKind::DpmSolver => {
+        SamplerKind::DpmSolver | SamplerKind::DpmSolverSde => {
             let usual = scheduler.sampling.solver;
-            let options = DpmSolverOptions { order: choice.order.unwrap_or(usual.order), ..usual };
+            let is_sde = choice.kind == SamplerKind::DpmSolverSde;
+            let equation = if is_sde { SolverEquation::Sde } else { SolverEquation::Ode };
+            let options = DpmSolverOptions { equation, order: choice.order.unwrap_or(usual.order), ..usual };
             (whole()?, Walk::DpmSolver { levels: dpm_solver_levels(schedule, count, &levels)?, options })
         }
+        SamplerKind::UniPc => {
+            let usual = scheduler.sampling.uni_pc.clone();
+            let options = UniPcOptions { order: choice.order.unwrap_or(usual.order), ..usual };
+            (whole()?, Walk::UniPc { levels: dpm_solver_levels(schedule, count, &levels)?, options })
+        }
         SamplerKind::Euler => (whole()?, Walk::Euler(euler_levels(schedule, count, &levels)?)),
+        SamplerKind::EulerAncestral => (whole()?, Walk::EulerAncestral(euler_levels(schedule, count, &levels)?)),
         SamplerKind::Heun => (whole()?, Walk::Heun(euler_levels(schedule, count, &levels)?)),
     };
     Ok(Sampler { chain, walk })
@@ -200,7 +269,9 @@ impl Sampler {
             Walk::Ddpm => Box::new(Ancestral::new(chain)),
             Walk::Ddim { options, leaps } => Box::new(DdimSteps::new(chain, *options).with_leaps(leaps.clone())),
             Walk::DpmSolver { levels, options } => Box::new(DpmSolver::new(chain, levels, *options)),
+            Walk::UniPc { levels, options } => Box::new(UniPc::new(chain, levels, options.clone())),
             Walk::Euler(levels) => Box::new(Euler::new(chain, levels)),
+            Walk::EulerAncestral(levels) => Box::new(EulerAncestral::new(chain, levels)),
             Walk::Heun(levels) => Box::new(Heun::new(chain, levels)),
         }
     }
@@ -220,12 +291,22 @@ impl Sampler {
         self.levels().map_or(self.chain.steps(), NoiseLevels::steps)
     }
 
+    /// The time in `1.0..=T` that the network is told at the start of each step, from noise to data.
+    pub fn times(&self) -> Vec<f64> {
+        match self.levels() {
+            Some(levels) => levels.levels().iter().map(|level| level.t).collect(),
+            None => self.chain.original_steps().iter().rev().map(|&t| t as f64).collect(),
+        }
+    }
+
     /// Draws of noise that it takes: `x_T`, and one for each of its steps up to the last that adds noise.
     pub fn draws(&self) -> usize {
         match &self.walk {
             Walk::Ddpm => self.chain.steps(),
             Walk::Ddim { options, leaps } => leaps.draws(options.eta),
-            Walk::DpmSolver { .. } | Walk::Euler(_) | Walk::Heun(_) => 1,
+            Walk::DpmSolver { levels, options } if options.equation == SolverEquation::Sde => levels.noisy_draws(),
+            Walk::EulerAncestral(levels) => levels.noisy_draws(),
+            Walk::DpmSolver { .. } | Walk::UniPc { .. } | Walk::Euler(_) | Walk::Heun(_) => 1,
         }
     }
 
@@ -233,7 +314,8 @@ impl Sampler {
     pub fn levels(&self) -> Option<&NoiseLevels> {
         match &self.walk {
             Walk::Ddpm | Walk::Ddim { .. } => None,
-            Walk::DpmSolver { levels, .. } | Walk::Euler(levels) | Walk::Heun(levels) => Some(levels),
+            Walk::DpmSolver { levels, .. } | Walk::UniPc { levels, .. } => Some(levels),
+            Walk::Euler(levels) | Walk::EulerAncestral(levels) | Walk::Heun(levels) => Some(levels),
         }
     }
 
@@ -262,12 +344,25 @@ impl Sampler {
         }
     }
 
-    /// The options of DPM-Solver++, if it is that.
+    /// The options of DPM-Solver++, if it is that, for whichever equation.
     pub fn dpm_solver(&self) -> Option<DpmSolverOptions> {
         match self.walk {
             Walk::DpmSolver { options, .. } => Some(options),
             _ => None,
         }
+    }
+
+    /// The options of UniPC, if it is that.
+    pub fn uni_pc(&self) -> Option<&UniPcOptions> {
+        match &self.walk {
+            Walk::UniPc { options, .. } => Some(options),
+            _ => None,
+        }
+    }
+
+    /// The order, if it is a solver that has several.
+    pub fn order(&self) -> Option<SolverOrder> {
+        self.dpm_solver().map(|options| options.order).or_else(|| self.uni_pc().map(|options| options.order))
     }
 }
 
@@ -277,8 +372,8 @@ mod tests {
 
     #[test]
     fn every_sampler_is_in_the_table_once_under_its_name_in_files() {
-        use SamplerKind::{Ddim, Ddpm, DpmSolver, Euler, Heun};
-        for kind in [Ddpm, Ddim, DpmSolver, Euler, Heun] {
+        use SamplerKind::{Ddim, Ddpm, DpmSolver, DpmSolverSde, Euler, EulerAncestral, Heun, UniPc};
+        for kind in [Ddpm, Ddim, DpmSolver, DpmSolverSde, UniPc, Euler, EulerAncestral, Heun] {
             assert_eq!(SamplerKind::all().filter(|info| info.kind == kind).count(), 1);
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
             for class in kind.info().classes {

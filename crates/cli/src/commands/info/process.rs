@@ -42,8 +42,8 @@ pub(super) fn sampler(scheduler: &Scheduler) -> String {
         let (class, nearest) = (&scheduler.class_name, scheduler.nearest_sampler());
         return format!("{nearest}, as that of {class} does not exist here; --sampler chooses another");
     };
-    let SamplingDefaults { spacing, steps_offset, set_alpha_to_one, karras, end, lambda_min, solver } =
-        scheduler.sampling;
+    let SamplingDefaults { spacing, steps_offset, set_alpha_to_one, karras, end, lambda_min, solver, uni_pc } =
+        scheduler.sampling.clone();
     let mut parts = vec![format!("{kind}, spacing {spacing}")];
     if steps_offset > 0 {
         parts.push(format!("{steps_offset} later"));
@@ -51,8 +51,8 @@ pub(super) fn sampler(scheduler: &Scheduler) -> String {
     if kind == SamplerKind::Ddim && !set_alpha_to_one {
         parts.push("to the first step instead of clean data".into());
     }
-    if kind == SamplerKind::DpmSolver {
-        let DpmSolverOptions { order, solver_type, lower_order_final, euler_at_final } = solver;
+    if matches!(kind, SamplerKind::DpmSolver | SamplerKind::DpmSolverSde) {
+        let DpmSolverOptions { equation: _, order, solver_type, lower_order_final, euler_at_final } = solver;
         let name = match solver_type {
             SolverType::Midpoint => "midpoint",
             SolverType::Heun => "heun",
@@ -63,6 +63,18 @@ pub(super) fn sampler(scheduler: &Scheduler) -> String {
         }
         if euler_at_final {
             parts.push("the last step of order 1".into());
+        }
+    }
+    if kind == SamplerKind::UniPc {
+        parts.push(format!("order {}, {}", u8::from(uni_pc.order), uni_pc.scale.name()));
+        if !uni_pc.predict_x0 {
+            parts.push("of the noise".into());
+        }
+        if !uni_pc.lower_order_final {
+            parts.push("of this order to the end".into());
+        }
+        if !uni_pc.disable_corrector.is_empty() {
+            parts.push(format!("not corrected at {:?}", uni_pc.disable_corrector));
         }
     }
     if karras {
@@ -93,18 +105,30 @@ pub(super) fn fit_json(fit: &ModelFit) -> Value {
 /// The sampler and its settings under their names in `scheduler_config.json`; null where there is none.
 pub(super) fn sampler_json(scheduler: &Scheduler) -> Value {
     let Some(kind) = scheduler.sampler() else { return Value::Null };
-    let SamplingDefaults { spacing, steps_offset, set_alpha_to_one, karras, end, lambda_min, solver } =
-        scheduler.sampling;
+    let SamplingDefaults { spacing, steps_offset, set_alpha_to_one, karras, end, lambda_min, solver, uni_pc } =
+        scheduler.sampling.clone();
     let mut value = json!({ "name": kind.name(), "timestep_spacing": spacing.name(), "steps_offset": steps_offset });
     match kind {
-        SamplerKind::Ddpm => {}
+        // Euler-ancestral's class knows no more.
+        SamplerKind::Ddpm | SamplerKind::EulerAncestral => {}
         SamplerKind::Ddim => value["set_alpha_to_one"] = json!(set_alpha_to_one),
-        SamplerKind::DpmSolver | SamplerKind::Euler | SamplerKind::Heun => {
+        SamplerKind::DpmSolver
+        | SamplerKind::DpmSolverSde
+        | SamplerKind::UniPc
+        | SamplerKind::Euler
+        | SamplerKind::Heun => {
             value["use_karras_sigmas"] = json!(karras);
             value["final_sigmas_type"] = json!(if end == FinalSigma::First { "sigma_min" } else { "zero" });
         }
     }
-    if kind == SamplerKind::DpmSolver {
+    if kind == SamplerKind::UniPc {
+        value["solver_order"] = json!(uni_pc.order);
+        value["solver_type"] = json!(uni_pc.scale);
+        value["predict_x0"] = json!(uni_pc.predict_x0);
+        value["lower_order_final"] = json!(uni_pc.lower_order_final);
+        value["disable_corrector"] = json!(uni_pc.disable_corrector);
+    }
+    if matches!(kind, SamplerKind::DpmSolver | SamplerKind::DpmSolverSde) {
         value["solver_order"] = json!(solver.order);
         value["solver_type"] = json!(solver.solver_type);
         value["lower_order_final"] = json!(solver.lower_order_final);

@@ -39,8 +39,8 @@ pub(super) fn of(
         put("eta", json!(options.eta));
         put("ddim", json!(if options.keep_epsilon { "diffusers" } else { "consistent" }));
     }
-    if let Some(options) = plan.sampler.dpm_solver() {
-        put("order", json!(options.order));
+    if let Some(order) = plan.sampler.order() {
+        put("order", json!(order));
     }
     if choice.kind.info().visits_levels {
         put("karras", json!(choice.karras.unwrap_or(defaults.karras)));
@@ -52,6 +52,9 @@ pub(super) fn of(
     }
     if let Some(guidance) = plan.guidance {
         put("guidance", json!(guidance.weight));
+        if let Some(interval) = guidance.interval {
+            put("guidance_interval", json!(interval.to_string()));
+        }
     }
     put("gif", json!(args.gif));
     match &args.noise {

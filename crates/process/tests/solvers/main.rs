@@ -1,5 +1,8 @@
 //! The ODE solvers against the exact solution, and learned variances.
 
+mod noisy;
+mod unipc;
+
 use burn::{
     backend::{Flex, flex::FlexDevice},
     tensor::{Tensor, TensorData, backend::Backend},
@@ -46,21 +49,59 @@ impl<B: Backend> Denoiser<B, 2> for Oracle {
     }
 }
 
-/// The error of a walk down to the first step's level. The probability-flow ODE keeps quantiles: at every level the state has
-/// the same distance from the mean, in standard deviations.
+/// The same prediction, where `log σ` is linear between steps, as [`Sigmas::time_of`] has it: levels at any `σ` are told exactly.
+struct LogOracle(Vec<f64>);
+
+impl LogOracle {
+    fn new() -> Self {
+        Self(Sigmas::of(&schedule()).steps().to_vec())
+    }
+}
+
+impl<B: Backend> Denoiser<B, 2> for LogOracle {
+    fn predict(&self, x_t: Tensor<B, 2>, t: &[usize]) -> Tensor<B, 2> {
+        self.predict_between(x_t, &t.iter().map(|&t| t as f64).collect::<Vec<_>>())
+    }
+
+    fn predict_between(&self, x_t: Tensor<B, 2>, t: &[f64]) -> Tensor<B, 2> {
+        let low = (t[0].floor() as usize).clamp(1, self.0.len() - 1);
+        let (below, above) = (self.0[low - 1].ln(), self.0[low].ln());
+        let level = NoiseLevel { sigma: (below + (t[0] - low as f64) * (above - below)).exp(), t: t[0] };
+        let (signal, noise) = (level.signal(), level.noise());
+        let gain = signal * DEVIATION.powi(2) / ((signal * DEVIATION).powi(2) + noise.powi(2));
+        (x_t - signal * MEAN) * gain + MEAN
+    }
+}
+
+/// So many levels from the last step's to the first step's, where the walk ends, evenly in `log σ`.
+fn evenly_in_log(count: usize) -> NoiseLevels {
+    let sigmas = Sigmas::of(&schedule());
+    let (max, min) = (sigmas.at(1000.0).ln(), sigmas.at(1.0).ln());
+    let level = |i: usize| sigmas.level_of((max + (min - max) * i as f64 / count as f64).exp());
+    let end = NoiseLevel { sigma: sigmas.at(1.0), t: 1.0 };
+    NoiseLevels::new((0..count).map(level).collect(), Some(end)).unwrap()
+}
+
+/// Where the walks of [`error`] start.
+const X_T: f64 = 1.3;
+
+/// The error of a walk down to the first step's level.
 fn error(sampler: &mut dyn Stepper<Flex, 2>, levels: &NoiseLevels) -> f64 {
-    const X_T: f32 = 1.3;
-    let recording = [X_T];
+    let recording = [X_T as f32];
     let noise = RecordedNoise::new(&[1, 1, 1], &recording).unwrap();
     let x = walk(sampler, &Oracle, &noise, [1, 1], &DEVICE, &mut ignore).unwrap();
-    let x: f64 = x.into_scalar().into();
+    chain_error(x.into_scalar().into(), levels, sampler.start_scale() != 1.0)
+}
+
+/// How far the final state `x` is from the exact one. The probability-flow ODE keeps quantiles: at every level the state has
+/// the same distance from the mean, in standard deviations. States preserve variance, or are data plus noise (`scaled`): then the first scale
+/// is that of the noise alone.
+fn chain_error(x: f64, levels: &NoiseLevels, scaled: bool) -> f64 {
     let (first, last) = (levels.after(0).unwrap(), levels.after(levels.steps()).unwrap());
     let mean = |level: NoiseLevel| level.signal() * MEAN;
     let deviation = |level: NoiseLevel| (level.signal() * DEVIATION).hypot(level.noise());
-    // The state preserves variance, or is data plus noise: then its first scale is that of the noise alone.
-    let scaled = sampler.start_scale() != 1.0;
     let (start, end) = if scaled { (first.noise(), last.signal()) } else { (1.0, 1.0) };
-    let quantile = (f64::from(X_T) * start - mean(first)) / deviation(first);
+    let quantile = (X_T * start - mean(first)) / deviation(first);
     (x * end - (mean(last) + deviation(last) * quantile)).abs()
 }
 
