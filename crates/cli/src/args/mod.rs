@@ -10,6 +10,7 @@ mod image_size;
 mod import;
 mod info;
 mod names;
+mod ranges;
 mod report;
 mod sample;
 mod schedule;
@@ -24,13 +25,14 @@ pub(crate) use eval::EvalArgs;
 pub(crate) use export::{DtypeName, ExportArgs, WeightsName};
 pub(crate) use import::ImportArgs;
 pub(crate) use info::InfoArgs;
+pub(crate) use ranges::{Indices, OneOrMany};
 pub(crate) use report::ReportArgs;
-pub(crate) use sample::SampleArgs;
+pub(crate) use sample::{DdimName, ImageSize, SampleArgs};
 pub(crate) use schedule::{
     CheckArgs, CompareArgs, ConditionArgs, Format, LearnArgs, PlotArgs, PredictionName, Quantity, ScheduleArgs,
     ScheduleCommand, ShowArgs,
 };
-pub(crate) use score::{ScoreArgs, SplitName};
+pub(crate) use score::{ScoreArgs, SplitName, VarianceName};
 pub(crate) use train::{TrainArgs, name_of};
 
 use std::{error::Error as _, process::ExitCode};
@@ -53,6 +55,7 @@ use crate::{backend_name::BackendName, say};
   sfumato eval --model runs/photos/model --dataset folder:held-out
   sfumato compare runs/photos/model runs/other/model --dataset folder:held-out
   sfumato info runs/photos/model
+  sfumato sample --like samples/sample-00003.png --out again     the same picture, bit for bit
 
 Exit codes: 0 done (also: stopped on request with everything saved), 1 failed, 2 wrong usage;
 130 and 143: ended at once by a second Ctrl-C or SIGTERM.
@@ -72,7 +75,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Train(Box<TrainArgs>),
-    Sample(SampleArgs),
+    Sample(Box<SampleArgs>),
     Eval(EvalArgs),
     Compare(CompareModelsArgs),
     Schedule(ScheduleArgs),
