@@ -1,7 +1,7 @@
 //! What a number in a report depends on besides its configuration: program, revision, backends, CPU.
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::backend_name::BackendName;
 
@@ -24,6 +24,13 @@ pub(crate) fn describe_run(backend: BackendName) -> Value {
     environment["backend"] = backend.name().into();
     environment["threads"] = rayon::current_num_threads().into();
     environment
+}
+
+/// Version and revision: what a picture says of the program. The rest of [`describe`] is the machine's, and the pictures do not depend on it
+/// but for rounding.
+pub(crate) fn program() -> Map<String, Value> {
+    let of = |name: &str, value: &str| (name.to_owned(), value.into());
+    Map::from_iter([of("version", env!("CARGO_PKG_VERSION")), of("revision", env!("SFUMATO_REVISION"))])
 }
 
 /// Prints the version for people, or all of [`describe`] as JSON.

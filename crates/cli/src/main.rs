@@ -24,6 +24,7 @@ mod loaded;
 mod output_dir;
 mod picture_files;
 mod progress;
+mod provenance;
 mod regret_curves;
 mod report;
 mod signals;
@@ -92,7 +93,7 @@ fn message(error: &anyhow::Error) -> String {
 fn run(command: Command, ranks: &dyn Ranks) -> anyhow::Result<()> {
     match command {
         Command::Train(args) => commands::train::run(args, ranks),
-        Command::Sample(args) => commands::sample::run(args, ranks),
+        Command::Sample(args) => commands::sample::run(*args, ranks),
         Command::Eval(args) => commands::eval::run(args, ranks),
         // Rank 0 does the others by itself.
         _ if !ranks.leads() => Ok(()),

@@ -24,6 +24,11 @@ pub fn file_sha256(path: &Path) -> io::Result<String> {
     }
 }
 
+/// SHA-256 of bytes, in hexadecimal.
+pub fn bytes_sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
 /// SHA-256 of what `sha256sum` prints of several files from within their folder: for each its checksum, two spaces, its name and a line
 /// feed.
 ///
@@ -59,6 +64,7 @@ mod tests {
         ] {
             std::fs::write(&path, text).unwrap();
             assert_eq!(file_sha256(&path).unwrap(), expected);
+            assert_eq!(bytes_sha256(text.as_bytes()), expected);
         }
         assert!(file_sha256(dir.path()).is_err());
     }

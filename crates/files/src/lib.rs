@@ -5,7 +5,7 @@
 //! | [`open_regular`], [`read_bytes`], [`read_text`] | open files, and refuse pipes, devices and what is too long |
 //! | [`write_atomically`], [`write_durably`], [`check_writable`] | replace a file by a whole one |
 //! | [`NpyReader`], [`read_npy_f32`], [`write_npy_f32`] | NumPy arrays |
-//! | [`file_sha256`], [`files_sha256`], [`hex`] | checksums by which a file can be told from another |
+//! | [`file_sha256`], [`files_sha256`], [`bytes_sha256`], [`hex`] | checksums by which a file can be told from another |
 //! | [`memory`] | how much memory there is |
 //!
 //! # Example
@@ -28,7 +28,7 @@ mod npy;
 mod open;
 
 pub use atomic::{TEMPORARY, check_writable, write_atomically, write_durably};
-pub use checksum::{file_sha256, files_sha256, hex};
+pub use checksum::{bytes_sha256, file_sha256, files_sha256, hex};
 pub use error::FileError;
 pub use npy::{NpyError, NpyReader, NpyType, read_npy_f32, write_npy_f32};
 pub use open::{LONGEST_TEXT, open_regular, read_bytes, read_text};

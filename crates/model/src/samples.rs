@@ -129,7 +129,7 @@ impl Samples {
     /// [`OutputError`](crate::picture::OutputError) for samples that are no images or not there, and if the file cannot be written.
     pub fn write_png(&self, i: usize, path: &Path) -> Result<(), crate::picture::OutputError> {
         let shape = <[usize; 3]>::try_from(&self.shape[..]).unwrap_or([0; 3]);
-        crate::picture::write_png(path, self.sample(i).unwrap_or_default(), shape)
+        crate::picture::write_png(path, self.sample(i).unwrap_or_default(), shape, &crate::picture::Texts::none())
     }
 
     /// Draws all samples in one PNG file: images in a grid, points of the plane as a scatter plot.
@@ -137,7 +137,7 @@ impl Samples {
     /// # Errors
     /// [`OutputError`](crate::picture::OutputError) if the file cannot be written.
     pub fn write_picture(&self, path: &Path) -> Result<crate::picture::Picture, crate::picture::OutputError> {
-        crate::picture::write_picture(path, &self.shape, &self.values, 0, None)
+        crate::picture::write_picture(path, &self.shape, &self.values, 0, None, &crate::picture::Texts::none())
     }
 }
 

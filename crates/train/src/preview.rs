@@ -6,11 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde_json::{Map, json};
 use sfumato_data::Dataset;
 use sfumato_model::pipeline::PipelineSpec;
 use sfumato_model::sampling::SamplerKind;
 use sfumato_model::{
-    picture::write_picture,
+    picture::{Texts, write_picture},
     sampling::{Classes, Noise, Origin, SamplePlan, SamplerChoice},
 };
 use sfumato_process::{Chain, ReverseVariance};
@@ -52,21 +53,45 @@ pub(crate) fn path(dir: &Path, step: u64) -> PathBuf {
     dir.join(format!("step-{step:07}.png"))
 }
 
-/// Writes a grid of images or a scatter plot of points, into a folder that is made again if somebody has deleted it.
+/// Writes a grid of images or a scatter plot of points of the model `spec`, into a folder that is made again if somebody has deleted it.
 pub(crate) fn write(
     dir: &Path,
     step: u64,
     samples: &[f32],
     plan: &SamplePlan<'_>,
     data: &dyn Dataset,
+    spec: &PipelineSpec,
 ) -> Result<PathBuf, TrainError> {
     match fs::create_dir(dir) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error).context("create", dir),
         _ => {}
     }
     let path = path(dir, step);
-    write_picture(&path, data.shape(), samples, plan.classes.columns(plan.num), reference(data).as_deref())?;
+    let (columns, reference) = (plan.classes.columns(plan.num), reference(data));
+    write_picture(&path, data.shape(), samples, columns, reference.as_deref(), &texts(step, plan, spec))?;
     Ok(path)
+}
+
+/// What the picture says of itself. The weights have no checksum here: a checkpoint may keep them or not.
+fn texts(step: u64, plan: &SamplePlan<'_>, spec: &PipelineSpec) -> Texts {
+    let mut record = Map::new();
+    let mut put = |name: &str, value: serde_json::Value| drop(record.insert(name.to_owned(), value));
+    put("picture", json!(if plan.shape.len() == 3 { "training grid" } else { "training scatter" }));
+    put("step", json!(step));
+    put("sampler", json!(SamplerKind::Ddpm));
+    put("steps", json!(plan.sampler.steps()));
+    if let Noise::Seeded(seed) = plan.noise {
+        put("seed", json!(seed));
+    }
+    put("num", json!(plan.num));
+    if let Classes::Cycle(classes) = plan.classes {
+        put("class", json!(format!("0 to {}", classes.saturating_sub(1))));
+    }
+    let facts = &spec.facts.provenance;
+    for name in ["dataset", "dataset_sha256", "version", "revision", "backend"] {
+        facts.get(name).into_iter().for_each(|value| put(name, value.clone()));
+    }
+    Texts::record(&record)
 }
 
 /// The points of the data that a scatter plot shows behind the samples.

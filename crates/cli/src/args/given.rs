@@ -8,6 +8,11 @@ use clap::{ArgMatches, Args, Command, FromArgMatches, error::Error, parser::Valu
 pub(crate) struct Given(Vec<String>);
 
 impl Given {
+    /// Whether an option, by the name of its field, is there.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|given| given == name)
+    }
+
     /// The first option, as it is typed, that is none of `known`.
     pub(crate) fn other_than(&self, known: &[&str]) -> Option<String> {
         let other = self.0.iter().find(|name| !known.contains(&name.as_str()))?;

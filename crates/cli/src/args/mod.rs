@@ -12,6 +12,7 @@ mod import;
 mod info;
 mod interpolate;
 mod names;
+mod ranges;
 mod report;
 mod sample;
 mod schedule;
@@ -29,13 +30,14 @@ pub(crate) use export::{DtypeName, ExportArgs, WeightsName};
 pub(crate) use import::ImportArgs;
 pub(crate) use info::InfoArgs;
 pub(crate) use interpolate::{End, InterpolateArgs};
+pub(crate) use ranges::{Indices, OneOrMany};
 pub(crate) use report::ReportArgs;
-pub(crate) use sample::SampleArgs;
+pub(crate) use sample::{DdimName, ImageSize, SampleArgs};
 pub(crate) use schedule::{
     CheckArgs, CompareArgs, ConditionArgs, Format, LearnArgs, PlotArgs, PredictionName, Quantity, ScheduleArgs,
     ScheduleCommand, ShowArgs,
 };
-pub(crate) use score::{ScoreArgs, SplitName};
+pub(crate) use score::{ScoreArgs, SplitName, VarianceName};
 pub(crate) use train::{TrainArgs, name_of};
 pub(crate) use walk::WalkArgs;
 
@@ -59,6 +61,7 @@ use crate::{backend_name::BackendName, say};
   sfumato eval --model runs/photos/model --dataset folder:held-out
   sfumato compare runs/photos/model runs/other/model --dataset folder:held-out
   sfumato info runs/photos/model
+  sfumato sample --like samples/sample-00003.png --out again     the same picture, bit for bit
 
 Exit codes: 0 done (also: stopped on request with everything saved), 1 failed, 2 wrong usage;
 130 and 143: ended at once by a second Ctrl-C or SIGTERM.
@@ -78,7 +81,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Train(Box<TrainArgs>),
-    Sample(SampleArgs),
+    Sample(Box<SampleArgs>),
     Encode(EncodeArgs),
     Interpolate(InterpolateArgs),
     Eval(EvalArgs),

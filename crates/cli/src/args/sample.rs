@@ -1,14 +1,19 @@
 //! `sfumato sample`
 
-use std::{path::PathBuf, str::FromStr};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use clap::{Args, ValueEnum};
 use sfumato_model::fitted::Placement;
 use sfumato_model::sampling::{DdimConvention, GuidanceInterval, SamplerKind};
 
 use super::{
-    MachineArgs,
+    Indices, MachineArgs, OneOrMany,
+    given::Given,
     names::{Samplers, Spacings},
+    ranges::{IndicesParser, SeedsParser, WeightsParser},
     score::VarianceName,
     values,
 };
@@ -16,19 +21,26 @@ use super::{
 /// Draw samples from a model
 ///
 /// Writes samples.npy (float32, in [-1, 1]), grid.png and one PNG a sample; 2-D data gets samples.npy and scatter.png.
-/// Sample n of a seed is the same picture whatever the batch size and the number of threads.
+/// Sample n of a seed is the same picture whatever the batch size and the number of threads. Every PNG says how it was made:
+/// `sfumato info FILE.png` shows it, and --like FILE.png makes it again.
 #[derive(Clone, Debug, Args)]
 #[command(after_long_help = SAMPLERS, after_help = EXAMPLES)]
 pub(crate) struct SampleArgs {
-    /// Model directory: a diffusers pipeline, such as runs/NAME/model
-    #[arg(long, value_name = "DIR")]
-    pub(crate) model: PathBuf,
+    /// First, as it has to be.
+    #[command(flatten)]
+    pub(crate) given: Given,
+    /// Model directory: a diffusers pipeline, such as runs/NAME/model [default: with --like, the one that the file names]
+    #[arg(long, value_name = "DIR", required_unless_present = "like")]
+    pub(crate) model: Option<PathBuf>,
+    /// Make the picture in this file again, bit for bit: one sample, or all of a grid. The file says model, seed, sampler and everything else
+    #[arg(long, value_name = "FILE.png")]
+    pub(crate) like: Option<PathBuf>,
     /// Directory for the results; made if it is not there
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Number of samples
-    #[arg(long, default_value_t = 16, value_name = "N", value_parser = values::count::<u32>())]
-    pub(crate) num: u32,
+    /// Number of samples, or which: 16..32 are those from 16 to 31
+    #[arg(long, default_value = "16", value_name = "N|A..B", value_parser = IndicesParser)]
+    pub(crate) num: Indices,
     /// Which sampler [default: the one that the model's scheduler_config.json names]
     #[arg(long, value_parser = Samplers, value_name = "NAME")]
     pub(crate) sampler: Option<SamplerKind>,
@@ -62,9 +74,9 @@ pub(crate) struct SampleArgs {
     /// The number of that class.
     #[arg(skip)]
     pub(crate) class: Option<usize>,
-    /// Weight of classifier-free guidance: 1 is none, above it samples are pushed more strongly towards their class
-    #[arg(long, default_value_t = 1.0, value_name = "W", value_parser = values::not_negative())]
-    pub(crate) guidance: f64,
+    /// Weight of classifier-free guidance: 1 is none, above it samples are pushed more strongly towards their class. Of several, such as 1,2,4, each draws the same noise
+    #[arg(long, default_value = "1", value_name = "W,…", value_parser = WeightsParser)]
+    pub(crate) guidance: OneOrMany<f64>,
     /// Guidance at these noise levels alone, as k-diffusion counts them (noise over signal); elsewhere one evaluation without it is enough. HI may be inf
     #[arg(long, value_name = "LO,HI")]
     pub(crate) guidance_interval: Option<GuidanceInterval>,
@@ -74,6 +86,9 @@ pub(crate) struct SampleArgs {
     /// Seed of the noise
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = values::seed())]
     pub(crate) seed: u64,
+    /// Several seeds, such as 1,2,5..9: the samples of each
+    #[arg(long, value_name = "N,…", value_parser = SeedsParser, conflicts_with_all = ["seed", "noise"])]
+    pub(crate) seeds: Option<OneOrMany<u64>>,
     /// Samples drawn at a time
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = values::count::<u32>())]
     pub(crate) batch_size: u32,
@@ -88,6 +103,18 @@ pub(crate) struct SampleArgs {
     pub(crate) overwrite: bool,
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
+}
+
+impl SampleArgs {
+    /// The model's directory. It is there: clap asks for it, or [`like`](Self::like) has given it.
+    pub(crate) fn model_dir(&self) -> &Path {
+        self.model.as_deref().unwrap_or(Path::new(""))
+    }
+
+    /// The seeds of the noise.
+    pub(crate) fn all_seeds(&self) -> OneOrMany<u64> {
+        self.seeds.clone().unwrap_or(OneOrMany::One(self.seed))
+    }
 }
 
 /// Height and width of images, as `64` or `64x128` says them.
@@ -134,7 +161,9 @@ const EXAMPLES: &str = "Examples:
   sfumato sample --model runs/fashion-mnist-mini/model --num 64 --out samples
   sfumato sample --model runs/fashion-mnist-mini/model --steps 20 --out quick
   sfumato sample --model runs/fashion-mnist-mini/model --seed 1 --gif --out others
-  sfumato sample --model runs/classes/model --class 3 --guidance 2 --out coats
+  sfumato sample --model runs/classes/model --class 3 --guidance 1,2,4 --num 8 --out coats
+  sfumato sample --model runs/fashion-mnist-mini/model --num 64..128 --seeds 1,2,5..9 --out many
+  sfumato sample --like samples/sample-00003.png --out again
 
 `sfumato sample --help` says more about the samplers.";
 
@@ -188,4 +217,6 @@ Examples:
   sfumato sample --model runs/fashion-mnist-mini/model --num 64 --out samples
   sfumato sample --model runs/fashion-mnist-mini/model --steps 20 --out quick
   sfumato sample --model runs/fashion-mnist-mini/model --seed 1 --gif --out others
-  sfumato sample --model runs/classes/model --class 3 --guidance 2 --out coats";
+  sfumato sample --model runs/classes/model --class 3 --guidance 1,2,4 --num 8 --out coats
+  sfumato sample --model runs/fashion-mnist-mini/model --num 64..128 --seeds 1,2,5..9 --out many
+  sfumato sample --like samples/sample-00003.png --out again";

@@ -17,9 +17,11 @@ pub(crate) use figure::{Figure, Panel, Series};
 use std::path::Path;
 
 use anyhow::Result;
+use serde_json::{Map, Value};
 use sfumato_files::write_atomically;
+use sfumato_model::picture::Texts;
 
-use crate::args::UsageError;
+use crate::{args::UsageError, environment};
 
 /// What a picture is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +42,24 @@ impl Format {
     }
 }
 
-/// Draws the figure and writes it, in the format of the file's name.
-pub(crate) fn write(path: &Path, figure: &Figure) -> Result<()> {
+/// Draws the figure and writes it, in the format of the file's name. A PNG carries `about`, an object with what the curves were made of.
+pub(crate) fn write(path: &Path, figure: &Figure, about: &Value) -> Result<()> {
     let scene = figure.scene();
     let bytes = match Format::of(path)? {
         Format::Svg => svg::render(&scene).into_bytes(),
-        Format::Png => png::render(&scene)?,
+        Format::Png => png::render(path, &scene, &texts(figure, about))?,
     };
     Ok(write_atomically(path, &bytes)?)
+}
+
+/// What a chart says of itself.
+fn texts(figure: &Figure, about: &Value) -> Texts {
+    let mut record = Map::from_iter([
+        ("picture".to_owned(), "chart".into()),
+        ("title".to_owned(), figure.title.clone().into()),
+        ("curves".to_owned(), figure.names.clone().into()),
+    ]);
+    record.extend(about.as_object().cloned().unwrap_or_default());
+    record.extend(environment::program());
+    Texts::record(&record)
 }

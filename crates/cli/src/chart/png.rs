@@ -1,9 +1,9 @@
 //! A scene as PNG: `tiny-skia` fills and strokes paths, and texts are the outlines of an embedded font.
 
-use std::io::Cursor;
+use std::path::Path as FilePath;
 
 use anyhow::{Context, Result};
-use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
+use sfumato_model::picture::{Raster, Texts};
 use tiny_skia::{Color, FillRule, LineCap, LineJoin, Paint, Path, PathBuilder, Pixmap, Stroke, Transform};
 use ttf_parser::{Face, GlyphId, OutlineBuilder};
 
@@ -14,7 +14,8 @@ const FONT: &[u8] = include_bytes!("../../font/dejavu-sans-subset.ttf");
 /// Pixels of the picture for each of the scene, so that it is sharp on dense screens and in print.
 const DENSITY: f32 = 2.0;
 
-pub(super) fn render(scene: &Scene) -> Result<Vec<u8>> {
+/// The file, with `texts` in it; `name` is what messages call it.
+pub(super) fn render(name: &FilePath, scene: &Scene, texts: &Texts) -> Result<Vec<u8>> {
     let font = Face::parse(FONT, 0).context("the embedded font is damaged")?;
     let size = |length: f64| (length * f64::from(DENSITY)).ceil() as u32;
     let (width, height) = (size(scene.width), size(scene.height));
@@ -29,17 +30,14 @@ pub(super) fn render(scene: &Scene) -> Result<Vec<u8>> {
             }
         }
     }
-    encode(&picture)
+    encode(name, &picture, texts)
 }
 
 /// Everything is drawn on white, so that every pixel is opaque and three of its four bytes are its colour.
-fn encode(picture: &Pixmap) -> Result<Vec<u8>> {
+fn encode(name: &FilePath, picture: &Pixmap, texts: &Texts) -> Result<Vec<u8>> {
     let rgb: Vec<u8> = picture.data().as_chunks().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect();
-    let mut bytes = Cursor::new(Vec::new());
-    PngEncoder::new(&mut bytes)
-        .write_image(&rgb, picture.width(), picture.height(), ExtendedColorType::Rgb8)
-        .context("cannot encode the picture")?;
-    Ok(bytes.into_inner())
+    let size = [picture.width(), picture.height()].map(|side| side as usize);
+    Ok(Raster::rgb8(name, size, rgb)?.to_png(name, texts)?)
 }
 
 fn line(picture: &mut Pixmap, points: &[[f64; 2]], colour: Colour, width: f64) {
@@ -126,7 +124,8 @@ mod tests {
     }
 
     fn draw(scene: &Scene) -> image::RgbImage {
-        image::load_from_memory(&render(scene).unwrap()).unwrap().into_rgb8()
+        let file = render(FilePath::new("x.png"), scene, &Texts::none()).unwrap();
+        image::load_from_memory(&file).unwrap().into_rgb8()
     }
 
     #[test]

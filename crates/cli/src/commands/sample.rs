@@ -1,33 +1,35 @@
 //! `sfumato sample`
 
+mod drawing;
+mod like;
+mod origin;
 mod record;
 mod results;
+mod set;
 mod settings;
 
 use std::{
+    collections::BTreeMap,
     fs,
-    ops::{ControlFlow, Range},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::AtomicBool},
     time::Instant,
 };
 
 use anyhow::{Context, Result, bail};
-use record::Destination;
+use drawing::Drawn;
+use like::Like;
+use origin::Origin;
+use record::{Call, Destination};
 use results::Results;
+use set::Set;
 use sfumato_files::memory;
 use sfumato_kernels::Backend;
 use sfumato_model::{
-    Model, ModelError, Step,
+    ModelError,
     pipeline::{AnyConfig, Pipeline},
     sampling::{LateStart, Noise, SampleOptions, SamplePlan, SamplerChoice, SamplerKind},
 };
-use sfumato_process::{
-    RecordedNoise,
-    sampler::{SampleError, SolverOrder},
-};
+use sfumato_process::{RecordedNoise, sampler::SolverOrder};
 use sfumato_train::{
     config::least_to_predict,
     ranks::{Ranks, Same},
@@ -37,18 +39,19 @@ use crate::{
     args::{SampleArgs, UsageError, of_model},
     backend::{Work, with_backend},
     class, group, loaded,
-    progress::SampleProgress,
+    provenance::{ModelSums, Program, Settings},
     signals,
 };
 
-/// Frames of the animation.
-const GIF_FRAMES: usize = 50;
-
 pub(crate) fn run(mut args: SampleArgs, ranks: &dyn Ranks) -> Result<()> {
-    let machine = args.machine.clone();
     let prepare = || {
-        let model = loaded::open_model_with(&args.model, args.null_class)?;
-        args.class = args.class_name.as_deref().map(|text| class::resolve(text, &model)).transpose()?;
+        let like = Like::read(&mut args)?;
+        let model = loaded::open_model_with(args.model_dir(), args.null_class)?;
+        let sums = ModelSums::of(&model)?;
+        like.iter().try_for_each(|like| like.check_model(&sums, args.model_dir()))?;
+        if let Some(text) = &args.class_name {
+            args.class = Some(class::resolve(text, &model)?);
+        }
         let order = args.order.map(TryInto::try_into).transpose().map_err(UsageError)?;
         let scheduler = &model.spec.scheduler;
         if args.sampler.is_none() && scheduler.sampler().is_none() {
@@ -58,15 +61,19 @@ pub(crate) fn run(mut args: SampleArgs, ranks: &dyn Ranks) -> Result<()> {
                 scheduler.nearest_sampler()
             );
         }
-        options(&args, order, None)?.check(&model).map_err(of_model)?;
+        for &guidance in args.guidance.all() {
+            SampleOptions { guidance, ..options(&args, order, None)? }.check(&model).map_err(of_model)?;
+        }
         let shape = model.example_shape(args.image_size.map(|size| size.0)).map_err(of_model)?;
-        check_memory(&args, &model.spec.config, &shape)?;
+        let set = Set { seeds: args.all_seeds(), weights: args.guidance.clone(), indices: args.num };
+        check_memory(&args, &set, &model.spec.config, &shape)?;
         let noise = args.noise.as_deref().map(sfumato_files::read_npy_f32).transpose()?;
-        Ok((args, model, order, shape, noise))
+        Ok((args, like, model, sums, order, set, shape, noise))
     };
-    let (args, model, order, shape, noise) = group::together(ranks, prepare())?;
+    let (args, like, model, sums, order, set, shape, noise) = group::together(ranks, prepare())?;
     let stop = signals::stop_flag_of(ranks)?;
-    with_backend(&machine, Sampling { args, model, order, shape, noise, stop, ranks })
+    let machine = args.machine.clone();
+    with_backend(&machine, Sampling { args, like, model, sums, order, set, shape, noise, stop, ranks })
 }
 
 /// What is asked for; `recorded` is the noise of `--noise`, once it has been read.
@@ -93,11 +100,12 @@ fn options<'a>(
         variance: args.variance.map(Into::into),
         noise,
         class: args.class,
-        guidance: args.guidance,
+        guidance: args.guidance.all()[0],
         guidance_interval: args.guidance_interval,
         image_size: args.image_size.map(|size| size.0),
         batch_size: args.batch_size as usize,
-        ..SampleOptions::new(args.num as usize)
+        first: args.num.first,
+        ..SampleOptions::new(args.num.num)
     };
     if let Some(placement) = args.spacing {
         options.place(placement);
@@ -106,14 +114,14 @@ fn options<'a>(
 }
 
 /// Refuses batches that there is no memory for, which would end the program without a word about the cause.
-fn check_memory(args: &SampleArgs, network: &AnyConfig, shape: &[usize]) -> Result<()> {
-    let values = |count: u32| shape.iter().try_fold(count as usize, |product, &size| product.checked_mul(size));
-    let bytes = values(args.num).and_then(|values| values.checked_mul(size_of::<f32>()));
+fn check_memory(args: &SampleArgs, set: &Set, network: &AnyConfig, shape: &[usize]) -> Result<()> {
+    let values = |count: usize| shape.iter().try_fold(count, |product, &size| product.checked_mul(size));
+    let bytes = values(set.len()).and_then(|values| values.checked_mul(size_of::<f32>()));
     let has_room = |values: usize| Vec::<f32>::new().try_reserve_exact(values).is_ok();
-    let batch = args.batch_size.min(args.num);
+    let batch = (args.batch_size as usize).min(set.indices.num);
     let limit = memory::limit() as f64;
     // On another device the network has memory of its own.
-    let predicted = if args.machine.backend.is_cpu() { least_to_predict(network, shape, batch as usize) } else { 0.0 };
+    let predicted = if args.machine.backend.is_cpu() { least_to_predict(network, shape, batch) } else { 0.0 };
     let fits = bytes.is_some_and(|bytes| bytes as f64 <= limit) && predicted <= limit;
     if fits && values(batch).is_some_and(has_room) {
         return Ok(());
@@ -121,17 +129,21 @@ fn check_memory(args: &SampleArgs, network: &AnyConfig, shape: &[usize]) -> Resu
     bail!(
         "there is no memory for {} samples of shape {shape:?}, {} at a time: ask for fewer with --num or --batch-size, or for \
          smaller ones with --image-size or sample_size in {}",
-        args.num,
+        set.len(),
         batch,
-        args.model.join("unet/config.json").display()
+        args.model_dir().join("unet/config.json").display()
     )
 }
 
 /// The work of the command, for whichever backend.
 struct Sampling<'a> {
     args: SampleArgs,
+    /// The picture that is made again.
+    like: Option<Like>,
     model: Pipeline,
+    sums: ModelSums,
     order: Option<SolverOrder>,
+    set: Set,
     /// Shape of one sample.
     shape: Vec<usize>,
     noise: Option<(Vec<usize>, Vec<f32>)>,
@@ -143,21 +155,23 @@ impl Work for Sampling<'_> {
     type Output = ();
 
     fn run<B: Backend>(self, device: B::Device) -> Result<()> {
-        let (num, out, ranks) = (self.args.num as usize, &self.args.out, self.ranks);
+        let (out, ranks) = (&self.args.out, self.ranks);
         let prepare = || {
             let options = options(&self.args, self.order, self.noise.as_ref())?;
             let choice = options.choice(&self.model);
             let plan = self.plan(&options)?;
-            let settings = settings::of(&self.args, &self.model, &choice, &plan)?;
+            let settings = settings::of(&self.args, &self.model, &self.sums, &choice, &plan)?;
+            self.like.iter().try_for_each(|like| like.check_settings(&settings))?;
             Ok((choice, plan, settings))
         };
-        let (choice, mut plan, settings) = group::together(ranks, prepare())?;
+        let (choice, plan, settings) = group::together(ranks, prepare())?;
+        let call = Call::new(&settings, self.set.clone(), self.args.gif)?;
         if !ranks.is_alone() {
-            let value = serde_json::to_string_pretty(&settings)?;
+            let value = serde_json::to_string_pretty(&call.settings)?;
             group::check(ranks, self.args.machine.backend, vec![Same { what: "the model and the settings", value }])?;
         }
         let find = || {
-            let destination = Destination::find(out, settings, num, &self.shape, self.args.overwrite)?;
+            let destination = Destination::find(out, &call, &self.shape, self.args.overwrite)?;
             // Before the work, so that an unwritable place costs nothing.
             fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
             Ok(destination)
@@ -166,60 +180,88 @@ impl Work for Sampling<'_> {
         let mut destination = group::together(ranks, found)?;
         let done = destination.as_mut().map(|destination| std::mem::take(&mut destination.done)).unwrap_or_default();
         let size = self.shape.iter().product::<usize>();
-        let first = ranks.broadcast(&((done.len() / size) as u64).to_le_bytes());
-        plan.first = first.try_into().map_or(0, u64::from_le_bytes) as usize;
-        announce(num, plan.first, plan.sampler.steps(), &choice.kind);
+        let there = ranks.broadcast(&((done.len() / size) as u64).to_le_bytes());
+        let there = there.try_into().map_or(0, u64::from_le_bytes) as usize;
+        self.announce(there, plan.sampler.steps(), &choice.kind);
         let start = Instant::now();
-        let drawn = if plan.first == num {
+        let drawn = if there == self.set.len() {
             Drawn { samples: done, ..Drawn::default() }
         } else {
-            self.draw_together::<B>(&plan, done, &device)?
+            self.draw_together::<B>(&plan, done, there, &device)?
         };
         let Some(destination) = destination else { return Ok(()) };
         let seconds = start.elapsed().as_secs_f64();
-        let Drawn { samples, frames } = &drawn;
-        let lost = samples.iter().filter(|value| !value.is_finite()).count();
-        if lost > 0 {
-            say!("warning: the samples contain NaN: {lost} of {} values are NaN or infinite", samples.len());
-        }
-        let there = samples.len() / self.shape.iter().product::<usize>();
-        destination.take(there)?;
-        let results = Results { samples, shape: &self.shape, columns: plan.classes.columns(there), frames };
-        let written = results.write(out)?;
-        let new = there - plan.first;
-        if new > 0 {
-            let (steps, kind, rate) = (plan.sampler.steps(), choice.kind, new as f64 / seconds);
-            let (new, steps) = (counted(new, "sample"), counted(steps, "step"));
-            say!("{new}, {steps} of {kind} each, in {seconds:.1} s ({rate:.2} per second)");
-        }
-        if there < num {
-            say!("stopped: {there} of {num} samples are drawn and written; the same command again draws the others");
+        destination.take(drawn.samples.len() / size)?;
+        let written = self.write(&drawn, &plan, &settings)?;
+        self.report(drawn.samples.len() / size, there, &plan, &choice.kind, seconds);
+        if let Some(like) = self.like.as_ref().filter(|_| drawn.samples.len() == self.set.len() * size) {
+            like.compare(out, &self.set.file_name(0), &Program::this(self.args.machine.backend))?;
         }
         written.iter().try_for_each(|path| out!("{path}"))
     }
 }
 
-/// Says what is about to be drawn: samples from number `first` on.
-fn announce(num: usize, first: usize, steps: usize, kind: &dyn std::fmt::Display) {
-    if first == num {
-        say!("all {num} samples are there already, nothing was drawn; --overwrite draws them again");
-        return;
-    }
-    if first > 0 {
-        say!("note: {first} of {num} samples are there already, the others are drawn");
-    }
-    say!("drawing {}, {} of {kind} each", counted(num - first, "sample"), counted(steps, "step"));
-}
-
-/// What was drawn, with what was there before.
-#[derive(Default)]
-struct Drawn {
-    samples: Vec<f32>,
-    /// States of the first batch on the way, if an animation is wanted.
-    frames: Vec<Vec<f32>>,
-}
-
 impl Sampling<'_> {
+    /// Says what is about to be drawn, where so many samples are there already.
+    fn announce(&self, there: usize, steps: usize, kind: &dyn std::fmt::Display) {
+        let num = self.set.len();
+        if there == num {
+            say!("all {num} samples are there already, nothing was drawn; --overwrite draws them again");
+            return;
+        }
+        if there > 0 {
+            say!("note: {there} of {num} samples are there already, the others are drawn");
+        }
+        let rows = match self.set.series().len() {
+            1 => String::new(),
+            _ => {
+                let (seeds, weights) = (self.set.seeds.all().len(), self.set.weights.all().len());
+                let each = counted(self.set.indices.num, "sample");
+                let rows = match (seeds, weights) {
+                    (seeds, 1) => counted(seeds, "seed"),
+                    (1, weights) => counted(weights, "weight"),
+                    _ => format!("{} under {}", counted(seeds, "seed"), counted(weights, "weight")),
+                };
+                format!(" ({each} of {rows}, each a row of the grid)")
+            }
+        };
+        say!("drawing {}{rows}, {} of {kind} each", counted(num - there, "sample"), counted(steps, "step"));
+    }
+
+    /// Writes all files, and gives what was written.
+    fn write(&self, drawn: &Drawn, plan: &SamplePlan<'_>, settings: &Settings) -> Result<Vec<String>> {
+        let Drawn { samples, frames } = drawn;
+        let lost = samples.iter().filter(|value| !value.is_finite()).count();
+        if lost > 0 {
+            say!("warning: the samples contain NaN: {lost} of {} values are NaN or infinite", samples.len());
+        }
+        let noise = self.args.noise.as_deref().map(|path| ("noise".to_owned(), origin::given(path)));
+        let origin = Origin {
+            settings,
+            set: &self.set,
+            classes: plan.classes,
+            class_names: &self.model.spec.facts.class_names,
+            model: self.like.as_ref().map_or_else(|| origin::given(self.args.model_dir()), Like::model),
+            files: self.like.as_ref().map_or_else(|| BTreeMap::from_iter(noise), |like| like.made.files.clone()),
+            program: Program::this(self.args.machine.backend),
+            size: <[usize; 3]>::try_from(&self.shape[..]).ok().map(|[_, height, width]| [height, width]),
+        };
+        Results { samples, shape: &self.shape, frames, origin: &origin }.write(&self.args.out)
+    }
+
+    /// Says what was drawn: all samples up to `now`, of which so many were there before.
+    fn report(&self, now: usize, there: usize, plan: &SamplePlan<'_>, kind: &dyn std::fmt::Display, seconds: f64) {
+        let (new, num) = (now - there, self.set.len());
+        if new > 0 {
+            let (steps, rate) = (plan.sampler.steps(), new as f64 / seconds);
+            let (new, steps) = (counted(new, "sample"), counted(steps, "step"));
+            say!("{new}, {steps} of {kind} each, in {seconds:.1} s ({rate:.2} per second)");
+        }
+        if now < num {
+            say!("stopped: {now} of {num} samples are drawn and written; the same command again draws the others");
+        }
+    }
+
     /// Every step settled; what is probably a mistake is said.
     fn plan<'a>(&self, options: &SampleOptions<'a>) -> Result<SamplePlan<'a>> {
         let plan = options.plan(&self.model).map_err(|error| match error {
@@ -231,7 +273,7 @@ impl Sampling<'_> {
         // The best steps start at the last one.
         if !options.best_steps {
             let late = LateStart::find(&choice, &self.model.spec.scheduler, schedule);
-            if let Some(late) = late.with_context(|| self.args.model.display().to_string())? {
+            if let Some(late) = late.with_context(|| self.args.model_dir().display().to_string())? {
                 say!("warning: {late}");
             }
         }
@@ -245,89 +287,6 @@ impl Sampling<'_> {
         }
         Ok(plan)
     }
-
-    /// The samples in `done` and those after them, on rank 0. Every rank draws a run of the batches that one would draw, so that every sample has the same
-    /// bits; what comes after a batch that is missing is left out.
-    fn draw_together<B: Backend>(&self, plan: &SamplePlan<'_>, done: Vec<f32>, device: &B::Device) -> Result<Drawn> {
-        let ranks = self.ranks;
-        let batches = (plan.num - plan.first).div_ceil(plan.batch_size);
-        if batches < ranks.size() {
-            say!(
-                "note: {} of {} samples for {} ranks: a smaller --batch-size gives each of them some",
-                if batches == 1 { "one batch".to_owned() } else { format!("{batches} batches") },
-                plan.batch_size,
-                ranks.size()
-            );
-        }
-        let own = run_of(batches, ranks.size(), ranks.rank());
-        let place = |batch: usize| plan.num.min(plan.first + batch * plan.batch_size);
-        let own = SamplePlan { first: place(own.start), num: place(own.end), ..plan.clone() };
-        let drawn = if own.first == own.num {
-            Ok(Drawn { samples: done, ..Drawn::default() })
-        } else {
-            Model::<B>::load(self.model.clone(), device)
-                .map_err(Into::into)
-                .and_then(|model| self.draw(&model, &own, &done))
-        };
-        let mut drawn = group::together(ranks, drawn)?;
-        if ranks.is_alone() {
-            return Ok(drawn);
-        }
-        let size = self.shape.iter().product::<usize>();
-        let words: Vec<u8> = drawn.samples.iter().flat_map(|value| value.to_le_bytes()).collect();
-        for (rank, words) in ranks.gather(&words).iter().enumerate() {
-            if rank > 0 {
-                let value = |bytes: &[u8]| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-                drawn.samples.extend(words.chunks_exact(4).map(value));
-            }
-            let end = place(run_of(batches, ranks.size(), rank).end);
-            if drawn.samples.len() < end * size {
-                break;
-            }
-        }
-        anyhow::ensure!(
-            !ranks.leads() || drawn.samples.len() > plan.first * size,
-            "stopped before a batch was drawn: nothing was written"
-        );
-        Ok(drawn)
-    }
-
-    /// The samples in `done` and those after them; only some of these if it is asked to stop meanwhile.
-    fn draw<B: Backend>(&self, model: &Model<B>, plan: &SamplePlan<'_>, done: &[f32]) -> Result<Drawn> {
-        let batches = (plan.num - plan.first).div_ceil(plan.batch_size);
-        let progress = SampleProgress::new((batches * plan.sampler.steps()) as u64);
-        let mut frames = Vec::new();
-        let every = plan.sampler.steps().div_ceil(GIF_FRAMES);
-        let stop = |now: bool| if now { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-        let stopped = || self.stop.load(Ordering::SeqCst);
-        let mut observe = |state: Step<'_>| {
-            progress.step(&format!(
-                "samples {}–{} of {}",
-                state.first + 1,
-                (state.first + plan.batch_size).min(plan.num),
-                plan.num
-            ));
-            let wanted = state.done.is_multiple_of(every) || state.done == state.total;
-            if self.args.gif && state.first == 0 && wanted {
-                frames.push(state.state());
-            }
-            // A batch that is finished is kept.
-            stop(stopped() && state.done < state.total)
-        };
-        let mut samples = done.to_vec();
-        let mut keep = |batch: Vec<f32>| {
-            samples.extend(batch);
-            stop(stopped())
-        };
-        let result = model.draw(plan, &mut observe, &mut keep);
-        progress.finish();
-        match result {
-            Err(ModelError::Sample(SampleError::Stopped { .. }))
-                if samples.len() > done.len() || !self.ranks.is_alone() => {}
-            result => result.context("nothing was written")?,
-        }
-        Ok(Drawn { samples, frames })
-    }
 }
 
 /// Which of the steps are guided, by the times at which they start.
@@ -339,12 +298,6 @@ fn guided(times: &[f64], steps: usize) -> String {
             format!("guidance at {} of {}: t = {first:.0} to {last:.0}", times.len(), counted(steps, "step"))
         }
     }
-}
-
-/// Part `i` of so many things in `parts` consecutive parts.
-fn run_of(count: usize, parts: usize, i: usize) -> Range<usize> {
-    let start = |i: usize| i * (count / parts) + i.min(count % parts);
-    start(i)..start(i + 1)
 }
 
 /// The file of recorded noise, for messages about it.

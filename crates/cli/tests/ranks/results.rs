@@ -59,6 +59,25 @@ fn samples_are_those_of_one_rank() {
 }
 
 #[test]
+fn several_seeds_and_weights_are_those_of_one_rank() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/trained/classes");
+    let call = |out: &'static str, seeds: &'static str| {
+        let call =
+            ["sample", "--model", model, "--out", out, "--steps", "2", "--null-class", "10", "--batch-size", "2"];
+        [&call[..], &["--num", "3..8", "--guidance", "1,2", "--seeds", seeds]].concat()
+    };
+    common::succeed(root, &call("one", "4,0..2"));
+    let expected = files(&root.join("one"));
+    assert_eq!(expected.len(), 5 * 2 * 3 + 3);
+    for number in ["2", "3", "5"] {
+        succeed(root, number, &call(number, "4,0..2"));
+        assert!(files(&root.join(number)) == expected, "{number} ranks");
+    }
+}
+
+#[test]
 fn a_bound_is_that_of_one_rank() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();

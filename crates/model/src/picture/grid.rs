@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::OutputError;
-use super::raster::{Raster, check};
+use super::raster::check;
+use super::{OutputError, Raster, Texts};
 
 /// Level of the lines between the pictures of a grid.
 const LINES: u8 = 255;
@@ -38,25 +38,27 @@ impl GridLayout {
 
 /// Writes one C×H×W picture with values in [-1, 1] as a PNG of H×W pixels; C is 1 (grey), 3 (RGB) or 4 (RGBA).
 ///
-/// Values outside are clamped, and not-a-number is drawn as 0.
+/// Values outside are clamped, and not-a-number is drawn as 0. `texts` go into the file, for what the picture says of itself.
 ///
 /// # Errors
 /// [`OutputError`] for another number of channels, no pixels, a slice that does not fit the shape, or a file that cannot
 /// be written.
-pub fn write_png(path: &Path, chw: &[f32], shape: [usize; 3]) -> Result<(), OutputError> {
-    let [c, h, w] = shape;
-    check(path, chw.len(), [1, c, h, w])?;
-    let mut raster = Raster::filled(w, h, c, 0, path)?;
-    raster.draw(chw, shape, 0, 0, 1);
-    raster.write_png(path)
+pub fn write_png(path: &Path, chw: &[f32], shape: [usize; 3], texts: &Texts) -> Result<(), OutputError> {
+    Raster::picture(path, chw, shape)?.write_png(path, texts)
 }
 
 /// Writes N×C×H×W pictures as one PNG, row by row, with lines between them and each pixel enlarged to a square.
 ///
 /// # Errors
 /// As [`write_png`], and [`OutputError::TooLarge`].
-pub fn write_grid(path: &Path, nchw: &[f32], shape: [usize; 4], layout: GridLayout) -> Result<(), OutputError> {
-    grid(path, nchw, shape, layout)?.write_png(path)
+pub fn write_grid(
+    path: &Path,
+    nchw: &[f32],
+    shape: [usize; 4],
+    layout: GridLayout,
+    texts: &Texts,
+) -> Result<(), OutputError> {
+    grid(path, nchw, shape, layout)?.write_png(path, texts)
 }
 
 /// The raster of a grid.
@@ -98,7 +100,7 @@ mod tests {
         for (c, w) in [(1, 256), (3, 256), (4, 256)] {
             let levels: Vec<u8> = (0..c).flat_map(|channel| (0..w).map(move |x| (x + 85 * channel) as u8)).collect();
             let values: Vec<f32> = levels.iter().map(|&k| (f64::from(k) / 127.5 - 1.0) as f32).collect();
-            write_png(&path, &values, [c, 1, w]).unwrap();
+            write_png(&path, &values, [c, 1, w], &Texts::none()).unwrap();
             let read = image::open(&path).unwrap();
             assert_eq!((read.width(), read.height(), usize::from(read.color().channel_count())), (256, 1, c));
             let expected: Vec<u8> = (0..w).flat_map(|x| (0..c).map(move |channel| (x + 85 * channel) as u8)).collect();
@@ -111,7 +113,8 @@ mod tests {
         let (_dir, path) = target();
         // Three pictures of 1×2 pixels: black and mid-grey.
         let values = [-1.0, 0.0].repeat(3);
-        write_grid(&path, &values, [3, 1, 1, 2], GridLayout { columns: 2, scale: 2, padding: 1 }).unwrap();
+        let layout = GridLayout { columns: 2, scale: 2, padding: 1 };
+        write_grid(&path, &values, [3, 1, 1, 2], layout, &Texts::none()).unwrap();
         let read = image::open(&path).unwrap().into_luma8();
         assert_eq!((read.width(), read.height()), (11, 7));
         let rows: Vec<&[u8]> = read.chunks(11).collect();
@@ -136,15 +139,17 @@ mod tests {
     #[test]
     fn what_cannot_be_drawn_is_refused_by_name() {
         let (_dir, path) = target();
-        let grid = |n: usize, shape| write_grid(&path, &vec![0.0; n], shape, GridLayout::default()).unwrap_err();
+        let texts = Texts::none();
+        let grid =
+            |n: usize, shape| write_grid(&path, &vec![0.0; n], shape, GridLayout::default(), &texts).unwrap_err();
         assert!(grid(8, [1, 2, 2, 2]).to_string().contains("2 channels"));
         assert!(matches!(grid(0, [0, 1, 2, 2]), OutputError::Empty { .. }));
         assert!(matches!(grid(7, [1, 1, 2, 2]), OutputError::Shape { values: 7, .. }));
         let huge = GridLayout { scale: 1 << 20, ..GridLayout::default() };
-        let error = write_grid(&path, &[0.0; 4], [1, 1, 2, 2], huge).unwrap_err();
+        let error = write_grid(&path, &[0.0; 4], [1, 1, 2, 2], huge, &texts).unwrap_err();
         assert!(matches!(error, OutputError::TooLarge { .. }) && error.to_string().contains("x.png"));
         let missing = path.with_file_name("no").join("x.png");
-        assert!(write_png(&missing, &[0.0], [1, 1, 1]).unwrap_err().to_string().contains("cannot write"));
+        assert!(write_png(&missing, &[0.0], [1, 1, 1], &texts).unwrap_err().to_string().contains("cannot write"));
         assert!(!path.exists());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{GridLayout, OutputError, write_grid, write_scatter};
+use super::{GridLayout, OutputError, Texts, write_grid, write_scatter};
 
 /// What [`write_picture`] drew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub fn picture_kind(shape: &[usize]) -> Picture {
 
 /// Draws `samples`, each of `shape`: a grid of images, or a scatter plot of points in the plane over those of `reference`.
 ///
-/// `columns` of the grid; 0 for a square-ish one.
+/// `columns` of the grid; 0 for a square-ish one. `texts` go into the file.
 ///
 /// # Errors
 /// [`OutputError`] if the file cannot be written.
@@ -36,17 +36,18 @@ pub fn write_picture(
     samples: &[f32],
     columns: usize,
     reference: Option<&[f32]>,
+    texts: &Texts,
 ) -> Result<Picture, OutputError> {
     let kind = picture_kind(shape);
     match (kind, shape) {
         (Picture::Grid, &[c, h, w]) => {
             let layout = GridLayout { columns, ..GridLayout::default() };
-            write_grid(path, samples, [samples.len() / (c * h * w), c, h, w], layout)?;
+            write_grid(path, samples, [samples.len() / (c * h * w), c, h, w], layout, texts)?;
         }
         (Picture::Scatter, _) => {
             let points = |values: &[f32]| values.chunks_exact(2).map(|point| [point[0], point[1]]).collect::<Vec<_>>();
             let reference = reference.map(points);
-            write_scatter(path, &points(samples), reference.as_deref())?;
+            write_scatter(path, &points(samples), reference.as_deref(), texts)?;
         }
         _ => {}
     }

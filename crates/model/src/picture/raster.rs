@@ -1,21 +1,36 @@
 //! Pixels as bytes, row by row, between the tensors and the encoders.
 
-use std::io::Cursor;
+use std::io::Error as IoError;
 use std::path::Path;
 
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use image::{ExtendedColorType, ImageEncoder};
+use image::ImageError;
+use png::{BitDepth, ColorType, Compression, Encoder, EncodingError, Filter};
 use sfumato_files::write_atomically;
 
-use super::OutputError;
+use super::{GridLayout, OutputError, Texts, grid};
 use crate::samples::to_byte;
 
 /// Largest picture, in bytes of pixels: far beyond what a viewer shows.
 const MAX_BYTES: usize = 1 << 29;
 
-/// An 8-bit picture with interleaved channels.
+/// An 8-bit picture with interleaved channels, on its way into a PNG file.
+///
+/// Every function takes a `name` for the picture, usually its path: it is what messages call it.
+///
+/// # Examples
+/// ```
+/// use std::path::Path;
+///
+/// use sfumato_model::picture::{Raster, Texts};
+///
+/// let name = Path::new("grey.png");
+/// let picture = Raster::picture(name, &[0.0; 16], [1, 4, 4])?;
+/// let file: Vec<u8> = picture.to_png(name, &Texts::none().with("Title", "A grey square"))?;
+/// assert!(file.starts_with(b"\x89PNG"));
+/// # Ok::<(), sfumato_model::picture::OutputError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Raster {
+pub struct Raster {
     pub(super) width: usize,
     pub(super) height: usize,
     /// 1, 3 or 4.
@@ -24,6 +39,35 @@ pub(super) struct Raster {
 }
 
 impl Raster {
+    /// One C×H×W picture with values in [-1, 1]; C is 1 (grey), 3 (RGB) or 4 (RGBA).
+    ///
+    /// # Errors
+    /// [`OutputError`] for another number of channels, no pixels, or a slice that does not fit the shape.
+    pub fn picture(name: &Path, chw: &[f32], shape: [usize; 3]) -> Result<Self, OutputError> {
+        let [c, h, w] = shape;
+        check(name, chw.len(), [1, c, h, w])?;
+        let mut raster = Self::filled(w, h, c, 0, name)?;
+        raster.draw(chw, shape, 0, 0, 1);
+        Ok(raster)
+    }
+
+    /// N×C×H×W pictures row by row, with lines between them and each pixel enlarged to a square.
+    ///
+    /// # Errors
+    /// As [`picture`](Self::picture), and [`OutputError::TooLarge`].
+    pub fn grid(name: &Path, nchw: &[f32], shape: [usize; 4], layout: GridLayout) -> Result<Self, OutputError> {
+        grid::grid(name, nchw, shape, layout)
+    }
+
+    /// Pixels that are bytes already: `[red, green, blue]` of each, row by row.
+    ///
+    /// # Errors
+    /// [`OutputError::Shape`] if there are not as many as the size says, [`OutputError::Empty`] if there are none.
+    pub fn rgb8(name: &Path, [width, height]: [usize; 2], pixels: Vec<u8>) -> Result<Self, OutputError> {
+        check(name, pixels.len(), [1, 3, height, width])?;
+        Ok(Self { width, height, channels: 3, pixels })
+    }
+
     /// A picture of one colour in all channels.
     pub(super) fn filled(
         width: usize,
@@ -52,17 +96,41 @@ impl Raster {
         }
     }
 
-    pub(super) fn write_png(&self, path: &Path) -> Result<(), OutputError> {
-        let color = match self.channels {
-            1 => ExtendedColorType::L8,
-            3 => ExtendedColorType::Rgb8,
-            _ => ExtendedColorType::Rgba8,
-        };
-        let mut bytes = Cursor::new(Vec::new());
-        PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::Adaptive)
-            .write_image(&self.pixels, self.width as u32, self.height as u32, color)
-            .map_err(|source| OutputError::Encode { path: path.to_owned(), source })?;
-        Ok(write_atomically(path, bytes.get_ref())?)
+    /// The PNG file of the picture, with texts in it.
+    ///
+    /// # Errors
+    /// [`OutputError::Encode`].
+    pub fn to_png(&self, name: &Path, texts: &Texts) -> Result<Vec<u8>, OutputError> {
+        self.encoded(texts).map_err(|error| {
+            let source = ImageError::IoError(IoError::from(error));
+            OutputError::Encode { path: name.to_owned(), source }
+        })
+    }
+
+    fn encoded(&self, texts: &Texts) -> Result<Vec<u8>, EncodingError> {
+        let mut bytes = Vec::new();
+        let mut encoder = Encoder::new(&mut bytes, self.width as u32, self.height as u32);
+        encoder.set_color(match self.channels {
+            1 => ColorType::Grayscale,
+            3 => ColorType::Rgb,
+            _ => ColorType::Rgba,
+        });
+        encoder.set_depth(BitDepth::Eight);
+        encoder.set_compression(Compression::Balanced);
+        encoder.set_filter(Filter::Adaptive);
+        texts.add_to(&mut encoder)?;
+        let mut writer = encoder.write_header()?;
+        writer.write_image_data(&self.pixels)?;
+        writer.finish()?;
+        Ok(bytes)
+    }
+
+    /// Writes the PNG file, whole or not at all.
+    ///
+    /// # Errors
+    /// [`OutputError::Encode`], [`OutputError::File`].
+    pub fn write_png(&self, path: &Path, texts: &Texts) -> Result<(), OutputError> {
+        Ok(write_atomically(path, &self.to_png(path, texts)?)?)
     }
 }
 

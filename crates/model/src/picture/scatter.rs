@@ -4,8 +4,7 @@ use std::path::Path;
 
 use tiny_skia::{Color, FillRule, Paint, PathBuilder, Pixmap, Rect, Transform};
 
-use super::OutputError;
-use super::raster::Raster;
+use super::{OutputError, Raster, Texts};
 
 /// Width and height of the plot, in pixels.
 const SIDE: u32 = 800;
@@ -28,7 +27,12 @@ const POINTS: Colour = [36, 76, 150, 179];
 ///
 /// # Errors
 /// [`OutputError::Empty`] if no point of either set is finite; [`OutputError::File`].
-pub fn write_scatter(path: &Path, points: &[[f32; 2]], reference: Option<&[[f32; 2]]>) -> Result<(), OutputError> {
+pub fn write_scatter(
+    path: &Path,
+    points: &[[f32; 2]],
+    reference: Option<&[[f32; 2]]>,
+    texts: &Texts,
+) -> Result<(), OutputError> {
     let reference = reference.unwrap_or(&[]);
     let view = View::around(reference)
         .or_else(|| View::around(points))
@@ -49,7 +53,7 @@ pub fn write_scatter(path: &Path, points: &[[f32; 2]], reference: Option<&[[f32;
     }
     // The paper is opaque, and so is everything on it.
     let pixels = picture.data().as_chunks().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect();
-    Raster { width: SIDE as usize, height: SIDE as usize, channels: 3, pixels }.write_png(path)
+    Raster::rgb8(path, [SIDE as usize; 2], pixels)?.write_png(path, texts)
 }
 
 /// The square of the plane that is shown.
@@ -124,7 +128,7 @@ mod tests {
     fn draw(points: &[[f32; 2]], reference: Option<&[[f32; 2]]>) -> image::RgbImage {
         let dir = tempfile::tempdir().unwrap();
         let path: PathBuf = dir.path().join("x.png");
-        write_scatter(&path, points, reference).unwrap();
+        write_scatter(&path, points, reference, &Texts::none()).unwrap();
         image::open(&path).unwrap().into_rgb8()
     }
 
@@ -162,7 +166,7 @@ mod tests {
     #[test]
     fn one_point_is_drawn_in_the_middle_and_none_is_an_error() {
         assert!(blue(&draw(&[[3.0, 3.0]], None), 400, 400));
-        let error = write_scatter(Path::new("x.png"), &[[f32::NAN, 0.0]], Some(&[])).unwrap_err();
+        let error = write_scatter(Path::new("x.png"), &[[f32::NAN, 0.0]], Some(&[]), &Texts::none()).unwrap_err();
         assert!(matches!(error, OutputError::Empty { .. }) && error.to_string().contains("x.png"));
     }
 

@@ -26,6 +26,8 @@ pub struct Pipeline {
     /// What was passed over, and what may be other than it should.
     pub warnings: Vec<Warning>,
     dir: PathBuf,
+    config: PathBuf,
+    scheduler: Option<PathBuf>,
     weights: PathBuf,
 }
 
@@ -49,7 +51,8 @@ impl Pipeline {
         facts.check_names(&config).map_err(config_error)?;
         warnings.extend(unknown.into_iter().map(|key| Warning::UnknownKey { path: path.clone(), key }));
 
-        let scheduler = match &scheduler {
+        let scheduler_path = scheduler;
+        let scheduler = match &scheduler_path {
             Some(path) => {
                 let scheduler = read_scheduler(path, index.as_ref(), &mut warnings)?;
                 scheduler.noise_schedule().map_err(|source| PipelineError::Schedule { path: path.clone(), source })?;
@@ -61,12 +64,23 @@ impl Pipeline {
             }
         };
         let weights = weights::find(&model, &mut notes, &mut warnings)?;
-        Ok(Self { spec: PipelineSpec { config, scheduler, facts }, notes, warnings, dir: root, weights })
+        let spec = PipelineSpec { config, scheduler, facts };
+        Ok(Self { spec, notes, warnings, dir: root, config: path, scheduler: scheduler_path, weights })
     }
 
     /// The directory of the model: the one that was opened, or the model in it where that is a run or the like.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// The file with the network's configuration.
+    pub fn config_path(&self) -> &Path {
+        &self.config
+    }
+
+    /// The file with the scheduler's configuration, if there is one.
+    pub fn scheduler_path(&self) -> Option<&Path> {
+        self.scheduler.as_deref()
     }
 
     /// The weights file, or the index of a sharded one.

@@ -71,13 +71,27 @@ impl SamplerChoice {
     /// # Errors
     /// [`SamplerError`] if the schedule does not have the steps that were asked for.
     pub fn resolve_on(&self, scheduler: &Scheduler, schedule: &NoiseSchedule) -> Result<Sampler, SamplerError> {
+        Ok(self.settle(scheduler, schedule)?.1)
+    }
+
+    /// How many steps [`resolve`](Self::resolve) asks the schedule for: those that were said, or the usual number. What it gives may be
+    /// fewer, with DPM-Solver++ and a scheduler's `lambda_min_clipped`.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
+    pub fn count(&self, scheduler: &Scheduler) -> Result<usize, SamplerError> {
+        Ok(self.settle(scheduler, &scheduler.noise_schedule()?)?.0)
+    }
+
+    fn settle(&self, scheduler: &Scheduler, schedule: &NoiseSchedule) -> Result<(usize, Sampler), SamplerError> {
+        let over = |count| self.over(count, scheduler, schedule).map(|sampler| (count, sampler));
         if let Some(count) = self.steps {
-            return self.over(count, scheduler, schedule);
+            return over(count);
         }
         let most = self.kind.info().usual_steps.min(schedule.steps());
-        self.over(most, scheduler, schedule).or_else(|error| {
+        over(most).or_else(|error| {
             // A `steps_offset` or a `lambda_min_clipped` may leave a few less; much fewer are for the caller to choose.
-            (most.div_ceil(2)..most).rev().find_map(|count| self.over(count, scheduler, schedule).ok()).ok_or(error)
+            (most.div_ceil(2)..most).rev().find_map(|count| over(count).ok()).ok_or(error)
         })
     }
 

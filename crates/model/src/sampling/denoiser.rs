@@ -38,7 +38,7 @@ fn along_path<B: Backend, N: Network<B, D>, T, const D: usize>(
     let weights: Vec<f64> = samples.map(|n| (n % frames.max(1)) as f64 / last).collect();
     let plain = Path { net, from, to, weights: &weights, guidance: None };
     let Some(Guidance { weight, null_class, interval }) = plan.guidance else { return with(&plain) };
-    let guided = Path { guidance: Some((null_class, weight)), ..plain.clone() };
+    let guided = Path { net, from, to, weights: &weights, guidance: Some((null_class, weight)) };
     within(plan, interval, &guided, &plain, with)
 }
 

@@ -91,7 +91,8 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
             Err(sfumato_process::sampler::SampleError::Stopped { .. }) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        match preview::write(&self.run.dir.samples(), self.state.step, &samples, &plan, self.run.data) {
+        let (dir, step) = (self.run.dir.samples(), self.state.step);
+        match preview::write(&dir, step, &samples, &plan, self.run.data, &self.spec) {
             Ok(path) => watch.samples(&path),
             // A picture is no reason to end a run.
             Err(error) => watch.warn(&format!("{error}; the run goes on without this picture")),

@@ -391,6 +391,6 @@ impl Report<'_> {
             )],
             panels,
         };
-        chart::write(path, &figure)
+        chart::write(path, &figure, &self.subject())
     }
 }

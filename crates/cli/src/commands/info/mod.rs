@@ -1,7 +1,8 @@
-//! `sfumato info`: what a model directory holds, what it costs, and what is missing or odd about it.
+//! `sfumato info`: what a model directory holds, what it costs, and what is missing or odd about it; and how a picture was made.
 
 mod inspect;
 mod odd;
+mod picture;
 mod process;
 mod table;
 mod text;
@@ -28,6 +29,9 @@ use crate::{
 const MACHINE: [&str; 6] = ["backends", "cpu_features", "cpu_threads", "profile", "target", "threads"];
 
 pub(crate) fn run(args: InfoArgs) -> Result<()> {
+    if picture::is_picture(&args.model) {
+        return picture::run(&args.model, args.json);
+    }
     let pipeline = Pipeline::open(&args.model)?;
     let weights = with_backend(&MachineArgs::default(), inspect::Inspecting { pipeline: pipeline.clone() })?;
     let training = Training::read(pipeline.dir())?;

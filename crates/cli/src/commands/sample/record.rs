@@ -11,9 +11,15 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use sfumato_files::read_text;
+
+use super::set::{Set, is_file_name};
+use crate::{
+    args::{Indices, OneOrMany},
+    provenance::Settings,
+};
 
 /// The name of the record, and of what lies beside it.
 const RECORD: &str = "sample.json";
@@ -23,16 +29,37 @@ pub(super) const SCATTER: &str = "scatter.png";
 pub(super) const GIF: &str = "denoising.gif";
 /// What decides the samples but is too long for a message, and what to call it there.
 const LONG: [(&str, &str); 5] = [
-    ("network", "unet/config.json"),
-    ("scheduler", "scheduler_config.json"),
+    ("network_sha256", "unet/config.json"),
+    ("scheduler_sha256", "scheduler_config.json"),
     ("weights_sha256", "the weights"),
     ("noise_sha256", "the noise"),
     ("fit_sha256", "the fit"),
 ];
 
-/// The file of a single sample.
-pub(super) fn picture_name(i: usize) -> String {
-    format!("sample-{i:05}.png")
+/// What decides the samples of a call, and what they leave beside them.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    /// For comparison with another call.
+    pub(super) settings: Map<String, Value>,
+    pub(super) set: Set,
+}
+
+impl Call {
+    /// A call with these settings. What follows the settings in the record decides which samples there are: with one series any number
+    /// of them is the beginning of more, with several it is not.
+    pub(super) fn new(settings: &Settings, set: Set, gif: bool) -> Result<Self> {
+        let Value::Object(mut map) = serde_json::to_value(settings).context("settings are JSON")? else {
+            bail!("settings are an object")
+        };
+        if set.indices.first > 0 {
+            map.insert("first".into(), set.indices.first.into());
+        }
+        if set.is_several() {
+            map.insert("num".into(), set.indices.num.into());
+        }
+        map.insert("gif".into(), gif.into());
+        Ok(Self { settings: map, set })
+    }
 }
 
 /// The last call that has written a directory.
@@ -48,35 +75,51 @@ impl Record {
     /// Every file that the call may have written.
     fn files(&self) -> impl Iterator<Item = String> {
         let whole = [RECORD, SAMPLES, GRID, SCATTER, GIF].map(str::to_owned);
-        whole.into_iter().chain((0..self.samples).map(picture_name))
+        let set = self.set();
+        whole.into_iter().chain((0..self.samples.min(set.len())).map(move |i| set.file_name(i)))
     }
+
+    /// The samples of the call, as far as the names of their files need it.
+    fn set(&self) -> Set {
+        // Whoever has written it: nothing is taken for granted.
+        let number = |key: &str| {
+            let number = self.settings.get(key).and_then(Value::as_u64).and_then(|number| u32::try_from(number).ok());
+            number.map(|number| number as usize)
+        };
+        let first = number("first").unwrap_or(0);
+        let seeds = list(self.settings.get("seed")).unwrap_or(OneOrMany::One(0));
+        let weights = list(self.settings.get("guidance")).unwrap_or(OneOrMany::One(1.0));
+        let num = number("num").unwrap_or(self.samples).max(1);
+        Set { seeds, weights, indices: Indices { first, num } }
+    }
+}
+
+/// A value or several of the record, if there are any.
+fn list<T: DeserializeOwned>(value: Option<&Value>) -> Option<OneOrMany<T>> {
+    let values: OneOrMany<T> = serde_json::from_value(value?.clone()).ok()?;
+    (!values.all().is_empty()).then_some(values)
 }
 
 /// The directory of the results.
 #[derive(Debug)]
 pub(super) struct Destination {
     dir: PathBuf,
-    settings: Map<String, Value>,
+    call: Call,
     before: Option<Record>,
     /// Samples of the same call that are there already, one after the other.
     pub(super) done: Vec<f32>,
 }
 
 impl Destination {
-    /// Looks at `dir` before the work: whether `num` samples of `shape` drawn with these settings can be written there, and which of
-    /// them are there already.
+    /// Looks at `dir` before the work: whether the samples of `call`, of `shape` each, can be written there, and which of them are there
+    /// already.
     ///
     /// # Errors
     /// If it holds what another call, or somebody else, has written under the names of the results.
-    pub(super) fn find(
-        dir: &Path,
-        settings: Map<String, Value>,
-        num: usize,
-        shape: &[usize],
-        overwrite: bool,
-    ) -> Result<Self> {
+    pub(super) fn find(dir: &Path, call: &Call, shape: &[usize], overwrite: bool) -> Result<Self> {
         let before = read(dir)?;
-        let fresh = |before| Self { dir: dir.to_owned(), settings: settings.clone(), before, done: Vec::new() };
+        let fresh = |before| Self { dir: dir.to_owned(), call: call.clone(), before, done: Vec::new() };
+        let num = call.set.len();
         let Some(record) = before else {
             refuse_strangers(dir)?;
             return Ok(fresh(None));
@@ -86,7 +129,7 @@ impl Destination {
         }
         let shown = dir.display();
         let way_out = "choose another directory with --out, or replace them with --overwrite";
-        if let Some(difference) = difference(&record.settings, &settings) {
+        if let Some(difference) = difference(&record.settings, &call.settings) {
             bail!("{shown} holds {} of another call ({difference}); {way_out}", samples(record.samples));
         }
         let done = match dir.join(SAMPLES) {
@@ -108,7 +151,7 @@ impl Destination {
     /// Makes room for `samples` samples: removes what an earlier call has written and this one does not replace, and takes note of
     /// this call. The results themselves are written afterwards.
     pub(super) fn take(&self, samples: usize) -> Result<()> {
-        let record = Record { samples, settings: self.settings.clone() };
+        let record = Record { samples, settings: self.call.settings.clone() };
         if let Some(before) = &self.before {
             // Samples of other settings must not be found beside the new record.
             let stays: HashSet<String> =
@@ -144,11 +187,7 @@ fn read(dir: &Path) -> Result<Option<Record>> {
 
 /// Refuses a directory with files under the results' names that no record speaks of.
 fn refuse_strangers(dir: &Path) -> Result<()> {
-    let is_result = |name: &str| {
-        let picture = name.strip_prefix("sample-").and_then(|rest| rest.strip_suffix(".png"));
-        [SAMPLES, GRID, SCATTER, GIF].contains(&name)
-            || picture.is_some_and(|index| index.len() >= 5 && index.bytes().all(|byte| byte.is_ascii_digit()))
-    };
+    let is_result = |name: &str| [SAMPLES, GRID, SCATTER, GIF].contains(&name) || is_file_name(name);
     let Ok(entries) = fs::read_dir(dir) else { return Ok(()) }; // it is made later, or that says what is wrong
     let mut names: Vec<String> =
         entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).filter(|name| is_result(name)).collect();
@@ -164,7 +203,7 @@ fn refuse_strangers(dir: &Path) -> Result<()> {
 }
 
 /// The first settings in which two calls differ.
-fn difference(before: &Map<String, Value>, now: &Map<String, Value>) -> Option<String> {
+pub(super) fn difference(before: &Map<String, Value>, now: &Map<String, Value>) -> Option<String> {
     let names: Vec<&String> = before.keys().chain(now.keys().filter(|name| !before.contains_key(*name))).collect();
     let changed: Vec<String> = names
         .into_iter()

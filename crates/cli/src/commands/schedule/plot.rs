@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use clap::ValueEnum;
+use serde_json::json;
 use sfumato_schedule::{NoiseSchedule, probability::nats_to_bits};
 
 use super::source::Source;
@@ -38,7 +39,7 @@ pub(super) fn draw(path: &Path, sources: &[Source], quantities: &[Quantity]) -> 
         names: sources.iter().map(|source| source.label.clone()).collect(),
         panels: quantities.iter().map(panel).collect(),
     };
-    chart::write(path, &figure)
+    chart::write(path, &figure, &json!({ "schedules": figure.names, "steps": steps }))
 }
 
 fn series(schedule: &NoiseSchedule, quantity: Quantity, relative: bool) -> Series {

@@ -136,7 +136,10 @@ impl Measured {
     /// Draws the losses, and the gap.
     pub(super) fn draw(&self, path: &Path) -> Result<()> {
         let title = format!("Loss by noise level: {} on {}", self.model, self.data[0]);
-        chart::write(path, &regret_curves::figure(&regret_curves::curves(&self.json), &title))
+        let kept = ["train_dataset", "train_sha256", "held_out_dataset", "held_out_sha256", "seed"];
+        let mut about = json!({ "model": self.model });
+        kept.iter().for_each(|key| about[*key] = self.json[*key].clone());
+        chart::write(path, &regret_curves::figure(&regret_curves::curves(&self.json), &title), &about)
     }
 }
 

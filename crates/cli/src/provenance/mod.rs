@@ -1,0 +1,98 @@
+//! What a picture says of itself: everything that it takes to make it again.
+//!
+//! | item | what it is |
+//! | --- | --- |
+//! | [`Settings`] | everything that decides a sample, for `sample.json`, PNG files and `sample --like` |
+//! | [`Provenance`] | the same with which samples a file shows, of which model, drawn by which program: the JSON in its text chunk |
+//! | [`read`] | the provenance in a file, or why there is none |
+//! | [`safe`] | texts of strangers for a terminal |
+
+mod file;
+mod safe;
+mod settings;
+mod words;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sfumato_model::picture::Texts;
+
+pub(crate) use file::{Found, read, record};
+pub(crate) use safe::{safe, safe_json};
+pub(crate) use settings::{ClassSetting, ModelSums, Settings};
+
+use crate::backend_name::BackendName;
+
+/// What a file shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    /// One sample.
+    Sample,
+    /// Samples side by side.
+    Grid,
+    /// Points in the plane.
+    Scatter,
+}
+
+/// Where a picture comes from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Provenance {
+    pub(crate) picture: Kind,
+    #[serde(flatten)]
+    pub(crate) settings: Settings,
+    /// Index of the only sample.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) index: Option<usize>,
+    /// Index of the first of several samples.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) first: Option<usize>,
+    /// How many there are, of each seed and weight.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) num: Option<usize>,
+    /// How many there are in all, if the call was stopped before the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stopped_after: Option<usize>,
+    /// What the model calls the class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) class_name: Option<String>,
+    /// The model's directory, as it was given.
+    pub(crate) model: String,
+    /// Other files that the samples were made from, as they were given; their checksums are among the settings.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) files: BTreeMap<String, String>,
+    #[serde(flatten)]
+    pub(crate) program: Program,
+}
+
+/// What has drawn a picture.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Program {
+    pub(crate) version: String,
+    pub(crate) revision: String,
+    pub(crate) backend: String,
+}
+
+impl Program {
+    /// This program, on a backend.
+    pub(crate) fn this(backend: BackendName) -> Self {
+        let (version, revision) = (env!("CARGO_PKG_VERSION").to_owned(), env!("SFUMATO_REVISION").to_owned());
+        Self { version, revision, backend: backend.name() }
+    }
+}
+
+impl Provenance {
+    /// The record as it stands in files.
+    pub(crate) fn to_json(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(map)) => map,
+            _ => unreachable!("a struct of texts and numbers is an object"),
+        }
+    }
+
+    /// The texts for a PNG file of `width` × `height` samples: the record, and a line in the words of other programs.
+    pub(crate) fn texts(&self, size: Option<[usize; 2]>) -> Texts {
+        Texts::record(&self.to_json()).with(words::KEYWORD, words::parameters(self, size))
+    }
+}
