@@ -2,7 +2,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use burn::tensor::Tensor;
@@ -98,14 +98,22 @@ fn wgpu_device(gpu: usize) -> burn::backend::wgpu::WgpuDevice {
     if gpu == 0 { WgpuDevice::DefaultDevice } else { WgpuDevice::DiscreteGpu(gpu) }
 }
 
-/// Sizes Rayon's global pool. Its threads get deep stacks: the whole run happens on one of them.
-fn init_threads(threads: Option<u16>) -> anyhow::Result<()> {
+/// Sizes Rayon's global pool, once. Its threads get deep stacks: the whole run happens on one of them.
+///
+/// [`with_backend`] does it. Commands that decode pictures before, on all threads, call it first.
+pub(crate) fn init_threads(threads: Option<u16>) -> anyhow::Result<()> {
     const STACK: usize = 64 << 20; // virtual; only what is touched is used
+    static SIZED: Mutex<bool> = Mutex::new(false);
+    let mut sized = SIZED.lock().unwrap_or_else(PoisonError::into_inner);
+    if *sized {
+        return Ok(());
+    }
     let mut pool = rayon::ThreadPoolBuilder::new().stack_size(STACK);
     if let Some(threads) = threads {
         pool = pool.num_threads(threads.into());
     }
     pool.build_global()?;
+    *sized = true;
     Ok(())
 }
 

@@ -17,7 +17,7 @@ pub(crate) struct PictureFiles {
     pub(crate) sha256: String,
 }
 
-/// Reads a file, a folder, an archive or an array of pictures for a model in `model`, whose samples have `shape`.
+/// Reads a file, a folder, an archive or an array of pictures for a model in `model`, whose samples have `shape`. It decodes on Rayon's threads.
 ///
 /// # Errors
 /// If the model is not one of pictures, or a picture cannot be read.

@@ -36,7 +36,7 @@ fn pictures_become_noise_and_come_back() {
     assert_eq!(round_trips.len(), 3);
 
     // What `sample` draws from the noise is what was measured.
-    let sample = ["sample", "--model", &model, "--noise", "coded/noise.npy", "--sampler", "ddim", "--steps", "60"];
+    let sample = ["sample", "--model", &model, "--noise", "coded/noise.npy", "--sampler", "ddim", "--steps", "60", "--no-clip"];
     succeed(dir.path(), &[&sample[..], &["--num", "3", "--out", "again"]].concat());
     let (_, drawn) = read_npy(&dir.path().join("again/samples.npy"));
     let given = fs::read(dir.path().join("images.npy")).unwrap();
@@ -46,7 +46,7 @@ fn pictures_become_noise_and_come_back() {
         let largest = apart(&drawn[784 * i..784 * (i + 1)], &given[784 * i..784 * (i + 1)]);
         let said = round_trip["largest_difference"].as_f64().unwrap();
         assert!((f64::from(largest) - said).abs() < 1e-5, "{largest} {said}");
-        assert!(round_trip["psnr_db"].as_f64().unwrap() > 25.0, "{round_trip}");
+        assert!(round_trip["psnr_db"].as_f64().unwrap() > 35.0, "{round_trip}");
     }
 
     // Neither batches nor threads change the noise.

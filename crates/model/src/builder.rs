@@ -73,6 +73,12 @@ impl<'a, B: Backend> Sampling<'a, B> {
         self
     }
 
+    /// Leaves predictions of the clean data out of range as they are, in place of what the model says.
+    pub fn unclipped(mut self) -> Self {
+        self.options.clip = false;
+        self
+    }
+
     /// Seed of the noise: sample `n` of a seed is the same whatever the batch size, the number of threads, or (up to rounding) the backend.
     pub fn seed(mut self, seed: u64) -> Self {
         self.options.noise = Noise::Seeded(seed);

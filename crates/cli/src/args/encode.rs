@@ -49,5 +49,5 @@ const EXAMPLES: &str = "Samplers: ddim (the default, with 200 steps here), euler
 
 Examples:
   sfumato encode --model runs/fashion-mnist-mini/model --image coat.png --out coded
-  sfumato sample --model runs/fashion-mnist-mini/model --noise coded/noise.npy --sampler ddim --steps 200 --num 1 --out again
+  sfumato sample --model runs/fashion-mnist-mini/model --noise coded/noise.npy --sampler ddim --steps 200 --no-clip --num 1 --out again
   sfumato encode --model runs/fashion-mnist-mini/model --image pictures --sampler heun --steps 50 --out others";

@@ -6,6 +6,7 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
+use sfumato_data::Background;
 use sfumato_model::fitted::Placement;
 use sfumato_model::sampling::{DdimConvention, GuidanceInterval, SamplerKind};
 
@@ -38,8 +39,8 @@ pub(crate) struct SampleArgs {
     /// Directory for the results; made if it is not there
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Number of samples, or which: 16..32 are those from 16 to 31
-    #[arg(long, default_value = "16", value_name = "N|A..B", value_parser = IndicesParser)]
+    /// Number of samples, or which: 16..32 are those from 16 to 31 [default: 16, or one for each picture]
+    #[arg(long, hide_default_value = true, default_value = "16", value_name = "N|A..B", value_parser = IndicesParser)]
     pub(crate) num: Indices,
     /// Which sampler [default: the one that the model's scheduler_config.json names]
     #[arg(long, value_parser = Samplers, value_name = "NAME")]
@@ -65,6 +66,9 @@ pub(crate) struct SampleArgs {
     /// Noise levels after Karras et al. (2022), for all samplers but ddpm and ddim [default: what scheduler_config.json says]
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) karras: Option<bool>,
+    /// Do not keep predictions of the clean picture in [-1, 1], whatever the model says: the noise of `sfumato encode` then leads back to its picture
+    #[arg(long)]
+    pub(crate) no_clip: bool,
     /// Size of the images in pixels: a side, or height x width [default: the model's sample_size]
     #[arg(long, value_name = "N|HxW")]
     pub(crate) image_size: Option<ImageSize>,
@@ -95,6 +99,27 @@ pub(crate) struct SampleArgs {
     /// Noise to use instead of random numbers: float32 [K, N, C, H, W], entry 0 is x_T, then one per stochastic step
     #[arg(long, value_name = "FILE.npy")]
     pub(crate) noise: Option<PathBuf>,
+    /// Change pictures: a file, a folder, a zip archive or an array (.npy) of them. Sample n is made from picture n; with more samples they go round
+    #[arg(long, value_name = "FILE|DIR", help_heading = "From pictures")]
+    pub(crate) image: Option<PathBuf>,
+    /// How much they are changed: the share of the steps that is walked, above 0 and up to 1
+    #[arg(long, default_value_t = STRENGTH, value_name = "S", requires = "image", help_heading = "From pictures", value_parser = values::real("a number above 0, up to 1", |strength| strength > 0.0 && strength <= 1.0))]
+    pub(crate) strength: f64,
+    /// Draw a part of pictures anew, and keep the rest as it is
+    #[arg(long, value_name = "FILE|DIR", requires = "mask", conflicts_with = "image", help_heading = "From pictures")]
+    pub(crate) inpaint: Option<PathBuf>,
+    /// Which part: white is drawn, black is kept; one mask for all pictures, or one for each
+    #[arg(long, value_name = "FILE|DIR", requires = "inpaint", help_heading = "From pictures")]
+    pub(crate) mask: Option<PathBuf>,
+    /// Steps that inpainting goes back each time, so that the new part comes to fit the old one
+    #[arg(long, default_value_t = 10, value_name = "N", requires = "inpaint", help_heading = "From pictures", value_parser = values::count::<usize>())]
+    pub(crate) jump_length: usize,
+    /// How often each stretch of the steps is walked; 1 does not go back
+    #[arg(long, default_value_t = 10, value_name = "N", requires = "inpaint", help_heading = "From pictures", value_parser = values::count::<usize>())]
+    pub(crate) resample: usize,
+    /// What transparent pictures are laid on: white, black, grey or #rrggbb
+    #[arg(long, default_value_t = Background::default(), value_name = "COLOUR", help_heading = "From pictures")]
+    pub(crate) background: Background,
     /// Also write denoising.gif, the first samples as they emerge
     #[arg(long)]
     pub(crate) gif: bool,
@@ -104,6 +129,9 @@ pub(crate) struct SampleArgs {
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
 }
+
+/// Strength if nothing is said.
+const STRENGTH: f64 = 0.5;
 
 impl SampleArgs {
     /// The model's directory. It is there: clap asks for it, or [`like`](Self::like) has given it.
@@ -164,6 +192,8 @@ const EXAMPLES: &str = "Examples:
   sfumato sample --model runs/classes/model --class 3 --guidance 1,2,4 --num 8 --out coats
   sfumato sample --model runs/fashion-mnist-mini/model --num 64..128 --seeds 1,2,5..9 --out many
   sfumato sample --like samples/sample-00003.png --out again
+  sfumato sample --model runs/fashion-mnist-mini/model --image coat.png --strength 0.4 --out changed
+  sfumato sample --model runs/fashion-mnist-mini/model --inpaint coat.png --mask left-half.png --out filled
 
 `sfumato sample --help` says more about the samplers.";
 
@@ -219,4 +249,6 @@ Examples:
   sfumato sample --model runs/fashion-mnist-mini/model --seed 1 --gif --out others
   sfumato sample --model runs/classes/model --class 3 --guidance 1,2,4 --num 8 --out coats
   sfumato sample --model runs/fashion-mnist-mini/model --num 64..128 --seeds 1,2,5..9 --out many
-  sfumato sample --like samples/sample-00003.png --out again";
+  sfumato sample --like samples/sample-00003.png --out again
+  sfumato sample --model runs/fashion-mnist-mini/model --image coat.png --strength 0.4 --out changed
+  sfumato sample --model runs/fashion-mnist-mini/model --inpaint coat.png --mask left-half.png --out filled";

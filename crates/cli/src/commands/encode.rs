@@ -24,7 +24,7 @@ use sfumato_process::RecordedNoise;
 use self::scores::{Score, summary};
 use crate::{
     args::{EncodeArgs, WalkArgs, of_model},
-    backend::{Work, with_backend},
+    backend::{Work, init_threads, with_backend},
     class, loaded,
     output_dir::room_for,
     picture_files::{self, PictureFiles},
@@ -44,6 +44,7 @@ pub(crate) fn run(args: &EncodeArgs) -> Result<()> {
     let model = loaded::open_model_with(&args.model, args.null_class)?;
     let class = args.class_name.as_deref().map(|text| class::resolve(text, &model)).transpose()?;
     let shape = model.example_shape(None).map_err(of_model)?;
+    init_threads(args.machine.threads)?;
     let pictures = picture_files::read(&args.image, &args.model, &shape, args.background)?;
     // Before the weights are read: what a class or a step is refused for.
     options(&args.walk, &model, pictures.count, class)?.check(&model).map_err(of_model)?;
@@ -62,7 +63,8 @@ pub(super) fn options(
     num: usize,
     class: Option<usize>,
 ) -> Result<SampleOptions<'static>> {
-    let mut options = SampleOptions { class, ..walk.options(num, Some(SamplerKind::Ddim)) };
+    // Where predictions are clipped, many states lead to the same picture.
+    let mut options = SampleOptions { class, clip: false, ..walk.options(num, Some(SamplerKind::Ddim)) };
     if walk.steps.is_none() && options.sampler == Some(SamplerKind::Ddim) {
         options.choice.steps = Some(STEPS.min(model.spec.scheduler.noise_schedule()?.steps()));
     }

@@ -23,7 +23,7 @@ use sfumato_process::{NoiseBetween, NoiseSource, RecordedNoise, SeededNoise};
 use super::encode;
 use crate::{
     args::{End, InterpolateArgs, UsageError, of_model},
-    backend::{Work, with_backend},
+    backend::{Work, init_threads, with_backend},
     class, loaded,
     output_dir::room_for,
     picture_files::{self, PictureFiles},
@@ -55,6 +55,7 @@ pub(crate) fn run(args: &InterpolateArgs) -> Result<()> {
         }
     };
     let shape = model.example_shape(None).map_err(of_model)?;
+    init_threads(args.machine.threads)?;
     let read = |end: &End| match end {
         End::Pictures(path) => picture_files::read(path, &args.model, &shape, args.background).map(Some),
         End::Seed { .. } => Ok(None),

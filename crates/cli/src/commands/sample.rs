@@ -3,13 +3,13 @@
 mod drawing;
 mod like;
 mod origin;
+mod pictures;
 mod record;
 mod results;
 mod set;
 mod settings;
 
 use std::{
-    collections::BTreeMap,
     fs,
     sync::{Arc, atomic::AtomicBool},
     time::Instant,
@@ -19,6 +19,7 @@ use anyhow::{Context, Result, bail};
 use drawing::Drawn;
 use like::Like;
 use origin::Origin;
+use pictures::FromPictures;
 use record::{Call, Destination};
 use results::Results;
 use set::Set;
@@ -27,7 +28,7 @@ use sfumato_kernels::Backend;
 use sfumato_model::{
     ModelError,
     pipeline::{AnyConfig, Pipeline},
-    sampling::{LateStart, Noise, SampleOptions, SamplePlan, SamplerChoice, SamplerKind},
+    sampling::{self, LateStart, Noise, SampleOptions, SamplePlan, SamplerChoice, SamplerKind},
 };
 use sfumato_process::{RecordedNoise, sampler::SolverOrder};
 use sfumato_train::{
@@ -37,7 +38,7 @@ use sfumato_train::{
 
 use crate::{
     args::{SampleArgs, UsageError, of_model},
-    backend::{Work, with_backend},
+    backend::{Work, init_threads, with_backend},
     class, group, loaded,
     provenance::{ModelSums, Program, Settings},
     signals,
@@ -65,15 +66,20 @@ pub(crate) fn run(mut args: SampleArgs, ranks: &dyn Ranks) -> Result<()> {
             SampleOptions { guidance, ..options(&args, order, None)? }.check(&model).map_err(of_model)?;
         }
         let shape = model.example_shape(args.image_size.map(|size| size.0)).map_err(of_model)?;
+        init_threads(args.machine.threads)?;
+        let pictures = FromPictures::read(&args, &shape)?;
+        if let Some(pictures) = pictures.as_ref().filter(|_| !args.given.has("num") && like.is_none()) {
+            args.num.num = pictures.count();
+        }
         let set = Set { seeds: args.all_seeds(), weights: args.guidance.clone(), indices: args.num };
         check_memory(&args, &set, &model.spec.config, &shape)?;
         let noise = args.noise.as_deref().map(sfumato_files::read_npy_f32).transpose()?;
-        Ok((args, like, model, sums, order, set, shape, noise))
+        Ok((args, like, model, sums, order, set, shape, noise, pictures))
     };
-    let (args, like, model, sums, order, set, shape, noise) = group::together(ranks, prepare())?;
+    let (args, like, model, sums, order, set, shape, noise, pictures) = group::together(ranks, prepare())?;
     let stop = signals::stop_flag_of(ranks)?;
     let machine = args.machine.clone();
-    with_backend(&machine, Sampling { args, like, model, sums, order, set, shape, noise, stop, ranks })
+    with_backend(&machine, Sampling { args, like, model, sums, order, set, shape, noise, pictures, stop, ranks })
 }
 
 /// What is asked for; `recorded` is the noise of `--noise`, once it has been read.
@@ -98,6 +104,7 @@ fn options<'a>(
         sampler: args.sampler,
         choice,
         variance: args.variance.map(Into::into),
+        clip: !args.no_clip,
         noise,
         class: args.class,
         guidance: args.guidance.all()[0],
@@ -147,6 +154,7 @@ struct Sampling<'a> {
     /// Shape of one sample.
     shape: Vec<usize>,
     noise: Option<(Vec<usize>, Vec<f32>)>,
+    pictures: Option<FromPictures>,
     stop: Arc<AtomicBool>,
     ranks: &'a dyn Ranks,
 }
@@ -157,10 +165,14 @@ impl Work for Sampling<'_> {
     fn run<B: Backend>(self, device: B::Device) -> Result<()> {
         let (out, ranks) = (&self.args.out, self.ranks);
         let prepare = || {
-            let options = options(&self.args, self.order, self.noise.as_ref())?;
+            let mut options = options(&self.args, self.order, self.noise.as_ref())?;
+            if let Some(pictures) = &self.pictures {
+                options.origin = pictures.origin(&self.shape)?;
+            }
             let choice = options.choice(&self.model);
             let plan = self.plan(&options)?;
-            let settings = settings::of(&self.args, &self.model, &self.sums, &choice, &plan)?;
+            let pictures = self.pictures.as_ref().map(FromPictures::settings);
+            let settings = Settings { pictures, ..settings::of(&self.args, &self.model, &self.sums, &choice, &plan)? };
             self.like.iter().try_for_each(|like| like.check_settings(&settings))?;
             Ok((choice, plan, settings))
         };
@@ -182,7 +194,7 @@ impl Work for Sampling<'_> {
         let size = self.shape.iter().product::<usize>();
         let there = ranks.broadcast(&((done.len() / size) as u64).to_le_bytes());
         let there = there.try_into().map_or(0, u64::from_le_bytes) as usize;
-        self.announce(there, plan.sampler.steps(), &choice.kind);
+        self.announce(there, plan.origin.moves(plan.sampler.steps()), &choice.kind);
         let start = Instant::now();
         let drawn = if there == self.set.len() {
             Drawn { samples: done, ..Drawn::default() }
@@ -235,14 +247,13 @@ impl Sampling<'_> {
         if lost > 0 {
             say!("warning: the samples contain NaN: {lost} of {} values are NaN or infinite", samples.len());
         }
-        let noise = self.args.noise.as_deref().map(|path| ("noise".to_owned(), origin::given(path)));
         let origin = Origin {
             settings,
             set: &self.set,
             classes: plan.classes,
             class_names: &self.model.spec.facts.class_names,
             model: self.like.as_ref().map_or_else(|| origin::given(self.args.model_dir()), Like::model),
-            files: self.like.as_ref().map_or_else(|| BTreeMap::from_iter(noise), |like| like.made.files.clone()),
+            files: self.like.as_ref().map_or_else(|| pictures::files(&self.args), |like| like.made.files.clone()),
             program: Program::this(self.args.machine.backend),
             size: <[usize; 3]>::try_from(&self.shape[..]).ok().map(|[_, height, width]| [height, width]),
         };
@@ -253,7 +264,7 @@ impl Sampling<'_> {
     fn report(&self, now: usize, there: usize, plan: &SamplePlan<'_>, kind: &dyn std::fmt::Display, seconds: f64) {
         let (new, num) = (now - there, self.set.len());
         if new > 0 {
-            let (steps, rate) = (plan.sampler.steps(), new as f64 / seconds);
+            let (steps, rate) = (plan.origin.moves(plan.sampler.steps()), new as f64 / seconds);
             let (new, steps) = (counted(new, "sample"), counted(steps, "step"));
             say!("{new}, {steps} of {kind} each, in {seconds:.1} s ({rate:.2} per second)");
         }
@@ -271,7 +282,7 @@ impl Sampling<'_> {
         let (choice, sampler) = (options.choice(&self.model), &plan.sampler);
         let schedule = sampler.chain().trained_schedule();
         // The best steps start at the last one.
-        if !options.best_steps {
+        if !options.best_steps && !matches!(options.origin, sampling::Origin::Picture { .. }) {
             let late = LateStart::find(&choice, &self.model.spec.scheduler, schedule);
             if let Some(late) = late.with_context(|| self.args.model_dir().display().to_string())? {
                 say!("warning: {late}");

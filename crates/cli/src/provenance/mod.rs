@@ -20,7 +20,7 @@ use sfumato_model::picture::Texts;
 
 pub(crate) use file::{Found, read, record};
 pub(crate) use safe::{safe, safe_json};
-pub(crate) use settings::{ClassSetting, ModelSums, Settings};
+pub(crate) use settings::{ClassSetting, ModelSums, PictureSettings, Settings};
 
 use crate::backend_name::BackendName;
 

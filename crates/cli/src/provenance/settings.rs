@@ -35,6 +35,9 @@ pub(crate) struct Settings {
     pub(crate) order: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) karras: Option<bool>,
+    /// False where predictions were not clipped, whatever the model says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) clip: Option<bool>,
     /// Height and width, where they are not the model's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) image_size: Option<[usize; 2]>,
@@ -54,8 +57,29 @@ pub(crate) struct Settings {
     /// Of the recorded noise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) noise_sha256: Option<String>,
+    /// What the samples are made from, where it is not noise alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pictures: Option<PictureSettings>,
     #[serde(flatten)]
     pub(crate) model: ModelSums,
+}
+
+/// Pictures that samples are made from; the checksums are of the pixels, in the size of the samples.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum PictureSettings {
+    /// Pictures that are changed.
+    Image {
+        image_sha256: String,
+        strength: f64,
+    },
+    /// Pictures of which a part is known.
+    Inpaint {
+        image_sha256: String,
+        mask_sha256: String,
+        jump_length: usize,
+        resample: usize,
+    },
 }
 
 /// Classes that are drawn.

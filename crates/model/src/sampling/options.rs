@@ -29,6 +29,8 @@ pub struct SampleOptions<'a> {
     pub best_steps: bool,
     /// Variance of ddpm in place of the model's; all but the fixed ones take a [fit](crate::fitted).
     pub variance: Option<VarianceRule>,
+    /// Whether predictions of the clean data are kept in range as the model says; without, [`Model::encode`](crate::Model::encode) can be undone.
+    pub clip: bool,
     /// Where the noise comes from.
     pub noise: Noise<'a>,
     /// What the samples are made from.
@@ -56,6 +58,7 @@ impl SampleOptions<'_> {
             choice: SamplerChoice::new(SamplerKind::Ddpm),
             best_steps: false,
             variance: None,
+            clip: true,
             noise: Noise::Seeded(0),
             origin: Origin::Noise,
             class: None,
@@ -93,6 +96,7 @@ impl<'a> SampleOptions<'a> {
         let (choice, fit) = self.checked(model)?;
         let shape = model.example_shape(self.image_size)?;
         let sampler = self.sampler_of(model, &choice, fit.as_ref())?;
+        let sampler = if self.clip { sampler } else { sampler.with_chain(|chain| chain.with_clip(false)) };
         let classes = match (self.class, model.labels()?) {
             (Some(class), _) => Classes::Only(class),
             (None, Labels::Below(classes)) => Classes::Cycle(classes),

@@ -85,8 +85,8 @@ impl Sampling<'_> {
         batches: &[Batch],
         done: &[f32],
     ) -> Result<Drawn> {
-        let progress = SampleProgress::new((batches.len() * plan.sampler.steps()) as u64);
-        let every = plan.sampler.steps().div_ceil(GIF_FRAMES);
+        let progress = SampleProgress::new((batches.len() * plan.origin.moves(plan.sampler.steps())) as u64);
+        let every = plan.origin.moves(plan.sampler.steps()).div_ceil(GIF_FRAMES);
         let stop = |now: bool| if now { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         let stopped = || self.stop.load(Ordering::SeqCst);
         let (all, indices) = (self.set.series(), self.set.indices);

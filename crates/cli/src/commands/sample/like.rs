@@ -17,12 +17,14 @@ use super::record::{GRID, SCATTER, difference};
 use crate::{
     args::{DdimName, ImageSize, Indices, OneOrMany, SampleArgs, UsageError, VarianceName},
     backend_name::BackendName,
-    provenance::{self, ClassSetting, Kind, ModelSums, Program, Provenance, Settings},
+    provenance::{self, ClassSetting, Kind, ModelSums, PictureSettings, Program, Provenance, Settings},
 };
 
 /// Options that may stand beside it: none of them changes a picture.
-const BESIDE: [&str; 10] =
-    ["like", "model", "out", "noise", "gif", "overwrite", "batch_size", "backend", "gpu", "threads"];
+const BESIDE: [&str; 14] = [
+    "like", "model", "out", "noise", "image", "inpaint", "mask", "background", "gif", "overwrite", "batch_size", "backend", "gpu",
+    "threads",
+];
 
 /// A picture that is made again.
 #[derive(Debug)]
@@ -72,6 +74,7 @@ impl Like {
         args.ddim = whose.map(|name| named::<DdimName>("ddim", name)).transpose()?;
         args.order = settings.order;
         args.karras = settings.karras;
+        args.no_clip = settings.clip == Some(false);
         args.image_size = settings
             .image_size
             .map(|[height, width]| format!("{height}x{width}").parse::<ImageSize>())
@@ -94,8 +97,40 @@ impl Like {
             }
             args.noise = Some(PathBuf::from(noise));
         }
+        self.fill_pictures(args)?;
         self.fill_backend(args);
         Ok(())
+    }
+
+    /// The files that the picture was made from, where they were or where the call says.
+    fn fill_pictures(&self, args: &mut SampleArgs) -> Result<()> {
+        let file = |option: &str, given: &mut Option<PathBuf>| -> Result<()> {
+            if given.is_some() {
+                return Ok(());
+            }
+            let Some(path) = self.made.files.get(option) else { bail!("it does not name the file of its --{option}") };
+            let path = named_path(option, path)?;
+            if !path.exists() {
+                bail!("what it was made from, {}, is not there; --{option} says where it is", path.display());
+            }
+            *given = Some(path);
+            Ok(())
+        };
+        match self.made.settings.pictures {
+            None => match [("image", &args.image), ("inpaint", &args.inpaint), ("mask", &args.mask)] {
+                all if all.iter().all(|(_, given)| given.is_none()) => Ok(()),
+                _ => bail!("it was made from noise alone: --image, --inpaint and --mask have no place beside it"),
+            },
+            Some(PictureSettings::Image { strength, .. }) => {
+                args.strength = strength;
+                file("image", &mut args.image)
+            }
+            Some(PictureSettings::Inpaint { jump_length, resample, .. }) => {
+                (args.jump_length, args.resample) = (jump_length, resample);
+                file("inpaint", &mut args.inpaint)?;
+                file("mask", &mut args.mask)
+            }
+        }
     }
 
     /// Which samples of each seed.

@@ -51,6 +51,8 @@ pub(super) fn of(
         guidance_interval: plan.guidance.and(args.guidance_interval).map(|interval| interval.to_string()),
         null_class: args.null_class,
         seed: args.noise.is_none().then(|| args.all_seeds()),
+        clip: args.no_clip.then_some(false),
+        pictures: None,
         noise_sha256: args.noise.as_deref().map(sha256).transpose()?,
         model: sums.clone(),
     })
