@@ -14,6 +14,7 @@ mod report;
 mod sample;
 mod schedule;
 mod score;
+mod serve;
 mod train;
 pub(crate) mod values;
 
@@ -31,6 +32,7 @@ pub(crate) use schedule::{
     ScheduleCommand, ShowArgs,
 };
 pub(crate) use score::{ScoreArgs, SplitName};
+pub(crate) use serve::ServeArgs;
 pub(crate) use train::{TrainArgs, name_of};
 
 use std::{error::Error as _, process::ExitCode};
@@ -53,6 +55,7 @@ use crate::{backend_name::BackendName, say};
   sfumato eval --model runs/photos/model --dataset folder:held-out
   sfumato compare runs/photos/model runs/other/model --dataset folder:held-out
   sfumato info runs/photos/model
+  sfumato serve --model runs/photos/model
 
 Exit codes: 0 done (also: stopped on request with everything saved), 1 failed, 2 wrong usage;
 130 and 143: ended at once by a second Ctrl-C or SIGTERM.
@@ -81,6 +84,7 @@ pub(crate) enum Command {
     Average(AverageArgs),
     Info(InfoArgs),
     Report(ReportArgs),
+    Serve(ServeArgs),
 }
 
 /// Other words for backends.

@@ -9,4 +9,5 @@ pub(crate) mod info;
 pub(crate) mod report;
 pub(crate) mod sample;
 pub(crate) mod schedule;
+pub(crate) mod serve;
 pub(crate) mod train;
