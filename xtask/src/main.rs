@@ -12,7 +12,9 @@ mod process;
 
 use std::process::ExitCode;
 
-use commands::{bench, book, ci, conformance, dataset, evidence, memcheck, miri, program, report_check, test, torture};
+use commands::{
+    bench, book, ci, conformance, dataset, evidence, memcheck, miri, program, report_check, serve_check, test, torture,
+};
 
 /// Wrong use, as opposed to a failed run.
 pub(crate) const USAGE: u8 = 2;
@@ -33,6 +35,7 @@ Run the program (built in release mode; every further argument goes to it, so tr
   export     write a model as a directory that diffusers loads
   info       describe a model directory
   report     one page for one or several runs
+  serve      a page on this machine to play with a model
              --backend flex|ndarray|cuda|wgpu|vulkan|metal|rocm also compiles that backend in
              --ranks R runs train, sample or eval on R processes by MPI; --hosts FILE says on which machines
 
@@ -48,6 +51,7 @@ Work on the code:
   conformance  the same models, inputs and noise here and in diffusers: a table of the largest differences
   evidence   make the numbers in docs/results again and say whether they are the same: cargo xtask evidence [NAME...]
   report-check  open the pages of short runs in a browser, and use them
+  serve-check   open the page of `serve` in a browser, and use it
   dataset    make the embedded data: cargo xtask dataset fashion-mnist-mini [--from DIR] [--check]
 
   help       this page
@@ -81,6 +85,7 @@ fn main() -> ExitCode {
         "torture" => torture::run(rest),
         "book" => book::run(rest),
         "report-check" => report_check::run(rest),
+        "serve-check" => serve_check::run(rest),
         command if program::COMMANDS.contains(&command) => program::run(command, rest),
         unknown => {
             eprintln!("error: unknown command `{unknown}`\n\n{HELP}");

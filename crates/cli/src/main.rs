@@ -106,6 +106,7 @@ fn run(command: Command, ranks: &dyn Ranks) -> anyhow::Result<()> {
         Command::Average(args) => commands::average::run(&args),
         Command::Info(args) => commands::info::run(args),
         Command::Report(args) => commands::report::run(&args),
+        Command::Serve(args) => commands::serve::run(args),
     }
 }
 

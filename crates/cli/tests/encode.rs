@@ -175,6 +175,7 @@ fn paths_lead_from_pictures_and_from_class_to_class() {
             "ddim",
             "--steps",
             "60",
+            "--no-clip",
             "--seed",
             "7",
             "--num",

@@ -57,12 +57,18 @@ pub struct Step<'a> {
     /// Steps of the sampler.
     pub total: usize,
     state: &'a dyn Fn() -> Vec<f32>,
+    prediction: &'a dyn Fn() -> Vec<f32>,
 }
 
 impl Step<'_> {
     /// The state of the batch on the host, one sample after the other.
     pub fn state(&self) -> Vec<f32> {
         (self.state)()
+    }
+
+    /// The prediction of the clean data that the step was made with, on the host: what the batch will look like, as far as it is known yet.
+    pub fn prediction(&self) -> Vec<f32> {
+        (self.prediction)()
     }
 }
 
@@ -223,7 +229,7 @@ fn drawn<B: Backend, N: Network<B, D>, const D: usize>(
 ) -> Result<(), ModelError> {
     let mut observe = |progress: Progress<'_, B, D>| {
         let Progress { first, done, total, .. } = progress;
-        observe(Step { first, done, total, state: &|| host(progress.x) })
+        observe(Step { first, done, total, state: &|| host(progress.x), prediction: &|| host(progress.x_0) })
     };
     Ok(draw_batches(net, plan, device, &mut observe, keep)?)
 }

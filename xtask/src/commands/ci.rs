@@ -3,7 +3,7 @@
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 use super::long_files::check_lengths;
 use super::one_build::check_one_build;
@@ -11,7 +11,7 @@ use super::outside::check_outside;
 use super::tree::check_tree;
 use super::unsafe_code::check_unsafe;
 use super::unused::check_unused;
-use super::{Usage, evidence, option_value, test, torture};
+use super::{Usage, evidence, option_value, serve_check, test, torture};
 use crate::cargo::cargo;
 
 struct Step {
@@ -20,7 +20,7 @@ struct Step {
     run: fn() -> anyhow::Result<()>,
 }
 
-const STEPS: [Step; 16] = [
+const STEPS: [Step; 17] = [
     Step { name: "fmt", about: "the code is formatted", run: fmt },
     Step { name: "tree", about: "the dependency tree is as decided", run: check_tree },
     Step { name: "unsafe", about: "one crate has unsafe code, all others have none", run: check_unsafe },
@@ -51,6 +51,11 @@ const STEPS: [Step; 16] = [
         name: "backends",
         about: "the other backends do what flex does, or say why they cannot; all gradients on both CPU backends",
         run: backends,
+    },
+    Step {
+        name: "page",
+        about: "the page of `serve` works in a real browser; passed over where there is none",
+        run: page,
     },
     Step {
         name: "mpi",
@@ -172,6 +177,12 @@ fn backends() -> anyhow::Result<()> {
     command.args(["--features", "sfumato-cli/ndarray,sfumato-cli/cuda,sfumato-cli/vulkan"]);
     command.args(["--test", "gradients", "--test", "tensors", "--test", "backends", "--", "--nocapture"]);
     pass(&mut command)
+}
+
+/// Uses the page of `serve` in Chromium.
+fn page() -> anyhow::Result<()> {
+    ensure!(serve_check::check(None, None)?, "the page of `serve` does not do what it should");
+    Ok(())
 }
 
 /// Builds the program with MPI and runs what needs it.

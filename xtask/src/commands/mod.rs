@@ -16,6 +16,7 @@ pub(crate) mod program;
 mod python;
 mod ranks;
 pub(crate) mod report_check;
+pub(crate) mod serve_check;
 mod sources;
 pub(crate) mod test;
 pub(crate) mod torture;

@@ -9,8 +9,8 @@ use crate::cargo;
 use crate::process::become_program;
 
 /// The program's commands.
-pub(crate) const COMMANDS: [&str; 10] =
-    ["train", "sample", "eval", "compare", "schedule", "import", "export", "average", "info", "report"];
+pub(crate) const COMMANDS: [&str; 11] =
+    ["train", "sample", "eval", "compare", "schedule", "import", "export", "average", "info", "report", "serve"];
 
 /// Backends, each a feature of `sfumato-cli`.
 const BACKENDS: [&str; 7] = ["flex", "ndarray", "cuda", "wgpu", "vulkan", "metal", "rocm"];

@@ -24,7 +24,7 @@ SFUMATO_BROWSER). Where one of them is missing, it says so and passes.
 const DRIVER: &str = "playwright-core@1.65.1";
 
 /// A network of a few thousand parameters.
-const TINY: [&str; 20] = [
+pub(super) const TINY: [&str; 20] = [
     "--set",
     "model.channels=[8, 16]",
     "--set",
@@ -84,7 +84,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
 }
 
 /// Installs what drives the browser; false where there is no npm.
-fn driver(folder: &Path) -> anyhow::Result<bool> {
+pub(super) fn driver(folder: &Path) -> anyhow::Result<bool> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
     let mut command = Command::new(npm);

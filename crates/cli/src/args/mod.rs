@@ -17,6 +17,7 @@ mod report;
 mod sample;
 mod schedule;
 mod score;
+mod serve;
 mod train;
 pub(crate) mod values;
 mod walk;
@@ -38,6 +39,7 @@ pub(crate) use schedule::{
     ScheduleCommand, ShowArgs,
 };
 pub(crate) use score::{ScoreArgs, SplitName, VarianceName};
+pub(crate) use serve::ServeArgs;
 pub(crate) use train::{TrainArgs, name_of};
 pub(crate) use walk::WalkArgs;
 
@@ -62,6 +64,7 @@ use crate::{backend_name::BackendName, say};
   sfumato compare runs/photos/model runs/other/model --dataset folder:held-out
   sfumato info runs/photos/model
   sfumato sample --like samples/sample-00003.png --out again     the same picture, bit for bit
+  sfumato serve --model runs/photos/model
 
 Exit codes: 0 done (also: stopped on request with everything saved), 1 failed, 2 wrong usage;
 130 and 143: ended at once by a second Ctrl-C or SIGTERM.
@@ -92,6 +95,7 @@ pub(crate) enum Command {
     Average(AverageArgs),
     Info(InfoArgs),
     Report(ReportArgs),
+    Serve(ServeArgs),
 }
 
 /// Other words for backends.

@@ -11,4 +11,5 @@ pub(crate) mod interpolate;
 pub(crate) mod report;
 pub(crate) mod sample;
 pub(crate) mod schedule;
+pub(crate) mod serve;
 pub(crate) mod train;

@@ -1,48 +1,13 @@
 // Opens a page of `sfumato report` in Chromium and uses it: node check.mjs PAGE [FOLDER FOR SCREENSHOTS]
 //
 // `cargo xtask report-check` makes the pages, installs playwright-core and calls this.
-import { existsSync } from 'node:fs';
-import { delimiter, join, resolve } from 'node:path';
-import { createRequire } from 'node:module';
+import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { check, contrast, end, launched, nameless, open, widths } from './tools.mjs';
 
 const [page_path, screenshots] = process.argv.slice(2);
-const { chromium } = createRequire(join(process.cwd(), 'here.js'))('playwright-core');
-
-function browser_path() {
-  if (process.env.SFUMATO_BROWSER) return process.env.SFUMATO_BROWSER;
-  const names = ['chromium', 'chromium-browser', 'google-chrome', 'chrome'];
-  const places = process.env.PATH.split(delimiter).flatMap(folder => names.map(name => join(folder, name)));
-  return places.find(existsSync);
-}
-
-const failures = [];
-function check(what, holds, found) {
-  console.log(`${holds ? 'ok  ' : 'FAIL'} ${what}${holds || found === undefined ? '' : `: ${JSON.stringify(found)}`}`);
-  if (!holds) failures.push(what);
-}
-
-const executablePath = browser_path();
-if (!executablePath) {
-  console.log('skipped: there is no Chromium; install one, or name it in SFUMATO_BROWSER');
-  process.exit(0);
-}
-const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
-
-async function open(options) {
-  const context = await browser.newContext(options);
-  const page = await context.newPage();
-  const complaints = [], requests = [];
-  // What this program does to canvases is no fault of the page.
-  const own = text => text.includes('willReadFrequently');
-  page.on('console', message => { if (['error', 'warning'].includes(message.type()) && !own(message.text())) complaints.push(message.text()); });
-  page.on('pageerror', error => complaints.push(String(error)));
-  page.on('request', request => { if (!/^(file|data|blob):/.test(request.url())) requests.push(request.url()); });
-  page.on('dialog', dialog => { complaints.push(`a dialog: ${dialog.message()}`); dialog.dismiss(); });
-  await page.goto(pathToFileURL(resolve(page_path)).href);
-  await page.waitForTimeout(300);
-  return { page, complaints, requests };
-}
+const browser = await launched();
+const opened = options => open(browser, pathToFileURL(resolve(page_path)).href, /^(file|data|blob):/, options);
 
 async function shoot(page, name, options = {}) {
   if (screenshots) await page.screenshot({ path: join(screenshots, `${name}.png`), ...options });
@@ -58,7 +23,7 @@ const ink = (page, at = 0) => page.evaluate(at => {
 }, at);
 
 // ---- a wide screen
-const { page, complaints, requests } = await open({ viewport: { width: 1280, height: 900 }, colorScheme: 'light' });
+const { page, complaints, requests } = await opened({ viewport: { width: 1280, height: 900 }, colorScheme: 'light' });
 const charts = await page.locator('.chart').count();
 check('there are charts', charts >= 3, charts);
 check('each chart has drawn something', (await Promise.all([...Array(charts).keys()].map(i => ink(page, i)))).every(sum => sum > 0));
@@ -142,25 +107,10 @@ if (await slider.count()) {
 }
 
 // Names for what can be used.
-const nameless = await page.evaluate(() => [...document.querySelectorAll('button, select, input')]
-  .filter(element => !(element.textContent.trim() || element.getAttribute('aria-label') || element.closest('label'))).map(element => element.outerHTML));
-check('every control has a name', nameless.length === 0, nameless);
+const unnamed = await nameless(page);
+check('every control has a name', unnamed.length === 0, unnamed);
 
-// Contrast of all texts, against the background that they stand on.
-const contrast = page => page.evaluate(() => {
-  const parse = text => { const [r, g, b, a = 1] = text.match(/[\d.]+/g).map(Number); return { rgb: [r, g, b], a }; };
-  const light = rgb => { const [r, g, b] = rgb.map(x => (x /= 255) <= 0.03928 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
-  const behind = element => { for (let at = element; at; at = at.parentElement) { const { rgb, a } = parse(getComputedStyle(at).backgroundColor); if (a > 0.9) return rgb; } return [255, 255, 255]; };
-  const poor = [];
-  for (const element of document.querySelectorAll('body *')) {
-    if (![...element.childNodes].some(node => node.nodeType === 3 && node.textContent.trim()) || !element.checkVisibility()) continue;
-    if (['SCRIPT', 'STYLE', 'NOSCRIPT', 'OPTION'].includes(element.tagName)) continue;
-    const [a, b] = [light(parse(getComputedStyle(element).color).rgb), light(behind(element))];
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < 4.5) poor.push([element.tagName, element.textContent.slice(0, 30), ratio]);
-  }
-  return poor;
-});
+// Contrast of all texts.
 check('texts have a contrast of 4.5 and more in light colours', (await contrast(page)).length === 0, await contrast(page));
 
 // Dark colours, by the button and by the system.
@@ -180,9 +130,9 @@ check('nothing is said on the console', complaints.length === 0, complaints);
 check('nothing is asked of the network', requests.length === 0, requests);
 
 // ---- a phone
-const phone = await open({ viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true, colorScheme: 'light' });
-const widths = await phone.page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth]);
-check('a narrow page does not scroll sideways', widths[0] <= widths[1] && widths[1] <= 361, widths);
+const phone = await opened({ viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true, colorScheme: 'light' });
+const [taken, has] = await widths(phone.page);
+check('a narrow page does not scroll sideways', taken <= has && has <= 361, [taken, has]);
 const touched = phone.page.locator('#curve-charts .u-over').first();
 await touched.scrollIntoViewIfNeeded();
 const where = await touched.boundingBox();
@@ -196,5 +146,4 @@ check('nothing is said on the console of a phone', phone.complaints.length === 0
 await shoot(phone.page, 'phone', { fullPage: true });
 
 await browser.close();
-console.log(failures.length ? `${failures.length} failed` : 'all of it works');
-process.exit(failures.length ? 1 : 0);
+end();
