@@ -19,6 +19,8 @@ pub mod book {
     pub struct Reverse;
     #[doc = include_str!("../../docs/theory/bound.md")]
     pub struct Bound;
+    #[doc = include_str!("../../docs/theory/flow.md")]
+    pub struct Flow;
     #[doc = include_str!("../../docs/theory/training.md")]
     pub struct Training;
     #[doc = include_str!("../../docs/guides/schedules.md")]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use sfumato_nets::InputError;
-use sfumato_process::{NoiseError, bound::BoundError, sampler::SampleError};
+use sfumato_process::{NoiseError, bound::BoundError, flow::FlowError, sampler::SampleError};
 use sfumato_schedule::ScheduleError;
 
 use crate::{fitted::FitFileError, pipeline::PipelineError};
@@ -55,6 +55,9 @@ pub enum ModelError {
     /// The score could not be computed.
     #[error(transparent)]
     Bound(#[from] BoundError),
+    /// The likelihood by the flow could not be computed.
+    #[error(transparent)]
+    Flow(#[from] FlowError),
     /// There is no fit of the model, or none that can be used.
     #[error(transparent)]
     Fit(#[from] FitFileError),

@@ -36,6 +36,7 @@ mod builder;
 pub mod disguise;
 mod error;
 pub mod fitted;
+mod flow;
 mod json;
 mod model;
 mod noise_loss;

@@ -19,6 +19,7 @@
 //! | [`objective`] | `L_simple`, the bound and both as losses, with weights, for fixed and learned variances |
 //! | [`times`] | which steps training visits: densities of noise levels |
 //! | [`bound`] | the variational bound: path-wise, as a sum of divergences, exact, and in continuous time |
+//! | [`flow`] | the likelihood by the probability-flow ODE |
 //! | [`fit`] | the best fixed variances and the best steps, from one pass over data |
 //! | [`oracle`] | data whose diffusion is known exactly, and the perfect denoiser for it |
 //! | [`noise`] | counter-based and replayed noise |
@@ -58,6 +59,7 @@ mod broadcast;
 pub mod clipping;
 pub mod denoiser;
 pub mod fit;
+pub mod flow;
 pub mod forward;
 mod gaussian;
 pub mod levels;

@@ -28,6 +28,10 @@ pub enum Purpose {
     Levels,
     /// The noise at these levels.
     LevelNoise,
+    /// Noise that is laid on data where the flow of its likelihood begins.
+    FlowStart,
+    /// Directions along which the divergence of the flow is measured.
+    Probes,
 }
 
 impl Purpose {
@@ -42,6 +46,8 @@ impl Purpose {
             Self::Strata => 6,
             Self::Levels => 7,
             Self::LevelNoise => 8,
+            Self::FlowStart => 21,
+            Self::Probes => 22,
         }
     }
 }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use sfumato_data::DatasetSpec;
 
-use super::{FeaturesName, MachineArgs, SampleSource, ScoreArgs, values};
+use super::{FeaturesName, MachineArgs, SampleSource, ScoreArgs, flow::FlowArgs, values};
 
-/// Score a model on data: the variational bound in bits per dimension, its regret, and distances of its samples
+/// Score a model on data: the variational bound in bits per dimension, the likelihood by its flow, its regret, and distances of its samples
 ///
 /// An upper bound on the model's code length for the data, L_T + sum of L_(t-1) + L_0 (Ho et al. 2020, Eq. 5), over the whole split. Ctrl-C ends
 /// the work early and reports the examples that are done.
@@ -28,6 +28,7 @@ use super::{FeaturesName, MachineArgs, SampleSource, ScoreArgs, values};
   sfumato eval --model runs/fashion/model --dataset fashion-mnist --fit --variance analytic
   sfumato eval --model runs/fashion/model --dataset fashion-mnist --steps 20 --spacing best
   sfumato eval --model runs/fashion/model --dataset fashion-mnist --steps continuous
+  sfumato eval --model runs/fashion/model --dataset fashion-mnist --limit 100 --flow
   sfumato eval --model runs/fashion/model --dataset fashion-mnist --samples 2000 --no-bound --json distances.json
   sfumato eval --dataset fashion-mnist --samples anyones.npy
 
@@ -55,7 +56,7 @@ pub(crate) struct EvalArgs {
     /// What distances are measured in: grey-28, for grey pictures of 28x28 pixels, or Inception-v3 with your weights as inception:FILE.pth
     #[arg(long, default_value = "grey-28", value_name = "NAME", requires = "samples", help_heading = "Distances")]
     pub(crate) features: FeaturesName,
-    /// Measure the distances, the regret and the fit alone, without the bound
+    /// Measure the distances, the regret, the fit and the flow alone, without the bound
     #[arg(long, help_heading = "Distances")]
     pub(crate) no_bound: bool,
 
@@ -80,6 +81,9 @@ pub(crate) struct EvalArgs {
     /// Most steps from one that is measured to the next, between which is interpolated; 1 measures every step [default: a hundredth of the steps]
     #[arg(long, value_name = "N", requires = "fit", help_heading = "Fit")]
     pub(crate) fit_stride: Option<usize>,
+
+    #[command(flatten)]
+    pub(crate) flow: FlowArgs,
 
     /// Also write the result, with every step's term, as JSON
     #[arg(long, value_name = "FILE", help_heading = "Output")]

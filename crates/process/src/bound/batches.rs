@@ -90,7 +90,8 @@ impl<P: Copy + Into<Point>> Batches<'_, P> {
         let size = examples.shape().iter().product();
         let Rows { visits, last, x_0, epsilon } = std::mem::take(rows);
         let points: Vec<Point> = visits.iter().map(|&visit| visit.into()).collect();
-        let terms = (self.terms)(&visits, &x_0, &epsilon).map_err(|error| at_example(error, &points))?;
+        let terms =
+            (self.terms)(&visits, &x_0, &epsilon).map_err(|error| error.of_example(|row| points[row].example))?;
         let mut complete = 0;
         for (((point, nats), last), values) in points.iter().zip(terms).zip(last).zip(x_0.chunks_exact(size)) {
             gather.term(*point, nats);
@@ -105,19 +106,5 @@ impl<P: Copy + Into<Point>> Batches<'_, P> {
             }
         }
         Ok(complete)
-    }
-}
-
-/// The error of a row as one of its example.
-fn at_example(error: BoundError, points: &[Point]) -> BoundError {
-    match error {
-        BoundError::NotALevel { example, value } => BoundError::NotALevel { example: points[example].example, value },
-        BoundError::NotFinite { example, step, nats } => {
-            BoundError::NotFinite { example: points[example].example, step, nats }
-        }
-        BoundError::NotFiniteBetween { example, t, log_snr, nats } => {
-            BoundError::NotFiniteBetween { example: points[example].example, t, log_snr, nats }
-        }
-        other => other,
     }
 }

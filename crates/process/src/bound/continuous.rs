@@ -219,9 +219,9 @@ fn with_levels(mut bound: Bound, strata: &LevelStrata) -> Bound {
 }
 
 /// A denoiser for the examples of one batch.
-struct Between<'a, B: Backend, const D: usize> {
-    predict: &'a PredictBetween<'a, B, D>,
-    examples: &'a [usize],
+pub(crate) struct Between<'a, B: Backend, const D: usize> {
+    pub(crate) predict: &'a PredictBetween<'a, B, D>,
+    pub(crate) examples: &'a [usize],
 }
 
 impl<B: Backend, const D: usize> Denoiser<B, D> for Between<'_, B, D> {

@@ -87,3 +87,17 @@ pub enum BoundError {
         total: usize,
     },
 }
+
+impl BoundError {
+    /// The error of a row of a batch as one of its example, whose id `id` says.
+    pub(crate) fn of_example(self, id: impl Fn(usize) -> usize) -> Self {
+        match self {
+            Self::NotALevel { example, value } => Self::NotALevel { example: id(example), value },
+            Self::NotFinite { example, step, nats } => Self::NotFinite { example: id(example), step, nats },
+            Self::NotFiniteBetween { example, t, log_snr, nats } => {
+                Self::NotFiniteBetween { example: id(example), t, log_snr, nats }
+            }
+            other => other,
+        }
+    }
+}

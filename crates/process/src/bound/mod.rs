@@ -66,6 +66,7 @@ mod strata;
 mod terms;
 
 pub use affine::{AffineChain, AffineStep, ExactBound};
+pub(crate) use continuous::Between;
 pub use continuous::{ContinuousPlan, PredictBetween, estimate_continuous, level_terms};
 pub use decoder::Decoder;
 pub use error::BoundError;

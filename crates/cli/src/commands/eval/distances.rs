@@ -53,9 +53,9 @@ pub(super) fn check(args: &EvalArgs) -> Result<()> {
         (Some(SampleSource::Path(path)), _) if !path.exists() => {
             bail!("--samples {}: there is no such file", path.display())
         }
-        (None, _) if args.no_bound && args.regret.is_none() && !args.fit => {
-            Err(UsageError("--no-bound: nothing is left to be measured; add --samples, --regret or --fit".to_owned())
-                .into())
+        (None, _) if args.no_bound && args.regret.is_none() && !args.fit && !args.flow.flow => {
+            let words = "--no-bound: nothing is left to be measured; add --samples, --regret, --fit or --flow";
+            Err(UsageError(words.to_owned()).into())
         }
         _ => Ok(()),
     }

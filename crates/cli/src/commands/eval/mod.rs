@@ -2,6 +2,7 @@
 
 mod distances;
 mod fit;
+mod flow;
 pub(super) mod held_out;
 pub(super) mod plan;
 mod regret;
@@ -48,13 +49,19 @@ pub(crate) fn run(args: EvalArgs, ranks: &dyn Ranks) -> Result<()> {
 
 /// The model, with everything checked that can be wrong before the work.
 fn opened(args: &EvalArgs, ranks: &dyn Ranks) -> Result<Option<Pipeline>> {
-    if !ranks.is_alone() && (args.fit || args.samples.is_some() || args.regret.is_some() || args.no_bound) {
-        let words = "on several ranks the bound alone is computed: leave --fit, --samples, --regret and --no-bound to a call on one rank";
+    let more = args.fit || args.samples.is_some() || args.regret.is_some() || args.flow.flow || args.no_bound;
+    if !ranks.is_alone() && more {
+        let words = "on several ranks the bound alone is computed: leave --fit, --samples, --regret, --flow and --no-bound to a call on one rank";
         return Err(UsageError(words.to_owned()).into());
     }
     distances::check(args)?;
     let model = args.model.as_deref().map(|dir| loaded::open_model_with(dir, args.null_class)).transpose()?;
-    if let Some(model) = model.as_ref().filter(|_| !args.no_bound || args.regret.is_some() || args.fit) {
+    if args.flow.flow {
+        flow::check(args)?;
+    }
+    if let Some(model) =
+        model.as_ref().filter(|_| !args.no_bound || args.regret.is_some() || args.fit || args.flow.flow)
+    {
         plan::check_model(model)?;
         plan::check_labels(Scored::of(args), model)?;
     }
@@ -63,10 +70,10 @@ fn opened(args: &EvalArgs, ranks: &dyn Ranks) -> Result<Option<Pipeline>> {
     }
     if let (Some(model), false) = (&model, args.no_bound) {
         plan::check(Scored::of(args), model)?;
-        // The fit that is made first will do.
-        if !args.fit {
-            plan::check_fit(Scored::of(args), model)?;
-        }
+    }
+    // The fit that is made first will do.
+    if let Some(model) = model.as_ref().filter(|_| (!args.no_bound || args.flow.flow) && !args.fit) {
+        plan::check_fit(Scored::of(args), model)?;
     }
     // Before the work, so that an impossible place costs nothing.
     let writes = ranks.leads();
@@ -110,32 +117,39 @@ impl Work for Command<'_> {
         }
         if stop.load(Ordering::SeqCst) {
             // The fit of the examples that were measured is written; what else was asked for is not begun.
-            return Others { fitted: fitted.as_ref(), distances: None, regret: None }.alone(&args, None);
+            return Others { fitted: fitted.as_ref(), ..Others::default() }.alone(&args, None);
         }
         let measure = |source| distances::measure::<B>(&args, source, model.as_ref(), &device, &stop);
         let distances = args.samples.as_ref().map(measure).transpose()?;
         // Nobody asks where no file is written.
         let kept = model.as_ref().filter(|_| args.json.is_some());
         let weights = kept.map(weights_sha256).transpose()?.flatten();
-        let Some(model) = model.filter(|_| !args.no_bound || args.regret.is_some()) else {
-            return Others { fitted: fitted.as_ref(), distances: distances.as_ref(), regret: None }
-                .alone(&args, weights);
+        let Some(model) = model.filter(|_| !args.no_bound || args.regret.is_some() || args.flow.flow) else {
+            let others = Others { fitted: fitted.as_ref(), distances: distances.as_ref(), ..Others::default() };
+            return others.alone(&args, weights);
         };
         // Here and not before: pictures are decoded on the threads that the arguments ask for. And both before the work, since
         // neither may fail after it.
         let regret = args.regret.as_ref().map(|_| Prepared::new(&args, &model)).transpose()?;
-        if args.no_bound {
-            let loaded = Model::<B>::load(model, &device)?;
-            let measured = regret.map(|regret| regret.measure(&args, &loaded, &stop)).transpose()?.flatten();
-            let others = Others { fitted: fitted.as_ref(), distances: distances.as_ref(), regret: measured.as_ref() };
-            return others.alone(&args, weights);
-        }
         let scored = Scored::of(&args);
         let read = || {
             let data = plan::match_classes(scored, &model, plan::load_data(scored, &model)?)?;
             let noise = args.noise.as_deref().map(sfumato_files::read_npy_f32).transpose()?;
             Ok((data, noise))
         };
+        if args.no_bound {
+            let data = if args.flow.flow { Some(read()?.0) } else { None };
+            let flow = data.map(|data| flow::measure::<B>(&args, &model, &data, &device, &stop)).transpose()?.flatten();
+            let loaded = Model::<B>::load(model, &device)?;
+            let measured = regret.map(|regret| regret.measure(&args, &loaded, &stop)).transpose()?.flatten();
+            let others = Others {
+                fitted: fitted.as_ref(),
+                distances: distances.as_ref(),
+                flow: flow.as_ref(),
+                regret: measured.as_ref(),
+            };
+            return others.alone(&args, weights);
+        }
         let (data, noise) = group::together(ranks, read())?;
         if !ranks.is_alone() {
             group::check(ranks, args.machine.backend, facts(&args, &model, &data)?)?;
@@ -145,9 +159,11 @@ impl Work for Command<'_> {
 }
 
 /// What is measured beside the bound.
+#[derive(Default)]
 struct Others<'a> {
     fitted: Option<&'a Fitted>,
     distances: Option<&'a Measurement>,
+    flow: Option<&'a flow::Measured>,
     regret: Option<&'a Measured>,
 }
 
@@ -168,6 +184,9 @@ impl Others<'_> {
         if let Some(distances) = self.distances {
             json["distances"] = distances.json();
         }
+        if let Some(flow) = self.flow {
+            json["flow"] = flow.json();
+        }
         if let Some(regret) = self.regret {
             json["regret"] = regret.json();
         }
@@ -185,7 +204,7 @@ impl Others<'_> {
     }
 
     fn is_empty(&self) -> bool {
-        self.fitted.is_none() && self.distances.is_none() && self.regret.is_none()
+        self.fitted.is_none() && self.distances.is_none() && self.flow.is_none() && self.regret.is_none()
     }
 
     /// The tables, with a line between them.
@@ -199,6 +218,10 @@ impl Others<'_> {
         if let Some(distances) = self.distances {
             gap()?;
             distances.print()?;
+        }
+        if let Some(flow) = self.flow {
+            gap()?;
+            flow.print()?;
         }
         if let Some(regret) = self.regret {
             gap()?;
@@ -261,25 +284,43 @@ impl Scoring<'_> {
             );
         }
         // What fails here does not take the bound along.
-        let (regret, failed) = match &self.regret {
-            Some(_) if stopped => {
-                say!("the regret was not measured");
-                (None, Ok(()))
-            }
-            Some(prepared) => match prepared.measure(&self.args, &model, &self.stop) {
-                Ok(regret) => (regret, Ok(())),
-                Err(error) => (None, Err(error)),
-            },
-            None => (None, Ok(())),
+        let (flow, flow_failed) = kept(self.flow::<B>(device));
+        let (regret, regret_failed) = kept(self.regret(&model));
+        let others = Others {
+            fitted: self.fitted.as_ref(),
+            distances: self.distances.as_ref(),
+            flow: flow.as_ref(),
+            regret: regret.as_ref(),
         };
-        let others =
-            Others { fitted: self.fitted.as_ref(), distances: self.distances.as_ref(), regret: regret.as_ref() };
         // If one result cannot be written, the others still are.
-        let kept = self.keep(&report, &others, elapsed);
+        let written = self.keep(&report, &others, elapsed);
         let printed = report
             .print(elapsed)
             .and_then(|()| if others.is_empty() { Ok(()) } else { out!("").and_then(|()| others.print()) });
-        failed.and(kept).and(printed)
+        flow_failed.and(regret_failed).and(written).and(printed)
+    }
+
+    /// The likelihood by the flow, if it is wanted.
+    fn flow<B: Backend>(&self, device: &B::Device) -> Result<Option<flow::Measured>> {
+        if !self.args.flow.flow {
+            return Ok(None);
+        }
+        if self.stop.load(Ordering::SeqCst) {
+            say!("the likelihood by the flow was not computed");
+            return Ok(None);
+        }
+        flow::measure::<B>(&self.args, &self.model, &self.data, device, &self.stop)
+    }
+
+    /// The regret, if it is wanted.
+    fn regret<B: Backend>(&self, model: &Model<B>) -> Result<Option<Measured>> {
+        let Some(prepared) = &self.regret else { return Ok(None) };
+        // Also during the flow.
+        if self.stop.load(Ordering::SeqCst) {
+            say!("the regret was not measured");
+            return Ok(None);
+        }
+        prepared.measure(&self.args, model, &self.stop)
     }
 
     /// Writes the files that were asked for.
@@ -323,6 +364,14 @@ impl Scoring<'_> {
         gathered(plan, &self.data, &all)
             .with_context(|| format!("stopped before an example was complete; {}", failed()))
             .map(Some)
+    }
+}
+
+/// A result, and the error where there is none.
+fn kept<T>(found: Result<Option<T>>) -> (Option<T>, Result<()>) {
+    match found {
+        Ok(found) => (found, Ok(())),
+        Err(error) => (None, Err(error)),
     }
 }
 

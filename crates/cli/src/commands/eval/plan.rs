@@ -258,11 +258,7 @@ pub(in crate::commands) fn plan<'a>(
     data: &LoadedDataset,
     noise: Option<(&'a [usize], &'a [f32])>,
 ) -> Result<EvalPlan<'a>> {
-    let all = scored.in_split(data);
-    let num = scored.args.data.limit.map_or(all, |limit| limit as usize);
-    if num > all {
-        bail!("--limit {num}: the {} split of {} has {all} examples", scored.split(data), scored.dataset);
-    }
+    let (num, order) = examples(scored, data)?;
     let chain = chain_choice(scored).of(model)?;
     let bound = if scored.args.chain.continuous() {
         BoundPlan::Continuous(continuous_plan(scored, data, &chain)?)
@@ -275,9 +271,20 @@ pub(in crate::commands) fn plan<'a>(
         bound,
         condition: condition(scored, model, data)?,
         num,
-        order: if scored.in_order() { Order::First } else { Order::Random { seed: scored.args.estimate.seed } },
+        order,
         batch_size: scored.args.estimate.batch_size as usize,
     })
+}
+
+/// How many examples are scored, and which.
+pub(super) fn examples(scored: Scored<'_>, data: &LoadedDataset) -> Result<(usize, Order)> {
+    let all = scored.in_split(data);
+    let num = scored.args.data.limit.map_or(all, |limit| limit as usize);
+    if num > all {
+        bail!("--limit {num}: the {} split of {} has {all} examples", scored.split(data), scored.dataset);
+    }
+    let order = if scored.in_order() { Order::First } else { Order::Random { seed: scored.args.estimate.seed } };
+    Ok((num, order))
 }
 
 /// Which levels are visited.
