@@ -36,7 +36,8 @@ fn pictures_become_noise_and_come_back() {
     assert_eq!(round_trips.len(), 3);
 
     // What `sample` draws from the noise is what was measured.
-    let sample = ["sample", "--model", &model, "--noise", "coded/noise.npy", "--sampler", "ddim", "--steps", "60", "--no-clip"];
+    let sample =
+        ["sample", "--model", &model, "--noise", "coded/noise.npy", "--sampler", "ddim", "--steps", "60", "--no-clip"];
     succeed(dir.path(), &[&sample[..], &["--num", "3", "--out", "again"]].concat());
     let (_, drawn) = read_npy(&dir.path().join("again/samples.npy"));
     let given = fs::read(dir.path().join("images.npy")).unwrap();

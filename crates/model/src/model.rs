@@ -215,7 +215,7 @@ fn encoded<B: Backend, N: Network<B, D>, const D: usize>(
 ) -> Result<(), ModelError> {
     let mut observe = |progress: Progress<'_, B, D>| {
         let Progress { first, done, total, .. } = progress;
-        observe(Step { first, done, total, state: &|| host(progress.x) })
+        observe(Step { first, done, total, state: &|| host(progress.x), prediction: &|| host(progress.x_0) })
     };
     Ok(encode_batches(net, how, pictures, device, &mut observe, keep)?)
 }

@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 use sfumato_files::write_atomically;
 use sfumato_model::picture::Texts;
 
-use crate::{args::UsageError, environment};
+use crate::{args::UsageError, provenance::texts_of};
 
 /// What a picture is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,11 +55,9 @@ pub(crate) fn write(path: &Path, figure: &Figure, about: &Value) -> Result<()> {
 /// What a chart says of itself.
 fn texts(figure: &Figure, about: &Value) -> Texts {
     let mut record = Map::from_iter([
-        ("picture".to_owned(), "chart".into()),
         ("title".to_owned(), figure.title.clone().into()),
         ("curves".to_owned(), figure.names.clone().into()),
     ]);
     record.extend(about.as_object().cloned().unwrap_or_default());
-    record.extend(environment::program());
-    Texts::record(&record)
+    texts_of("chart", &Value::Object(record))
 }

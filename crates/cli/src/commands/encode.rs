@@ -4,6 +4,7 @@ mod scores;
 
 use std::{
     ops::ControlFlow,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,7 +16,7 @@ use serde_json::json;
 use sfumato_kernels::Backend;
 use sfumato_model::{
     Model,
-    picture::{GridLayout, write_grid},
+    picture::{GridLayout, Texts, write_grid},
     pipeline::{Labels, Pipeline},
     sampling::{Encoding, Noise, Pictures, SampleOptions, SamplePlan, SamplerKind},
 };
@@ -29,7 +30,7 @@ use crate::{
     output_dir::room_for,
     picture_files::{self, PictureFiles},
     progress::SampleProgress,
-    signals,
+    provenance, signals,
 };
 
 const NOISE: &str = "noise.npy";
@@ -134,7 +135,6 @@ impl Work for Encode<'_> {
             files.values.chunks_exact(size).zip(returned.chunks_exact(size)).map(|(a, b)| Score::of(a, b)).collect();
         let path = |name: &str| args.out.join(name);
         sfumato_files::write_npy_f32(&path(NOISE), &shape, &noise)?;
-        show(&path(GRID), &files.values, &returned, &plan.shape)?;
         let record = json!({
             "sampler": kind.name(),
             "steps": steps,
@@ -145,6 +145,8 @@ impl Work for Encode<'_> {
             "noise": { "mean": mean(&noise), "standard_deviation": deviation(&noise) },
             "round_trip": scores.iter().map(Score::json).collect::<Vec<_>>(),
         });
+        let texts = provenance::texts_of("round trip", &record);
+        show(&path(GRID), [&files.values, &returned], &plan.shape, &texts)?;
         let text = serde_json::to_string_pretty(&record).context("a record is JSON")? + "\n";
         sfumato_files::write_atomically(&path(RECORD), text.as_bytes())?;
         say!("{}", summary(&scores));
@@ -184,12 +186,13 @@ impl<B: Backend> Again<'_, B> {
 }
 
 /// The first pictures, and below each row what came back.
-fn show(path: &std::path::Path, given: &[f32], returned: &[f32], shape: &[usize]) -> Result<()> {
+fn show(path: &Path, [given, returned]: [&[f32]; 2], shape: &[usize], texts: &Texts) -> Result<()> {
     let &[c, h, w] = shape else { return Ok(()) };
     let size = c * h * w;
     let shown = (given.len() / size).min(SHOWN);
     let both = [&given[..shown * size], &returned[..shown * size]].concat();
-    Ok(write_grid(path, &both, [2 * shown, c, h, w], GridLayout { columns: shown, ..GridLayout::default() })?)
+    let layout = GridLayout { columns: shown, ..GridLayout::default() };
+    Ok(write_grid(path, &both, [2 * shown, c, h, w], layout, texts)?)
 }
 
 fn pictures_of(count: usize) -> String {

@@ -28,7 +28,7 @@ use crate::{
     output_dir::room_for,
     picture_files::{self, PictureFiles},
     progress::SampleProgress,
-    signals,
+    provenance, signals,
 };
 
 const SAMPLES: &str = "samples.npy";
@@ -209,9 +209,10 @@ impl Interpolate<'_> {
         };
         let all: Vec<usize> = [self.rows * frames].into_iter().chain(shape.iter().copied()).collect();
         sfumato_files::write_npy_f32(&path(SAMPLES), &all, samples)?;
+        let texts = provenance::texts_of("paths", record);
         match (picture_kind(shape), shape) {
             (Picture::Grid, &[c, h, w]) => {
-                write_picture(&path(GRID), shape, samples, frames, None)?;
+                write_picture(&path(GRID), shape, samples, frames, None, &texts)?;
                 let size = c * h * w;
                 let frame = |i: usize| {
                     let of_row = |row: usize| &samples[(row * frames + i) * size..][..size];
@@ -220,7 +221,7 @@ impl Interpolate<'_> {
                 let all: Vec<Vec<f32>> = (0..frames).map(frame).collect();
                 write_gif(&path(GIF), &all, [self.rows, c, h, w], GridLayout::default(), GIF_DELAY)?;
             }
-            (Picture::Scatter, _) => drop(write_picture(&path(SCATTER), shape, samples, 0, None)?),
+            (Picture::Scatter, _) => drop(write_picture(&path(SCATTER), shape, samples, 0, None, &texts)?),
             _ => say!("note: samples of shape {shape:?} cannot be drawn, {SAMPLES} holds them"),
         }
         let text = serde_json::to_string_pretty(record).context("a record is JSON")? + "\n";

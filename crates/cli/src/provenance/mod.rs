@@ -22,7 +22,15 @@ pub(crate) use file::{Found, read, record};
 pub(crate) use safe::{safe, safe_json};
 pub(crate) use settings::{ClassSetting, ModelSums, PictureSettings, Settings};
 
-use crate::backend_name::BackendName;
+use crate::{backend_name::BackendName, environment};
+
+/// What a picture says that is none of `sample`'s: what it shows, and what it was made from.
+pub(crate) fn texts_of(picture: &str, record: &Value) -> Texts {
+    let mut all = Map::from_iter([("picture".to_owned(), picture.into())]);
+    all.extend(record.as_object().cloned().unwrap_or_default());
+    all.extend(environment::program());
+    Texts::record(&all)
+}
 
 /// What a file shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -69,17 +69,9 @@ pub(crate) struct Settings {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum PictureSettings {
     /// Pictures that are changed.
-    Image {
-        image_sha256: String,
-        strength: f64,
-    },
+    Image { image_sha256: String, strength: f64 },
     /// Pictures of which a part is known.
-    Inpaint {
-        image_sha256: String,
-        mask_sha256: String,
-        jump_length: usize,
-        resample: usize,
-    },
+    Inpaint { image_sha256: String, mask_sha256: String, jump_length: usize, resample: usize },
 }
 
 /// Classes that are drawn.

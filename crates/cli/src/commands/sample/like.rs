@@ -22,7 +22,19 @@ use crate::{
 
 /// Options that may stand beside it: none of them changes a picture.
 const BESIDE: [&str; 14] = [
-    "like", "model", "out", "noise", "image", "inpaint", "mask", "background", "gif", "overwrite", "batch_size", "backend", "gpu",
+    "like",
+    "model",
+    "out",
+    "noise",
+    "image",
+    "inpaint",
+    "mask",
+    "background",
+    "gif",
+    "overwrite",
+    "batch_size",
+    "backend",
+    "gpu",
     "threads",
 ];
 
@@ -92,10 +104,14 @@ impl Like {
         args.num = self.indices()?;
         if settings.noise_sha256.is_some() && args.noise.is_none() {
             let Some(noise) = made.files.get("noise") else { bail!("it does not name the file of its noise") };
-            if !Path::new(noise).is_file() {
-                bail!("the noise that it was drawn with, {noise}, is not there; --noise FILE.npy says where it is");
+            let noise = named_path("noise", noise)?;
+            if !noise.is_file() {
+                bail!(
+                    "the noise that it was drawn with, {}, is not there; --noise FILE.npy says where it is",
+                    noise.display()
+                );
             }
-            args.noise = Some(PathBuf::from(noise));
+            args.noise = Some(noise);
         }
         self.fill_pictures(args)?;
         self.fill_backend(args);
@@ -280,4 +296,13 @@ fn listed<T>(what: &str, values: Option<OneOrMany<T>>) -> Result<Option<OneOrMan
         Some(list) if list.all().is_empty() => bail!("its list `{what}` is empty"),
         _ => Ok(values),
     }
+}
+
+/// A path that can be shown.
+fn named_path(what: &str, path: &str) -> Result<PathBuf> {
+    let shown = provenance::safe(path);
+    if shown != path || path.is_empty() {
+        bail!("it names no {what} but `{shown}`; --{what} says where it is");
+    }
+    Ok(PathBuf::from(path))
 }

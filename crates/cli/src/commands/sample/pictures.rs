@@ -55,7 +55,10 @@ impl FromPictures {
         }
         let grey = masks.values.iter().filter(|value| value.abs() < 1.0).count();
         if grey > 0 {
-            say!("note: {grey} pixels of {} are neither black nor white; from level 128 on they are drawn", mask.display());
+            say!(
+                "note: {grey} pixels of {} are neither black nor white; from level 128 on they are drawn",
+                mask.display()
+            );
         }
         let known = |value: &f32| f32::from(u8::from(*value < 0.0));
         let planes = masks.values.chunks_exact(height * width);

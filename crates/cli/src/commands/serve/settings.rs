@@ -178,7 +178,7 @@ fn described(asked: &Asked, choice: &SamplerChoice, plan: &SamplePlan<'_>, model
     match plan.classes {
         Classes::None => {}
         Classes::Cycle(_) => put("class", Value::Null),
-        Classes::Only(class) => {
+        Classes::Only(class) | Classes::Path { from: class, .. } => {
             put("class", json!(class));
             if let Some(name) = model.spec.facts.class_names.get(class) {
                 put("class_name", json!(name));
