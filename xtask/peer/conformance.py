@@ -152,7 +152,7 @@ def samplers(root):
             # A variant is told apart by what its name adds.
             name = next(name for name in sorted(ARGUMENTS, key=len, reverse=True) if sampler.startswith(name))
             told = [f"{key} {options[key]}" for key in ("order", "eta") if key in options]
-            column = " ".join([ARGUMENTS[name], *told, sampler[len(name):], str(steps)])
+            column = " ".join([ARGUMENTS[name], *told, *filter(None, [sampler[len(name):]]), str(steps)])
             folder = root / f"{row}-{column}".replace(" ", "-")
             folder.mkdir()
             save(folder, unet, scheduler)
