@@ -162,7 +162,7 @@ fn a_pipeline_is_drawn_by_the_sampler_that_its_scheduler_names() {
             &["--karras"],
         ),
         (
-            json!({"_class_name": "UniPCMultistepScheduler", "solver_order": 3, "solver_type": "bh2", "disable_corrector": []}),
+            json!({"_class_name": "UniPCMultistepScheduler", "solver_order": 3, "solver_type": "bh2", "use_karras_sigmas": false}),
             "unipc",
             &["--order", "3"],
         ),

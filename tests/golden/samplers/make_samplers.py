@@ -10,11 +10,13 @@ Made with Python 3.11, torch 2.9.1, diffusers 0.35.2, safetensors 0.8.0, numpy 2
     python make_samplers.py
 """
 
+import contextlib
 import inspect
 import json
 import math
 import pathlib
 import platform
+import sys
 
 import diffusers
 import numpy as np
@@ -105,6 +107,8 @@ VARIANTS = [
     ("unipc-part", UniPCMultistepScheduler, 20, dict(order=2, disable_corrector=[0, 1, 5])),
 ]
 ONLY = {"learned": ("ddpm",), "clipped-levels": ("dpm", "dpm-sde")}
+# Its terms cancel where there is little signal, which leaves few digits of float32: compared in float64 on both sides.
+FLOAT64 = ("unipc-noise",)
 # Samplers whose steps take noise of their own; DDIM with eta besides.
 NOISY = ("ddpm", "euler-a", "dpm-sde", "dpm-sde-heun")
 
@@ -127,7 +131,7 @@ def noise(entry, shape):
     return torch.from_numpy(z.astype(np.float32)).reshape(shape)
 
 
-def denoiser(prediction, learned):
+def denoiser(prediction, learned, dtype=torch.float32):
     """A smooth guess of the data, in whichever form the scheduler wants it."""
 
     def predict(x, t):
@@ -142,7 +146,7 @@ def denoiser(prediction, learned):
         output = {"epsilon": epsilon, "sample": x_0, "v_prediction": signal * epsilon - spread * x_0}[prediction]
         if learned:
             output = torch.cat([output, torch.tanh(0.5 * x - pattern)], dim=1)
-        return output.float()
+        return output.to(dtype)
 
     return predict
 
@@ -170,7 +174,7 @@ def clips(cls):
     return "clip_sample" in inspect.signature(cls.__init__).parameters
 
 
-def run(scheduler, predict, steps, shape, eta=None):
+def run(scheduler, predict, steps, shape, eta=None, dtype=torch.float32):
     """The states after 0, 1, ... steps; Heun's corrections are no steps of their own."""
     entry = [0]
     for module in (scheduling_ddpm, scheduling_ddim, scheduling_dpmsolver_multistep, scheduling_euler_ancestral_discrete):
@@ -178,7 +182,7 @@ def run(scheduler, predict, steps, shape, eta=None):
     scheduler.set_timesteps(steps)
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(0)
-    x = noise(0, shape) * scheduler.init_noise_sigma
+    x = noise(0, shape).to(dtype) * scheduler.init_noise_sigma
     states = [x]
     options = {} if eta is None else {"eta": eta}
     for k, t in enumerate(scheduler.timesteps):
@@ -188,6 +192,45 @@ def run(scheduler, predict, steps, shape, eta=None):
         if scheduler.order == 1 or scheduler.state_in_first_order or k + 1 == len(scheduler.timesteps):
             states.append(x)
     return states
+
+
+class Double:
+    """A module whose float32 is float64."""
+
+    def __init__(self, module, float64):
+        self.module, self.float32 = module, float64
+
+    def __getattr__(self, name):
+        return getattr(self.module, name)
+
+
+@contextlib.contextmanager
+def double(cls):
+    """Lets a scheduler compute in float64: its module asks torch and numpy for float32 by name."""
+    module = sys.modules[cls.__module__]
+    module.torch, module.np = Double(torch, torch.float64), Double(np, np.float64)
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        module.torch, module.np = torch, np
+        torch.set_default_dtype(torch.float32)
+
+
+def ancestral_in_float64(cls, config, steps, alphas_cumprod, predict, states, looked_at, shape):
+    """The steps of EulerAncestralDiscreteScheduler again: in float32 a long step from a high level leaves few digits."""
+    after = []
+    with double(cls):
+        scheduler = scheduler_of(cls, config, steps, {})
+        scheduler.alphas_cumprod = alphas_cumprod.double()
+        scheduler.set_timesteps(steps)
+        for k in looked_at:
+            scheduling_euler_ancestral_discrete.randn_tensor = lambda *_, **__: noise(k, shape).double()
+            scheduler._step_index = k - 1
+            x, t = states[k - 1].double(), scheduler.timesteps[k - 1]
+            output = predict(scheduler.scale_model_input(x, t), t).double()
+            after.append(scheduler.step(output, t, x).prev_sample)
+    return torch.stack(after)
 
 
 def in_float64(scheduler, predict, states, looked_at, shape):
@@ -235,8 +278,16 @@ def main():
             if not table.equal(scheduler.alphas_cumprod):
                 tensors[f"{reference}/alphas_cumprod"] = scheduler.alphas_cumprod
             predict = denoiser(scheduler.config.prediction_type, config_name == "learned")
-            states = run(scheduler, predict, steps, shape, options.get("eta"))
             name = f"{reference}-{steps}" + (f"-eta{options['eta']}" if "eta" in options else "")
+            case = dict(name=name, scheduler=reference, steps=steps, eta=options.get("eta", 0.0), net=None)
+            if sampler in FLOAT64:
+                with double(cls):
+                    scheduler = scheduler_of(cls, config, steps, options)
+                    predict = denoiser(scheduler.config.prediction_type, False, torch.float64)
+                    tensors[f"{name}/final"] = run(scheduler, predict, steps, shape, dtype=torch.float64)[-1]
+                cases.append(case | dict(float64=True))
+                continue
+            states = run(scheduler, predict, steps, shape, options.get("eta"))
             looked_at = [k for k in chosen(steps) if k < len(states)]
             tensors[f"{name}/final"] = states[-1]
             tensors[f"{name}/steps"] = torch.tensor(looked_at, dtype=torch.float32)
@@ -244,7 +295,10 @@ def main():
             tensors[f"{name}/after"] = torch.stack([states[k] for k in looked_at])
             if sampler == "ddpm":
                 tensors[f"{name}/after_f64"] = in_float64(scheduler, predict, states, looked_at, shape)
-            cases.append(dict(name=name, scheduler=reference, steps=steps, eta=options.get("eta", 0.0), net=None))
+            if sampler == "euler-a":
+                told = cls, config, steps, scheduler.alphas_cumprod, predict
+                tensors[f"{name}/after_f64"] = ancestral_in_float64(*told, states, looked_at, shape)
+            cases.append(case)
     for net in ("cifar", "defaults"):
         unet = UNet2DModel.from_pretrained(NETS / net / "unet").eval()
         base = json.loads((NETS / net / "scheduler/scheduler_config.json").read_text())
