@@ -107,7 +107,7 @@ check('what the server refuses is said', true);
 
 // Cancel, by button and by key. A job that stays would hold up the next one.
 for (const how of ['button', 'key']) {
-  await fill({ num: 64, steps: 1000, height: 128, width: 128 });
+  await fill({ num: 64, steps: 1000, height: 112, width: 112 });
   await page.locator('#draw').click();
   await until('step ');
   if (how === 'button') await page.locator('#cancel').click();
@@ -119,7 +119,7 @@ const other = await opened({ colorScheme: 'light' });
 await other.page.locator('#num').fill('64');
 await other.page.locator('#steps').fill('1000');
 await other.page.locator('#more summary').click();
-await other.page.locator('#height').fill('128');
+await other.page.locator('#height').fill('112');
 await other.page.locator('#draw').click();
 await until('step ', other.page);
 await fill({ num: 1, steps: 5, height: 28, width: 28 });
@@ -162,7 +162,7 @@ await shoot(phone.page, 'phone');
 await phone.page.close();
 
 // ---- the end of the server, in the middle of a job
-await fill({ num: 64, steps: 1000, height: 128, width: 128 });
+await fill({ num: 64, steps: 1000, height: 112, width: 112 });
 await page.locator('#draw').click();
 await until('step ');
 server.kill('SIGINT');

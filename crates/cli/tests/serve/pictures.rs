@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     client::{Events, exchange, get, request, sample, sample_with},
     common::succeed,
+    queue::{blocked, delete},
     server::{CLASSES, Server},
 };
 
@@ -110,17 +111,20 @@ fn a_job_is_seen_step_by_step_and_its_pictures_as_they_emerge() {
     let again: Vec<_> = Events::of(server.port, &id).collect();
     assert_eq!((again.len(), again[0].0.as_str()), (1, "done"));
 
-    // Slow enough that every step is seen.
+    // It is watched before it is drawn, so that its first step is seen as well.
     let server = Server::of_classes();
-    let id = sample(server.port, "test", &json!({ "num": 4, "steps": 6, "image_size": 160, "sampler": "ddpm" }));
+    let first = blocked(&server);
+    let id = sample(server.port, "test", &json!({ "num": 4, "steps": 6, "image_size": 112, "sampler": "ddpm" }));
+    let events = Events::of(server.port, &id);
+    delete(&server, &first);
     let mut looks = 0;
-    for (name, data) in Events::of(server.port, &id) {
+    for (name, data) in events {
         if let Some(look) = data.get("looks") {
             assert_eq!((name.as_str(), data["total"].as_u64()), ("step", Some(6)));
             let pictures = look["pictures"].as_array().unwrap();
             let sizes: Vec<_> =
                 pictures.iter().map(|png| pixels(&BASE64_STANDARD.decode(png.as_str().unwrap()).unwrap()).0).collect();
-            assert_eq!(sizes, [(80, 80); 4], "halved to below 128");
+            assert_eq!(sizes, [(112, 112); 4]);
             looks += 1;
         }
     }

@@ -9,12 +9,12 @@ use crate::{
     server::{Server, long, short, wait_until},
 };
 
-fn delete(server: &Server, id: &str) -> Answer {
+pub(crate) fn delete(server: &Server, id: &str) -> Answer {
     exchange(server.port, &request("DELETE", &format!("/jobs/{id}"), &[], &[]))
 }
 
 /// A job that is being drawn, and keeps the others waiting.
-fn blocked(server: &Server) -> String {
+pub(crate) fn blocked(server: &Server) -> String {
     let id = sample(server.port, "first", &long());
     wait_until("the drawing to begin", || state(server.port, &id) == "drawing");
     id
@@ -58,19 +58,24 @@ fn a_page_that_is_closed_cancels_its_job() {
     while second.wait_for("step")["done"].as_u64().unwrap() <= before + 1 {}
     drop(second);
     wait_until("the end of what is drawn", || state(server.port, &drawn) == "cancelled");
-    // The same for a client that waits for the picture itself.
-    let mut request = request("POST", "/sample", &[("Content-Type", "application/json"), ("Accept", "image/png")], &[]);
-    let body = long().to_string().replace("\"num\":16", "\"num\":1");
-    let head =
-        String::from_utf8(request).unwrap().replace("Content-Length: 0", &format!("Content-Length: {}", body.len()));
-    request = (head + &body).into_bytes();
+}
+
+#[test]
+fn a_client_that_waits_for_its_picture_and_leaves_is_forgotten() {
+    let server = Server::of_classes();
+    let drawn = blocked(&server);
+    let body = short(1).to_string();
+    let headers = [("Content-Type", "application/json"), ("Accept", "image/png"), ("X-Client", "a")];
     let mut stream = connect(server.port);
-    stream.write_all(&request).unwrap();
-    let next = sample(server.port, "next", &short(1));
-    let mut events = Events::of(server.port, &next);
-    events.wait_for("waiting");
+    stream.write_all(&request("POST", "/sample", &headers, body.as_bytes())).unwrap();
+    // Clients take turns: the second job of this one comes after the other's first.
+    let second = |id: &str| get(server.port, &format!("/jobs/{id}")).json()["ahead"].as_u64();
+    let mine = [sample(server.port, "b", &short(2)), sample(server.port, "b", &short(3))];
+    wait_until("the picture to be asked for", || second(&mine[1]) == Some(3));
     drop(stream);
-    events.wait_for("done");
+    wait_until("the picture to be forgotten", || second(&mine[1]) == Some(2));
+    delete(&server, &drawn);
+    Events::of(server.port, &mine[1]).wait_for("done");
 }
 
 #[test]

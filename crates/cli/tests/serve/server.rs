@@ -89,7 +89,7 @@ impl Drop for Server {
 
 /// Settings whose drawing takes minutes, in steps of a fraction of a second: what follows waits for it until it is cancelled.
 pub(crate) fn long() -> Value {
-    json!({ "num": 16, "image_size": 128, "steps": 1000, "sampler": "ddpm" })
+    json!({ "num": 16, "image_size": 112, "steps": 1000, "sampler": "ddpm" })
 }
 
 /// Settings whose drawing takes no time.

@@ -10,8 +10,8 @@ use sfumato_model::{
 };
 
 use super::{
-    limits::{PICTURES, SIDE},
-    settings::{SPECIAL, takes},
+    limits::PICTURES,
+    settings::{SPECIAL, most_side, takes},
 };
 use crate::environment;
 
@@ -59,7 +59,7 @@ pub(super) fn of(model: &Pipeline, name: &str, backend: &str) -> anyhow::Result<
         "spacing": scheduler.sampling.spacing.name(),
         "spacings": Spacing::NAMES,
         "karras": scheduler.sampling.karras,
-        "limits": { "num": PICTURES, "side": SIDE },
+        "limits": { "num": PICTURES, "side": most_side(model) },
         "backend": backend,
         "version": environment::describe()["version"],
         "revision": environment::describe()["revision"],

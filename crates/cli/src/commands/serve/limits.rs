@@ -4,8 +4,10 @@ use std::time::Duration;
 
 /// Pictures of one job.
 pub(super) const PICTURES: u64 = 64;
-/// Longest side of a picture, in pixels.
+/// Longest side of a picture, in pixels, whatever the model.
 pub(super) const SIDE: u64 = 1024;
+/// Longest side in sides of the model's own pictures: attention takes the fourth power of it in time.
+pub(super) const TIMES_LARGER: u64 = 4;
 /// Numbers in all pictures of a job (pictures × channels × height × width): 64 MiB of `f32`.
 pub(super) const VALUES: usize = 1 << 24;
 /// Bytes of a request's body; settings take a few hundred.

@@ -11,7 +11,7 @@ use sfumato_train::config::least_to_predict;
 
 use super::{
     fields::{Fields, wrong},
-    limits::{PICTURES, SIDE, VALUES},
+    limits::{PICTURES, SIDE, TIMES_LARGER, VALUES},
 };
 
 /// What a client has said, and the defaults that do not depend on the model.
@@ -121,13 +121,19 @@ fn asked(body: &[u8], model: &Pipeline) -> Result<Asked, String> {
     let order = fields.whole("order", 1..=3)?;
     let order = order.map(|order| SolverOrder::try_from(order as u8)).transpose().map_err(|error| error.to_string())?;
     let karras = fields.truth("karras")?;
-    let image_size = fields.any("image_size").map(|value| image_size(&value)).transpose()?;
+    let image_size = fields.any("image_size").map(|value| image_size(&value, most_side(model))).transpose()?;
     fields.end()?;
     if class.is_none() && matches!(model.labels(), Ok(Labels::Any)) {
         return Err("class is needed: the model takes any number as a class".to_owned());
     }
     let choice = SamplerChoice { steps, spacing, eta, order, karras, ..SamplerChoice::new(SamplerKind::Ddpm) };
     Ok(Asked { num, seed, class, guidance, sampler, choice, image_size })
+}
+
+/// Longest side of pictures that may be asked for.
+pub(super) fn most_side(model: &Pipeline) -> u64 {
+    let own = model.spec.config.example_shape().and_then(|shape| shape[1..].iter().max().copied());
+    own.map_or(SIDE, |side| (side as u64 * TIMES_LARGER).min(SIDE).max(side as u64))
 }
 
 /// A class by its number or by its name.
@@ -141,22 +147,19 @@ fn class(value: &Value, model: &Pipeline) -> Result<usize, String> {
 }
 
 /// A side, or height and width.
-fn image_size(value: &Value) -> Result<[usize; 2], String> {
-    let side = |value: &Value| value.as_u64().filter(|side| (1..=SIDE).contains(side)).map(|side| side as usize);
+fn image_size(value: &Value, most: u64) -> Result<[usize; 2], String> {
+    let side = |value: &Value| value.as_u64().filter(|side| (1..=most).contains(side)).map(|side| side as usize);
     let size = match value {
         Value::Array(sides) if sides.len() == 2 => side(&sides[0]).zip(side(&sides[1])),
         side_of_both => side(side_of_both).map(|side| (side, side)),
     };
-    let expected = format!("a side or [height, width] of 1 to {SIDE} pixels");
+    let expected = format!("a side or [height, width] of 1 to {most} pixels");
     size.map(|(height, width)| [height, width]).ok_or_else(|| wrong("image_size", &expected, value))
 }
 
 /// Refuses what is too large for one job, or for the machine.
 fn check_size(num: usize, shape: [usize; 3], model: &Pipeline, on_cpu: bool) -> Result<(), String> {
     let [channels, height, width] = shape;
-    if height.max(width) as u64 > SIDE {
-        return Err(format!("image_size must be up to {SIDE} pixels a side (found {height}x{width})"));
-    }
     let values = num * channels * height * width;
     // On another device the network has memory of its own.
     let needed = if on_cpu { least_to_predict(&model.spec.config, &shape, num) } else { 0.0 };
@@ -195,7 +198,7 @@ fn described(asked: &Asked, choice: &SamplerChoice, plan: &SamplePlan<'_>, model
         put("eta", json!(choice.eta));
     }
     if takes(choice.kind, "order", model) {
-        put("order", plan.sampler.dpm_solver().map_or(Value::Null, |options| json!(options.order)));
+        put("order", json!(choice.order.or(plan.sampler.dpm_solver().map(|options| options.order))));
     }
     if takes(choice.kind, "karras", model) {
         put("karras", json!(choice.karras.unwrap_or(defaults.karras)));
