@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde_json::{Map, Value};
-use sfumato_model::sampling::SamplerKind;
+use sfumato_model::{fitted::UnknownPlacement, sampling::SamplerKind};
 
 use super::record::{GRID, SCATTER, difference};
 use crate::{
@@ -40,6 +40,7 @@ impl Like {
     pub(super) fn read(args: &mut SampleArgs) -> Result<Option<Self>> {
         let Some(file) = args.like.clone() else { return Ok(None) };
         if let Some(option) = args.given.other_than(&BESIDE) {
+            let option = option.replace("--class-name", "--class");
             return Err(UsageError(format!(
                 "{option} cannot stand beside --like: {} says it; `sfumato info {0}` shows the options for a call of your own",
                 file.display()
@@ -62,10 +63,13 @@ impl Like {
                 "it shows the first {there} samples of a call that was stopped; the files of its samples can be drawn again"
             );
         }
-        args.model.get_or_insert_with(|| PathBuf::from(&made.model));
+        if args.model.is_none() {
+            args.model = Some(named_path("model", &made.model)?);
+        }
         args.sampler = Some(settings.sampler);
         args.steps = Some(settings.steps);
-        args.spacing = Some(settings.spacing.parse()?);
+        let unknown = |error: UnknownPlacement| anyhow::anyhow!("{}", provenance::safe(&error.to_string()));
+        args.spacing = Some(settings.spacing.parse().map_err(unknown)?);
         args.variance = settings.variance.as_deref().map(|name| named::<VarianceName>("variance", name)).transpose()?;
         args.eta = settings.eta.unwrap_or(0.0);
         let whose = settings.ddim.as_deref().filter(|_| settings.sampler == SamplerKind::Ddim);
@@ -87,10 +91,14 @@ impl Like {
         args.num = self.indices()?;
         if settings.noise_sha256.is_some() && args.noise.is_none() {
             let Some(noise) = made.files.get("noise") else { bail!("it does not name the file of its noise") };
-            if !Path::new(noise).is_file() {
-                bail!("the noise that it was drawn with, {noise}, is not there; --noise FILE.npy says where it is");
+            let noise = named_path("noise", noise)?;
+            if !noise.is_file() {
+                bail!(
+                    "the noise that it was drawn with, {}, is not there; --noise FILE.npy says where it is",
+                    noise.display()
+                );
             }
-            args.noise = Some(PathBuf::from(noise));
+            args.noise = Some(noise);
         }
         self.fill_backend(args);
         Ok(())
@@ -127,6 +135,23 @@ impl Like {
                 args.machine.backend
             );
         }
+    }
+
+    /// An error of a call that nobody has typed: not one of usage.
+    pub(super) fn explain(&self, error: anyhow::Error) -> anyhow::Error {
+        match error.downcast::<UsageError>() {
+            Ok(UsageError(reason)) => anyhow::anyhow!("the record in {}: {reason}", self.file.display()),
+            Err(other) => other,
+        }
+    }
+
+    /// An error of a model that the record names, and perhaps of one that has moved.
+    pub(super) fn explain_model(&self, error: anyhow::Error, dir: &Path) -> anyhow::Error {
+        error.context(format!(
+            "{} was drawn with the model in {}; --model DIR says where it is now",
+            self.file.display(),
+            dir.display()
+        ))
     }
 
     /// Refuses another model than the one that has made the picture, by its checksums.
@@ -235,6 +260,15 @@ fn map(settings: &Settings) -> Result<Map<String, Value>> {
 /// The value of an option by its name.
 fn named<E: ValueEnum>(option: &str, name: &str) -> Result<E> {
     E::from_str(name, false).map_err(|_| anyhow::anyhow!("no {option} is called `{}`", provenance::safe(name)))
+}
+
+/// A path that can be shown.
+fn named_path(what: &str, path: &str) -> Result<PathBuf> {
+    let shown = provenance::safe(path);
+    if shown != path || path.is_empty() {
+        bail!("it names no {what} but `{shown}`; --{what} says where it is");
+    }
+    Ok(PathBuf::from(path))
 }
 
 /// A list of at least one value.
