@@ -47,13 +47,22 @@ use crate::{
 pub(crate) fn run(mut args: SampleArgs, ranks: &dyn Ranks) -> Result<()> {
     let prepare = || {
         let like = Like::read(&mut args)?;
-        let model = loaded::open_model_with(args.model_dir(), args.null_class)?;
+        let opened = loaded::open_model_with(args.model_dir(), args.null_class);
+        let model = match (&like, args.given.has("model")) {
+            (Some(like), false) => opened.map_err(|error| like.explain_model(error, args.model_dir()))?,
+            _ => opened?,
+        };
+        let explained = |error| match &like {
+            Some(like) => like.explain(error),
+            None => error,
+        };
         let sums = ModelSums::of(&model)?;
         like.iter().try_for_each(|like| like.check_model(&sums, args.model_dir()))?;
         if let Some(text) = &args.class_name {
             args.class = Some(class::resolve(text, &model)?);
         }
-        let order = args.order.map(TryInto::try_into).transpose().map_err(UsageError)?;
+        let order = args.order.map(TryInto::try_into).transpose();
+        let order = order.map_err(|reason| explained(UsageError(reason).into()))?;
         let scheduler = &model.spec.scheduler;
         if args.sampler.is_none() && scheduler.sampler().is_none() {
             say!(
@@ -63,9 +72,11 @@ pub(crate) fn run(mut args: SampleArgs, ranks: &dyn Ranks) -> Result<()> {
             );
         }
         for &guidance in args.guidance.all() {
-            SampleOptions { guidance, ..options(&args, order, None)? }.check(&model).map_err(of_model)?;
+            let checked = SampleOptions { guidance, ..options(&args, order, None)? }.check(&model);
+            checked.map_err(|error| explained(of_model(error)))?;
         }
-        let shape = model.example_shape(args.image_size.map(|size| size.0)).map_err(of_model)?;
+        let shape = model.example_shape(args.image_size.map(|size| size.0));
+        let shape = shape.map_err(|error| explained(of_model(error)))?;
         init_threads(args.machine.threads)?;
         let pictures = FromPictures::read(&args, &shape)?;
         if let Some(pictures) = pictures.as_ref().filter(|_| !args.given.has("num") && like.is_none()) {

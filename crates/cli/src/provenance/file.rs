@@ -43,7 +43,9 @@ pub(crate) fn record(path: &Path) -> Result<Found> {
         Err(reason) => bail!("the text `{RECORD}` of {shown} cannot be read: {reason}"),
     };
     let wrong = || format!("the text `{RECORD}` of {shown} is not what this program writes");
-    match serde_json::from_str(text).with_context(wrong)? {
+    // An error of the parser may quote the text.
+    let parsed = serde_json::from_str(text).map_err(|error| anyhow::anyhow!("{}", safe(&error.to_string())));
+    match parsed.with_context(wrong)? {
         Value::Object(record) => Ok(Found { png, record }),
         _ => Err(anyhow::anyhow!("it is no JSON object")).with_context(wrong),
     }
@@ -92,4 +94,54 @@ pub(crate) fn read(path: &Path) -> Result<Provenance> {
         );
     }
     Ok(made)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use sfumato_model::picture::{Raster, Texts};
+
+    use super::*;
+
+    /// A record with something in every kind of field.
+    const RECORD_OF_A_SAMPLE: &str = r#"{"picture":"sample","sampler":"ddim","steps":20,"spacing":"trailing","eta":0.5,"ddim":"consistent","image_size":[8,12],"class":3,"guidance":2.0,"seed":18446744073709551615,"weights_sha256":"ab","scheduler_sha256":"cd","network_sha256":"ef","index":7,"class_name":"coat","model":"m","files":{"noise":"n.npy"},"version":"0.1.0","revision":"r","backend":"flex"}"#;
+
+    fn written(dir: &Path, record: &str) -> std::path::PathBuf {
+        let path = dir.join("x.png");
+        let picture = Raster::picture(&path, &[0.0; 4], [1, 2, 2]).unwrap();
+        picture.write_png(&path, &Texts::none().with(RECORD, record)).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_record_comes_back_as_it_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = read(&written(dir.path(), RECORD_OF_A_SAMPLE)).unwrap();
+        assert_eq!(serde_json::to_string(&made.to_json()).unwrap(), RECORD_OF_A_SAMPLE);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_changed_record_is_read_or_refused_in_words_for_any_terminal(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), "\\PC|[\u{1b}\u{9b}\u{202e}\"{}\\[\\],:0-9]"), 1..8),
+            cut in prop::option::of(any::<prop::sample::Index>()),
+        ) {
+            let mut record: Vec<char> = RECORD_OF_A_SAMPLE.chars().collect();
+            for (place, more) in changes {
+                let at = place.index(record.len());
+                record.splice(at..=at, more.chars());
+            }
+            if let Some(place) = cut {
+                record.truncate(place.index(record.len()));
+            }
+            let dir = tempfile::tempdir().unwrap();
+            if let Err(error) = read(&written(dir.path(), &record.into_iter().collect::<String>())) {
+                let said = format!("{error:#}");
+                prop_assert!(said.contains("x.png"));
+                prop_assert_eq!(safe(&said), said);
+            }
+        }
+    }
 }

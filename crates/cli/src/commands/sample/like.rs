@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde_json::{Map, Value};
-use sfumato_model::sampling::SamplerKind;
+use sfumato_model::{fitted::UnknownPlacement, sampling::SamplerKind};
 
 use super::record::{GRID, SCATTER, difference};
 use crate::{
@@ -54,6 +54,7 @@ impl Like {
     pub(super) fn read(args: &mut SampleArgs) -> Result<Option<Self>> {
         let Some(file) = args.like.clone() else { return Ok(None) };
         if let Some(option) = args.given.other_than(&BESIDE) {
+            let option = option.replace("--class-name", "--class");
             return Err(UsageError(format!(
                 "{option} cannot stand beside --like: {} says it; `sfumato info {0}` shows the options for a call of your own",
                 file.display()
@@ -76,10 +77,13 @@ impl Like {
                 "it shows the first {there} samples of a call that was stopped; the files of its samples can be drawn again"
             );
         }
-        args.model.get_or_insert_with(|| PathBuf::from(&made.model));
+        if args.model.is_none() {
+            args.model = Some(named_path("model", &made.model)?);
+        }
         args.sampler = Some(settings.sampler);
         args.steps = Some(settings.steps);
-        args.spacing = Some(settings.spacing.parse()?);
+        let unknown = |error: UnknownPlacement| anyhow::anyhow!("{}", provenance::safe(&error.to_string()));
+        args.spacing = Some(settings.spacing.parse().map_err(unknown)?);
         args.variance = settings.variance.as_deref().map(|name| named::<VarianceName>("variance", name)).transpose()?;
         args.eta = settings.eta.unwrap_or(0.0);
         let whose = settings.ddim.as_deref().filter(|_| settings.sampler == SamplerKind::Ddim);
@@ -180,6 +184,23 @@ impl Like {
                 args.machine.backend
             );
         }
+    }
+
+    /// An error of a call that nobody has typed: not one of usage.
+    pub(super) fn explain(&self, error: anyhow::Error) -> anyhow::Error {
+        match error.downcast::<UsageError>() {
+            Ok(UsageError(reason)) => anyhow::anyhow!("the record in {}: {reason}", self.file.display()),
+            Err(other) => other,
+        }
+    }
+
+    /// An error of a model that the record names, and perhaps of one that has moved.
+    pub(super) fn explain_model(&self, error: anyhow::Error, dir: &Path) -> anyhow::Error {
+        error.context(format!(
+            "{} was drawn with the model in {}; --model DIR says where it is now",
+            self.file.display(),
+            dir.display()
+        ))
     }
 
     /// Refuses another model than the one that has made the picture, by its checksums.
@@ -290,14 +311,6 @@ fn named<E: ValueEnum>(option: &str, name: &str) -> Result<E> {
     E::from_str(name, false).map_err(|_| anyhow::anyhow!("no {option} is called `{}`", provenance::safe(name)))
 }
 
-/// A list of at least one value.
-fn listed<T>(what: &str, values: Option<OneOrMany<T>>) -> Result<Option<OneOrMany<T>>> {
-    match &values {
-        Some(list) if list.all().is_empty() => bail!("its list `{what}` is empty"),
-        _ => Ok(values),
-    }
-}
-
 /// A path that can be shown.
 fn named_path(what: &str, path: &str) -> Result<PathBuf> {
     let shown = provenance::safe(path);
@@ -305,4 +318,12 @@ fn named_path(what: &str, path: &str) -> Result<PathBuf> {
         bail!("it names no {what} but `{shown}`; --{what} says where it is");
     }
     Ok(PathBuf::from(path))
+}
+
+/// A list of at least one value.
+fn listed<T>(what: &str, values: Option<OneOrMany<T>>) -> Result<Option<OneOrMany<T>>> {
+    match &values {
+        Some(list) if list.all().is_empty() => bail!("its list `{what}` is empty"),
+        _ => Ok(values),
+    }
 }
