@@ -3,12 +3,15 @@
 use std::ops::ControlFlow;
 
 use sfumato_kernels::Backend;
-use sfumato_process::{NoiseSource, RecordedNoise, VarianceRule, sampler::SolverOrder};
+use sfumato_process::{
+    NoiseSource, RecordedNoise, VarianceRule,
+    sampler::{Resampling, SolverOrder},
+};
 
 use crate::{
     Model, ModelError, Samples,
     fitted::Placement,
-    sampling::{DdimConvention, GuidanceInterval, Noise, SampleOptions, SamplePlan, SamplerKind},
+    sampling::{DdimConvention, GuidanceInterval, Noise, Origin, Pictures, SampleOptions, SamplePlan, SamplerKind},
 };
 
 /// How samples are drawn: everything that is not said comes from the model's scheduler. [`Model::sample`] starts one.
@@ -76,6 +79,18 @@ impl<'a, B: Backend> Sampling<'a, B> {
     /// Leaves predictions of the clean data out of range as they are, in place of what the model says.
     pub fn unclipped(mut self) -> Self {
         self.options.clip = false;
+        self
+    }
+
+    /// Starts from pictures in place of noise, with so much noise that the last `strength` of the steps are left, in (0, 1]: SDEdit.
+    pub fn from_pictures(mut self, pictures: Pictures<'a>, strength: f64) -> Self {
+        self.options.origin = Origin::Picture { pictures, strength };
+        self
+    }
+
+    /// Keeps the known part of pictures (1 in `keep`, and 0 where they are drawn): RePaint.
+    pub fn inpaint(mut self, pictures: Pictures<'a>, keep: Pictures<'a>, resampling: Resampling) -> Self {
+        self.options.origin = Origin::Known { pictures, keep, resampling };
         self
     }
 
