@@ -107,7 +107,7 @@ check('what the server refuses is said', true);
 
 // Cancel, by button and by key. A job that stays would hold up the next one.
 for (const how of ['button', 'key']) {
-  await fill({ num: 64, steps: 1000, height: 112, width: 112 });
+  await fill({ num: 16, steps: 1000, height: 112, width: 112 });
   await page.locator('#draw').click();
   await until('step ');
   if (how === 'button') await page.locator('#cancel').click();
@@ -116,7 +116,7 @@ for (const how of ['button', 'key']) {
 }
 // A page that is closed: the job of this one waits until then.
 const other = await opened({ colorScheme: 'light' });
-await other.page.locator('#num').fill('64');
+await other.page.locator('#num').fill('16');
 await other.page.locator('#steps').fill('1000');
 await other.page.locator('#more summary').click();
 await other.page.locator('#height').fill('112');
@@ -162,7 +162,7 @@ await shoot(phone.page, 'phone');
 await phone.page.close();
 
 // ---- the end of the server, in the middle of a job
-await fill({ num: 64, steps: 1000, height: 112, width: 112 });
+await fill({ num: 16, steps: 1000, height: 112, width: 112 });
 await page.locator('#draw').click();
 await until('step ');
 server.kill('SIGINT');
