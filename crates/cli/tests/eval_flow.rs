@@ -1,4 +1,4 @@
-//! The likelihood by the flow through the program: against an independent solver, over all networks, and what is refused.
+//! The likelihood by the flow through the program: beside the bound, over all networks, and what is refused.
 
 mod common;
 
@@ -9,12 +9,8 @@ use std::{
     process::Stdio,
 };
 
-use common::{
-    GOLDEN, POINTS, contains, fail, images, json, sfumato, squares, stdout, succeed, train_tiny, unwrapped, variant,
-};
+use common::{POINTS, contains, fail, images, json, sfumato, squares, stdout, succeed, train_tiny, unwrapped, variant};
 use serde_json::Value;
-
-const FLOW: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/flow");
 
 /// `eval --flow --no-bound ARGS…`, the part of the file about the flow.
 fn flow(dir: &Path, model: &str, data: &str, args: &[&str]) -> Value {
@@ -50,32 +46,6 @@ fn points(path: &Path, points: &[[f32; 2]]) {
     bytes.extend(padded.as_bytes());
     bytes.extend(points.iter().flatten().flat_map(|x| x.to_le_bytes()));
     fs::write(path, bytes).unwrap();
-}
-
-#[test]
-fn likelihoods_are_those_of_an_independent_solver() {
-    let dir = tempfile::tempdir().unwrap();
-    let (model, data) = (format!("{GOLDEN}/model"), format!("npy:{FLOW}/images.npy"));
-    let args = ["--in-order", "--trace", "exact"];
-    let found = flow(dir.path(), &model, &data, &args);
-    assert_eq!(
-        (&found["start"], &found["discrete"], &found["trace"]),
-        (&"density".into(), &false.into(), &"exact".into())
-    );
-    let expected = json(Path::new(&format!("{FLOW}/expected.json")));
-    let (errors, totals) = (column(&found, "solver_error"), totals(&found));
-    for ((nats, expected), error) in totals.iter().zip(expected["nats"].as_array().unwrap()).zip(&errors) {
-        let off = (nats - number(expected)).abs();
-        // The network of the program computes in f32.
-        assert!(off < error + 1e-3 && off < 64.0 * 1e-3, "{nats} for {expected}, and an error of {error}");
-    }
-    // Hutchinson's estimator, about the same.
-    for kind in ["rademacher", "gaussian"] {
-        let probed = flow(dir.path(), &model, &data, &["--in-order", "--trace", kind, "--probes", "24"]);
-        let error = number(&probed["probe_error_bits_per_dim"]);
-        let off = (bits(&probed["total"]) - bits(&found["total"])).abs();
-        assert!(off < 4.5 * error && error < 0.2, "{kind}: {off} off with an error of {error}");
-    }
 }
 
 #[test]
@@ -207,20 +177,21 @@ fn every_network_and_reading_has_a_flow() {
     assert!(bits(&flow(dir, "zero", &data, &["--limit", "2"])["total"]).is_finite());
 }
 
-/// A density integrates to 1: here over a grid that holds all but the tails.
+/// A density integrates to 1: here over a grid that widens outwards, `x = sinh(u)`, for a small network has heavy tails.
 #[test]
 fn the_density_of_points_integrates_to_one() {
-    const SIDE: i16 = 40;
-    const STEP: f32 = 0.15;
+    const SIDE: i32 = 20;
+    const STEP: f64 = 0.3;
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     succeed(dir, &[&["train", "--out", "runs/p", "--steps", "300"], POINTS].concat());
-    let axis = || (-SIDE..=SIDE).map(|i| STEP * f32::from(i));
-    let grid: Vec<[f32; 2]> = axis().flat_map(|x| axis().map(move |y| [x, y])).collect();
-    points(&dir.join("grid.npy"), &grid);
+    let axis = || (-SIDE..=SIDE).map(|i| STEP * f64::from(i));
+    let grid: Vec<[f64; 2]> = axis().flat_map(|u| axis().map(move |v| [u, v])).collect();
+    points(&dir.join("grid.npy"), &grid.iter().map(|at| at.map(|u| u.sinh() as f32)).collect::<Vec<_>>());
     let args = ["--in-order", "--tolerance", "1e-3", "--batch-size", "2048"];
     let found = flow(dir, "runs/p/model", "npy:grid.npy", &args);
-    let total: f64 = totals(&found).iter().map(|nats| (-nats).exp()).sum::<f64>() * f64::from(STEP).powi(2);
+    let cells = grid.iter().map(|at| at.iter().map(|u| STEP * u.cosh()).product::<f64>());
+    let total: f64 = totals(&found).iter().zip(cells).map(|(nats, cell)| (-nats).exp() * cell).sum();
     assert!((total - 1.0).abs() < 0.01, "{total}");
 }
 
