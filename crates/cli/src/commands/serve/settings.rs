@@ -198,7 +198,7 @@ fn described(asked: &Asked, choice: &SamplerChoice, plan: &SamplePlan<'_>, model
         put("eta", json!(choice.eta));
     }
     if takes(choice.kind, "order", model) {
-        put("order", json!(choice.order.or(plan.sampler.dpm_solver().map(|options| options.order))));
+        put("order", json!(choice.order.or(plan.sampler.order())));
     }
     if takes(choice.kind, "karras", model) {
         put("karras", json!(choice.karras.unwrap_or(defaults.karras)));
