@@ -263,7 +263,7 @@ fn records_that_cannot_be_followed_are_refused() {
     for (key, value, said) in [
         ("index", json!(u64::MAX), "which samples it shows"),
         ("index", json!(-1), "cannot be understood"),
-        ("index", json!(null), "which samples it shows"),
+        ("index", json!(null), "with `index`, which this program"),
         ("seed", json!([]), "list `seed` is empty"),
         ("seed", json!("x"), "cannot be understood"),
         ("steps", json!(0), "--steps 0"),
@@ -352,7 +352,10 @@ fn grids_of_training_charts_and_points_say_what_they_are() {
     contains(&said, &["is a training grid"]);
     succeed(dir.path(), &["schedule", "plot", "linear", "cosine", "--steps", "50", "--out", "chart.png"]);
     let chart = record(&dir.path().join("chart.png"));
-    assert_eq!((&chart["picture"], &chart["schedules"]), (&json!("chart"), &json!(["linear", "cosine"])));
+    assert_eq!(
+        (&chart["picture"], &chart["schedules"]),
+        (&json!("chart"), &json!(["linear:steps=50", "cosine:steps=50"]))
+    );
     contains(&stdout(&succeed(dir.path(), &["info", "chart.png"])), &["chart"]);
 
     let args: Vec<&str> = ["train", "--out", "runs/p", "--steps", "1"].iter().chain(common::POINTS).copied().collect();
