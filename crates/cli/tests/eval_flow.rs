@@ -233,7 +233,7 @@ fn what_has_no_flow_is_refused_with_the_way_out() {
     let end = bytes.len();
     bytes[end - 400..].fill(0xff);
     fs::write(&weights, bytes).unwrap();
-    refused(1, &["--flow", "--no-bound", "--in-order"], &["example 0", "not finite"]);
+    refused(1, &["--flow", "--no-bound", "--in-order"], &["diffusion_pytorch_model.safetensors", "not finite"]);
 }
 
 /// What is done by then is the result.

@@ -259,7 +259,7 @@ fn what_cannot_be_measured_is_said_with_the_way_out() {
     let refused = |code, extra: &[&str]| fail(dir.path(), code, &[&args[..], extra].concat());
     assert!(
         refused(2, &[&data, "--no-bound"])
-            .contains("--no-bound: nothing is left to be measured; add --samples, --regret or --fit")
+            .contains("--no-bound: nothing is left to be measured; add --samples, --regret, --fit or --flow")
     );
     assert!(refused(2, &[&data, "--regret-examples", "5"]).contains("--regret"));
     assert!(refused(2, &[&data, "--regret", "--regret-examples", "1"]).contains("--regret-examples"));
