@@ -121,12 +121,14 @@ impl ModelSums {
 const BESIDE: [&str; 3] = ["_sfumato", "_diffusers_version", "_name_or_path"];
 
 /// SHA-256 of a configuration as compact JSON with its keys in order, so that neither spaces nor the order of the file count, nor which
-/// version of the program reads it. Of `null` where there is no file.
+/// version of the program reads it; of a file that is not quite JSON, as a text. Of `null` where there is no file.
 fn config_sha256(path: Option<&Path>) -> Result<String> {
     let mut json = Value::Null;
     if let Some(path) = path {
         let shown = || format!("cannot read {}", path.display());
-        json = serde_json::from_str(&read_text(path).with_context(shown)?).with_context(shown)?;
+        let text = read_text(path).with_context(shown)?;
+        // Python writes `-Infinity` and `NaN`, which are no JSON: such a file is what its bytes are.
+        json = serde_json::from_str(&text).unwrap_or(Value::String(text));
         if let Some(map) = json.as_object_mut() {
             map.retain(|key, _| !BESIDE.contains(&key.as_str()));
         }
@@ -152,6 +154,8 @@ mod tests {
         assert_eq!(plain, "d20de737209179d2edce447762ae912f3aa6fdf1afbc5d06064ec74f65e807e5");
         assert_eq!(plain, sum("{ \"b\": {\"d\": [3, 4], \"c\": 2},\n \"_diffusers_version\": \"1\", \"a\": 1 }"));
         assert_ne!(plain, sum(r#"{"a":1,"b":{"c":2,"d":[4,3]}}"#));
+        let lambda = sum("{\"lambda_min_clipped\": -Infinity, \"a\": 1}");
+        assert!(lambda != plain && lambda != sum("{\"lambda_min_clipped\": -Infinity, \"a\": 2}"));
         assert!(config_sha256(Some(&dir.path().join("none"))).is_err());
     }
 }
