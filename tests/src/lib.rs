@@ -25,6 +25,8 @@ pub mod book {
     pub struct Training;
     #[doc = include_str!("../../docs/guides/schedules.md")]
     pub struct Schedules;
+    #[doc = include_str!("../../docs/guides/pictures.md")]
+    pub struct Pictures;
     #[doc = include_str!("../../docs/guides/programs.md")]
     pub struct Programs;
 }

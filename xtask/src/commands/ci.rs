@@ -235,7 +235,7 @@ mod tests {
             selected(&["--skip", "test"]).unwrap(),
             [
                 "fmt", "tree", "unsafe", "lengths", "unused", "package", "clippy", "doc", "builds", "torture",
-                "evidence", "outside", "features", "backends", "mpi"
+                "evidence", "outside", "features", "backends", "page", "mpi"
             ]
         );
         assert!(selected(&["--only", "fmt", "--skip", "fmt"]).unwrap().is_empty());

@@ -67,6 +67,7 @@ fn the_solvers_cost_and_err_as_the_book_says() {
         let found = case.estimate(&FlowPlan { solver, ..PLAN }, &examples);
         let off = found.each.iter().zip(&truth).map(|(example, truth)| (example.total() - truth).abs());
         let (worst, cost) = (off.fold(0.0, f64::max), found.evaluations as f64 / 36.0);
+        println!("{method:?}, {tolerance}: {cost} slopes, {worst} nats");
         assert!((cost / slopes - 1.0).abs() < 0.05, "{method:?}, {tolerance}: {cost} slopes");
         assert!((worst / error - 1.0).abs() < 0.2, "{method:?}, {tolerance}: {worst}");
     }
