@@ -13,7 +13,7 @@ use super::{MachineArgs, values};
 /// Open a page on this machine to play with a model
 ///
 /// The page draws pictures, shows them as they emerge, and gives them to you as PNG files. Behind it is a small JSON API,
-/// which the guide describes. Only programs of this machine reach it, unless --address says otherwise.
+/// which the guide describes. Only programs of this machine reach it, unless --address names another address.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ServeArgs {
