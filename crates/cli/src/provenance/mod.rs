@@ -5,7 +5,7 @@
 //! | [`Settings`] | everything that decides a sample, for `sample.json`, PNG files and `sample --like` |
 //! | [`Provenance`] | the same with which samples a file shows, of which model, drawn by which program: the JSON in its text chunk |
 //! | [`read`] | the provenance in a file, or why there is none |
-//! | [`safe`] | texts of strangers for a terminal |
+//! | [`safe()`] | texts of strangers for a terminal |
 
 mod file;
 mod safe;
