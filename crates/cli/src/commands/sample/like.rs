@@ -167,7 +167,7 @@ impl Like {
         Ok(Indices { first, num })
     }
 
-    /// The same backend, as long as nobody asks for another one and the program has it.
+    /// The backend of the record, unless --backend names another one or the program does not have it.
     fn fill_backend(&self, args: &mut SampleArgs) {
         let name = &self.made.program.backend;
         if !args.given.has("backend")

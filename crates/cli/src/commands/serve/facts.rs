@@ -66,7 +66,7 @@ pub(super) fn of(model: &Pipeline, name: &str, backend: &str) -> anyhow::Result<
     }))
 }
 
-/// What people call the model in a directory: the run of `runs/NAME/model`, else the directory itself. The path is nobody else's business.
+/// What people call the model in a directory: the run of `runs/NAME/model`, else the directory itself. The path of the directory is not told.
 pub(super) fn name_of(dir: &Path) -> String {
     let absolute = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
     let names = absolute.components().rev().filter_map(|component| match component {

@@ -81,7 +81,7 @@ impl Fields {
         self.take(name)
     }
 
-    /// Refuses fields that nobody has asked for.
+    /// Refuses fields that no setting has.
     ///
     /// # Errors
     /// The first of them, and what there is.

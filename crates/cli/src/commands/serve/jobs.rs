@@ -151,7 +151,7 @@ impl Jobs {
     }
 }
 
-/// Somebody who waits for a job. When the last one has left before its end, nobody wants it any more.
+/// Somebody who waits for a job. When the last one has left before its end, the job is cancelled.
 #[derive(Debug)]
 pub(super) struct Watcher {
     pub(super) job: Arc<Job>,

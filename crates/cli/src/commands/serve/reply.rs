@@ -15,7 +15,7 @@ use hyper::{
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-/// Nothing is fetched from elsewhere, nobody else shows the page in a frame, and nothing stays in a cache.
+/// Nothing is fetched from elsewhere, no other page shows it in a frame, and nothing stays in a cache.
 const HEADERS: [(HeaderName, &str); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,

@@ -107,7 +107,7 @@ async fn accept(listener: &tokio::net::TcpListener, site: &Arc<Site>, open: &mut
     }
 }
 
-/// Says that there is no room. What is not taken at once is lost: nobody else waits for this client.
+/// Says that there is no room. What is not taken at once is lost, so that no other client waits for this one.
 async fn refuse(mut stream: TcpStream) {
     let _ = timeout(Duration::from_millis(10), stream.write_all(NO_ROOM)).await;
 }
