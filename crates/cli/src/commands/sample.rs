@@ -40,7 +40,7 @@ use crate::{
     args::{SampleArgs, UsageError, of_model},
     backend::{Work, init_threads, with_backend},
     class, group, loaded,
-    provenance::{ModelSums, Program, Settings},
+    provenance::{ModelSums, Program, Settings, Source},
     signals,
 };
 
@@ -262,10 +262,12 @@ impl Sampling<'_> {
             settings,
             set: &self.set,
             classes: plan.classes,
-            class_names: &self.model.spec.facts.class_names,
-            model: self.like.as_ref().map_or_else(|| origin::given(self.args.model_dir()), Like::model),
-            files: self.like.as_ref().map_or_else(|| pictures::files(&self.args), |like| like.made.files.clone()),
-            program: Program::this(self.args.machine.backend),
+            source: Source {
+                model: self.like.as_ref().map_or_else(|| origin::given(self.args.model_dir()), Like::model),
+                class_names: self.model.spec.facts.class_names.clone(),
+                files: self.like.as_ref().map_or_else(|| pictures::files(&self.args), |like| like.made.files.clone()),
+                program: Program::this(self.args.machine.backend),
+            },
             size: <[usize; 3]>::try_from(&self.shape[..]).ok().map(|[_, height, width]| [height, width]),
         };
         Results { samples, shape: &self.shape, frames, origin: &origin }.write(&self.args.out)

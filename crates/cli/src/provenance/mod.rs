@@ -2,11 +2,14 @@
 //!
 //! | item | what it is |
 //! | --- | --- |
+//! | [`Asked`] | what a call asks for, and its settings |
 //! | [`Settings`] | everything that decides a sample, for `sample.json`, PNG files and `sample --like` |
+//! | [`Source`] | the model, files and program that all pictures of a call come from |
 //! | [`Provenance`] | the same with which samples a file shows, of which model, drawn by which program: the JSON in its text chunk |
 //! | [`read`] | the provenance in a file, or why there is none |
 //! | [`safe()`] | texts of strangers for a terminal |
 
+mod asked;
 mod file;
 mod safe;
 mod settings;
@@ -18,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sfumato_model::picture::Texts;
 
+pub(crate) use asked::Asked;
 pub(crate) use file::{Found, read, record};
 pub(crate) use safe::{safe, safe_json};
 pub(crate) use settings::{ClassSetting, ModelSums, PictureSettings, Settings};
@@ -74,6 +78,18 @@ pub(crate) struct Provenance {
     pub(crate) program: Program,
 }
 
+/// What all pictures of a call come from.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    /// The model's directory, as it was given.
+    pub(crate) model: String,
+    /// What the model calls its classes.
+    pub(crate) class_names: Vec<String>,
+    /// Other files, as they were given.
+    pub(crate) files: BTreeMap<String, String>,
+    pub(crate) program: Program,
+}
+
 /// What has drawn a picture.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Program {
@@ -91,6 +107,31 @@ impl Program {
 }
 
 impl Provenance {
+    /// One sample, as if it had been drawn alone: sample `index` of its seed.
+    pub(crate) fn of_sample(settings: Settings, index: usize, source: &Source) -> Self {
+        let class_name = match settings.class {
+            Some(ClassSetting::One(class)) => source.class_names.get(class).cloned(),
+            _ => None,
+        };
+        Self { index: Some(index), class_name, ..Self::of(Kind::Sample, settings, source) }
+    }
+
+    /// A picture of this kind; which samples it shows is left open.
+    pub(crate) fn of(picture: Kind, settings: Settings, source: &Source) -> Self {
+        Self {
+            picture,
+            settings,
+            index: None,
+            first: None,
+            num: None,
+            stopped_after: None,
+            class_name: None,
+            model: source.model.clone(),
+            files: source.files.clone(),
+            program: source.program.clone(),
+        }
+    }
+
     /// The record as it stands in files.
     pub(crate) fn to_json(&self) -> Map<String, Value> {
         match serde_json::to_value(self) {

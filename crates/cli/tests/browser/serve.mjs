@@ -66,7 +66,8 @@ const first = await seen(0);
 // A file with its settings in it.
 const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'Save picture 1 ' }).click()]);
 const file = readFileSync(await download.path());
-check('a picture is saved with its settings', file.subarray(1, 4).toString() === 'PNG' && /"seed":0.*"steps":150/.test(file.toString('latin1')));
+const says = (file, ...parts) => file.subarray(1, 4).toString() === 'PNG' && parts.every(part => file.toString('latin1').includes(part));
+check('a picture is saved with its settings', says(file, '"seed":0,', '"steps":150,', '"index":1,', '"weights_sha256":'));
 check('under a name that says what it is', download.suggestedFilename() === 'sfumato-seed0-01.png', download.suggestedFilename());
 
 // Another seed, then the first result again.
@@ -86,9 +87,11 @@ await page.locator('#class').selectOption('5');
 await page.locator('#sampler').selectOption('ddim');
 check('a sampler has its own options', await page.locator('#eta-field').evaluate(field => !field.hidden) && await page.locator('#order-field').evaluate(field => field.hidden));
 await page.locator('#more summary').click();
-await fill({ guidance: 2.5, steps: 20, eta: 0.5, height: 32, width: 40, num: 9 });
+await fill({ guidance: 2.5, low: 0.3, high: 3, steps: 20, eta: 0.5, height: 32, width: 40, num: 9 });
 await page.locator('#draw').click();
 await until(`class ${facts.class_names[5]} · guidance 2.5 · ddim, 20 steps`);
+const [guided] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'Save picture 8 ' }).click()]);
+check('guidance is limited to noise levels', says(readFileSync(await guided.path()), '"guidance_interval":"0.3,3"', '"eta":0.5'));
 check('the size is the one that was asked for', (await page.locator('#pictures img').first().evaluate(image => [image.naturalWidth, image.naturalHeight])).join() === '40,32');
 check('every control has a name', (await nameless(page)).length === 0, await nameless(page));
 check('texts have a contrast of 4.5 and more in light colours', (await contrast(page)).length === 0, await contrast(page));

@@ -36,6 +36,7 @@ fn of_sample(dir: &Path, settings: &Value) -> Vec<Vec<u8>> {
     for (name, value) in settings.as_object().unwrap() {
         let value = match value {
             Value::String(text) => text.clone(),
+            Value::Array(bounds) if name == "guidance_interval" => format!("{},{}", bounds[0], bounds[1]),
             Value::Array(sides) => format!("{}x{}", sides[0], sides[1]),
             other => other.to_string(),
         };
@@ -67,6 +68,9 @@ fn the_pictures_are_those_of_sample_for_every_sampler() {
         if n % 2 == 1 {
             settings["class"] = json!(n);
         }
+        if n % 3 == 1 {
+            settings["guidance_interval"] = json!([0.25, 2.5]);
+        }
         for option in sampler["options"].as_array().unwrap() {
             let name = option.as_str().unwrap();
             settings[name] = match name {
@@ -84,9 +88,13 @@ fn the_pictures_are_those_of_sample_for_every_sampler() {
             let answer = get(server.port, path.as_str().unwrap());
             assert_eq!((answer.status, answer.header("content-type")), (200, Some("image/png")));
             assert!(pixels(&answer.body) == pixels(expected), "picture {i} of {settings}");
+            // With the same texts: whatever `sample` takes down, so does the page.
             let told = record(&answer.body);
+            assert_eq!(told, record(expected), "picture {i} of {settings}");
+            assert!(answer.body == *expected, "picture {i} of {settings}");
             assert_eq!(told["index"], json!(i));
             for (name, value) in settings.as_object().unwrap().iter().filter(|(name, _)| *name != "num") {
+                let value = if name == "guidance_interval" { &json!("0.25,2.5") } else { value };
                 assert_eq!(&told[name], value, "{name} of {told}");
             }
             // All classes in turn, and this picture has one of them.
@@ -129,6 +137,21 @@ fn a_job_is_seen_step_by_step_and_its_pictures_as_they_emerge() {
         }
     }
     assert!(looks >= 1);
+}
+
+#[test]
+fn a_saved_picture_is_made_again_by_sample() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::of_classes();
+    let png = [("Accept", "image/png")];
+    let settings = json!({ "seed": 11, "class": 3, "guidance": 2, "sampler": "unipc", "steps": 6 });
+    let saved = sample_with(server.port, &png, &settings).body;
+    std::fs::write(dir.path().join("saved.png"), &saved).unwrap();
+    succeed(dir.path(), &["sample", "--like", "saved.png", "--out", "again"]);
+    assert!(std::fs::read(dir.path().join("again/sample-00000.png")).unwrap() == saved);
+    let said = succeed(dir.path(), &["info", "saved.png"]);
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.contains("unipc") && said.contains(CLASSES), "{said}");
 }
 
 #[test]

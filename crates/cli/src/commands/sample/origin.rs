@@ -1,6 +1,6 @@
 //! What the pictures of a call say of themselves.
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use sfumato_model::{
     picture::{Picture, Texts},
@@ -10,7 +10,7 @@ use sfumato_model::{
 use super::set::{Series, Set};
 use crate::{
     args::OneOrMany,
-    provenance::{ClassSetting, Kind, Program, Provenance, Settings},
+    provenance::{ClassSetting, Kind, Provenance, Settings, Source},
 };
 
 /// Where the samples of a call come from.
@@ -18,12 +18,7 @@ pub(super) struct Origin<'a> {
     pub(super) settings: &'a Settings,
     pub(super) set: &'a Set,
     pub(super) classes: Classes,
-    pub(super) class_names: &'a [String],
-    /// The model's directory, as it was given.
-    pub(super) model: String,
-    /// Other files, as they were given.
-    pub(super) files: BTreeMap<String, String>,
-    pub(super) program: Program,
+    pub(super) source: Source,
     /// Height and width of images.
     pub(super) size: Option<[usize; 2]>,
 }
@@ -53,9 +48,7 @@ impl Origin<'_> {
             seed: self.settings.seed.as_ref().map(|_| OneOrMany::One(seed)),
             ..self.settings.clone()
         };
-        let class_name = class.and_then(|class| self.class_names.get(class)).cloned();
-        let made = Provenance { index: Some(index), class_name, ..self.made(Kind::Sample, settings) };
-        made.texts(self.size)
+        Provenance::of_sample(settings, index, &self.source).texts(self.size)
     }
 
     /// The texts of a picture of the first `there` samples.
@@ -68,24 +61,9 @@ impl Origin<'_> {
             // The first of one series are those of a shorter call.
             num: Some(if several { indices.num } else { there }),
             stopped_after: (several && !whole).then_some(there),
-            ..self.made(kind, self.settings.clone())
+            ..Provenance::of(kind, self.settings.clone(), &self.source)
         };
         made.texts(self.size)
-    }
-
-    fn made(&self, picture: Kind, settings: Settings) -> Provenance {
-        Provenance {
-            picture,
-            settings,
-            index: None,
-            first: None,
-            num: None,
-            stopped_after: None,
-            class_name: None,
-            model: self.model.clone(),
-            files: self.files.clone(),
-            program: self.program.clone(),
-        }
     }
 }
 

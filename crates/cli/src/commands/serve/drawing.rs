@@ -19,15 +19,16 @@ use super::{
     limits::{LOOK_EVERY, LOOK_SIDE},
     pictures,
 };
+use crate::provenance::{Provenance, Source};
 
 /// Looks take at most this part of the time: 1 in 10.
 const SHARE: u32 = 10;
 
-/// Draws whatever comes until the server ends.
-pub(super) fn draw_all<B: Backend>(model: &Model<B>, jobs: &Jobs) {
+/// Draws whatever comes until the server ends; the pictures say that they come from `source`.
+pub(super) fn draw_all<B: Backend>(model: &Model<B>, jobs: &Jobs, source: &Source) {
     while let Some(job) = jobs.next() {
         // A fault of a driver, or no memory: the next job may be a smaller one.
-        let outcome = catch_unwind(AssertUnwindSafe(|| draw(model, &job)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| draw(model, &job, source)));
         let phase = match outcome {
             Ok(Ok(drawn)) => Phase::Done(Arc::new(drawn)),
             Ok(Err(error)) if is_stop(&error) => Phase::Cancelled,
@@ -51,7 +52,7 @@ fn reason(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason was given")
 }
 
-fn draw<B: Backend>(model: &Model<B>, job: &Job) -> Result<Drawn> {
+fn draw<B: Backend>(model: &Model<B>, job: &Job, source: &Source) -> Result<Drawn> {
     let began = Instant::now();
     let settings = &job.settings;
     let plan = settings.plan(model.pipeline())?;
@@ -70,7 +71,8 @@ fn draw<B: Backend>(model: &Model<B>, job: &Job) -> Result<Drawn> {
     };
     model.draw(&plan, &mut observe, &mut keep)?;
     let lost = values.iter().filter(|value| !value.is_finite()).count();
-    let pictures = pictures::whole(values, settings.shape, |i| settings.of_picture(i, model.pipeline()))?;
+    let made = |i| Provenance::of_sample(settings.of_picture(i, model.pipeline()), i, source);
+    let pictures = pictures::whole(&values, settings.shape, made)?;
     Ok(Drawn { pictures, seconds: began.elapsed().as_secs_f64(), lost })
 }
 

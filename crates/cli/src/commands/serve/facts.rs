@@ -4,14 +4,13 @@ use std::path::{Component, Path};
 
 use serde_json::{Value, json};
 use sfumato_model::{
-    Spacing,
     pipeline::{AnyConfig, Labels, Pipeline},
     sampling::SamplerKind,
 };
 
 use super::{
     limits::PICTURES,
-    settings::{SPECIAL, most_side, takes},
+    settings::{SPECIAL, most_side, spacings, takes},
 };
 use crate::environment;
 
@@ -57,7 +56,7 @@ pub(super) fn of(model: &Pipeline, name: &str, backend: &str) -> anyhow::Result<
         "sampler": scheduler.nearest_sampler().name(),
         "samplers": SamplerKind::all().map(|info| sampler(info.kind)).collect::<Vec<_>>(),
         "spacing": scheduler.sampling.spacing.name(),
-        "spacings": Spacing::NAMES,
+        "spacings": spacings(model),
         "karras": scheduler.sampling.karras,
         "limits": { "num": PICTURES, "side": most_side(model) },
         "backend": backend,

@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | `server`, `patient`, `limits` | connections, and how long and how much each of them may take |
 //! | `routes`, `guard`, `body`, `reply`, `events` | from a request to an answer |
-//! | `fields`, `settings`, `facts` | what a client can ask for, and what the model can do |
+//! | `served`, `facts` | the model, and what it can do |
+//! | `fields`, `settings` | what a client can ask for |
 //! | `job`, `jobs`, `turns` | what waits, in which order, and what has become of it |
 //! | `drawing`, `pictures` | the work itself, on the device |
 //! | `page` | the page |
@@ -25,6 +26,7 @@ mod patient;
 mod pictures;
 mod reply;
 mod routes;
+mod served;
 mod server;
 mod settings;
 mod turns;
@@ -41,7 +43,7 @@ use anyhow::{Context, Result, anyhow};
 use sfumato_kernels::Backend;
 use sfumato_model::{Model, pipeline::Pipeline};
 
-use self::{drawing::draw_all, jobs::Jobs, routes::Site, server::Server};
+use self::{drawing::draw_all, jobs::Jobs, routes::Site, served::Served, server::Server};
 use crate::{
     args::ServeArgs,
     backend::{Work, with_backend},
@@ -92,10 +94,11 @@ impl Work for Serving {
         let backend = self.args.machine.backend;
         let facts = facts::of(&self.model, &facts::name_of(&self.args.model), &backend.name())?;
         let model = Model::<B>::load(self.model.clone(), &device)?;
+        let served = Served::new(self.model, self.args.null_class, backend.is_cpu())?;
         let jobs = Arc::new(Jobs::new());
         let place = self.listener.local_addr().context("cannot tell where the server listens")?;
-        let site =
-            Site { model: self.model, facts, on_cpu: backend.is_cpu(), address: place.ip(), jobs: Arc::clone(&jobs) };
+        let source = served.source(&self.args.model, place.ip(), backend);
+        let site = Site { served, facts, address: place.ip(), jobs: Arc::clone(&jobs) };
         let server = Server::new(self.listener)?;
         let stop = self.stop;
         let (drawn, ended) = mpsc::channel();
@@ -111,7 +114,7 @@ impl Work for Serving {
         announce(place);
         let announced = out!("{}", url(place));
         if announced.is_ok() {
-            draw_all(&model, &jobs);
+            draw_all(&model, &jobs, &source);
         }
         let _ = drawn.send(());
         if announced.is_ok() {

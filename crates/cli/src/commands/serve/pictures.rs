@@ -1,36 +1,25 @@
 //! Samples as PNG files in memory.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Context, Result};
-use serde_json::{Map, Value};
-use sfumato_model::Samples;
+use sfumato_model::{Samples, picture::Raster};
 
 use super::job::Png;
+use crate::provenance::Provenance;
 
-/// What a picture says about itself in its text chunks: a keyword and a text each.
-///
-/// `settings` are those of the picture, as the API describes them; `index` is the picture's among those of its seed.
-pub(super) fn provenance(settings: &Value, index: usize) -> Vec<(String, String)> {
-    let mut record = Map::new();
-    record.insert("picture".to_owned(), "sample".into());
-    // How many there were does not matter to one of them.
-    let own = settings.as_object().into_iter().flatten().filter(|(name, _)| *name != "num");
-    record.extend(own.map(|(name, value)| (name.clone(), value.clone())));
-    record.insert("index".to_owned(), index.into());
-    record.insert("version".to_owned(), env!("CARGO_PKG_VERSION").into());
-    record.insert("revision".to_owned(), env!("SFUMATO_REVISION").into());
-    let program = concat!("Sfumato ", env!("CARGO_PKG_VERSION")).to_owned();
-    vec![("Software".to_owned(), program), ("sfumato".to_owned(), Value::Object(record).to_string())]
-}
-
-/// Every sample of a job as a file, with what made it: `settings_of` one of them.
+/// Every sample of a job as the file that `sample` writes of it: `made` says what made one of them.
 ///
 /// # Errors
 /// If one cannot be encoded.
-pub(super) fn whole(values: Vec<f32>, shape: [usize; 3], settings_of: impl Fn(usize) -> Value) -> Result<Vec<Png>> {
-    let samples = Samples::new(&shape, values);
-    (0..samples.len()).map(|i| png(&samples.to_bytes(i)?, shape, &provenance(&settings_of(i), i), false)).collect()
+pub(super) fn whole(values: &[f32], shape: [usize; 3], made: impl Fn(usize) -> Provenance) -> Result<Vec<Png>> {
+    let size = shape.iter().product();
+    let file = |(i, sample): (usize, &[f32])| {
+        let (name, [_, height, width]) = (PathBuf::from(format!("{i}.png")), shape);
+        let picture = Raster::picture(&name, sample, shape)?;
+        Ok(picture.to_png(&name, &made(i).texts(Some([height, width])))?.into())
+    };
+    values.chunks_exact(size).enumerate().map(file).collect()
 }
 
 /// Every sample as a small file to look at: pictures with a side above `most` pixels are made smaller by a whole factor.
@@ -44,7 +33,7 @@ pub(super) fn looks(values: &[f32], shape: [usize; 3], most: usize) -> Result<Ar
     let means =
         values.chunks_exact(channels * height * width).flat_map(|picture| shrunk(picture, shape, small, factor));
     let samples = Samples::new(&small, if factor == 1 { values.to_vec() } else { means.collect() });
-    (0..samples.len()).map(|i| png(&samples.to_bytes(i)?, small, &[], true)).collect()
+    (0..samples.len()).map(|i| fast_png(&samples.to_bytes(i)?, small)).collect()
 }
 
 /// The means of squares of `factor` pixels a side.
@@ -65,7 +54,8 @@ fn shrunk(picture: &[f32], [_, height, width]: [usize; 3], small: [usize; 3], fa
     means
 }
 
-fn png(pixels: &[u8], [channels, height, width]: [usize; 3], texts: &[(String, String)], fast: bool) -> Result<Png> {
+/// A file that is made quickly, and says nothing of itself.
+fn fast_png(pixels: &[u8], [channels, height, width]: [usize; 3]) -> Result<Png> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, width.try_into()?, height.try_into()?);
     encoder.set_depth(png::BitDepth::Eight);
@@ -74,14 +64,7 @@ fn png(pixels: &[u8], [channels, height, width]: [usize; 3], texts: &[(String, S
         3 => png::ColorType::Rgb,
         _ => png::ColorType::Rgba,
     });
-    encoder.set_compression(if fast { png::Compression::Fast } else { png::Compression::Balanced });
-    for (keyword, text) in texts {
-        // Every program reads `tEXt`, which is Latin-1.
-        match text.is_ascii() {
-            true => encoder.add_text_chunk(keyword.clone(), text.clone())?,
-            false => encoder.add_itxt_chunk(keyword.clone(), text.clone())?,
-        }
-    }
+    encoder.set_compression(png::Compression::Fast);
     let mut writer = encoder.write_header().context("cannot encode a picture")?;
     writer.write_image_data(pixels).context("cannot encode a picture")?;
     writer.finish().context("cannot encode a picture")?;
@@ -90,30 +73,7 @@ fn png(pixels: &[u8], [channels, height, width]: [usize; 3], texts: &[(String, S
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-
-    #[test]
-    fn files_hold_the_pixels_and_what_made_them() {
-        let settings = json!({ "num": 1, "seed": 7, "class_name": "Étoile" });
-        let values = vec![-1.0, 1.0, 0.0, 0.5, -1.0, -1.0];
-        let files = whole(values, [3, 1, 2], |_| settings.clone()).unwrap();
-        let mut reader = png::Decoder::new(std::io::Cursor::new(&files[0])).read_info().unwrap();
-        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
-        reader.next_frame(&mut pixels).unwrap();
-        assert_eq!(pixels, [0, 128, 0, 255, 191, 0]);
-        let info = reader.info();
-        let record = info.utf8_text.iter().find(|text| text.keyword == "sfumato").unwrap().get_text().unwrap();
-        let record: Value = record.parse().unwrap();
-        assert_eq!(
-            (&record["seed"], &record["class_name"], &record["index"]),
-            (&json!(7), &json!("Étoile"), &json!(0))
-        );
-        assert_eq!(record.get("num"), None);
-        let software = &info.uncompressed_latin1_text[0];
-        assert!(software.keyword == "Software" && software.text.starts_with("Sfumato "));
-    }
 
     #[test]
     fn large_pictures_are_looked_at_in_small() {

@@ -8,7 +8,6 @@ use hyper::{
     header::{ACCEPT, ALLOW, HeaderName, LOCATION, RETRY_AFTER},
 };
 use serde_json::{Value, json};
-use sfumato_model::pipeline::Pipeline;
 
 use super::{
     body, events,
@@ -17,6 +16,7 @@ use super::{
     jobs::{Full, Jobs, Watcher},
     page,
     reply::{Content, Reply, answer, error, json_of, picture, with},
+    served::Served,
     settings::Settings,
 };
 
@@ -29,10 +29,9 @@ const AGAIN: &str = "5";
 
 /// What all answers come from.
 pub(super) struct Site {
-    pub(super) model: Pipeline,
+    pub(super) served: Served,
     /// The answer to `GET /model`.
     pub(super) facts: Value,
-    pub(super) on_cpu: bool,
     /// Where the server listens.
     pub(super) address: IpAddr,
     pub(super) jobs: Arc<Jobs>,
@@ -173,7 +172,7 @@ fn wants_picture(headers: &HeaderMap) -> bool {
 /// Takes a job; answers with its address at once, or with the picture when it is there.
 async fn sample(site: &Site, client: &str, as_picture: bool, body: &[u8]) -> Result<Reply, Refusal> {
     let bad = |message| (StatusCode::BAD_REQUEST, message);
-    let settings = Settings::read(body, &site.model, site.on_cpu).map_err(bad)?;
+    let settings = Settings::read(body, &site.served).map_err(bad)?;
     if as_picture && settings.num() != 1 {
         return Err(bad(
             "num must be 1 with Accept: image/png; without it the pictures of a job have addresses".to_owned()

@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 use sfumato_model::{
-    ModelError, Spacing,
+    ModelError,
+    fitted::Placement,
     pipeline::{AnyConfig, Labels, Pipeline},
-    sampling::{Classes, LateStart, Noise, SampleOptions, SamplePlan, SamplerChoice, SamplerKind},
+    sampling::{Classes, GuidanceInterval, LateStart, Noise, SampleOptions, SamplePlan, SamplerChoice, SamplerKind},
 };
 use sfumato_process::sampler::SolverOrder;
 use sfumato_train::config::least_to_predict;
@@ -12,6 +13,11 @@ use sfumato_train::config::least_to_predict;
 use super::{
     fields::{Fields, wrong},
     limits::{PICTURES, SIDE, TIMES_LARGER, VALUES},
+    served::Served,
+};
+use crate::{
+    args::OneOrMany,
+    provenance::{self, ClassSetting},
 };
 
 /// What a client has said, and the defaults that do not depend on the model.
@@ -21,8 +27,10 @@ struct Asked {
     seed: u64,
     class: Option<usize>,
     guidance: f64,
+    guidance_interval: Option<GuidanceInterval>,
     sampler: Option<SamplerKind>,
     choice: SamplerChoice,
+    placement: Option<Placement>,
     image_size: Option<[usize; 2]>,
 }
 
@@ -36,6 +44,8 @@ pub(super) struct Settings {
     pub(super) shape: [usize; 3],
     /// All of it in words of the API, with what was left open as the model fills it in.
     pub(super) described: Value,
+    /// All of it as pictures have it in their texts.
+    record: provenance::Settings,
     /// What is probably not meant.
     pub(super) notes: Vec<String>,
 }
@@ -45,15 +55,18 @@ impl Settings {
     ///
     /// # Errors
     /// What is wrong with it, for the client.
-    pub(super) fn read(body: &[u8], model: &Pipeline, on_cpu: bool) -> Result<Self, String> {
+    pub(super) fn read(body: &[u8], served: &Served) -> Result<Self, String> {
+        let model = &served.model;
         let asked = asked(body, model)?;
         let options = asked.options();
         let plan = options.plan(model).map_err(|error| in_json(&error))?;
         let shape: [usize; 3] =
             plan.shape.as_slice().try_into().map_err(|_| "the model draws no pictures".to_owned())?;
-        check_size(asked.num, shape, model, on_cpu)?;
+        check_size(asked.num, shape, served)?;
         let choice = options.choice(model);
+        let record = asked.for_record(served).settings(model, &served.sums, &choice, &plan);
         Ok(Self {
+            record: record.map_err(|error| format!("{error:#}"))?,
             steps: plan.sampler.steps(),
             shape,
             described: described(&asked, &choice, &plan, model),
@@ -63,14 +76,10 @@ impl Settings {
     }
 
     /// The settings of one picture among those of its job, of which each has a class if all are drawn in turn.
-    pub(super) fn of_picture(&self, index: usize, model: &Pipeline) -> Value {
-        let mut own = self.described.clone();
-        if let (Some(Value::Null), Ok(Labels::Below(classes))) = (own.get("class"), model.labels()) {
-            let class = index % classes.max(1);
-            own["class"] = json!(class);
-            if let Some(name) = model.spec.facts.class_names.get(class) {
-                own["class_name"] = json!(name);
-            }
+    pub(super) fn of_picture(&self, index: usize, model: &Pipeline) -> provenance::Settings {
+        let mut own = self.record.clone();
+        if let (Some(ClassSetting::Turns(_)), Ok(Labels::Below(classes))) = (&own.class, model.labels()) {
+            own.class = Some(ClassSetting::One(index % classes.max(1)));
         }
         own
     }
@@ -92,15 +101,35 @@ impl Settings {
 impl Asked {
     /// The batch is the whole job, so that all pictures emerge together; they do not depend on it.
     fn options(&self) -> SampleOptions<'static> {
-        SampleOptions {
+        let mut options = SampleOptions {
             sampler: self.sampler,
             choice: self.choice,
             noise: Noise::Seeded(self.seed),
             class: self.class,
             guidance: self.guidance,
+            guidance_interval: self.guidance_interval,
             image_size: self.image_size,
             batch_size: self.num,
             ..SampleOptions::new(self.num)
+        };
+        if let Some(placement) = self.placement {
+            options.place(placement);
+        }
+        options
+    }
+
+    /// What a picture says was asked for.
+    fn for_record(&self, served: &Served) -> provenance::Asked<'static> {
+        provenance::Asked {
+            placement: self.placement,
+            variance: None,
+            image_size: self.image_size,
+            guidance: OneOrMany::One(self.guidance),
+            guidance_interval: self.guidance_interval,
+            null_class: served.null_class,
+            seed: Some(OneOrMany::One(self.seed)),
+            clip: true,
+            noise: None,
         }
     }
 }
@@ -111,12 +140,13 @@ fn asked(body: &[u8], model: &Pipeline) -> Result<Asked, String> {
     let seed = fields.whole("seed", 0..=u64::MAX)?.unwrap_or(0);
     let class = fields.any("class").map(|value| class(&value, model)).transpose()?;
     let guidance = fields.real("guidance", "0 or a number above it", |weight| weight >= 0.0)?.unwrap_or(1.0);
+    let guidance_interval = fields.any("guidance_interval").map(|value| interval(&value)).transpose()?;
     let names: Vec<&str> = SamplerKind::all().map(|info| info.name).collect();
     let sampler = fields.name("sampler", &names)?;
     let sampler = SamplerKind::all().find(|info| Some(info.name) == sampler).map(|info| info.kind);
     let total = model.spec.scheduler.noise_schedule().map_err(|error| error.to_string())?.steps() as u64;
     let steps = fields.whole("steps", 1..=total)?.map(|steps| steps as usize);
-    let spacing = fields.name("spacing", &Spacing::NAMES)?.and_then(|name| name.parse().ok());
+    let placement = fields.name("spacing", &spacings(model))?.and_then(|name| name.parse().ok());
     let eta = fields.real("eta", "a number from 0 to 1", |eta| (0.0..=1.0).contains(&eta))?.unwrap_or(0.0);
     let order = fields.whole("order", 1..=3)?;
     let order = order.map(|order| SolverOrder::try_from(order as u8)).transpose().map_err(|error| error.to_string())?;
@@ -126,8 +156,8 @@ fn asked(body: &[u8], model: &Pipeline) -> Result<Asked, String> {
     if class.is_none() && matches!(model.labels(), Ok(Labels::Any)) {
         return Err("class is needed: the model takes any number as a class".to_owned());
     }
-    let choice = SamplerChoice { steps, spacing, eta, order, karras, ..SamplerChoice::new(SamplerKind::Ddpm) };
-    Ok(Asked { num, seed, class, guidance, sampler, choice, image_size })
+    let choice = SamplerChoice { steps, eta, order, karras, ..SamplerChoice::new(SamplerKind::Ddpm) };
+    Ok(Asked { num, seed, class, guidance, guidance_interval, sampler, choice, placement, image_size })
 }
 
 /// Longest side of pictures that may be asked for.
@@ -146,6 +176,27 @@ fn class(value: &Value, model: &Pipeline) -> Result<usize, String> {
     })
 }
 
+/// The placements of steps that the model can have: the best ones are known where a fit lies beside its weights.
+pub(super) fn spacings(model: &Pipeline) -> Vec<&'static str> {
+    let fitted = model.fit_path().is_file();
+    Placement::NAMES.into_iter().filter(|name| fitted || *name != Placement::Best.name()).collect()
+}
+
+/// Two noise levels, of which the second may be null for infinity.
+fn interval(value: &Value) -> Result<GuidanceInterval, String> {
+    let bounds = match value.as_array().map(Vec::as_slice) {
+        Some([low, Value::Null]) => low.as_f64().zip(Some(f64::INFINITY)),
+        Some([low, high]) => low.as_f64().zip(high.as_f64()),
+        _ => None,
+    };
+    let interval = bounds.map(|(low, high)| GuidanceInterval { low, high });
+    interval.filter(|interval| interval.is_valid()).ok_or_else(|| {
+        let expected =
+            "two noise levels [low, high] with 0 <= low <= high, such as [0.3, 3]; high may be null, for no end";
+        wrong("guidance_interval", expected, value)
+    })
+}
+
 /// A side, or height and width.
 fn image_size(value: &Value, most: u64) -> Result<[usize; 2], String> {
     let side = |value: &Value| value.as_u64().filter(|side| (1..=most).contains(side)).map(|side| side as usize);
@@ -158,11 +209,12 @@ fn image_size(value: &Value, most: u64) -> Result<[usize; 2], String> {
 }
 
 /// Refuses what is too large for one job, or for the machine.
-fn check_size(num: usize, shape: [usize; 3], model: &Pipeline, on_cpu: bool) -> Result<(), String> {
+fn check_size(num: usize, shape: [usize; 3], served: &Served) -> Result<(), String> {
     let [channels, height, width] = shape;
     let values = num * channels * height * width;
     // On another device the network has memory of its own.
-    let needed = if on_cpu { least_to_predict(&model.spec.config, &shape, num) } else { 0.0 };
+    let config = &served.model.spec.config;
+    let needed = if served.on_cpu { least_to_predict(config, &shape, num) } else { 0.0 };
     if values > VALUES || needed > sfumato_files::memory::limit() as f64 {
         return Err(format!(
             "num {num} is too many pictures of {height}x{width} pixels: ask for fewer, or for smaller ones with image_size"
@@ -190,10 +242,15 @@ fn described(asked: &Asked, choice: &SamplerChoice, plan: &SamplePlan<'_>, model
     }
     if plan.guidance.is_some() {
         put("guidance", json!(asked.guidance));
+        if let Some(GuidanceInterval { low, high }) = asked.guidance_interval {
+            // There is no infinity in JSON.
+            put("guidance_interval", json!([low, high.is_finite().then_some(high)]));
+        }
     }
     put("sampler", json!(choice.kind.name()));
     put("steps", json!(plan.sampler.steps()));
-    put("spacing", json!(choice.spacing.unwrap_or(defaults.spacing).name()));
+    let placement = asked.placement.unwrap_or(choice.spacing.unwrap_or(defaults.spacing).into());
+    put("spacing", json!(placement.name()));
     if takes(choice.kind, "eta", model) {
         put("eta", json!(choice.eta));
     }
@@ -279,7 +336,21 @@ impl Settings {
     /// One grey pixel.
     pub(super) fn of_test() -> Self {
         let choice = SamplerChoice::new(SamplerKind::Ddpm);
-        let asked = Asked { num: 1, seed: 0, class: None, guidance: 1.0, sampler: None, choice, image_size: None };
-        Self { asked, steps: 3, shape: [1, 1, 1], described: json!({}), notes: Vec::new() }
+        let asked = Asked {
+            num: 1,
+            seed: 0,
+            class: None,
+            guidance: 1.0,
+            guidance_interval: None,
+            sampler: None,
+            choice,
+            placement: None,
+            image_size: None,
+        };
+        let record = json!({
+            "sampler": "ddpm", "steps": 3, "spacing": "trailing", "weights_sha256": "", "scheduler_sha256": "", "network_sha256": "",
+        });
+        let record = serde_json::from_value(record).expect("these are all that settings need");
+        Self { asked, steps: 3, shape: [1, 1, 1], described: json!({}), record, notes: Vec::new() }
     }
 }

@@ -100,10 +100,12 @@ function settings() {
   const text = id => byId(id).value === '' || byId(id).closest('[hidden]') ? undefined : byId(id).value;
   const [height, width] = [number('height'), number('width')];
   const karras = text('karras');
+  const [low, high] = [number('low'), number('high')];
   return {
     num: number('num'), seed: number('seed'), guidance: number('guidance'), sampler: text('sampler'), steps: number('steps'),
     class: model.classes === 'any' ? number('class-number') : number('class'),
     image_size: height === undefined && width === undefined ? undefined : [height ?? width, width ?? height],
+    guidance_interval: low === undefined && high === undefined ? undefined : [low ?? 0, high ?? null],
     spacing: text('spacing'), eta: number('eta'), order: number('order'), karras: karras === undefined ? undefined : karras === 'true',
   };
 }
@@ -114,6 +116,8 @@ function bring(settings) {
   put('class', settings.class);
   put('class-number', settings.class);
   put('guidance', settings.guidance ?? 1);
+  put('low', settings.guidance_interval?.[0]);
+  put('high', settings.guidance_interval?.[1]);
   put('sampler', settings.sampler);
   fit();
   put('steps', settings.steps);
@@ -155,7 +159,7 @@ function setUp() {
     const names = Array.from({ length: model.classes }, (_, i) => option(i, model.class_names[i] ? `${i}: ${model.class_names[i]}` : String(i)));
     byId('class').append(option('', 'all in turn'), ...names);
   }
-  byId('guidance-field').hidden = !model.guidance;
+  for (const name of ['guidance', 'low', 'high']) byId(`${name}-field`).hidden = !model.guidance;
   fit();
 }
 
