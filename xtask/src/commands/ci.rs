@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 
 use super::long_files::check_lengths;
-use super::one_build::check_one_build;
+use super::one_build::{check_one_build, check_one_build_with_mpi};
 use super::outside::check_outside;
 use super::tree::check_tree;
 use super::unsafe_code::check_unsafe;
@@ -191,6 +191,7 @@ fn mpi() -> anyhow::Result<()> {
         println!("-- skipped: there is no mpirun; Debian has it in openmpi-bin, libopenmpi-dev and libclang-dev");
         return Ok(());
     }
+    check_one_build_with_mpi()?;
     let options = ["--release", "--workspace", "--features", "sfumato-cli/mpi"];
     pass(cargo("clippy").args(options).args(["--all-targets", "--", "-D", "warnings"]))?;
     pass(cargo("test").args(options).args(["--test", "ranks", "--", "--test-threads", "1"]))

@@ -26,6 +26,22 @@ pub(super) fn check_one_build() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Fails if the program with MPI needs another build of a library than the one without.
+pub(super) fn check_one_build_with_mpi() -> anyhow::Result<()> {
+    let program = |more: &[&str]| {
+        built(cargo("build").args(["--release", "--package", "sfumato-cli", "--bin", "sfumato", MESSAGES]).args(more))
+    };
+    let (without, with) = (program(&[])?, program(&["--features", "mpi"])?);
+    let again = built_again(&without, &with);
+    ensure!(
+        again.is_empty(),
+        "the program with MPI compiles {} again, with other features; crates/cli/Cargo.toml is where the program without gets them too",
+        again.join(", ")
+    );
+    println!("-- {} packages are built once for the program with and without MPI", without.len());
+    Ok(())
+}
+
 fn built(command: &mut std::process::Command) -> anyhow::Result<Artifacts> {
     match artifacts(command)? {
         Some(artifacts) => Ok(artifacts),

@@ -12,6 +12,8 @@ mod faults;
 #[cfg(all(feature = "mpi", target_os = "linux"))]
 mod job;
 #[cfg(all(feature = "mpi", target_os = "linux"))]
+mod kills;
+#[cfg(all(feature = "mpi", target_os = "linux"))]
 mod results;
 
 #[cfg(not(feature = "mpi"))]
