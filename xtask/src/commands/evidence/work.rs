@@ -125,7 +125,7 @@ impl Work {
         all.extend(self.threads());
         let mut job = self.sfumato(&format!("train-{name}"), all);
         if self.path(&dir).join("config.toml").is_file() {
-            job.arguments = words(&format!("train --resume {dir}"));
+            job.arguments = words(&format!("train --resume {dir} --steps {steps}"));
             job.arguments.extend(self.threads());
         }
         self.run(job)?;

@@ -10,6 +10,8 @@ use super::rows;
 
 /// Classes of the data.
 const CLASSES: usize = 10;
+/// Samples of each weight; guidance takes two evaluations of the network for each step.
+const SAMPLES: [u64; 2] = [40, 1000];
 /// Weights of the guidance.
 const WEIGHTS: [u32; 4] = [1, 2, 3, 4];
 
@@ -32,7 +34,7 @@ pub(super) fn run(work: &Work, figures: &mut Figures) -> anyhow::Result<()> {
     let mut last = None;
     for weight in WEIGHTS {
         let (name, column) = (format!("guidance-{weight}"), format!("{weight}"));
-        let num = rows::samples(work);
+        let num = work.pick(SAMPLES[0], SAMPLES[1]);
         let drawn = work.sample(&name, &format!("--model {run}/model --num {num} --guidance {weight} --seed 0"))?;
         let scores = work.eval(&name, &format!("--dataset {data} --samples {drawn} --no-bound"))?;
         figures.depends_on(&scores, "the run with classes");

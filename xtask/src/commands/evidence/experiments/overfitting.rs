@@ -10,7 +10,7 @@ use super::super::work::Work;
 
 /// Pictures that are trained on, and pictures that are held out.
 const PICTURES: [[usize; 2]; 2] = [[60, 40], [500, 1000]];
-const STEPS: [u64; 2] = [24, 3000];
+const STEPS: [u64; 2] = [24, 5000];
 
 pub(super) fn run(work: &Work, figures: &mut Figures) -> anyhow::Result<()> {
     figures.seed("training", 0);
