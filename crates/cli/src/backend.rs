@@ -119,7 +119,16 @@ pub(crate) fn init_threads(threads: Option<u16>) -> anyhow::Result<()> {
 
 /// Checks the device, then works inside the pool: from a thread outside, every parallel loop would first have to wake it.
 fn start<B: Backend, W: Work + Send>(backend: BackendName, device: B::Device, work: W) -> anyhow::Result<W::Output> {
-    open::<B>(&device).map_err(|reason| BackendError::Unavailable { backend, reason })?;
+    #[cfg(feature = "cubecl")]
+    let fresh = (!backend.is_cpu()).then(crate::kernel_settings::empty_folder).flatten();
+    open::<B>(backend, &device).map_err(|reason| BackendError::Unavailable { backend, reason })?;
+    #[cfg(feature = "cubecl")]
+    if let Some(folder) = fresh {
+        say!(
+            "note: kernels are compiled and tuned for this device now, and kept in {}; the first steps take longer this once",
+            folder.display()
+        );
+    }
     let mut result = None;
     rayon::scope(|_| result = Some(work.run::<B>(device)));
     result.expect("the scope has run")
@@ -129,7 +138,7 @@ fn start<B: Backend, W: Work + Send>(backend: BackendName, device: B::Device, wo
 ///
 /// Burn opens devices on threads of its own and panics where it cannot; the first message is kept as the reason and the
 /// backtraces are kept off the screen.
-fn open<B: Backend>(device: &B::Device) -> Result<(), String> {
+fn open<B: Backend>(#[allow(unused_variables)] backend: BackendName, device: &B::Device) -> Result<(), String> {
     let first = Arc::new(Mutex::new(None::<String>));
     let seen = Arc::clone(&first);
     let old = take_hook();
@@ -139,6 +148,10 @@ fn open<B: Backend>(device: &B::Device) -> Result<(), String> {
         }
     }));
     let result = catch_unwind(AssertUnwindSafe(|| {
+        #[cfg(feature = "cubecl")]
+        if !backend.is_cpu() {
+            crate::kernel_settings::settle();
+        }
         B::sync(device).map_err(|error| error.to_string())?;
         (Tensor::<B, 1>::ones([4], device) + 1.0).try_into_data().map(drop).map_err(|error| error.to_string())
     }));

@@ -20,6 +20,8 @@ mod class;
 mod commands;
 mod environment;
 mod group;
+#[cfg(feature = "cubecl")]
+mod kernel_settings;
 mod loaded;
 mod output_dir;
 mod picture_files;

@@ -4,13 +4,19 @@
 
 mod common;
 
-use std::path::Path;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
-use common::{TINY, failure, run, succeed};
+use common::{TINY, failure, sfumato, stderr, succeed};
 use serde_json::Value;
 
 /// A run of a few steps, as short as it can be: a software rasteriser takes a minute for one.
 const STEPS: [&str; 4] = ["--steps", "4", "--sample-every", "0"];
+
+/// The user's cache folder.
+const CACHE: &str = "cache";
 
 /// Losses of the run `runs/{backend}`.
 fn losses(dir: &Path, backend: &str) -> Vec<f64> {
@@ -23,7 +29,12 @@ fn train(dir: &Path, backend: &str) -> Result<(), String> {
     let out = format!("runs/{backend}");
     let to = ["train", "--out", &out, "--backend", backend];
     let args: Vec<&str> = to.iter().chain(&STEPS).chain(TINY).copied().collect();
-    let output = run(dir, &args);
+    let output = sfumato(dir).args(&args).env("SFUMATO_CACHE", dir.join(CACHE)).output().expect("the program starts");
+    // A GPU is compared with the CPU first.
+    if output.status.success() && !["flex", "ndarray"].contains(&backend) {
+        let said = stderr(&output);
+        assert!(said.contains("self-check loss ") && said.contains(" on the CPU, gradient norm "), "{said}");
+    }
     if output.status.success() { Ok(()) } else { Err(failure(&output, 1, &args)) }
 }
 
@@ -44,6 +55,31 @@ fn is_one_clear_sentence(dir: &Path, backend: &str, said: &str) {
     assert!(said.contains(&format!("the backend '{backend}' finds no usable device on this machine")), "{said}");
     assert_eq!(said.trim().lines().count(), 1, "one sentence, no backtrace:\n{said}");
     assert!(!dir.join("runs").exists(), "nothing was begun");
+}
+
+/// Every file below a folder with its bytes.
+fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(dir).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.insert(path.clone(), std::fs::read(&path).unwrap());
+        }
+    }
+    found
+}
+
+/// What tuning has found is in the user's cache folder, and a second run adds nothing to it.
+fn tunes_nothing_again(dir: &Path, backend: &str) {
+    let kept = files(&dir.join(CACHE).join("kernels"));
+    assert!(!kept.is_empty() && !dir.join("target").exists(), "{kept:?}");
+    std::fs::remove_dir_all(dir.join("runs").join(backend)).unwrap();
+    train(dir, backend).unwrap();
+    let now = files(&dir.join(CACHE).join("kernels"));
+    let names = |files: &BTreeMap<PathBuf, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+    assert!(now == kept, "another run left {:?} where the first had left {:?}", names(&now), names(&kept));
 }
 
 #[test]
@@ -69,7 +105,10 @@ fn cuda_without_a_gpu_is_one_clear_sentence() {
 fn vulkan_trains_on_whatever_device_there_is() {
     let dir = tempfile::tempdir().unwrap();
     match train(dir.path(), "vulkan") {
-        Ok(()) => follows_flex(dir.path(), "vulkan", 1e-3),
+        Ok(()) => {
+            follows_flex(dir.path(), "vulkan", 1e-3);
+            tunes_nothing_again(dir.path(), "vulkan");
+        }
         Err(said) => {
             is_one_clear_sentence(dir.path(), "vulkan", &said);
             eprintln!("NOT RUN: there is no Vulkan device here ({})", said.trim());

@@ -75,5 +75,5 @@ pub use run_dir::{
     FoundCheckpoint, FoundCheckpoints, IncompleteCheckpoint, NewCheckpoint, OpenedRun, PassedOver, RunDir,
     free_run_path,
 };
-pub use trainer::{Ending, Outcome, Run};
+pub use trainer::{Ending, Outcome, Probe, Run};
 pub use watch::{Silent, Watch};

@@ -4,6 +4,7 @@ mod exchange;
 mod first;
 mod gradient;
 mod group;
+mod probe;
 mod score;
 mod step;
 mod time;
@@ -34,6 +35,7 @@ use crate::{
     run_dir::step_name,
     spec::{pipeline_spec, say_source},
 };
+pub use probe::Probe;
 use score::Scorers;
 
 /// Why a run ended.

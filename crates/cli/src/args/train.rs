@@ -121,6 +121,9 @@ pub(crate) struct TrainArgs {
     /// Also write TensorBoard's event files into this directory
     #[arg(long, value_name = "DIR", help_heading = "Run")]
     pub(crate) tensorboard: Option<PathBuf>,
+    /// Do not compare a GPU with the CPU before the first step
+    #[arg(long, help_heading = "Run")]
+    pub(crate) no_self_check: bool,
     /// Print the configuration that would be used, and stop
     #[arg(long, conflicts_with = "resume", help_heading = "Run")]
     pub(crate) print_config: bool,

@@ -45,7 +45,7 @@ impl Run<'_> {
 
 /// A new network with parameters from `source`. What it draws itself comes from Burn's generator, which is one for the whole process:
 /// runs that start at the same time take turns.
-fn build_seeded<A, P, const D: usize>(
+pub(super) fn build_seeded<A, P, const D: usize>(
     blueprint: &P,
     source: &mut dyn ParamSource,
     seed: u64,

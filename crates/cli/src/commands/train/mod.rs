@@ -6,6 +6,7 @@ mod init;
 mod new_run;
 mod renew;
 mod resume;
+mod self_check;
 
 use std::{
     io::Write,
@@ -53,7 +54,7 @@ struct Ready {
 
 pub(crate) fn run(args: Box<TrainArgs>, ranks: &dyn Ranks) -> Result<()> {
     let machine = args.machine.clone();
-    let events = args.tensorboard.clone();
+    let (events, checked) = (args.tensorboard.clone(), !args.no_self_check);
     let start = match &args.resume {
         Some(path) => {
             let planned = ranks.leads().then(|| Going::plan(&args, path)).transpose();
@@ -71,7 +72,7 @@ pub(crate) fn run(args: Box<TrainArgs>, ranks: &dyn Ranks) -> Result<()> {
         }
     };
     let stop = signals::stop_flag_of(ranks)?;
-    with_backend(&machine, Training { start, stop, machine: machine.clone(), events, ranks })
+    with_backend(&machine, Training { start, stop, machine: machine.clone(), events, checked, ranks })
 }
 
 /// The work of the command, for whichever backend.
@@ -81,6 +82,8 @@ struct Training<'a> {
     machine: MachineArgs,
     /// Where TensorBoard's events go, if somewhere.
     events: Option<PathBuf>,
+    /// Whether an accelerator is compared with the CPU first.
+    checked: bool,
     ranks: &'a dyn Ranks,
 }
 
@@ -88,7 +91,7 @@ impl Work for Training<'_> {
     type Output = ();
 
     fn run<B: Backend>(self, device: B::Device) -> Result<()> {
-        let Self { start, stop, machine, events, ranks } = self;
+        let Self { start, stop, machine, events, checked, ranks } = self;
         let mut environment = environment::describe_run(machine.backend);
         if !ranks.is_alone() {
             environment["ranks"] = ranks.size().into();
@@ -113,6 +116,9 @@ impl Work for Training<'_> {
             stop: &stop,
             ranks,
         };
+        if checked && !machine.backend.is_cpu() {
+            group::together(ranks, self_check::check::<B>(&run, machine.backend, &device))?;
+        }
         if !ranks.leads() {
             return match run.train::<Autodiff<B>>(&device, &mut Silent) {
                 Err(error) if error.is_of_all_ranks() => group::together(ranks, Err(error.into())),
