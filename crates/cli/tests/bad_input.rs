@@ -49,6 +49,30 @@ fn missing_and_truncated_data_files_are_named() {
 }
 
 #[test]
+fn an_error_of_another_kind_is_not_called_a_missing_file() {
+    let dir = tempfile::tempdir().unwrap();
+    common::squares(dir.path());
+    for (args, part) in [
+        (&["--dataset", "npy:squares.npy#q"][..], "squares.npy"),
+        (&["--dataset", "npy:absent.npz", "--labels", "folders"], "--labels does nothing"),
+    ] {
+        let said = fail(dir.path(), 1, &train_args(args));
+        assert!(said.contains(part) && !said.contains("where relative paths are looked for"), "{said}");
+    }
+    let said = fail(dir.path(), 1, &["train", "--dataset", "toy:swiss-roll", "--flip", "--out", "runs/x"]);
+    contains_all(&said, &["data.flip", "points"]);
+}
+
+#[test]
+fn one_example_is_trained_on_whatever_share_is_to_be_held_out() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("one")).unwrap();
+    png(&dir.path().join("one/a.png"), 8, 90);
+    let said = stderr(&succeed(dir.path(), &train_args(&["--dataset", "folder:one", "--held-out", "0.5"])));
+    contains_all(&said, &["held out   nothing", "done: 1 step"]);
+}
+
+#[test]
 fn an_empty_folder_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("empty")).unwrap();

@@ -4,7 +4,7 @@ mod common;
 
 use std::{fs, path::Path};
 
-use common::{POINTS, contains, fail, images, json, read_npy, run, stderr, stdout, succeed, train_tiny};
+use common::{POINTS, contains, fail, images, json, read_npy, run, stderr, stdout, succeed, train_tiny, variant};
 
 /// A small network that diffusers has trained on garments.
 fn trained(name: &str) -> String {
@@ -248,6 +248,50 @@ fn paths_lead_from_class_to_class() {
         }
     }
     assert!(apart(&ends[0], &ends[1]) > 0.1, "classes differ");
+}
+
+#[test]
+fn a_path_without_a_class_keeps_that_of_its_sample() {
+    let dir = tempfile::tempdir().unwrap();
+    let classes = trained("classes");
+    let interpolate = |out: &str, more: &[&str]| {
+        let args = ["interpolate", "--model", &classes, "--frames", "3", "--steps", "4", "--num", "2", "--out", out];
+        succeed(dir.path(), &[&args[..], more].concat());
+        read_npy(&dir.path().join(out).join("samples.npy")).1
+    };
+    let [from, to] = ["1", "2"].map(|seed| samples(dir.path(), &classes, &["--seed", seed, "--num", "3"]));
+    let frame = |values: &[f32], row: usize, i: usize| values[(row * 3 + i) * 784..][..784].to_vec();
+    let paths = interpolate("paths", &["--from", "1", "--to", "2"]);
+    for row in 0..2 {
+        assert!(apart(&frame(&paths, row, 0), &from[row * 784..][..784]) < 1e-4, "{row}");
+        assert!(apart(&frame(&paths, row, 2), &to[row * 784..][..784]) < 1e-4, "{row}");
+    }
+    let second = interpolate("second", &["--from", "1", "--to", "2", "--class", "1"]);
+    assert!(apart(&frame(&paths, 1, 1), &frame(&second, 1, 1)) < 1e-4, "the class stays on the way");
+    // Ends of different classes: the path leads from one to the other.
+    let apart_by_one = interpolate("apart", &["--from", "1", "--to", "2:1"]);
+    assert!(apart(&frame(&apart_by_one, 1, 0), &from[784..2 * 784]) < 1e-3);
+    assert!(apart(&frame(&apart_by_one, 1, 2), &to[2 * 784..]) < 1e-3);
+}
+
+#[test]
+fn a_model_that_predicts_nothing_finite_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    variant(dir.path(), "model", "nan", |_| ());
+    let weights = dir.path().join("nan/unet/diffusion_pytorch_model.safetensors");
+    let mut bytes = fs::read(&weights).unwrap();
+    let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    // Weights that are no numbers would be refused; these are, and what follows from them is not.
+    bytes[header..].chunks_exact_mut(4).for_each(|value| value.copy_from_slice(&3e38_f32.to_le_bytes()));
+    fs::write(&weights, bytes).unwrap();
+    image::GrayImage::from_fn(8, 8, |x, y| image::Luma([(x * y) as u8])).save(dir.path().join("a.png")).unwrap();
+
+    let said = fail(dir.path(), 1, &["sample", "--model", "nan", "--num", "2", "--steps", "3", "--out", "drawn"]);
+    contains(&said, &["NaN or infinite throughout"]);
+    assert!(dir.path().join("drawn/samples.npy").is_file(), "what was written stays");
+    let encode = ["encode", "--model", "nan", "--image", "a.png", "--steps", "3", "--out", "coded"];
+    contains(&fail(dir.path(), 1, &encode), &["the model's predictions are NaN or infinite"]);
+    assert!(!dir.path().join("coded/noise.npy").exists());
 }
 
 #[test]

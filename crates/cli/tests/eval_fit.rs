@@ -161,6 +161,13 @@ fn what_cannot_be_fitted_or_has_no_fit_is_refused_with_the_way_out() {
 fn fits_of_others_and_damaged_ones_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let data = fitted(dir.path());
+    // The errors of clipped predictions say nothing about those of a call that does not clip.
+    for fit in [["--variance", "optimal"], ["--spacing", "best"]] {
+        let draw = ["sample", "--model", "m", "--steps", "4", "--num", "1", "--out", "drawn", "--overwrite"];
+        let said = unwrapped(&fail(dir.path(), 1, &[&draw[..], &fit, &["--no-clip"]].concat()));
+        contains(&said, &["m/fit.json", "clipping", "without --no-clip"]);
+        succeed(dir.path(), &[&draw[..], &fit].concat());
+    }
     let path = dir.path().join("m/fit.json");
     let whole = fs::read_to_string(&path).unwrap();
     let refused = |content: &str, parts: &[&str]| {

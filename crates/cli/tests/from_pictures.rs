@@ -130,6 +130,50 @@ fn known_pixels_come_out_as_they_went_in() {
 }
 
 #[test]
+fn what_is_transparent_in_a_mask_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    images(dir.path(), 1);
+    png(&dir.path().join("left.png"), 28, |x, _| if x < 14 { 0 } else { 255 });
+    // Painted in white on a layer that is transparent elsewhere, as editors save it.
+    let layer = image::RgbaImage::from_fn(28, 28, |x, _| image::Rgba([255, 255, 255, if x < 14 { 0 } else { 255 }]));
+    layer.save(dir.path().join("layer.png")).unwrap();
+    let inpaint = |out: &str, mask: &str| {
+        sample(dir.path(), out, &["--inpaint", "images.npy", "--mask", mask, "--resample", "1"])
+    };
+    assert_eq!(inpaint("left", "left.png"), inpaint("layer", "layer.png"));
+
+    png(&dir.path().join("white.png"), 28, |_, _| 255);
+    let model = trained("linear-epsilon");
+    let args = ["sample", "--model", &model, "--inpaint", "images.npy", "--mask", "white.png", "--resample", "1"];
+    let said = stderr(&succeed(dir.path(), &[&args[..], &["--steps", "2", "--out", "all"]].concat()));
+    contains(&said, &["white.png is white everywhere: nothing of the pictures is kept"]);
+}
+
+#[test]
+fn the_background_of_a_picture_is_remembered() {
+    let dir = tempfile::tempdir().unwrap();
+    let layer = image::RgbaImage::from_fn(28, 28, |x, y| image::Rgba([200, 90, 20, (9 * x.min(y)) as u8]));
+    layer.save(dir.path().join("layer.png")).unwrap();
+    let black = sample(dir.path(), "black", &["--image", "layer.png", "--background", "black"]);
+    assert!(apart(&black, &sample(dir.path(), "white", &["--image", "layer.png"])) > 0.01);
+    let recorded = |out: &str| {
+        let record = json(&dir.path().join(out).join("sample.json"));
+        record["settings"]["pictures"]["image"]["background"].clone()
+    };
+    assert_eq!((recorded("black"), recorded("white")), ("black".into(), serde_json::Value::Null));
+    for (from, more) in [("black", &[][..]), ("white", &[]), ("black", &["--background", "black"])] {
+        let (file, out) = (format!("{from}/sample-00000.png"), format!("again-{from}-{}", more.len()));
+        let said = stderr(&succeed(dir.path(), &[&["sample", "--like", &file, "--out", &out][..], more].concat()));
+        contains(&said, &["again, byte for byte"]);
+    }
+    let like = ["sample", "--like", "black/sample-00000.png", "--out", "other", "--background", "grey"];
+    contains(&fail(dir.path(), 1, &like), &["cannot be made again", "pictures"]);
+    sample(dir.path(), "noise", &["--num", "1"]);
+    let like = ["sample", "--like", "noise/sample-00000.png", "--out", "other", "--background", "grey"];
+    contains(&fail(dir.path(), 1, &like), &["noise alone", "--background"]);
+}
+
+#[test]
 fn a_picture_from_a_picture_is_made_again() {
     let dir = tempfile::tempdir().unwrap();
     images(dir.path(), 3);
@@ -178,6 +222,9 @@ fn pictures_of_any_kind_are_taken_and_bad_ones_refused() {
     contains(&refused(2, &["--image", "folder", "--strength", "0"]), &["--strength", "above 0"]);
     contains(&refused(2, &["--image", "folder", "--strength", "1.5"]), &["--strength"]);
     contains(&refused(2, &["--strength", "0.5"]), &["--image"]);
+    let inpaint = ["--inpaint", "folder", "--mask", "folder"];
+    contains(&refused(2, &[&inpaint[..], &["--strength", "0.5"]].concat()), &["--strength", "cannot be used with"]);
+    contains(&refused(2, &["--background", "black"]), &["--image", "--inpaint", "--like"]);
     contains(&refused(2, &["--inpaint", "folder"]), &["--mask"]);
     contains(&refused(2, &["--mask", "folder"]), &["--inpaint"]);
     contains(&refused(2, &["--image", "folder", "--inpaint", "folder", "--mask", "folder"]), &["cannot be used with"]);

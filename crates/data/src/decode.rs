@@ -9,6 +9,7 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, R
 use super::fit::{crop, resize, write_chw};
 use super::guard::guarded;
 use super::kind::{HEAD, Kind};
+use super::tiff_tag::{self, Number};
 use super::{Background, ImageSize, jpeg, png};
 
 /// Limits against decompression bombs: a few kilobytes of PNG can announce terabytes of pixels.
@@ -50,8 +51,8 @@ pub(super) fn dimensions(data: impl BufRead + Seek) -> Result<ImageSize, String>
         let (reader, _) = reader(data)?;
         let mut decoder = reader.into_decoder().map_err(reason)?;
         let (width, height) = decoder.dimensions();
-        let (width, height) = match decoder.orientation() {
-            Ok(turned) if swaps_sides(turned) => (height, width),
+        let (width, height) = match orientation(&mut decoder) {
+            turned if swaps_sides(turned) => (height, width),
             _ => (width, height),
         };
         Ok(ImageSize { height: height as usize, width: width as usize })
@@ -88,17 +89,15 @@ fn decode(bytes: &[u8], target: &Target, out: &mut [u8]) -> Result<Decoded, Stri
     if format == ImageFormat::Jpeg {
         jpeg::check(bytes).map_err(|fault| fault.to_string())?;
     }
-    // Damaged metadata is no reason to lose the picture.
-    let orientation = decoder.orientation().ok();
+    let orientation = orientation(&mut decoder);
     let mut picture = DynamicImage::from_decoder(decoder).map_err(reason)?;
     if picture.width() == 0 || picture.height() == 0 {
         return Err("it has no pixels".to_owned());
     }
-    if let Some(orientation) = orientation {
-        picture.apply_orientation(orientation);
-    }
+    picture.apply_orientation(orientation);
     let from = ImageSize { height: picture.height() as usize, width: picture.width() as usize };
-    let (picture, transparent, lost) = opaque(picture, target.background);
+    let premultiplied = format == ImageFormat::Tiff && is_premultiplied(bytes);
+    let (picture, transparent, lost) = opaque(picture, target.background, premultiplied);
     write_chw(&resize(crop(DynamicImage::ImageRgb8(picture), target.size), target.size), out);
     let (red, rest) = out.split_at(target.size.height * target.size.width);
     let (green, blue) = rest.split_at(red.len());
@@ -112,6 +111,28 @@ fn reason(error: image::ImageError) -> String {
         }
         other => other.to_string(),
     }
+}
+
+/// How a picture is turned upright. Damaged metadata is no reason to lose the picture.
+fn orientation(decoder: &mut impl ImageDecoder) -> Orientation {
+    match decoder.orientation() {
+        // The decoders know it as a SHORT only; some programs write a LONG.
+        Ok(Orientation::NoTransforms) | Err(_) => {
+            let exif = decoder.exif_metadata().ok().flatten();
+            exif.and_then(|exif| long_orientation(&exif)).unwrap_or(Orientation::NoTransforms)
+        }
+        Ok(turned) => turned,
+    }
+}
+
+fn long_orientation(exif: &[u8]) -> Option<Orientation> {
+    let (value, _) = tiff_tag::first(exif, 0x112, Number::Long).filter(|(_, count)| *count == 1)?;
+    u8::try_from(value).ok().and_then(Orientation::from_exif)
+}
+
+/// Whether a TIFF's colours are multiplied by their alpha already: the first of its extra samples is associated alpha.
+fn is_premultiplied(tiff: &[u8]) -> bool {
+    tiff_tag::first(tiff, 338, Number::Short).is_some_and(|(kind, _)| kind == 1)
 }
 
 fn swaps_sides(orientation: Orientation) -> bool {
@@ -140,8 +161,8 @@ fn reader<R: BufRead + Seek>(mut data: R) -> Result<(ImageReader<R>, ImageFormat
 }
 
 /// 8-bit RGB, with transparency blended over the background (in the stored, gamma-encoded values, as image viewers do);
-/// whether there was any, and whether the picture was lost against it.
-fn opaque(picture: DynamicImage, background: Background) -> (RgbImage, bool, bool) {
+/// whether there was any, and whether the picture was lost against it. Premultiplied colours hold their part already.
+fn opaque(picture: DynamicImage, background: Background, premultiplied: bool) -> (RgbImage, bool, bool) {
     if !picture.color().has_alpha() {
         return (picture.into_rgb8(), false, false);
     }
@@ -152,7 +173,9 @@ fn opaque(picture: DynamicImage, background: Background) -> (RgbImage, bool, boo
         let [r, g, b, a] = picture.get_pixel(x, y).0.map(u32::from);
         let mut channels = [r, g, b];
         for (channel, under) in channels.iter_mut().zip(under) {
-            *channel = (*channel * a + under * (255 - a) + 127) / 255;
+            let own = if premultiplied { *channel * 255 } else { *channel * a };
+            // Premultiplied colours above their alpha are damage, and no brighter than white.
+            *channel = ((own + under * (255 - a) + 127) / 255).min(255);
         }
         Rgb(channels.map(|channel| channel as u8))
     });

@@ -165,7 +165,7 @@ fn common_size(store: &Store, items: &[Item], notes: &mut Vec<String>) -> ImageS
     let width = sizes.iter().map(|size| size.width).max().unwrap_or(first.width);
     let which = if one { "pictures of" } else { "pictures of different sizes, up to" };
     notes.push(format!(
-        "{which} {height}x{width} pixels (height x width), are resized and cropped to {default}; --image-size gives another size"
+        "{which} {height}x{width} pixels (height x width), are resized and cropped to {default}; `train --image-size` gives another size"
     ));
     default
 }

@@ -8,12 +8,31 @@ use serde_json::Value;
 
 use super::DataError;
 use super::guard::guarded;
-use super::listing::{Item, LABEL_FILES, Listing};
+use super::kind::picture_extension;
+use super::listing::{Item, LABEL_FILES, Listing, extension};
 use super::store::{MAX_LABELS, Store};
 
 /// Headings of the column with the files, and of the one with the labels.
-const FILE_HEADINGS: [&str; 10] =
-    ["file_name", "filename", "file", "path", "image", "image_path", "filepath", "img", "name", "id"];
+const FILE_HEADINGS: [&str; 18] = [
+    "file_name",
+    "filename",
+    "file",
+    "path",
+    "image",
+    "image_path",
+    "filepath",
+    "filenames",
+    "filepaths",
+    "fname",
+    "img",
+    "image_id",
+    "image_name",
+    "img_id",
+    "picture",
+    "photo",
+    "name",
+    "id",
+];
 const LABEL_HEADINGS: [&str; 7] = ["label", "labels", "class", "class_name", "category", "target", "breed"];
 
 /// A file that was read.
@@ -144,25 +163,24 @@ fn from_jsonl(text: &str) -> Result<Pairs, String> {
     Ok(Some(pairs))
 }
 
-/// Lines `FILE,LABEL`, with or without a heading; semicolons and tabs do too.
+/// Lines `FILE,LABEL`, with or without a heading; semicolons and tabs do too. Lines before the first row that begin with `#`
+/// are comments; behind it they are files with such a name.
 fn from_csv(text: &str) -> Result<Pairs, String> {
-    let first = text.lines().next().unwrap_or_default();
-    let separator = [',', ';', '\t'].into_iter().max_by_key(|c| first.matches(*c).count()).unwrap_or(',');
-    let mut rows = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty()).peekable();
-    let headings: Vec<String> = cells(first, separator).iter().map(|cell| cell.to_lowercase()).collect();
-    let place = |known: &[&str]| known.iter().find_map(|name| headings.iter().position(|heading| heading == name));
-    let (file, label) = match (place(&FILE_HEADINGS), place(&LABEL_HEADINGS)) {
-        (Some(file), Some(label)) => {
-            rows.next();
-            (file, label)
-        }
-        // A heading without labels: captions, sizes, boxes.
-        (Some(_), None) => return Ok(None),
-        (None, _) => (0, 1),
-    };
+    let rows = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
+    let mut rows = rows.skip_while(|(line, _)| line.trim_start().starts_with('#')).peekable();
+    let Some((first, _)) = rows.peek() else { return Ok(Some(Vec::new())) };
+    // The last of those that are as frequent: a comma, unless another is more so.
+    let separator = ['\t', ';', ','].into_iter().max_by_key(|c| first.matches(*c).count()).unwrap_or(',');
+    let Some(Columns { file, label, heading }) = columns(&cells(first, separator))? else { return Ok(None) };
     let mut pairs = Vec::new();
-    for (line, number) in rows {
+    for (line, number) in rows.skip(usize::from(heading)) {
         let row = cells(line, separator);
+        let filled = row.iter().rposition(|cell| !cell.is_empty()).map_or(0, |last| last + 1);
+        if !heading && filled > 2 {
+            return Err(format!(
+                "line {number} has {filled} columns; expected FILE{separator}LABEL, or a heading with file_name and label"
+            ));
+        }
         match (row.get(file), row.get(label)) {
             (Some(file), Some(label)) if !file.is_empty() && !label.is_empty() => {
                 pairs.push((file.clone(), label.clone()));
@@ -171,6 +189,34 @@ fn from_csv(text: &str) -> Result<Pairs, String> {
         }
     }
     Ok(Some(pairs))
+}
+
+/// Where the files and the labels of a table stand, and whether its first row says so.
+struct Columns {
+    file: usize,
+    label: usize,
+    heading: bool,
+}
+
+/// Finds the columns by the first row; none where it is a heading without labels.
+fn columns(first: &[String]) -> Result<Option<Columns>, String> {
+    let headings: Vec<String> = first.iter().map(|cell| cell.to_lowercase()).collect();
+    // A class can be called like a heading, but no heading is called like a picture.
+    let row = headings.iter().any(|cell| picture_extension(&extension(Path::new(cell))));
+    let place = |known: &[&str]| known.iter().find_map(|name| headings.iter().position(|heading| heading == name));
+    let (file, label) = if row { (None, None) } else { (place(&FILE_HEADINGS), place(&LABEL_HEADINGS)) };
+    match (file, label, headings.len()) {
+        (Some(file), Some(label), _) => Ok(Some(Columns { file, label, heading: true })),
+        // A heading without labels: captions, sizes, boxes.
+        (Some(_), None, _) => Ok(None),
+        // Of two columns the other one holds the files.
+        (None, Some(label), 2) => Ok(Some(Columns { file: 1 - label, label, heading: true })),
+        (None, Some(_), 3..) => Err(format!(
+            "of its headings {} none is known to be that of the files; call that column file_name",
+            first.join(", ")
+        )),
+        (None, ..) => Ok(Some(Columns { file: 0, label: 1, heading: false })),
+    }
 }
 
 /// The cells of a line; quotes keep separators, doubled quotes are one.
@@ -209,6 +255,42 @@ mod tests {
         }
         assert_eq!(from_csv("file_name,text\na.png,a cat\n").unwrap(), None);
         assert!(from_csv("a.png,cat\nb.png\n").unwrap_err().contains("line 2"));
+    }
+
+    #[test]
+    fn columns_are_never_guessed() {
+        let pairs = || Some(vec![("a.png".to_owned(), "cat".to_owned())]);
+        for text in [
+            "image_id,width,label\na.png,3,cat",
+            "shot,label\na.png,cat",
+            "LABEL;shot\ncat;a.png",
+            "filenames\tlabels\na.png\tcat",
+            "a.png,cat,\n",
+        ] {
+            assert_eq!(from_csv(text).unwrap(), pairs(), "{text}");
+        }
+        // A class called like a heading.
+        assert_eq!(from_csv("a.png,label\n").unwrap(), Some(vec![("a.png".to_owned(), "label".to_owned())]));
+        let message = from_csv("shot,width,label\na.png,3,cat").unwrap_err();
+        assert!(message.contains("shot, width, label") && message.contains("file_name"), "{message}");
+        for (text, line) in [("shot,width,kind\na.png,3,cat", "line 1"), ("a.png,cat\nb,1.png,cat", "line 2")] {
+            let message = from_csv(text).unwrap_err();
+            assert!(
+                message.contains(line) && message.contains("3 columns") && message.contains("FILE,LABEL"),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn comments_stand_before_the_first_row_and_commas_win() {
+        let pairs = |file: &str| Some(vec![(file.to_owned(), "cat".to_owned())]);
+        assert_eq!(from_csv("# labels\n\n#; by hand\na.png,cat\n").unwrap(), pairs("a.png"));
+        assert_eq!(from_csv("# labels\n").unwrap(), Some(Vec::new()));
+        assert_eq!(from_csv("file,label\n#1.png,cat\n").unwrap(), pairs("#1.png"));
+        // As many commas as tabs.
+        assert_eq!(from_csv("a;b\t.png,cat\n").unwrap(), pairs("a;b\t.png"));
+        assert!(from_csv("labels\na.png,cat\n").unwrap_err().contains("FILE,LABEL"));
     }
 
     #[test]

@@ -56,6 +56,8 @@ mod content;
 mod dataset;
 #[cfg(feature = "sets")]
 mod decode;
+#[cfg(all(test, feature = "sets"))]
+mod decode_tests;
 mod error;
 #[cfg(feature = "sets")]
 mod fetch;
@@ -122,6 +124,8 @@ mod split;
 mod split_tests;
 #[cfg(feature = "sets")]
 mod store;
+#[cfg(feature = "sets")]
+mod tiff_tag;
 mod toy;
 mod value_range;
 #[cfg(all(test, feature = "sets"))]

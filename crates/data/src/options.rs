@@ -36,8 +36,9 @@ impl fmt::Display for Split {
 /// An array or an archive of arrays, and a folder or an archive of pictures whose `image_size` and `channels` are given, are read
 /// so; other data sets are loaded whole. [`Dataset::len`](super::Dataset::len) is that of the whole either way.
 ///
-/// Of pictures only those of the part are decoded, and of the others the headers are read. A picture with a good header that
-/// cannot be decoded therefore counts as an example of the data set; in the part the next one of the order takes its place.
+/// Of pictures only those of the part are decoded, and of the others the headers are read, unless the checksum is wanted. A
+/// picture with a good header that cannot be decoded therefore counts as an example of the data set; in the part the next one of
+/// the order takes its place. With the checksum all are decoded, and such a picture is none of the data set, as without a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {
     /// Number of examples; all if there are fewer.

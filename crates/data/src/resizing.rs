@@ -56,7 +56,7 @@ impl Resizing {
         (self.cut > 0).then(|| {
             format!(
                 "{} of {} pictures are cut to the shape of {}, and up to {percent} % of a picture is cut away; \
-                 --image-size HEIGHTxWIDTH gives them another shape",
+                 `train --image-size HEIGHTxWIDTH` gives them another shape",
                 self.cut, self.of, self.to
             )
         })

@@ -1,8 +1,8 @@
 //! Finding the pictures below a folder.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use sfumato_files::open_regular;
@@ -12,14 +12,17 @@ use super::kind::{HEAD, picture_extension};
 use super::listing::{Listing, extension, is_litter};
 use super::loaded::Skipped;
 
+/// How often one real folder is read: links between folders could make a tree of more paths than can ever be walked.
+const MAX_ENTERED: usize = 64;
+
 /// Lists the pictures below `root`, by extension or else by their first bytes. Hidden files and folders are left out; links
-/// are followed, each real folder once.
+/// are followed, but not in circles: a folder is not read again within itself.
 pub(super) fn scan(root: &Path) -> Result<Listing, DataError> {
     let metadata = fs::metadata(root).map_err(DataError::io("open", root))?;
     if !metadata.is_dir() {
         return Err(DataError::NotAFolder { path: root.to_owned() });
     }
-    let mut walk = Walk { root, seen: HashSet::new(), listing: Listing::default() };
+    let mut walk = Walk { root, around: Vec::new(), entered: HashMap::new(), listing: Listing::default() };
     walk.folder(Path::new(""))?;
     let mut listing = walk.listing;
     listing.finish();
@@ -28,8 +31,10 @@ pub(super) fn scan(root: &Path) -> Result<Listing, DataError> {
 
 struct Walk<'a> {
     root: &'a Path,
-    /// Real folders that were entered.
-    seen: HashSet<PathBuf>,
+    /// The real folders that the walk is in, the outermost first.
+    around: Vec<PathBuf>,
+    /// How often each real folder was entered.
+    entered: HashMap<PathBuf, usize>,
     listing: Listing,
 }
 
@@ -37,12 +42,25 @@ impl Walk<'_> {
     fn folder(&mut self, relative: &Path) -> Result<(), DataError> {
         let folder = if relative.as_os_str().is_empty() { self.root.to_owned() } else { self.root.join(relative) };
         let real = fs::canonicalize(&folder).map_err(DataError::io("open", &folder))?;
-        if !self.seen.insert(real) {
+        if self.around.contains(&real) {
             return Ok(());
         }
+        let entered = self.entered.entry(real.clone()).or_default();
+        *entered += 1;
+        if *entered > MAX_ENTERED {
+            let reason = format!("links lead to {} more than {MAX_ENTERED} times", real.display());
+            return Err(DataError::io("list", &folder)(io::Error::other(reason)));
+        }
+        self.around.push(real);
         self.listing.empty.insert(relative.to_owned());
-        // Sorted: which of two links to one folder counts must not depend on the file system's order.
-        for name in names(&folder).map_err(DataError::io("list", &folder))? {
+        self.entries(&folder, relative)?;
+        self.around.pop();
+        Ok(())
+    }
+
+    fn entries(&mut self, folder: &Path, relative: &Path) -> Result<(), DataError> {
+        // Sorted: what is said of a folder must not depend on the file system's order.
+        for name in names(folder).map_err(DataError::io("list", folder))? {
             let relative = relative.join(&name);
             let path = self.root.join(&relative);
             if is_litter(&name) {
@@ -68,7 +86,7 @@ impl Walk<'_> {
     }
 }
 
-fn names(folder: &Path) -> std::io::Result<Vec<std::ffi::OsString>> {
+fn names(folder: &Path) -> io::Result<Vec<std::ffi::OsString>> {
     let entries = fs::read_dir(folder)?;
     let mut names = entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<Vec<_>, _>>()?;
     names.sort();
@@ -142,7 +160,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn links_are_followed_once_even_in_circles_and_what_is_no_file_is_counted() {
+    fn links_are_followed_but_not_in_circles_and_what_is_no_file_is_counted() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("a")).unwrap();
         fs::write(dir.path().join("a/x.png"), b"").unwrap();
@@ -155,9 +173,35 @@ mod tests {
         link(Path::new("/dev/zero"), "endless");
         let pipe = std::process::Command::new("mkfifo").arg(dir.path().join("pipe.png")).status();
         let listing = scan(dir.path()).unwrap();
-        assert_eq!(files(&listing), [Path::new("a/x.png")]);
+        assert_eq!(files(&listing), [Path::new("a/x.png"), Path::new("b/x.png")]);
         let expected = if pipe.is_ok_and(|status| status.success()) { 4 } else { 3 };
         assert_eq!(listing.skipped.len(), expected, "{:?}", listing.skipped);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_is_read_under_each_of_its_links_but_not_without_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = |path: &str| fs::create_dir_all(dir.path().join(path)).unwrap();
+        let link = |from: &str, to: &str| {
+            std::os::unix::fs::symlink(dir.path().join(from), dir.path().join(to)).unwrap();
+        };
+        ["pool/cats", "set/train", "set/test"].into_iter().for_each(folder);
+        fs::write(dir.path().join("pool/cats/x.png"), b"").unwrap();
+        link("pool/cats", "set/train/cats");
+        link("pool/cats", "set/test/cats");
+        let listing = scan(&dir.path().join("set")).unwrap();
+        assert_eq!(files(&listing), ["test/cats/x.png", "train/cats/x.png"].map(Path::new));
+        // Seven folders, each with two links to the next: the last is reached by 128 paths.
+        for i in 0..7 {
+            folder(&format!("tree/{i}"));
+            link(&format!("tree/{}", i + 1), &format!("tree/{i}/a"));
+            link(&format!("tree/{}", i + 1), &format!("tree/{i}/b"));
+        }
+        folder("tree/7");
+        let message = scan(&dir.path().join("tree/0")).err().unwrap();
+        let reason = std::error::Error::source(&message).unwrap().to_string();
+        assert!(reason.contains("more than 64 times"), "{message}: {reason}");
     }
 
     #[test]

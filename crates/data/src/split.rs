@@ -1,48 +1,13 @@
 //! Which part of a folder or an archive is trained on, and which is held out.
 
-use std::collections::BTreeMap;
+mod names;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::listing::{Item, Listing};
 use super::{DataError, Split};
-
-/// What a folder's name says of its pictures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Part {
-    Train,
-    Test,
-    Validation,
-}
-
-/// Names of parts, the preferred ones first.
-const NAMES: [(&str, Part); 10] = [
-    ("train", Part::Train),
-    ("training", Part::Train),
-    ("test", Part::Test),
-    ("testing", Part::Test),
-    ("val", Part::Validation),
-    ("valid", Part::Validation),
-    ("validation", Part::Validation),
-    ("dev", Part::Validation),
-    ("eval", Part::Validation),
-    ("evaluation", Part::Validation),
-];
-
-/// The part that a name stands for, and its place in the order of preference; names with an addition, as in `train2017`,
-/// `valid_64x64` or `test_images`, come behind all others.
-fn part(name: &str) -> Option<(usize, Part)> {
-    let name = name.to_lowercase();
-    let known =
-        |name: &str| NAMES.iter().enumerate().find(|(_, (known, _))| *known == name).map(|(i, (_, part))| (i, *part));
-    if let Some(exact) = known(&name) {
-        return Some(exact);
-    }
-    let bare = |name: &str| name.trim_end_matches(|c: char| c.is_ascii_digit() || "x-_ .".contains(c)).to_owned();
-    let short = bare(&name);
-    let words = ["images", "image", "imgs", "img", "pictures", "set", "data", "split"];
-    let word = words.iter().find_map(|word| short.strip_suffix(word));
-    known(&short).or_else(|| known(&bare(word?))).map(|(i, part)| (NAMES.len() + i, part))
-}
+use names::{BY_PARTNER, Part, part, parts, rest};
 
 /// What is read, and what is to be said about it.
 pub(super) struct Chosen {
@@ -57,7 +22,8 @@ pub(super) struct Chosen {
 /// Takes the wanted part of what was found at `root`.
 ///
 /// Folders called `train`, `test`, `val` and the like are parts, at the top or (`cat/train/1.png`) below the classes; a folder
-/// that wraps everything is looked through. Without such folders everything is one part.
+/// that wraps everything is looked through. Without such folders everything is one part. Names such as `trainA` and `testA` are
+/// parts where both are there; of several such pairs the folders of a part are classes, called by the rest of their names.
 pub(super) fn choose(mut listing: Listing, root: &Path, split: Split) -> Result<Chosen, DataError> {
     let mut place = unwrap(&mut listing);
     let shown = |place: &Path| if place.as_os_str().is_empty() { root.to_owned() } else { root.join(place) };
@@ -75,6 +41,8 @@ pub(super) fn choose(mut listing: Listing, root: &Path, split: Split) -> Result<
             strip(&mut listing, name);
             place.push(name);
             place.push(unwrap(&mut listing));
+        } else {
+            rename(&mut listing, names);
         }
     } else if !decision.without.is_empty() {
         listing.items.retain(|item| first(&item.path).is_none_or(|name| !decision.without.contains(&name)));
@@ -85,6 +53,12 @@ pub(super) fn choose(mut listing: Listing, root: &Path, split: Split) -> Result<
         return Err(DataError::EmptyFolder { path: shown(&place), ignored: instead });
     }
     Ok(Chosen { listing, place, notes: decision.notes, unsplit: decision.unsplit })
+}
+
+/// The folders at the top, also those without a picture.
+fn top(listing: &Listing) -> BTreeSet<String> {
+    let filled = listing.items.iter().filter_map(|item| first(&item.path));
+    filled.chain(listing.empty.iter().filter_map(|folder| first_of(folder))).collect()
 }
 
 /// The first folder of a picture's path; none for a picture that lies loose.
@@ -102,6 +76,19 @@ fn strip(listing: &mut Listing, name: &str) {
     listing.items.iter_mut().for_each(|item| item.path = below(&item.path));
     let inside = listing.empty.iter().filter(|folder| first_of(folder).is_some_and(|first| first == name));
     listing.empty = inside.map(|folder| below(folder)).filter(|folder| !folder.as_os_str().is_empty()).collect();
+}
+
+/// Calls the folders `names`, each a part, by the rest of their names, so that classes have one name in all parts.
+fn rename(listing: &mut Listing, names: &[String]) {
+    let renamed = |path: &Path| {
+        let name = first_of(path).filter(|name| names.contains(name)).and_then(|name| rest(&name))?;
+        Some(Path::new(&name).join(path.components().skip(1).collect::<PathBuf>()))
+    };
+    for item in &mut listing.items {
+        item.path = renamed(&item.path).unwrap_or_else(|| item.path.clone());
+    }
+    listing.items.sort_by(|a, b| a.path.components().cmp(b.path.components()));
+    listing.empty = listing.empty.iter().filter_map(|folder| renamed(folder)).collect();
 }
 
 /// Takes off folders that hold everything, unless they are parts; they are returned.
@@ -123,6 +110,8 @@ fn unwrap(listing: &mut Listing) -> PathBuf {
 struct Folders {
     /// Of each part the names, the preferred first.
     parts: BTreeMap<Part, Vec<String>>,
+    /// The places of those names in the order of preference.
+    ranks: BTreeMap<String, usize>,
     /// Of those that are no part, with pictures below them.
     others: Vec<String>,
     /// Number of loose pictures.
@@ -145,21 +134,14 @@ struct Decision {
 
 impl Folders {
     fn of(listing: &Listing) -> Folders {
-        let mut names: Vec<String> = listing.items.iter().filter_map(|item| first(&item.path)).collect();
-        names.dedup();
-        let filled = names.clone();
-        names.extend(listing.empty.iter().filter_map(|folder| first_of(folder)));
-        names.sort();
-        names.dedup();
+        let filled: BTreeSet<String> = listing.items.iter().filter_map(|item| first(&item.path)).collect();
+        let known = parts(&top(listing));
+        let others = filled.into_iter().filter(|name| !known.contains_key(name)).collect();
         let mut found: BTreeMap<Part, Vec<(usize, String)>> = BTreeMap::new();
-        let mut others = Vec::new();
-        for name in names {
-            match part(&name) {
-                Some((rank, part)) => found.entry(part).or_default().push((rank, name)),
-                None if filled.contains(&name) => others.push(name),
-                None => {}
-            }
+        for (name, (rank, part)) in &known {
+            found.entry(*part).or_default().push((*rank, name.clone()));
         }
+        let ranks = known.into_iter().map(|(name, (rank, _))| (name, rank)).collect();
         let preferred = |mut names: Vec<(usize, String)>| {
             names.sort();
             names.into_iter().map(|(_, name)| name).collect()
@@ -169,7 +151,7 @@ impl Folders {
         let deep = listing.items.iter().filter(|item| item.path.components().count() > 2);
         let mut deep: Vec<String> = deep.filter_map(|item| first(&item.path)).collect();
         deep.dedup();
-        Folders { parts, others, loose, deep }
+        Folders { parts, ranks, others, loose, deep }
     }
 
     fn names(&self, part: Part) -> &[String] {
@@ -213,7 +195,8 @@ impl Folders {
     fn decide_train(&self, train: &[String], held: &[String], shown: &Path) -> Result<Decision, DataError> {
         let place = shown.display();
         let held_note = (!held.is_empty()).then(|| format!("held out, not trained on: {}", held.join(", ")));
-        let Some(name) = one(train, shown)? else {
+        let read = self.meant(train, shown)?;
+        if read.is_empty() {
             if self.others.is_empty() && self.loose == 0 {
                 return Err(DataError::NoTrainSplit { path: shown.to_owned(), held: held.join(", ") });
             }
@@ -222,42 +205,47 @@ impl Folders {
                 notes: held_note.into_iter().collect(),
                 ..Decision::default()
             });
-        };
-        let mut notes = vec![format!("the training split is {place}/{name}")];
+        }
+        let mut notes = vec![format!("the training split is {place}/{}", read.join(&format!(" and {place}/")))];
         notes.extend(held_note);
         let loose = (self.loose > 0).then(|| format!("{} pictures beside them", self.loose));
-        let unused: Vec<String> = train[1..].iter().chain(&self.others).cloned().chain(loose).collect();
+        let unused: Vec<String> = train[read.len()..].iter().chain(&self.others).cloned().chain(loose).collect();
         if !unused.is_empty() {
             notes.push(format!("not used, neither for training nor for testing: {}", unused.join(", ")));
         }
-        Ok(Decision { read: Some(vec![name.clone()]), notes, ..Decision::default() })
+        Ok(Decision { read: Some(read.to_vec()), notes, ..Decision::default() })
     }
 
     fn decide_test(&self, train: &[String], shown: &Path) -> Result<Decision, DataError> {
         let place = shown.display();
-        let (test, validation) = (one(self.names(Part::Test), shown)?, self.names(Part::Validation).first());
-        let (name, note) = match (test, validation) {
-            (Some(name), _) => (name, format!("the test split is {place}/{name}")),
-            (None, Some(name)) => {
-                (name, format!("{place} has no folder test: the validation folder {place}/{name} is the test split"))
-            }
-            (None, None) => {
+        let (test, validation) = (self.meant(self.names(Part::Test), shown)?, self.names(Part::Validation));
+        // Of several validation folders either will do.
+        let validation = self.meant(validation, shown).unwrap_or_else(|_| &validation[..1]);
+        let all = |names: &[String]| format!("{place}/{}", names.join(&format!(" and {place}/")));
+        let (read, note) = match (test, validation) {
+            ([], []) => {
                 return Err(DataError::NoTestSplit { path: shown.to_owned(), train: train.join(", ") });
             }
+            ([], names) => {
+                let folder = all(names);
+                (names, format!("{place} has no folder test: the validation folder {folder} is the test split"))
+            }
+            (names, _) => (names, format!("the test split is {}", all(names))),
         };
-        Ok(Decision { read: Some(vec![name.clone()]), notes: vec![note], ..Decision::default() })
+        Ok(Decision { read: Some(read.to_vec()), notes: vec![note], ..Decision::default() })
     }
-}
 
-/// The one folder that is meant; a name without an addition goes before others.
-fn one<'a>(names: &'a [String], shown: &Path) -> Result<Option<&'a String>, DataError> {
-    let rank = |name: &String| part(name).map(|(rank, _)| rank);
-    match names {
+    /// Those of a part's folders that are meant: the preferred one, or all that are parts by their partners, if what is left of
+    /// their names tells them apart, as in `trainA` and `trainB`.
+    fn meant<'a>(&self, names: &'a [String], shown: &Path) -> Result<&'a [String], DataError> {
+        let Some(best) = names.first().and_then(|name| self.ranks.get(name)) else { return Ok(&[]) };
+        let same = names.iter().take_while(|name| self.ranks.get(*name) == Some(best)).count();
+        let apart: BTreeSet<Option<String>> = names[..same].iter().map(|name| rest(name)).collect();
         // `train` and `Train`, or `train2014` and `train2017`: nobody can tell which.
-        [first, second, ..] if rank(first) == rank(second) => {
-            Err(DataError::SeveralSplits { path: shown.to_owned(), names: names.join(", ") })
+        if same > 1 && (*best != BY_PARTNER || apart.len() < same) {
+            return Err(DataError::SeveralSplits { path: shown.to_owned(), names: names.join(", ") });
         }
-        names => Ok(names.first()),
+        Ok(&names[..same])
     }
 }
 
@@ -267,15 +255,15 @@ fn below_classes(listing: &Listing, split: Split) -> Option<Result<(Vec<Item>, S
         let parts: Vec<_> = item.path.components().collect();
         (parts.len() > 2).then(|| part(&parts[1].as_os_str().to_string_lossy())).flatten()
     };
-    let parts: Vec<Part> =
+    let found: Vec<Part> =
         listing.items.iter().map(|item| second(item).map(|(_, part)| part)).collect::<Option<_>>()?;
-    let top_is_part = listing.items.iter().any(|item| first(&item.path).is_some_and(|name| part(&name).is_some()));
-    if top_is_part || parts.is_empty() {
+    let filled = listing.items.iter().filter_map(|item| first(&item.path)).collect();
+    if !parts(&filled).is_empty() || found.is_empty() {
         return None;
     }
     let wanted = match split {
         Split::Train => Part::Train,
-        Split::Test if parts.contains(&Part::Test) => Part::Test,
+        Split::Test if found.contains(&Part::Test) => Part::Test,
         Split::Test => Part::Validation,
     };
     let word = match wanted {
@@ -288,7 +276,7 @@ fn below_classes(listing: &Listing, split: Split) -> Option<Result<(Vec<Item>, S
         parts.remove(1);
         Item { path: parts.into_iter().collect(), ..item.clone() }
     };
-    let kept = listing.items.iter().zip(&parts).filter(|(_, part)| **part == wanted).map(|(item, _)| without(item));
+    let kept = listing.items.iter().zip(&found).filter(|(_, part)| **part == wanted).map(|(item, _)| without(item));
     let items: Vec<Item> = kept.collect();
     let path = PathBuf::new();
     Some(match (items.is_empty(), split) {

@@ -90,6 +90,12 @@ fn folders_that_are_held_out_are_not_trained_on_and_are_scored() {
         ("train_images", "test_images"),
         ("trainset", "testset"),
         ("train-set", "val set"),
+        ("trainA", "testA"),
+        ("train_hr", "test_hr"),
+        ("DIV2K_train_HR", "DIV2K_valid_HR"),
+        ("seg_train", "seg_test"),
+        ("data_train", "data_test"),
+        ("train_v2", "test_v2"),
     ] {
         let path = |part: &str, file: &str| format!("{part}/{file}");
         // With classes, without, and in a folder that wraps it all.
@@ -114,6 +120,41 @@ fn folders_that_are_held_out_are_not_trained_on_and_are_scored() {
             assert_eq!(levels(&both(&flat, Split::Test).unwrap()), [2, 3]);
         }
     }
+}
+
+#[test]
+fn several_pairs_of_parts_are_classes_with_one_name_in_both() {
+    let paths = ["testA/a.png", "testB/a.png", "trainA/a.png", "trainB/a.png", "trainB/b.png", "trainC", "testC"];
+    let data = both(&paths, Split::Train).unwrap();
+    assert_eq!((levels(&data), data.labels()), (vec![3, 4, 5], Some(&[0, 1, 1][..])));
+    assert_eq!(data.class_names(), ["A", "B"]);
+    let said = data.notes().join("\n");
+    assert!(said.contains("trainA and ") && said.contains("held out, not trained on: testA, testB"), "{said}");
+    let data = both(&paths, Split::Test).unwrap();
+    assert_eq!((levels(&data), data.class_names()), (vec![1, 2], &["A", "B"].map(String::from)[..]));
+    // What is left of the names does not tell these apart.
+    let alike = ["A_train/a.png", "A_test/a.png", "trainA/a.png", "testA/a.png"];
+    for split in [Split::Train, Split::Test] {
+        assert!(matches!(both(&alike, split), Err(DataError::SeveralSplits { .. })));
+    }
+}
+
+#[test]
+fn a_name_is_a_part_by_its_partner_only() {
+    let vehicles = ["car/a.png", "freight_train/a.png", "plane/a.png"];
+    let data = both(&vehicles, Split::Train).unwrap();
+    assert_eq!((levels(&data), data.classes(), data.notes().len()), (vec![1, 2, 3], Some(3), 0));
+    // They come behind those that need none.
+    let paths = ["train/a.png", "test/a.png", "seg_train/a.png", "seg_test/a.png", "train_images/a.png"];
+    assert_eq!(levels(&both(&paths, Split::Train).unwrap()), [1]);
+    assert_eq!(levels(&both(&paths, Split::Test).unwrap()), [2]);
+    assert_eq!(levels(&both(&paths[2..], Split::Train).unwrap()), [3]);
+    // As Intel's scenes are packed.
+    let nested = ["seg_train/seg_train/sea/a.png", "seg_train/seg_train/ice/a.png", "seg_test/seg_test/sea/a.png"];
+    let data = both(&nested, Split::Train).unwrap();
+    assert_eq!((levels(&data), data.class_names()), (vec![2, 1], &["ice", "sea"].map(String::from)[..]));
+    let below = ["data_train/train/a.png", "data_test/test/a.png"];
+    assert_eq!(levels(&both(&below, Split::Test).unwrap()), [2]);
 }
 
 #[test]

@@ -220,6 +220,10 @@ fn a_run_is_its_newest_model_and_says_so() {
     fs::create_dir_all(begun.join("checkpoints")).unwrap();
     fs::write(begun.join("config.toml"), "").unwrap();
     assert!(message(&begun).contains("stopped before its first checkpoint"));
+    // What cannot be looked into may hold any.
+    fs::remove_dir(begun.join("checkpoints")).unwrap();
+    fs::write(begun.join("checkpoints"), "").unwrap();
+    assert!(message(&begun).contains("checkpoints cannot be opened"), "{}", message(&begun));
 }
 
 #[test]

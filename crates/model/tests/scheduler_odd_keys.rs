@@ -61,6 +61,20 @@ fn old_and_odd_keys_are_read_or_pass_without_a_word() {
     }
 }
 
+/// Of classes whose samplers do not exist here.
+#[test]
+fn karras_levels_are_those_of_the_sampler_that_stands_in() {
+    for class in ["LMSDiscreteScheduler", "DEISMultistepScheduler", "DPMSolverSDEScheduler", "KDPM2DiscreteScheduler"] {
+        let scheduler = read(json!({"_class_name": class, "use_karras_sigmas": true}));
+        assert!(scheduler.sampling.karras && scheduler.unused_keys().next().is_none(), "{class}");
+        assert_eq!(scheduler.to_json().unwrap()["use_karras_sigmas"], true, "{class}");
+        assert!(!read(json!({"_class_name": class})).sampling.karras, "{class}");
+        let other = read(json!({"_class_name": class, "use_beta_sigmas": true}));
+        assert_eq!(other.unused_keys().count(), 1, "{class}");
+    }
+    assert!(!read(json!({"_class_name": "PNDMScheduler", "use_karras_sigmas": true})).sampling.karras);
+}
+
 #[test]
 fn a_number_of_steps_that_cannot_be_is_named() {
     // A list of betas says how many steps there are.

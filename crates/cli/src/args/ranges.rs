@@ -14,7 +14,7 @@ const MOST_SEEDS: u64 = 1 << 20;
 
 /// A value, or several of which each has a row of the grid.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a value, or a list of values, of another kind than was expected")]
 pub(crate) enum OneOrMany<T> {
     One(T),
     Many(Vec<T>),

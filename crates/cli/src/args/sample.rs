@@ -5,7 +5,7 @@ use std::{
     str::FromStr,
 };
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 use sfumato_data::Background;
 use sfumato_model::fitted::Placement;
 use sfumato_model::sampling::{DdimConvention, GuidanceInterval, SamplerKind};
@@ -26,6 +26,7 @@ use super::{
 /// `sfumato info FILE.png` shows it, and --like FILE.png makes it again.
 #[derive(Clone, Debug, Args)]
 #[command(after_long_help = SAMPLERS, after_help = EXAMPLES)]
+#[command(group = ArgGroup::new(PICTURES).args(["image", "inpaint", "like"]).multiple(true))]
 pub(crate) struct SampleArgs {
     /// First, as it has to be.
     #[command(flatten)]
@@ -103,7 +104,7 @@ pub(crate) struct SampleArgs {
     #[arg(long, value_name = "FILE|DIR", help_heading = "From pictures")]
     pub(crate) image: Option<PathBuf>,
     /// How much they are changed: the share of the steps that is walked, above 0 and up to 1
-    #[arg(long, default_value_t = STRENGTH, value_name = "S", requires = "image", help_heading = "From pictures", value_parser = values::real("a number above 0, up to 1", |strength| strength > 0.0 && strength <= 1.0))]
+    #[arg(long, default_value_t = STRENGTH, value_name = "S", requires = "image", conflicts_with = "inpaint", help_heading = "From pictures", value_parser = values::real("a number above 0, up to 1", |strength| strength > 0.0 && strength <= 1.0))]
     pub(crate) strength: f64,
     /// Draw a part of pictures anew, and keep the rest as it is
     #[arg(long, value_name = "FILE|DIR", requires = "mask", conflicts_with = "image", help_heading = "From pictures")]
@@ -117,8 +118,8 @@ pub(crate) struct SampleArgs {
     /// How often each stretch of the steps is walked; 1 does not go back
     #[arg(long, default_value_t = 10, value_name = "N", requires = "inpaint", help_heading = "From pictures", value_parser = values::count::<usize>())]
     pub(crate) resample: usize,
-    /// What transparent pictures are laid on: white, black, grey or #rrggbb
-    #[arg(long, default_value_t = Background::default(), value_name = "COLOUR", help_heading = "From pictures")]
+    /// What transparent pictures are laid on: white, black, grey or #rrggbb. Of a mask, what is transparent is kept
+    #[arg(long, default_value_t = Background::default(), value_name = "COLOUR", requires = PICTURES, help_heading = "From pictures")]
     pub(crate) background: Background,
     /// Also write denoising.gif, the first samples as they emerge
     #[arg(long)]
@@ -130,6 +131,8 @@ pub(crate) struct SampleArgs {
     pub(crate) machine: MachineArgs,
 }
 
+/// The options that may bring pictures; named like a type, so that it is not taken for an [option](Given).
+const PICTURES: &str = "Pictures";
 /// Strength if nothing is said.
 const STRENGTH: f64 = 0.5;
 

@@ -100,6 +100,13 @@ pub(super) fn encoded<B: Backend>(
         ControlFlow::Continue(())
     };
     model.encode((plan, encoding), pictures, &mut observe, &mut keep).context("nothing was written")?;
+    let lost = noise.iter().filter(|value| !value.is_finite()).count();
+    if lost > 0 {
+        bail!(
+            "the model's predictions are NaN or infinite: {lost} of {} values of the noise are; nothing was written",
+            noise.len()
+        );
+    }
     Ok(noise)
 }
 

@@ -162,7 +162,8 @@ impl Interpolate<'_> {
     }
 
     fn draw<B: Backend>(&self, model: &Model<B>, plan: &SamplePlan<'_>) -> Result<Vec<f32>> {
-        let batches = plan.num.div_ceil(plan.batch_size);
+        let parts = self.parts(plan);
+        let batches: usize = parts.iter().map(|part| (part.num - part.first).div_ceil(part.batch_size)).sum();
         let progress = SampleProgress::new((batches * plan.sampler.steps()) as u64);
         let mut samples = Vec::new();
         let mut observe = |state: sfumato_model::Step<'_>| {
@@ -173,10 +174,35 @@ impl Interpolate<'_> {
             samples.extend(batch);
             ControlFlow::Continue(())
         };
-        let drawn = model.draw(plan, &mut observe, &mut keep);
+        let drawn = parts.iter().try_for_each(|part| model.draw(part, &mut observe, &mut keep));
         progress.finish();
         drawn.context("nothing was written")?;
         Ok(samples)
+    }
+
+    /// The whole, or each path where its class depends on the sample that it starts from: all its pictures are of this one.
+    fn parts<'p>(&self, plan: &SamplePlan<'p>) -> Vec<SamplePlan<'p>> {
+        let Classes::Cycle(classes) = plan.classes else { return vec![plan.clone()] };
+        let frames = self.args.frames as usize;
+        let path = |row: usize| SamplePlan {
+            classes: self.classes_of(row, classes.max(1)),
+            first: row * frames,
+            num: (row + 1) * frames,
+            ..plan.clone()
+        };
+        (0..self.rows).map(path).collect()
+    }
+
+    /// Of a path between samples that have classes in turn. Where the ends are of different ones, it leads from class to class.
+    fn classes_of(&self, row: usize, classes: usize) -> Classes {
+        let of = |end: &End| match end {
+            End::Seed { first, .. } => Some(((first % classes as u64) as usize + row) % classes),
+            End::Pictures(_) => None,
+        };
+        match [of(&self.ends[0]), of(&self.ends[1])] {
+            [Some(from), Some(to)] if from != to => Classes::Path { from, to, frames: self.args.frames as usize },
+            [from, to] => Classes::Only(from.or(to).unwrap_or(row % classes)),
+        }
     }
 
     /// What decides the pictures.

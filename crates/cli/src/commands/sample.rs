@@ -220,7 +220,8 @@ impl Work for Sampling<'_> {
         if let Some(like) = self.like.as_ref().filter(|_| drawn.samples.len() == self.set.len() * size) {
             like.compare(out, &self.set.file_name(0), &Program::this(self.args.machine.backend))?;
         }
-        written.iter().try_for_each(|path| out!("{path}"))
+        written.iter().try_for_each(|path| out!("{path}"))?;
+        refuse_lost(&drawn.samples)
     }
 }
 
@@ -255,7 +256,8 @@ impl Sampling<'_> {
     fn write(&self, drawn: &Drawn, plan: &SamplePlan<'_>, settings: &Settings) -> Result<Vec<String>> {
         let Drawn { samples, frames } = drawn;
         let lost = samples.iter().filter(|value| !value.is_finite()).count();
-        if lost > 0 {
+        // Where nothing else is there, it is an error in the end.
+        if (1..samples.len()).contains(&lost) {
             say!("warning: the samples contain NaN: {lost} of {} values are NaN or infinite", samples.len());
         }
         let origin = Origin {
@@ -311,6 +313,14 @@ impl Sampling<'_> {
         }
         Ok(plan)
     }
+}
+
+/// Refuses samples of which nothing is left; they are written all the same, as those are of which a part is.
+fn refuse_lost(samples: &[f32]) -> Result<()> {
+    if samples.iter().any(|value| value.is_finite()) || samples.is_empty() {
+        return Ok(());
+    }
+    bail!("the samples are NaN or infinite throughout: so are the model's predictions, or its weights")
 }
 
 /// Which of the steps are guided, by the times at which they start.

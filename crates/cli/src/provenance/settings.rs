@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sfumato_data::Background;
 use sfumato_files::{bytes_sha256, read_text};
 use sfumato_model::{pipeline::Pipeline, sampling::SamplerKind};
 
@@ -69,9 +70,29 @@ pub(crate) struct Settings {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum PictureSettings {
     /// Pictures that are changed.
-    Image { image_sha256: String, strength: f64 },
+    Image {
+        image_sha256: String,
+        strength: f64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        background: Option<Background>,
+    },
     /// Pictures of which a part is known.
-    Inpaint { image_sha256: String, mask_sha256: String, jump_length: usize, resample: usize },
+    Inpaint {
+        image_sha256: String,
+        mask_sha256: String,
+        jump_length: usize,
+        resample: usize,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        background: Option<Background>,
+    },
+}
+
+impl PictureSettings {
+    /// What transparent pictures were laid on, where it is not the default. Older records do not say it.
+    pub(crate) fn background(&mut self) -> &mut Option<Background> {
+        let (Self::Image { background, .. } | Self::Inpaint { background, .. }) = self;
+        background
+    }
 }
 
 /// Classes that are drawn.

@@ -33,6 +33,18 @@ pub(crate) struct Board {
     after: f64,
 }
 
+/// Makes the directory of the events, and tries whether a file can be made there.
+///
+/// # Errors
+/// If it cannot.
+pub(crate) fn check(dir: &Path) -> Result<()> {
+    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let trial = dir.join(format!(".sfumato-{}", std::process::id()));
+    File::create(&trial)
+        .and_then(|_| fs::remove_file(&trial))
+        .with_context(|| format!("cannot write in {}", dir.display()))
+}
+
 impl Board {
     /// A new file in `dir` for the run in `run`. Files of earlier parts of the run stay beside it.
     pub(crate) fn create(dir: &Path, run: &Path) -> Result<Self> {

@@ -42,6 +42,8 @@ fn a_job_can_be_cancelled_while_it_is_drawn_and_while_it_waits() {
     assert_eq!(delete(&server, &drawn).status, 404);
     let next = sample(server.port, "third", &short(1));
     Events::of(server.port, &next).wait_for("done");
+    // And is called what it was.
+    assert_eq!(delete(&server, &next).json()["state"], "done");
 }
 
 #[test]

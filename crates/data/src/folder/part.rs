@@ -1,6 +1,4 @@
-//! A part of the pictures: only those are decoded, and the headers of the others are read.
-
-use std::collections::HashSet;
+//! A part of the pictures: only those are kept, and of the others the headers are read, or everything for the checksum.
 
 use rayon::prelude::*;
 
@@ -20,10 +18,18 @@ const AT_A_TIME: usize = 64;
 /// Loads the first pictures of the part's order that can be decoded.
 pub(super) fn load(whole: Whole<'_>, part: Part, mut notes: Vec<String>) -> Result<LoadedDataset, DataError> {
     let Whole { store, listing, options, .. } = whole;
-    let sizes: Vec<Result<ImageSize, String>> = listing.items.par_iter().map(|item| dimensions(store, item)).collect();
+    let ImageSize { height, width } = whole.target.size;
+    let shape = vec![whole.channels, height, width];
+    let (sizes, sha256) = if part.checksum {
+        checksum(&whole, &shape)
+    } else {
+        // Without decoding them all nothing more can be known: a picture that is damaged behind its header keeps its number
+        // and its class here, which in the whole data set it has not.
+        (listing.items.par_iter().map(|item| dimensions(store, item)).collect(), String::new())
+    };
     let shown = |(item, reason): (&Item, &String)| Skipped { path: store.shown(&item.full), reason: reason.clone() };
-    let headless = listing.items.iter().zip(&sizes).filter_map(|(item, size)| Some((item, size.as_ref().err()?)));
-    let mut skipped: Vec<Skipped> = headless.map(shown).collect();
+    let unread = listing.items.iter().zip(&sizes).filter_map(|(item, size)| Some((item, size.as_ref().err()?)));
+    let mut skipped: Vec<Skipped> = unread.map(shown).collect();
     let items: Vec<&Item> =
         listing.items.iter().zip(&sizes).filter(|(_, size)| size.is_ok()).map(|(item, _)| item).collect();
     let Chosen { ids, values, decoded, failed } = choose(&whole, &items, part);
@@ -42,9 +48,6 @@ pub(super) fn load(whole: Whole<'_>, part: Part, mut notes: Vec<String>) -> Resu
     let resizing = Resizing::of(&from, whole.target.size, FILTER);
     notes.extend(resizing.as_ref().and_then(Resizing::cut_note));
     notes.extend(listing.notes());
-    let ImageSize { height, width } = whole.target.size;
-    let shape = vec![whole.channels, height, width];
-    let sha256 = if part.checksum { checksum(&whole, &items, &sizes, &shape) } else { String::new() };
     let values = Values::U8(values.into());
     let kept = (items.len(), Kept::new(ids));
     let mut data = LoadedDataset::partial(whole.name, options.split, shape, values, labels, class_names, kept, sha256);
@@ -103,47 +106,38 @@ fn choose(whole: &Whole<'_>, items: &[&Item], part: Part) -> Chosen {
     Chosen { ids, values, decoded, failed }
 }
 
-/// The checksum of all pictures that can be decoded, as of the whole data set in memory.
-fn checksum(whole: &Whole<'_>, items: &[&Item], sizes: &[Result<ImageSize, String>], shape: &[usize]) -> String {
-    let (count, bad, sum) = pass(whole, items, items.len(), shape);
-    let (bad, sum) = if bad.is_empty() {
-        (bad, sum)
-    } else {
+/// Height and width of every picture that can be decoded, the reasons of the others, and the checksum as of the whole data set
+/// in memory.
+fn checksum(whole: &Whole<'_>, shape: &[usize]) -> (Vec<Result<ImageSize, String>>, String) {
+    let items: Vec<&Item> = whole.listing.items.iter().collect();
+    let (sizes, mut sum) = pass(whole, &items, shape);
+    let good: Vec<&Item> =
+        items.into_iter().zip(&sizes).filter(|(_, size)| size.is_ok()).map(|(item, _)| item).collect();
+    if good.len() < sizes.len() {
         // Their number stands at the start of what is summed.
-        let (_, bad, sum) = pass(whole, items, count, shape);
-        (bad, sum)
-    };
+        (_, sum) = pass(whole, &good, shape);
+    }
     // The classes are those of the pictures that can be decoded.
-    let mut rank = 0;
-    let readable = sizes.iter().map(|size| {
-        size.clone()?;
-        rank += 1;
-        if bad.contains(&(rank - 1)) { Err(String::new()) } else { Ok(()) }
-    });
-    let readable: Vec<Result<(), String>> = readable.collect();
-    let (labels, _) = label(whole.class_of.as_deref(), &readable, &mut Vec::new());
-    sum.finish(labels.as_deref())
+    let (labels, _) = label(whole.class_of.as_deref(), &sizes, &mut Vec::new());
+    (sizes, sum.finish(labels.as_deref()))
 }
 
-/// Decodes all pictures, of which `count` are said to be good: how many are, which are not, and the checksum so far.
-fn pass(whole: &Whole<'_>, items: &[&Item], count: usize, shape: &[usize]) -> (usize, HashSet<usize>, Checksum) {
+/// Decodes pictures, all of which are said to be good: what became of each, and the checksum so far.
+fn pass(whole: &Whole<'_>, items: &[&Item], shape: &[usize]) -> (Vec<Result<ImageSize, String>>, Checksum) {
     let plane = whole.target.size.height * whole.target.size.width;
-    let mut sum = Checksum::new::<u8>(count, shape, whole.class_of.is_some());
-    let (mut bad, mut buffer) = (HashSet::new(), Vec::new());
-    for (first, items) in (0..).step_by(AT_A_TIME).zip(items.chunks(AT_A_TIME)) {
+    let mut sum = Checksum::new::<u8>(items.len(), shape, whole.class_of.is_some());
+    let (mut sizes, mut buffer) = (Vec::with_capacity(items.len()), Vec::new());
+    for items in items.chunks(AT_A_TIME) {
         let results = decode_some(whole.store, items, &whole.target, &mut buffer);
-        for (i, result) in (first..).zip(&results) {
-            let start = (i - first) * 3 * plane;
-            if result.is_err() {
-                bad.insert(i);
-                continue;
-            }
-            let mut picture = buffer[start..start + 3 * plane].to_vec();
+        let good = results.iter().zip(buffer.chunks(3 * plane)).filter(|(result, _)| result.is_ok());
+        for (_, picture) in good {
+            let mut picture = picture.to_vec();
             if whole.channels == 1 {
                 make_grey(&mut picture, plane);
             }
             sum.update(&picture);
         }
+        sizes.extend(results.into_iter().map(|result| result.map(|decoded| decoded.from)));
     }
-    (items.len() - bad.len(), bad, sum)
+    (sizes, sum)
 }

@@ -45,6 +45,16 @@ pub enum FitFileError {
         /// The model's directory.
         dir: PathBuf,
     },
+    /// It is of clipped predictions, and those of the call are not clipped.
+    #[error(
+        "{}: the fit is of predictions with clipping {found}, and the call does not clip them; without --no-clip it does", path.display()
+    )]
+    Clipped {
+        /// The file.
+        path: PathBuf,
+        /// The clipping of the fit.
+        found: String,
+    },
     /// It is of another process: the scheduler's configuration has changed since.
     #[error("{}: the fit is of {what} {found}, but the model's scheduler says {now}; {}", path.display(), again(dir))]
     OtherProcess {

@@ -5,7 +5,10 @@ use std::{fs, path::PathBuf};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sfumato_files::{file_sha256, write_atomically};
-use sfumato_process::fit::{Fit, Measured, VarianceRule};
+use sfumato_process::{
+    Clipping,
+    fit::{Fit, Measured, VarianceRule},
+};
 use sfumato_schedule::NoiseSchedule;
 
 use super::FitFileError;
@@ -86,6 +89,15 @@ impl Pipeline {
     /// # Errors
     /// [`FitFileError`] with the way out: if there is none, it is damaged, or it is of other weights or of another process.
     pub fn fit(&self) -> Result<ModelFit, FitFileError> {
+        self.fit_with(true)
+    }
+
+    /// The same for predictions that are clipped as the model says, or that are not clipped at all: what was measured is the error of the ones
+    /// or the others.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit); also if it is of clipped predictions, and `clip` is false.
+    pub fn fit_with(&self, clip: bool) -> Result<ModelFit, FitFileError> {
         let (path, dir) = (self.fit_path(), self.dir().to_owned());
         self.check_fittable()?;
         if !self.has_fit() {
@@ -104,6 +116,9 @@ impl Pipeline {
         let schedule = scheduler.noise_schedule().map_err(|error| damaged(error.to_string()))?;
         if let Some((what, found, now)) = difference(&document, scheduler, &schedule) {
             return Err(FitFileError::OtherProcess { path, dir, what, found, now });
+        }
+        if !clip && document.clipping != json!(Clipping::Off) {
+            return Err(FitFileError::Clipped { path, found: document.clipping.to_string() });
         }
         let fit = Fit::new(document.measured, &schedule).map_err(|error| damaged(error.to_string()))?;
         Ok(ModelFit { path, fit, data: document.data })

@@ -5,7 +5,7 @@ use std::{fmt, io, path::PathBuf};
 use sfumato_nets::{ConfigError, NetError};
 use sfumato_schedule::ScheduleError;
 
-use crate::{JsonError, tensor_file::TensorFileError};
+use crate::{JsonError, sampling::SamplerKind, tensor_file::TensorFileError};
 
 /// Why a pipeline directory could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -130,6 +130,17 @@ pub enum Warning {
         /// The class that passes over it.
         class: String,
     },
+    /// A key of a class whose sampler does not exist here, and which the one that stands in for it does not follow.
+    KeyOfMissing {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// What it says.
+        value: String,
+        /// The sampler that stands in.
+        sampler: SamplerKind,
+    },
     /// No scheduler: the defaults of DDPM were taken.
     NoScheduler {
         /// The directory.
@@ -162,6 +173,9 @@ impl fmt::Display for Warning {
                 "{}: `{key}` is {value}, which another scheduler has left there: it has no effect on {class}, here as in diffusers",
                 path.display()
             ),
+            Self::KeyOfMissing { path, key, value, sampler } => {
+                write!(f, "{}: `{key}` is {value}, which {sampler} does not follow", path.display())
+            }
             Self::NoScheduler { dir } => {
                 write!(f, "{} has no scheduler, the defaults of DDPMScheduler are assumed", dir.display())
             }

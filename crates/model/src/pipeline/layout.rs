@@ -7,6 +7,7 @@
 use std::{
     cmp::Reverse,
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -190,6 +191,12 @@ fn hint(dir: &Path) -> String {
         return "; the directory is empty".into();
     }
     if present(&dir.join("config.toml")) {
+        let checkpoints = dir.join("checkpoints");
+        if let Err(error) = fs::read_dir(&checkpoints)
+            && error.kind() != ErrorKind::NotFound
+        {
+            return format!("; {} cannot be opened: {error}", checkpoints.display());
+        }
         return "; it is a run that was stopped before its first checkpoint".into();
     }
     String::new()

@@ -195,6 +195,10 @@ fn read_scheduler(path: &Path, index: Option<&Index>, warnings: &mut Vec<Warning
     }
     let passed_over = |(key, value): (&String, &Value)| {
         let (path, key) = (path.into(), key.clone());
+        if scheduler.sampler().is_none() {
+            let sampler = scheduler.nearest_sampler();
+            return Warning::KeyOfMissing { path, key, value: value.to_string(), sampler };
+        }
         if is_of_others(&key) {
             return Warning::KeyOfOthers { path, key, value: value.to_string(), class: scheduler.class_name.clone() };
         }

@@ -9,7 +9,7 @@ use sfumato_schedule::{Explicit, NoiseSchedule, ScheduleConfig, ScheduleError, e
 
 use super::{
     scheduler_class,
-    scheduler_keys::{is_idle, is_of_solvers},
+    scheduler_keys::{is_idle, is_of_others, is_of_solvers},
     scheduler_write::beta_schedule,
 };
 use crate::Spacing;
@@ -194,9 +194,10 @@ impl Scheduler {
         self.other.iter().filter(move |(key, value)| !(is_idle(key, value) || known && is_of_solvers(key)))
     }
 
-    /// Keys of the configuration that neither diffusers' class nor anything here reads.
+    /// Keys of the configuration that neither diffusers' class nor anything here reads; of a class whose sampler does not exist here, those
+    /// with which it may draw other samples than the one that stands in for it.
     pub(super) fn unknown_keys(&self) -> impl Iterator<Item = (&String, &Value)> {
         let known = self.sampler().is_some();
-        self.unused_keys().filter(move |_| known)
+        self.unused_keys().filter(move |(key, _)| known || is_of_others(key))
     }
 }

@@ -60,7 +60,7 @@ impl Scheduler {
         }
         let reads_thresholding = reads(&[Ddpm, Ddim, DpmSolver, UniPc]);
         let thresholding = if reads_thresholding { thresholding(&keys)? } else { Thresholding::default() };
-        let sampling = sampling(&keys, kind, &class)?;
+        let sampling = sampling(&keys, kind, (&class_name, &class))?;
         if kind == Some(UniPc) && thresholding.enabled && !sampling.uni_pc.predict_x0 {
             let expected = "false beside predict_x0 false, with which diffusers' class passes over it";
             return Err(unsupported("thresholding", &true.into(), expected));
@@ -209,7 +209,11 @@ fn thresholding(keys: &Keys) -> Result<Thresholding, ConfigError> {
     })
 }
 
-fn sampling(keys: &Keys, kind: Option<SamplerKind>, class: &ClassDefaults) -> Result<SamplingDefaults, ConfigError> {
+fn sampling(
+    keys: &Keys,
+    kind: Option<SamplerKind>,
+    (class_name, class): (&str, &ClassDefaults),
+) -> Result<SamplingDefaults, ConfigError> {
     use SamplerKind::{Ddim, DpmSolver, Euler, Heun, UniPc};
     let mut sampling = SamplingDefaults::default();
     let name = keys.get("timestep_spacing", "a string", class.spacing.name().to_owned())?;
@@ -223,7 +227,12 @@ fn sampling(keys: &Keys, kind: Option<SamplerKind>, class: &ClassDefaults) -> Re
     if kind == Some(Ddim) {
         sampling.set_alpha_to_one = keys.flag("set_alpha_to_one", true)?;
     }
-    if matches!(kind, Some(DpmSolver | UniPc | Euler | Heun)) {
+    // Classes whose samplers do not exist here have the key where the one that stands in for theirs visits levels.
+    let has_karras = match kind {
+        Some(kind) => matches!(kind, DpmSolver | UniPc | Euler | Heun),
+        None => scheduler_class::nearest(class_name).info().visits_levels,
+    };
+    if has_karras {
         sampling.karras = keys.flag("use_karras_sigmas", false)?;
     }
     if matches!(kind, Some(DpmSolver | UniPc | Euler)) {

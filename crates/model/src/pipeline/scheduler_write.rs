@@ -49,9 +49,11 @@ impl Scheduler {
         put(&thresholding, "thresholding", json!(self.thresholding.enabled));
         put(&thresholding, "dynamic_thresholding_ratio", json!(self.thresholding.ratio));
         put(&thresholding, "sample_max_value", json!(self.thresholding.max));
+        if kind.is_some() || scheduler_class::nearest(&self.class_name).info().visits_levels {
+            put(&[DpmSolver, UniPc, Euler, Heun], "use_karras_sigmas", json!(sampling.karras));
+        }
         if kind.is_some() {
             put(&[Ddim], "set_alpha_to_one", json!(sampling.set_alpha_to_one));
-            put(&[DpmSolver, UniPc, Euler, Heun], "use_karras_sigmas", json!(sampling.karras));
             let end = match sampling.end {
                 FinalSigma::Zero => "zero",
                 FinalSigma::First => "sigma_min",

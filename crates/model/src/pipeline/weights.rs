@@ -2,7 +2,8 @@
 //!
 //! diffusers has had many names for them: one file or several behind an index, safetensors or torch's pickles, variants in half
 //! precision or without the average; transformers and other trainers have theirs. All are read; full precision goes before half,
-//! averaged weights before raw ones, diffusers' names before others, safetensors before pickles.
+//! averaged weights before raw ones, diffusers' names before others, safetensors before pickles, several files behind an index before one:
+//! diffusers looks for the index first.
 
 use std::{
     cmp::Reverse,
@@ -57,8 +58,8 @@ enum Format {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
-    Whole,
     Index,
+    Whole,
     Shard,
 }
 
@@ -73,9 +74,12 @@ pub(super) fn find(dir: &Path, notes: &mut Vec<Note>, warnings: &mut Vec<Warning
     let usual = (first.variant, first.stem, first.format) == (Variant::Full, Stem::Diffusers, Format::Safetensors);
     let twin =
         |other: &Candidate| (other.variant, other.stem) == (first.variant, first.stem) && other.format > first.format;
-    let others: Vec<String> =
-        candidates[1..].iter().filter(|other| !twin(other)).map(|other| other.name.clone()).take(SHOWN).collect();
-    if !usual && !others.is_empty() {
+    // But one file beside several of the same name may hold other weights.
+    let rival =
+        |other: &Candidate| (other.variant, other.stem, other.format) == (first.variant, first.stem, first.format);
+    let untold = candidates[1..].iter().filter(|other| !twin(other) && (!usual || rival(other)));
+    let others: Vec<String> = untold.map(|other| other.name.clone()).take(SHOWN).collect();
+    if !others.is_empty() {
         notes.push(Note::Weights { taken: taken.clone(), others });
     }
     if first.variant == Variant::WithoutAverage {
@@ -207,18 +211,18 @@ mod tests {
     #[test]
     fn the_best_weights_come_first() {
         let names = [
-            "diffusion_pytorch_model.safetensors",
             "diffusion_pytorch_model.safetensors.index.json",
-            "diffusion_pytorch_model.bin",
+            "diffusion_pytorch_model.safetensors",
             "diffusion_pytorch_model.bin.index.json",
+            "diffusion_pytorch_model.bin",
             "model.safetensors",
             "pytorch_model.bin",
             "ema_0.9999_200000.pt",
             "ema_0.9999_100000.pt",
             "model210000.pt",
             "model090000.pt",
-            "diffusion_pytorch_model.fp16.safetensors",
             "diffusion_pytorch_model.safetensors.index.fp16.json",
+            "diffusion_pytorch_model.fp16.safetensors",
             "diffusion_pytorch_model.fp16.bin",
             "diffusion_pytorch_model.bf16.safetensors",
             "diffusion_pytorch_model.non_ema.safetensors",
@@ -236,6 +240,24 @@ mod tests {
         assert_eq!(order(&shards), ["diffusion_pytorch_model-00001-of-00002.bin"]);
         let index = "diffusion_pytorch_model.bin.index.json";
         assert_eq!(order(&[index, shards[0], shards[1]]), [index]);
+    }
+
+    #[test]
+    fn one_file_beside_several_is_not_used_and_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let (index, one) = ("diffusion_pytorch_model.safetensors.index.json", "diffusion_pytorch_model.safetensors");
+        let shards = [1, 2].map(|n| format!("diffusion_pytorch_model-0000{n}-of-00002.safetensors"));
+        let write = |name: &str| fs::write(dir.path().join(name), "").unwrap();
+        let found = || {
+            let mut notes = Vec::new();
+            (find(dir.path(), &mut notes, &mut Vec::new()).unwrap(), notes)
+        };
+        shards.iter().for_each(|name| write(name));
+        write(index);
+        assert_eq!(found(), (dir.path().join(index), vec![]));
+        write(one);
+        let taken = dir.path().join(index);
+        assert_eq!(found(), (taken.clone(), vec![Note::Weights { taken, others: vec![one.into()] }]));
     }
 
     #[test]

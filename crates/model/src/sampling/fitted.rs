@@ -30,7 +30,7 @@ pub(super) fn check(
         return wrong("ddim", "diffusers", reason.into());
     }
     let needs_fit = options.best_steps || options.variance.is_some_and(VarianceRule::needs_fit);
-    Ok(needs_fit.then(|| model.fit()).transpose()?)
+    Ok(needs_fit.then(|| model.fit_with(options.clip)).transpose()?)
 }
 
 /// The sampler of `choice` over the steps that are best by `fit`.

@@ -93,11 +93,13 @@ pub enum Origin<'a> {
 }
 
 impl Origin<'_> {
-    /// Steps of a sampler of `total` that are left out at the beginning. Of the others there is at least one.
+    /// Steps of a sampler of `total` that are left out at the beginning. Of the others there are as many whole ones as `strength` asks for,
+    /// counted as diffusers' image-to-image pipelines count them, and at least one.
     pub fn skipped(self, total: usize) -> usize {
         match self {
             Self::Picture { strength, .. } => {
-                total - ((total as f64 * strength).round() as usize).clamp(1, total.max(1))
+                // Cut off as Python's `int` does, so that 0.29 of 100 steps, which is 28.999999999999996, are 28 there and here.
+                total - ((total as f64 * strength) as usize).clamp(1, total.max(1))
             }
             Self::Noise | Self::Known { .. } => 0,
         }
@@ -168,9 +170,18 @@ mod tests {
     fn strength_is_the_share_of_the_steps_that_are_left() {
         let values = [0.0];
         let pictures = Pictures::new(&values, &[1]).unwrap();
-        for (strength, total, skipped) in
-            [(1.0, 50, 0), (0.5, 50, 25), (0.29, 100, 71), (1e-9, 50, 49), (0.001, 1, 0), (0.99, 20, 0), (0.97, 20, 1)]
-        {
+        // total - min(int(total * strength), total), as diffusers has it; of no steps one is left.
+        for (strength, total, skipped) in [
+            (1.0, 50, 0),
+            (0.5, 50, 25),
+            (0.7, 10, 3),
+            (0.29, 100, 72),
+            (0.99, 20, 1),
+            (0.97, 20, 1),
+            (0.5, 25, 13),
+            (1e-9, 50, 49),
+            (0.001, 1, 0),
+        ] {
             assert_eq!(Origin::Picture { pictures, strength }.skipped(total), skipped, "{strength} of {total}");
         }
         assert_eq!(Origin::Noise.skipped(7), 0);

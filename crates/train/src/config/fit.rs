@@ -27,6 +27,13 @@ impl TrainConfig {
     /// # Errors
     /// [`TrainError::ConfigValue`] if the network does not fit its shape or its labels.
     pub fn check_data(&self, data: &dyn Dataset) -> Result<(), TrainError> {
+        let pictures = data.shape().len() == 3;
+        super::check(
+            "data.flip",
+            self.data.flip,
+            pictures || !self.data.flip,
+            "false for points, which have no left and right",
+        )?;
         self.network(data).map(drop)
     }
 

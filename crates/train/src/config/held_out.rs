@@ -43,7 +43,8 @@ impl HeldOutConfig {
     /// How many of `count` examples of the training data are held out.
     pub fn count(&self, count: usize) -> usize {
         let share = self.share.unwrap_or(0.0);
-        if share > 0.0 { ((share * count as f64).round() as usize).clamp(1, count.saturating_sub(1)) } else { 0 }
+        // One example alone is trained on.
+        if share > 0.0 && count > 1 { ((share * count as f64).round() as usize).clamp(1, count - 1) } else { 0 }
     }
 
     /// Whether nothing is said yet: all is chosen when the run starts.
@@ -128,6 +129,9 @@ mod tests {
         let half = settled(10, false, |config| config.held_out.share = Some(0.5));
         assert_eq!((half.count(10), half.is_on()), (5, true));
         assert!(!settled(10_000, false, |config| config.held_out.share = Some(0.0)).is_on());
+        // One example alone is trained on.
+        let one = settled(1, false, |config| config.held_out.share = Some(0.5));
+        assert_eq!((one.count(0), one.count(1), one.count(2)), (0, 0, 1));
         let off = settled(10_000, false, |config| config.held_out.every = Some(0));
         assert_eq!((off.count(10_000), off.is_on()), (0, false));
     }

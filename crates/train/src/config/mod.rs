@@ -206,11 +206,26 @@ impl TrainConfig {
     }
 
     /// Single values over a table that came from `origin`.
-    fn over(
-        mut table: toml::Table,
-        origin: &str,
-        overrides: &[(Vec<String>, toml::Value)],
-    ) -> Result<Self, TrainError> {
+    fn over(table: toml::Table, origin: &str, overrides: &[(Vec<String>, toml::Value)]) -> Result<Self, TrainError> {
+        Self::with_all(table.clone(), overrides).map_err(|error| {
+            let with_set = if overrides.is_empty() { "" } else { " with --set" };
+            let origin = format!("{origin}{with_set}");
+            let message = error.to_string();
+            // The one without which there is no such error.
+            let is_cause = |i: &usize| {
+                let others: Vec<_> =
+                    overrides.iter().enumerate().filter(|(j, _)| j != i).map(|(_, one)| one.clone()).collect();
+                Self::with_all(table.clone(), &others).err().is_none_or(|other| other.to_string() != message)
+            };
+            match (0..overrides.len()).find(is_cause) {
+                Some(i) => syntax::error_of_value(&origin, &error, &overrides[i].0.join(".")),
+                None => syntax::error(&origin, &error, None),
+            }
+        })
+    }
+
+    /// The table with single values over it.
+    fn with_all(mut table: toml::Table, overrides: &[(Vec<String>, toml::Value)]) -> Result<Self, toml::de::Error> {
         objective::unify(&mut table);
         for (keys, value) in overrides {
             let nested = keys
@@ -222,9 +237,8 @@ impl TrainConfig {
                 overlay(&mut table, nested);
             }
         }
-        let with_set = if overrides.is_empty() { "" } else { " with --set" };
         complete_model(&mut table);
-        table.try_into().map_err(|error| syntax::error(&format!("{origin}{with_set}"), &error, None))
+        table.try_into()
     }
 
     /// Reads a complete configuration, as written by [`to_toml`](Self::to_toml).

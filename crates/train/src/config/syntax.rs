@@ -19,10 +19,20 @@ const FROM_ONE: [&str; 7] = [
 
 /// The error for what the TOML parser found, in `origin`. `key` is where, if it is known; the parser says it of tables alone.
 pub(super) fn error(origin: &str, found: &toml::de::Error, key: Option<&str>) -> TrainError {
+    said(origin, found, key_of(found).or(key.map(str::to_owned)).unwrap_or_default())
+}
+
+/// The same for an error that a value which was set by itself is the cause of: the parser knows the key of its table alone, where the table
+/// is of one of several kinds.
+pub(super) fn error_of_value(origin: &str, found: &toml::de::Error, key: &str) -> TrainError {
+    let known = key_of(found).filter(|known| known.len() >= key.len() || !found.message().starts_with("invalid"));
+    said(origin, found, known.unwrap_or_else(|| key.to_owned()))
+}
+
+fn said(origin: &str, found: &toml::de::Error, mut key: String) -> TrainError {
     let whole = found.to_string();
     let whole = whole.trim_end();
     let said = found.message();
-    let mut key = key_of(found).or(key.map(str::to_owned)).unwrap_or_default();
     if ["objective.weight.kind", "objective.density.kind"].contains(&key.as_str()) {
         // Whoever wrote the name alone knows no `kind`.
         key.truncate(key.len() - ".kind".len());
@@ -96,10 +106,20 @@ fn wrong_value(said: &str, key: &str) -> Option<String> {
         "f64" | "f32" => "a number".to_owned(),
         "a boolean" => "true or false".to_owned(),
         "a sequence" => "a list, as in [1, 2]".to_owned(),
+        other if other.starts_with("internally tagged enum") => return Some(of_a_kind(key, &value)),
+        other if other.starts_with("struct ") => format!("a table of keys, as in {key}.KEY=VALUE"),
         other => other.to_owned(),
     };
     let key = if key.is_empty() { "the value" } else { key };
     Some(format!("{key} must be {expected} (found {value})"))
+}
+
+/// A value in the place of a table that is of one of several kinds: most likely the kind alone.
+fn of_a_kind(key: &str, value: &str) -> String {
+    let kind = value.trim_matches('"');
+    let named = !kind.is_empty() && kind.chars().all(|c| c.is_ascii_lowercase() || c == '-' || c == '_');
+    let example = if named { format!("{key}.kind=\"{kind}\"") } else { format!("{key}.kind=NAME") };
+    format!("{key} must be a table with a kind, as in {example} (found {value})")
 }
 
 /// Every key that a configuration can have, dotted, of every kind of network and schedule.
@@ -213,6 +233,33 @@ mod tests {
         let overrides = [(vec!["training".to_owned(), "steps".to_owned()], toml::Value::Integer(-5))];
         let message = TrainConfig::layered(None, None, &overrides).unwrap_err().to_string();
         assert!(message.contains("training.steps must be at least 1 (found -5)"), "{message}");
+    }
+
+    #[test]
+    fn a_value_in_the_place_of_a_table_or_in_one_of_several_kinds_is_named_by_its_key() {
+        for (key, value, expected) in [
+            ("model.channels", toml::Value::Integer(8), "model.channels must be a list, as in [1, 2] (found 8)"),
+            ("model.attention", "x".into(), "model.attention must be a list, as in [1, 2] (found \"x\")"),
+            (
+                "diffusion.schedule",
+                "cosine".into(),
+                "must be a table with a kind, as in diffusion.schedule.kind=\"cosine\"",
+            ),
+            ("model", toml::Value::Integer(1), "model must be a table with a kind, as in model.kind=NAME (found 1)"),
+            (
+                "training",
+                toml::Value::Integer(1),
+                "training must be a table of keys, as in training.KEY=VALUE (found 1)",
+            ),
+        ] {
+            let set = |key: &str, value| (key.split('.').map(str::to_owned).collect::<Vec<_>>(), value);
+            let overrides =
+                [set("optimizer.learning_rate", 1e-3.into()), set(key, value), set("model.groups", 4.into())];
+            // A number in the place of the network's table hides what else is set there.
+            let count = if key == "model" { 2 } else { 3 };
+            let message = TrainConfig::layered(None, None, &overrides[..count]).unwrap_err().to_string();
+            assert!(message.contains(expected), "{key}: {message}");
+        }
     }
 
     #[test]

@@ -136,6 +136,14 @@ impl Like {
             *given = Some(path);
             Ok(())
         };
+        let mut recorded = self.made.settings.pictures.clone();
+        match recorded.as_mut().map(PictureSettings::background) {
+            None if args.given.has("background") => {
+                bail!("it was made from noise alone: --background has no place beside it")
+            }
+            Some(background) if !args.given.has("background") => args.background = background.unwrap_or_default(),
+            _ => {}
+        }
         match self.made.settings.pictures {
             None => match [("image", &args.image), ("inpaint", &args.inpaint), ("mask", &args.mask)] {
                 all if all.iter().all(|(_, given)| given.is_none()) => Ok(()),
@@ -230,8 +238,12 @@ impl Like {
     /// # Errors
     /// With what differs.
     pub(super) fn check_settings(&self, now: &Settings) -> Result<()> {
-        let then = &self.made.settings;
+        let (then, mut now) = (&self.made.settings, now.clone());
         let file = self.file.display();
+        // The pixels decide, whose checksums stand beside it: an older record does not say what they were laid on.
+        if let (Some(then), Some(now)) = (&mut then.pictures.clone(), &mut now.pictures) {
+            *now.background() = *then.background();
+        }
         if let (Some(then), Some(now)) = (&then.noise_sha256, &now.noise_sha256)
             && then != now
         {
@@ -240,7 +252,7 @@ impl Like {
                 provenance::safe(then)
             );
         }
-        match difference(&map(then)?, &map(now)?) {
+        match difference(&map(then)?, &map(&now)?) {
             None => Ok(()),
             Some(difference) => bail!("{file} cannot be made again: {}", provenance::safe(&difference)),
         }

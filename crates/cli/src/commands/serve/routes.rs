@@ -213,12 +213,15 @@ fn refused(full: &Full) -> Reply {
 
 /// Ends a job, or forgets one that has ended.
 fn delete(site: &Site, job: &Arc<Job>) -> Reply {
-    if job.phase().is_last() {
+    let phase = job.phase();
+    let state = if phase.is_last() {
         site.jobs.forget(job);
+        phase.name()
     } else {
         site.jobs.cancel(job);
-    }
-    json_of(StatusCode::OK, &json!({ "id": job.id, "state": "cancelled" }))
+        Phase::Cancelled.name()
+    };
+    json_of(StatusCode::OK, &json!({ "id": job.id, "state": state }))
 }
 
 /// How far a job is, and where to look for more.

@@ -15,9 +15,9 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use burn::backend::Autodiff;
-use sfumato_data::{self, Dataset, DatasetSpec, LoadedDataset};
+use sfumato_data::{self, DataError, Dataset, DatasetSpec, LoadedDataset};
 use sfumato_files::memory;
 use sfumato_kernels::Backend;
 use sfumato_train::{
@@ -34,7 +34,7 @@ use crate::{
     progress::TrainProgress,
     report::Renewal,
     say, signals,
-    tensorboard::Board,
+    tensorboard::{self, Board},
 };
 
 /// What the arguments ask for.
@@ -64,7 +64,10 @@ pub(crate) fn run(args: Box<TrainArgs>, ranks: &dyn Ranks) -> Result<()> {
             }
         }
         None => {
-            let new = group::together(ranks, NewRun::plan(args))?;
+            let events = events.as_deref().filter(|_| ranks.leads() && !args.print_config);
+            // Before the run is begun, which a second call would find.
+            let made = events.map_or(Ok(()), tensorboard::check);
+            let new = group::together(ranks, made.and_then(|()| NewRun::plan(args)))?;
             if let (true, Some(config)) = (new.print_only(), new.whole_without_data()?) {
                 return say::result(|out| out.write_all(config.to_toml().as_bytes()));
             }
@@ -288,13 +291,19 @@ fn apply_flags(config: &mut TrainConfig, args: &TrainArgs) {
 
 /// Loads the data and tells how it was read. `way_out` is added to the error where a relative path is not there.
 fn load_data(config: &TrainConfig, way_out: &str) -> Result<LoadedDataset> {
-    let data = sfumato_data::load(&config.data.dataset, &config.data.load_options(config.seed)).with_context(|| match missing(&config.data.dataset) {
-        Some((path, here)) => format!(
-            "cannot load the data: {} is not in {}, where relative paths are looked for; start the program where it is{way_out}",
-            path.display(),
-            here.display()
-        ),
-        None => "cannot load the data".to_owned(),
+    let loaded = sfumato_data::load(&config.data.dataset, &config.data.load_options(config.seed));
+    let data = loaded.map_err(|error| {
+        // An option that makes no sense is wrong wherever the data are.
+        let elsewhere = missing(&config.data.dataset).filter(|_| !matches!(error, DataError::Option { .. }));
+        let context = match elsewhere {
+            Some((path, here)) => format!(
+                "cannot load the data: {} is not in {}, where relative paths are looked for; start the program where it is{way_out}",
+                path.display(),
+                here.display()
+            ),
+            None => "cannot load the data".to_owned(),
+        };
+        anyhow::Error::new(error).context(context)
     })?;
     loaded::tell(&data);
     Ok(data)
@@ -304,7 +313,9 @@ fn load_data(config: &TrainConfig, way_out: &str) -> Result<LoadedDataset> {
 fn missing(dataset: &DatasetSpec) -> Option<(PathBuf, PathBuf)> {
     let text = dataset.to_string();
     let (_, path) = text.split_once(':')?;
-    let path = Path::new(path);
+    // An array of a file with several is named behind it.
+    let file = path.rsplit_once('#').map_or(path, |(file, _)| file);
+    let path = Path::new(if Path::new(path).exists() { path } else { file });
     let names_a_file = !matches!(dataset, DatasetSpec::Toy(_));
     (names_a_file && path.is_relative() && !path.exists())
         .then(|| Some((path.to_path_buf(), std::env::current_dir().ok()?)))?

@@ -173,11 +173,13 @@ impl NewRun {
         }
         if let (&[_, height, width], ModelConfig::Unet(spec), None) = (data.shape(), &config.model, &self.source) {
             let lowest = height.min(width) >> (spec.channels.len() - 1);
-            if lowest > LARGEST_BOTTOM {
+            // Whoever has chosen the levels knows it.
+            if lowest > LARGEST_BOTTOM && !self.sets("model.channels") {
+                let halvings = spec.channels.len() - 1;
+                let times = if halvings == 1 { "once".to_owned() } else { format!("{halvings} times") };
                 say!(
-                    "note: pictures of {height}x{width} can be halved only {} times; with sides that are multiples of 8 or 16, as by \
+                    "note: pictures of {height}x{width} can be halved only {times}; with sides that are multiples of 8 or 16, as by \
                      --image-size {}, the network is faster and sees more of the picture at once",
-                    spec.channels.len() - 1,
                     (height.min(width) / 16 * 16).max(16)
                 );
             }

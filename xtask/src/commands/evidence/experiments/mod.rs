@@ -89,7 +89,7 @@ pub(super) static EXPERIMENTS: [Experiment; 11] = [
     Experiment {
         name: "peer",
         about: "the default preset beside PyTorch and diffusers, in the same time (needs Python)",
-        takes: "65 min",
+        takes: "45 min",
         run: peer::run,
     },
 ];

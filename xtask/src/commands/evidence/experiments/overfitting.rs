@@ -12,7 +12,7 @@ use super::super::work::Work;
 const PICTURES: [[usize; 2]; 2] = [[60, 40], [500, 1000]];
 /// Side of the pictures. A step of small ones takes a third of the time, and it takes thousands of steps to learn 500 pictures by heart.
 const SIDE: u32 = 16;
-const STEPS: [u64; 2] = [24, 10_000];
+const STEPS: [u64; 2] = [24, 7000];
 
 pub(super) fn run(work: &Work, figures: &mut Figures) -> anyhow::Result<()> {
     figures.seed("training", 0);

@@ -14,7 +14,8 @@ use crate::cargo::root;
 
 /// Seconds of training; a small version has the first number.
 const SECONDS: [u64; 2] = [5, 600];
-const SEEDS: [u64; 2] = [0, 1];
+/// Who is trained at the same time, and with which seed. Each of PyTorch's has one of ours beside it.
+const PAIRS: [[(Who, u64); 2]; 2] = [[(Who::Same, 0), (Who::Ours, 0)], [(Who::Diffusers, 1), (Who::Ours, 1)]];
 /// Test pictures that every model is scored on.
 const PICTURES: [u64; 2] = [20, 2000];
 /// What PyTorch prints when it has found and compiled its variant, just before its time begins.
@@ -31,8 +32,6 @@ enum Who {
 }
 
 impl Who {
-    const ALL: [Who; 3] = [Who::Ours, Who::Same, Who::Diffusers];
-
     fn about(self) -> &'static str {
         match self {
             Who::Ours => "here",
@@ -70,7 +69,7 @@ pub(super) fn run(work: &Work, figures: &mut Figures) -> anyhow::Result<()> {
     );
     let plan = Plan { work, seconds: work.pick(SECONDS[0], SECONDS[1]), threads: work.threads.unwrap_or(1) };
     plan.prepare()?;
-    for seed in SEEDS {
+    for [_, (_, seed)] in PAIRS {
         figures.seed(&format!("training {seed}"), seed);
     }
     figures.seed("samples", 0);
@@ -79,23 +78,24 @@ pub(super) fn run(work: &Work, figures: &mut Figures) -> anyhow::Result<()> {
     for (at_once, jobs) in plan.jobs(one_core)? {
         trained.extend(at_once.into_iter().zip(work.together(&jobs)?));
     }
-    for who in Who::ALL {
-        for seed in SEEDS {
-            let text = trained.iter().find(|(of, _)| *of == (who, seed));
-            let (_, text) = text.with_context(|| format!("{} was not trained", who.name(seed)))?;
-            speed(work, figures, who, seed, text)?;
-            score(work, figures, who, seed)?;
-        }
+    for (who, seed) in ours_first() {
+        let text = trained.iter().find(|(of, _)| *of == (who, seed));
+        let (_, text) = text.with_context(|| format!("{} was not trained", who.name(seed)))?;
+        speed(work, figures, who, seed, text)?;
+        score(work, figures, who, seed)?;
     }
-    for who in [Who::Same, Who::Diffusers] {
-        for seed in SEEDS {
-            let (ours, theirs) = (Who::Ours.name(seed), who.name(seed));
-            let found = work.compare(&format!("{theirs}-and-ours"), [&ours, &theirs])?;
-            let row = format!("{}, seed {seed}", who.about());
-            figures.at("difference", &row).interval("theirs − ours", "bits/dim", found.bits("/total/difference")?);
-        }
+    for [(who, seed), _] in PAIRS {
+        let (ours, theirs) = (Who::Ours.name(seed), who.name(seed));
+        let found = work.compare(&format!("{theirs}-and-ours"), [&ours, &theirs])?;
+        let row = format!("{}, seed {seed}", who.about());
+        figures.at("difference", &row).interval("theirs − ours", "bits/dim", found.bits("/total/difference")?);
     }
     Ok(())
+}
+
+/// All of them, in the order of the tables.
+fn ours_first() -> impl Iterator<Item = (Who, u64)> {
+    PAIRS.into_iter().map(|[_, ours]| ours).chain(PAIRS.into_iter().map(|[theirs, _]| theirs))
 }
 
 struct Plan<'a> {
@@ -118,29 +118,21 @@ impl Plan<'_> {
 
     /// What is trained, slot by slot. On one core each, two train at the same time.
     fn jobs(&self, one_core: bool) -> anyhow::Result<Vec<Slot>> {
-        let [first, second] = SEEDS;
-        let pairs = [
-            [(Who::Same, first), (Who::Ours, first)],
-            [(Who::Same, second), (Who::Ours, second)],
-            [(Who::Diffusers, first), (Who::Diffusers, second)],
-        ];
         if one_core {
-            return pairs.into_iter().enumerate().map(|(place, pair)| self.pair(place, pair)).collect();
+            return PAIRS.into_iter().enumerate().map(|(place, pair)| self.pair(place, pair)).collect();
         }
-        pairs
+        PAIRS
             .into_iter()
             .flatten()
             .map(|(who, seed)| anyhow::Ok((vec![(who, seed)], vec![self.job(who, seed)?])))
             .collect()
     }
 
-    /// Two that train at the same time. Ours starts when PyTorch has its variant; two of PyTorch's start together, since they do the same
-    /// until then. From pair to pair the cores are swapped.
+    /// Two that train at the same time. Ours starts when PyTorch has its variant. From pair to pair the cores are swapped.
     fn pair(&self, place: usize, [a, b]: [(Who, u64); 2]) -> anyhow::Result<Slot> {
         let core = place % 2;
         let first = self.job(a.0, a.1)?.on_core(core);
-        let second = self.job(b.0, b.1)?.on_core(1 - core);
-        let second = if b.0 == Who::Ours { second.after(&first, READY) } else { second };
+        let second = self.job(b.0, b.1)?.on_core(1 - core).after(&first, READY);
         Ok((vec![a, b], vec![first, second]))
     }
 
@@ -214,7 +206,7 @@ fn score(work: &Work, figures: &mut Figures, who: Who, seed: u64) -> anyhow::Res
     figures.at("figures", "bits/dim").interval(&column, "", scores.bits("/total")?);
     rows::distances(figures, "figures", &column, &scores)?;
     // After the last one, so that the column of the floor is the last.
-    if (who, seed) == (Who::Diffusers, SEEDS[1]) {
+    if Some((who, seed)) == ours_first().last() {
         rows::floors(figures, "figures", &scores)?;
     }
     Ok(())
@@ -234,9 +226,10 @@ mod tests {
 
     #[test]
     fn models_have_folders_of_their_own() {
-        let mut all: Vec<String> = Who::ALL.iter().flat_map(|who| SEEDS.map(|seed| who.model(seed))).collect();
+        let mut all: Vec<String> = ours_first().map(|(who, seed)| who.model(seed)).collect();
         all.sort();
         all.dedup();
-        assert_eq!(all.len(), 6);
+        assert_eq!(all.len(), 4);
+        assert!(PAIRS.iter().all(|[theirs, ours]| ours.0 == Who::Ours && theirs.0 != Who::Ours && theirs.1 == ours.1));
     }
 }
