@@ -121,7 +121,14 @@ pub(crate) fn init_threads(threads: Option<u16>) -> anyhow::Result<()> {
 fn start<B: Backend, W: Work + Send>(backend: BackendName, device: B::Device, work: W) -> anyhow::Result<W::Output> {
     #[cfg(feature = "cubecl")]
     let fresh = (!backend.is_cpu()).then(crate::kernel_settings::empty_folder).flatten();
-    open::<B>(backend, &device).map_err(|reason| BackendError::Unavailable { backend, reason })?;
+    // Within what catches panics: CubeCL's settings may be such that it cannot read them.
+    let prepare = || {
+        #[cfg(feature = "cubecl")]
+        if !backend.is_cpu() {
+            crate::kernel_settings::settle();
+        }
+    };
+    open::<B>(prepare, &device).map_err(|reason| BackendError::Unavailable { backend, reason })?;
     #[cfg(feature = "cubecl")]
     if let Some(folder) = fresh {
         say!(
@@ -134,11 +141,11 @@ fn start<B: Backend, W: Work + Send>(backend: BackendName, device: B::Device, wo
     result.expect("the scope has run")
 }
 
-/// Runs one small kernel on `device`, so that a missing driver is an error here and not a panic in the middle of the work.
+/// Prepares, and runs one small kernel on `device`, so that a missing driver is an error here and not a panic in the middle of the work.
 ///
 /// Burn opens devices on threads of its own and panics where it cannot; the first message is kept as the reason and the
 /// backtraces are kept off the screen.
-fn open<B: Backend>(#[allow(unused_variables)] backend: BackendName, device: &B::Device) -> Result<(), String> {
+fn open<B: Backend>(prepare: impl FnOnce(), device: &B::Device) -> Result<(), String> {
     let first = Arc::new(Mutex::new(None::<String>));
     let seen = Arc::clone(&first);
     let old = take_hook();
@@ -148,10 +155,7 @@ fn open<B: Backend>(#[allow(unused_variables)] backend: BackendName, device: &B:
         }
     }));
     let result = catch_unwind(AssertUnwindSafe(|| {
-        #[cfg(feature = "cubecl")]
-        if !backend.is_cpu() {
-            crate::kernel_settings::settle();
-        }
+        prepare();
         B::sync(device).map_err(|error| error.to_string())?;
         (Tensor::<B, 1>::ones([4], device) + 1.0).try_into_data().map(drop).map_err(|error| error.to_string())
     }));

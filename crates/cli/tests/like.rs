@@ -4,11 +4,10 @@ mod common;
 
 use std::{
     fs,
-    hash::{BuildHasher, RandomState},
     path::{Path, PathBuf},
 };
 
-use common::{contains, fail, json, stderr, stdout, succeed, unwrapped, variant};
+use common::{Choices, contains, fail, json, stderr, stdout, succeed, unwrapped, variant};
 use serde_json::{Map, Value, json};
 use sfumato_model::picture::{RECORD, Raster, Texts, read_png};
 
@@ -31,24 +30,7 @@ fn with_record(from: &Path, to: &Path, change: impl FnOnce(&mut Map<String, Valu
     Raster::rgb8(to, size, pixels.into_raw()).unwrap().write_png(to, &Texts::record(&record)).unwrap();
 }
 
-/// Random choices, others in every run; what was chosen is printed.
-struct Choices(u64);
-
 impl Choices {
-    fn new() -> Self {
-        let seed = RandomState::new().hash_one(0);
-        println!("choices {seed}");
-        Self(seed)
-    }
-
-    /// A number below `end`, by SplitMix64.
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % end
-    }
-
     fn of<'a>(&mut self, values: &[&'a str]) -> &'a str {
         values[self.below(values.len() as u64) as usize]
     }

@@ -2,9 +2,29 @@
 #![allow(dead_code)] // each test binary uses its part
 
 use std::{
+    hash::{BuildHasher, RandomState},
     path::{Path, PathBuf},
     process::{Command, Output},
 };
+
+/// Random choices, others in every run; the seed is printed.
+pub(crate) struct Choices(u64);
+
+impl Choices {
+    pub(crate) fn new() -> Self {
+        let seed = RandomState::new().hash_one(0);
+        println!("choices {seed}");
+        Self(seed)
+    }
+
+    /// A number below `end`, by SplitMix64.
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % end
+    }
+}
 
 /// The program, as a user's shell would start it in `dir`.
 pub(crate) fn sfumato(dir: &Path) -> Command {

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    hash::{BuildHasher, RandomState},
     path::PathBuf,
     process::Stdio,
     thread,
@@ -10,7 +9,7 @@ use std::{
 };
 
 use super::job::{is_running, mpirun, process_of, ranks, signal, succeed, wait_for};
-use crate::common::{self, POINTS, learned, stderr};
+use crate::common::{self, Choices, POINTS, learned, stderr};
 
 /// Kills, unless `SFUMATO_KILLS` says how many.
 const KILLS: u64 = 5;
@@ -20,25 +19,6 @@ const MANY: &str = "1000000";
 const LONGEST: Duration = Duration::from_millis(2500);
 /// All ranks have ended so soon after a kill. `mpirun` itself takes three seconds, and the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Random choices, others in every run; the seed is printed.
-struct Choices(u64);
-
-impl Choices {
-    fn new() -> Self {
-        let seed = RandomState::new().hash_one(0);
-        println!("choices {seed}");
-        Self(seed)
-    }
-
-    /// A number below `end`, by SplitMix64.
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % end
-    }
-}
 
 /// The run that is disturbed.
 struct Run {

@@ -65,9 +65,12 @@ pub(crate) fn run(args: Box<TrainArgs>, ranks: &dyn Ranks) -> Result<()> {
         }
         None => {
             let events = events.as_deref().filter(|_| ranks.leads() && !args.print_config);
-            // Before the run is begun, which a second call would find.
-            let made = events.map_or(Ok(()), tensorboard::check);
-            let new = group::together(ranks, made.and_then(|()| NewRun::plan(args)))?;
+            let planned = NewRun::plan(args).and_then(|new| {
+                // Before the run is begun, which a second call would find.
+                events.map_or(Ok(()), tensorboard::check)?;
+                Ok(new)
+            });
+            let new = group::together(ranks, planned)?;
             if let (true, Some(config)) = (new.print_only(), new.whole_without_data()?) {
                 return say::result(|out| out.write_all(config.to_toml().as_bytes()));
             }

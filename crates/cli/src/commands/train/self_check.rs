@@ -25,23 +25,33 @@ pub(super) fn check<B: sfumato_kernels::Backend>(
 
     let there = run.probe::<Autodiff<B>>(EXAMPLES, device)?;
     let here = run.probe::<Autodiff<Flex>>(EXAMPLES, &FlexDevice)?;
-    compare(backend, there, here)
+    let said = compare(backend, there, here)?;
+    // All ranks compare, and see about the same.
+    if run.ranks.leads() {
+        say!("self-check {said}");
+    }
+    Ok(())
 }
 
 /// Nothing to compare with, or nothing to compare.
 #[cfg(not(all(feature = "cubecl", feature = "flex")))]
 pub(super) fn check<B: sfumato_kernels::Backend>(
-    _run: &sfumato_train::Run<'_>,
+    run: &sfumato_train::Run<'_>,
     backend: BackendName,
     _device: &B::Device,
 ) -> Result<()> {
-    say!("note: there is no CPU backend in this program to compare {backend} with");
+    if run.ranks.leads() {
+        say!("note: there is no CPU backend in this program to compare {backend} with");
+    }
     Ok(())
 }
 
-/// Says how much two probes differ.
+/// What two probes gave, in words.
+///
+/// # Errors
+/// If they differ by more than rounding explains.
 #[cfg_attr(not(all(feature = "cubecl", feature = "flex")), allow(dead_code))]
-fn compare(backend: BackendName, there: Probe, here: Probe) -> Result<()> {
+fn compare(backend: BackendName, there: Probe, here: Probe) -> Result<String> {
     let apart = |a: f64, b: f64| (a - b).abs() / b.abs().max(f64::MIN_POSITIVE);
     let (loss, norm) = (apart(there.loss, here.loss), apart(there.grad_norm, here.grad_norm));
     let values = format!(
@@ -53,8 +63,7 @@ fn compare(backend: BackendName, there: Probe, here: Probe) -> Result<()> {
         loss <= LIMIT && norm <= LIMIT,
         "the device does not compute what the CPU does: {values}; its driver or its memory may be at fault; --no-self-check trains all the same"
     );
-    say!("self-check {values}");
-    Ok(())
+    Ok(values)
 }
 
 #[cfg(test)]
