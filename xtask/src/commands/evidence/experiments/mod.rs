@@ -1,10 +1,12 @@
 //! The experiments, one file each.
 
+mod adam;
 mod bits_per_dim;
 mod bound_convergence;
 mod conformance;
 mod diffusers_round_trip;
 mod guidance;
+mod likelihood;
 mod objectives;
 mod overfitting;
 mod peer;
@@ -30,7 +32,7 @@ pub(super) struct Experiment {
 }
 
 /// Every experiment.
-pub(super) static EXPERIMENTS: [Experiment; 11] = [
+pub(super) static EXPERIMENTS: [Experiment; 13] = [
     Experiment {
         name: "bits-per-dim",
         about: "the bound of the default model, by strata and decoder, and beside an independent computation",
@@ -63,6 +65,18 @@ pub(super) static EXPERIMENTS: [Experiment; 11] = [
         run: reference::run,
     },
     Experiment {
+        name: "adam",
+        about: "the default preset with Adam and uniform steps, as it was before",
+        takes: "20 min",
+        run: adam::run,
+    },
+    Experiment {
+        name: "likelihood",
+        about: "the preset `likelihood` after the steps of ten minutes, and of an hour",
+        takes: "75 min",
+        run: likelihood::run,
+    },
+    Experiment {
         name: "guidance",
         about: "the same network with classes, and guidance from 1 to 4",
         takes: "35 min",
@@ -83,7 +97,7 @@ pub(super) static EXPERIMENTS: [Experiment; 11] = [
     Experiment {
         name: "objectives",
         about: "one budget of steps, twenty-one recipes, two seeds of each",
-        takes: "3 h",
+        takes: "1 h",
         run: objectives::run,
     },
     Experiment {

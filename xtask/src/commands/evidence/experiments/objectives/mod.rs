@@ -13,7 +13,7 @@ use super::super::work::Work;
 /// Steps of every training.
 const STEPS: [u64; 2] = [8, 400];
 /// Test pictures that the bound is that of, and samples that distances are measured on.
-const PICTURES: [u64; 2] = [20, 1000];
+const PICTURES: [u64; 2] = [20, 500];
 const SEEDS: [u64; 2] = [0, 1];
 /// The preset without what was chosen by this table; a recipe's own settings come later and win.
 const BASE: &str = "--set optimizer.method=adam --set objective.density=uniform";
@@ -61,7 +61,9 @@ impl Plan<'_> {
             return self
                 .both(|seed| job(name(seed), seed, rest, &format!("--init-from runs/{}-small/model", name(seed))));
         }
-        self.both(|seed| job(name(seed), seed, self.steps, ""))?;
+        if recipe.trained_as() == recipe.name {
+            self.both(|seed| job(name(seed), seed, self.steps, ""))?;
+        }
         match recipe.then {
             Then::Nothing => Ok(()),
             Then::Fit => {
@@ -76,7 +78,8 @@ impl Plan<'_> {
             }
             Then::Average(width) => self.both(|seed| {
                 let out = model(recipe, seed);
-                let arguments = format!("average runs/{} --width {width} --out {out}", name(seed));
+                let run = run_of(recipe, seed);
+                let arguments = format!("average {run} --width {width} --out {out}");
                 self.work.sfumato(&format!("average-{}", name(seed)), words(&arguments)).making(&out)
             }),
         }
@@ -114,7 +117,7 @@ impl Plan<'_> {
             .at("pictures", recipe.about)
             .interval(&column("Fréchet distance"), "", scored.estimate("/distances/frechet")?)
             .interval(&column("KID × 1000"), "", scored.estimate("/distances/kid")?.times(1000.0));
-        let lines = Scores::lines(&self.work.path(&format!("runs/{}-{seed}/metrics.jsonl", recipe.name)))?;
+        let lines = Scores::lines(&self.work.path(&run_of(recipe, seed)).join("metrics.jsonl"))?;
         if let Some(last) = lines.last() {
             figures.at("speed", recipe.about).time(
                 &column("ms a step"),
@@ -147,11 +150,16 @@ impl Plan<'_> {
     }
 }
 
+/// The run that a recipe's model is from.
+fn run_of(recipe: &Recipe, seed: u64) -> String {
+    format!("runs/{}-{seed}", recipe.trained_as())
+}
+
 /// The directory of a recipe's model.
 fn model(recipe: &Recipe, seed: u64) -> String {
     match recipe.then {
-        Then::Average(_) => format!("runs/{}-{seed}-average", recipe.name),
-        _ => format!("runs/{}-{seed}/model", recipe.name),
+        Then::Average(_) => format!("runs/{}-{seed}", recipe.name),
+        _ => format!("{}/model", run_of(recipe, seed)),
     }
 }
 

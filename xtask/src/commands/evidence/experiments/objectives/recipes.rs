@@ -13,6 +13,16 @@ pub(super) struct Recipe {
     pub(super) then: Then,
 }
 
+impl Recipe {
+    /// The recipe whose runs it takes: its own, or the first one's if it changes nothing in the training.
+    pub(super) fn trained_as(&self) -> &'static str {
+        match self.then {
+            Then::Nothing => self.name,
+            Then::Fit | Then::Average(_) => RECIPES[0].name,
+        }
+    }
+}
+
 /// Training on small pictures that goes on with large ones, for as long as [`Recipe`]s without it take.
 pub(super) struct SmallFirst {
     pub(super) side: usize,
@@ -48,7 +58,8 @@ macro_rules! finely {
 
 /// The first one is what the others are compared with.
 pub(super) const RECIPES: [Recipe; 21] = [
-    recipe("base", "noise, linear schedule, simple", ""),
+    // Averages of two widths are kept beside, for the recipe that takes one: the training is the same without.
+    recipe("base", "noise, linear schedule, simple", "--set averages.widths=[0.05,0.1]"),
     recipe("stratified", "stratified steps", "--set objective.density=stratified"),
     recipe("log-normal", "log-normal noise levels", "--set objective.density=log-normal"),
     recipe("laplace", "noise levels by Laplace", "--set objective.density=laplace"),
@@ -83,10 +94,7 @@ pub(super) const RECIPES: [Recipe; 21] = [
         "--set optimizer.method=muon --schedule linear-log-snr --variance learned-range --set objective.density=stratified",
     ),
     Recipe { then: Then::Fit, ..recipe("fit", "variances fitted afterwards", "") },
-    Recipe {
-        then: Then::Average("0.1"),
-        ..recipe("average", "average of width 0.1", "--set averages.widths=[0.05,0.1]")
-    },
+    Recipe { then: Then::Average("0.1"), ..recipe("average", "average of width 0.1", "") },
     Recipe {
         small_first: Some(SmallFirst { side: 14, steps: 400, then: 300 }),
         ..recipe("small-first", "14×14 pictures for a quarter of the time", "")
