@@ -12,7 +12,7 @@ pub(super) fn run(work: &Work, figures: &mut Figures) -> anyhow::Result<()> {
     figures.seed("training", 0);
     figures.seed("samples", 0);
     let (data, num, limit) = (work.dataset()?, rows::samples(work), work.pick("--limit 40", ""));
-    let more = work.pick(format!("--set held_out.every=5 --dataset {data}"), "--set held_out.every=1600".to_owned());
+    let more = work.pick(format!("--set held_out.every=5 --dataset {data}"), "--set held_out.every=850".to_owned());
     for (name, column, steps) in RUNS {
         let name = format!("likelihood-{name}");
         let run = work.train(&name, steps, &format!("--preset likelihood {more}"))?;

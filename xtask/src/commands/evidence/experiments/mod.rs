@@ -1,6 +1,5 @@
 //! The experiments, one file each.
 
-mod adam;
 mod bits_per_dim;
 mod bound_convergence;
 mod conformance;
@@ -32,7 +31,7 @@ pub(super) struct Experiment {
 }
 
 /// Every experiment.
-pub(super) static EXPERIMENTS: [Experiment; 13] = [
+pub(super) static EXPERIMENTS: [Experiment; 12] = [
     Experiment {
         name: "bits-per-dim",
         about: "the bound of the default model, by strata and decoder, and beside an independent computation",
@@ -65,15 +64,9 @@ pub(super) static EXPERIMENTS: [Experiment; 13] = [
         run: reference::run,
     },
     Experiment {
-        name: "adam",
-        about: "the default preset with Adam and uniform steps, as it was before",
-        takes: "20 min",
-        run: adam::run,
-    },
-    Experiment {
         name: "likelihood",
         about: "the preset `likelihood` after the steps of ten minutes, and of an hour",
-        takes: "75 min",
+        takes: "90 min",
         run: likelihood::run,
     },
     Experiment {
@@ -96,7 +89,7 @@ pub(super) static EXPERIMENTS: [Experiment; 13] = [
     },
     Experiment {
         name: "objectives",
-        about: "one budget of steps, twenty-one recipes, two seeds of each",
+        about: "one budget of steps, fifteen recipes, two seeds of each",
         takes: "1 h",
         run: objectives::run,
     },
