@@ -5,7 +5,7 @@
 //! rank with one sum sends and receives two times `(R - 1)/R` of a gradient, as in the best algorithms that do not keep an order
 //! (Thakur et al. 2005, reduce-scatter and all-gather). A rank without shards adds a slice too.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use burn::{
     module::{Module, ModuleVisitor, Param},
@@ -35,19 +35,21 @@ pub(super) fn sum<B: Backend>(
     let slices: Vec<Range<usize>> = (0..ranks.size()).map(|rank| part(length, ranks.size(), rank)).collect();
     let subtrees: Vec<Vec<Range<usize>>> = (0..ranks.size()).map(|rank| subtrees(shards, rank, ranks.size())).collect();
 
-    let flat: Vec<Vec<f32>> = own.into_iter().map(|partial| flatten(partial.sum.gradient, sizes_of())).collect();
-    let mut values = Vec::with_capacity(flat.len() * length);
-    for slice in &slices {
-        flat.iter().for_each(|sum| values.extend_from_slice(&sum[slice.clone()]));
-    }
+    let mut flat: Vec<Vec<f32>> = own.into_iter().map(|partial| flatten(partial.sum.gradient, sizes_of())).collect();
     let to: Vec<usize> = slices.iter().map(|slice| flat.len() * slice.len()).collect();
+    // The slices of one sum lie in the order of the ranks already: a copy of a large gradient less.
+    let values = match &mut flat[..] {
+        [one] => std::mem::take(one),
+        many => slices.iter().flat_map(|slice| many.iter().map(|sum| &sum[slice.clone()])).collect::<Vec<_>>().concat(),
+    };
     drop(flat);
     let mine = slices[ranks.rank()].len();
     let from: Vec<usize> = subtrees.iter().map(|subtrees| subtrees.len() * mine).collect();
     let received = ranks.all_to_all(&values, &to, &from);
     drop(values);
     let all = subtrees.into_iter().flatten();
-    let own_slice = if mine == 0 { Vec::new() } else { added(shards, all, received.chunks_exact(mine)) };
+    let own_slice = if mine == 0 { Vec::new() } else { added(shards, all, received.chunks_exact(mine)).into_owned() };
+    drop(received);
     let lengths: Vec<usize> = slices.iter().map(Range::len).collect();
     let total = ranks.all_gather_values(&own_slice, &lengths);
 
@@ -92,12 +94,16 @@ fn added<'a>(
     shards: Shards,
     subtrees: impl Iterator<Item = Range<usize>>,
     slices: impl Iterator<Item = &'a [f32]>,
-) -> Vec<f32> {
-    let mut sum = TreeSum::new(shards, |mut left: Vec<f32>, right: Vec<f32>| {
-        left.iter_mut().zip(&right).for_each(|(a, b)| *a += b);
-        left
+) -> Cow<'a, [f32]> {
+    // What was received is read where it lies.
+    let mut sum: TreeSum<Cow<'a, [f32]>> = TreeSum::new(shards, |left, right| match left {
+        Cow::Borrowed(left) => Cow::Owned(left.iter().zip(&*right).map(|(a, b)| a + b).collect()),
+        Cow::Owned(mut left) => {
+            left.iter_mut().zip(&*right).for_each(|(a, b)| *a += b);
+            Cow::Owned(left)
+        }
     });
-    subtrees.zip(slices).for_each(|(shards, slice)| sum.push(Partial { shards, sum: slice.to_vec() }));
+    subtrees.zip(slices).for_each(|(shards, slice)| sum.push(Partial { shards, sum: Cow::Borrowed(slice) }));
     sum.total().expect("all ranks together have all shards")
 }
 
