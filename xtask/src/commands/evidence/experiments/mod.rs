@@ -89,7 +89,7 @@ pub(super) static EXPERIMENTS: [Experiment; 12] = [
     },
     Experiment {
         name: "objectives",
-        about: "one budget of steps, fifteen recipes, two seeds of each",
+        about: "one budget of steps, twelve recipes, two seeds of each",
         takes: "1 h",
         run: objectives::run,
     },

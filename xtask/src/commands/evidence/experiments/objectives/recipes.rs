@@ -46,12 +46,10 @@ const fn recipe(name: &'static str, about: &'static str, settings: &'static str)
 }
 
 /// The first one is what the others are compared with.
-pub(super) const RECIPES: [Recipe; 15] = [
+pub(super) const RECIPES: [Recipe; 12] = [
     // Averages of two widths are kept beside, for the recipe that takes one: the training is the same without.
     recipe("base", "noise, linear schedule, simple", "--set averages.widths=[0.05,0.1]"),
     recipe("stratified", "stratified steps", "--set objective.density=stratified"),
-    recipe("laplace", "noise levels by Laplace", "--set objective.density=laplace"),
-    recipe("min-snr", "weight min-snr", "--weight min-snr"),
     recipe("bound", "weight bound, stratified", "--weight bound --set objective.density=stratified"),
     recipe(
         "v-cosine",
@@ -65,7 +63,6 @@ pub(super) const RECIPES: [Recipe; 15] = [
     ),
     recipe("learned-range", "learned range, hybrid", "--variance learned-range"),
     recipe("rate", "twice the learning rate", "--learning-rate 2e-3"),
-    recipe("beta-2", "β₂ = 0.99", "--set optimizer.beta_2=0.99"),
     recipe("muon", "Muon", "--set optimizer.method=muon"),
     recipe(
         "likelihood",
