@@ -11,6 +11,7 @@ use sfumato_kernels::Backend;
 use crate::{
     args::{MachineArgs, UsageError},
     backend_name::BackendName,
+    precision,
 };
 
 /// Why a backend cannot be used.
@@ -60,6 +61,7 @@ pub(crate) fn with_backend<W: Work + Send>(machine: &MachineArgs, work: W) -> an
         );
         return Err(UsageError(message).into());
     }
+    precision::check("--precision", machine.precision(), machine.backend)?;
     init_threads(machine.threads)?;
     let gpu = machine.gpu.unwrap_or(0);
     match machine.backend {

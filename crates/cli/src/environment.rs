@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 use serde_json::{Map, Value, json};
+use sfumato_kernels::Precision;
 
-use crate::backend_name::BackendName;
+use crate::{args::MachineArgs, backend_name::BackendName};
 
 /// Version, revision, compiled backends, CPU and its features in use.
 pub(crate) fn describe() -> Value {
@@ -19,10 +20,13 @@ pub(crate) fn describe() -> Value {
 }
 
 /// The same with the backend and thread count of this run.
-pub(crate) fn describe_run(backend: BackendName) -> Value {
+pub(crate) fn describe_run(machine: &MachineArgs) -> Value {
     let mut environment = describe();
-    environment["backend"] = backend.name().into();
+    environment["backend"] = machine.backend.name().into();
     environment["threads"] = rayon::current_num_threads().into();
+    if machine.precision() != Precision::F32 {
+        environment["precision"] = machine.precision().name().into();
+    }
     environment
 }
 

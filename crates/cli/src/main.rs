@@ -25,6 +25,7 @@ mod kernel_settings;
 mod loaded;
 mod output_dir;
 mod picture_files;
+mod precision;
 mod progress;
 mod provenance;
 mod regret_curves;

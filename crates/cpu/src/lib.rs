@@ -21,6 +21,7 @@
 //! | `elementwise`, `resample`, `softmax` | SiLU, sums; upsampling, joining and parting channels; the softmax of columns |
 //! | `adam`, `sum_of_squares` | an optimizer's update of all parameters, and the squared norm of their gradients |
 //! | [`fresh`] | the same kernels with results in new vectors, whose memory is not cleared first |
+//! | `precision`, `bf16` | the choice of the numbers that convolutions multiply: [`Precision`]; convolutions of bf16 |
 //! | `isa`, `simd` | the choice of the instruction set, and the trait of vectors that kernels are written in |
 //! | `portable`, `avx2`, `avx512` | vectors of one instruction set each |
 //! | `scratch`, `awake` | memory that threads keep, and threads that stay awake, from one kernel to the next |
@@ -51,6 +52,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod awake;
+mod bf16;
 mod conv;
 mod elementwise;
 pub mod fresh;
@@ -63,6 +65,7 @@ mod norm_conv;
 mod panel;
 mod pixels;
 mod portable;
+mod precision;
 mod resample;
 mod scratch;
 mod simd;
@@ -77,6 +80,7 @@ pub use attention_block::{
     AttentionBlock, AttentionBlockGradients, AttentionSaved, AttentionWeights, attention_block,
     attention_block_backward,
 };
+pub use bf16::is_bf16;
 pub use conv::{
     Conv2d, JoinedConv1x1, conv1x1_joined, conv1x1_joined_backward, conv1x1_joined_backward_input,
     conv1x1_joined_backward_weight, conv2d, conv2d_backward, conv2d_backward_input, conv2d_backward_weight,
@@ -88,6 +92,7 @@ pub use isa::Isa;
 pub use linear::{linear, linear_backward_input, linear_backward_weight, sum_rows};
 pub use norm::{Affine, GroupNorm, NormGradients, NormInput, Statistics, group_norm, group_norm_backward};
 pub use norm_conv::{NormConv, NormConvGradients, norm_conv, norm_conv_backward};
+pub use precision::Precision;
 pub use resample::{add_channel_bias, concat, part, upsample_nearest_2x, upsample_nearest_2x_backward};
 pub use scratch::{release_scratch, scratch_bytes};
 pub use sum_of_squares::sum_of_squares;

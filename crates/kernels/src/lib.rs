@@ -20,6 +20,7 @@
 //! | `composed` | the same in Burn's operations: the default, and the reference |
 //! | `autodiff` | the gradients' place in Burn's graph |
 //! | `kept_filters` | transformed weights that outlive a call, for sampling: [`KeptFilters`] |
+//! | `precision` | the numbers that convolutions multiply: [`Precision`] |
 //! | `host` | the bridge from Flex and NdArray tensors to the slice kernels of `sfumato-cpu` |
 //!
 //! # Example
@@ -62,6 +63,7 @@ mod muon;
 mod operands;
 mod ops;
 mod power_averages;
+mod precision;
 
 pub use adam::{Adam, AdamOptions, StepNorm, ema_decay};
 pub use backend::{AutodiffBackend, Backend};
@@ -80,3 +82,4 @@ pub use ops::{
     upsample_nearest_2x, with_node_of,
 };
 pub use power_averages::{PowerAverages, power_decay};
+pub use precision::Precision;

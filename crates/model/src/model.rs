@@ -3,7 +3,7 @@
 use std::{ops::ControlFlow, path::Path};
 
 use burn::tensor::{Tensor, backend};
-use sfumato_kernels::Backend;
+use sfumato_kernels::{Backend, Precision};
 use sfumato_nets::{Call, InputError, Network, mlp::Mlp, unet::UNet2D};
 use sfumato_process::{
     Chain,
@@ -97,6 +97,15 @@ impl<B: Backend> Model<B> {
             }
         };
         Ok(Self { pipeline, net, device: device.clone() })
+    }
+
+    /// The same with convolutions that multiply in `precision`. Samples and bounds of two precisions differ a little.
+    #[must_use]
+    pub fn in_precision(mut self, precision: Precision) -> Self {
+        if let Net::UNet(net) = &mut self.net {
+            net.set_precision(precision);
+        }
+        self
     }
 
     /// The directory that it came from: configuration, scheduler, names of classes, choices that were made.

@@ -1,7 +1,7 @@
 //! Networks as denoisers: with the classes and the dropout of one call, and with guidance.
 
 use burn::{module::Module, tensor::Tensor};
-use sfumato_kernels::Backend;
+use sfumato_kernels::{Backend, Precision};
 use sfumato_process::Denoiser;
 
 use crate::{layers::DropoutKey, mlp::Mlp, unet::UNet2D};
@@ -34,6 +34,11 @@ pub trait Network<B: Backend, const D: usize>: Module<B> {
     ) -> Tensor<B, D> {
         self.forward_between(x_t, &times(t), classes, dropout)
     }
+
+    /// Chooses what convolutions multiply. Networks without any pay no attention to it.
+    fn set_precision(&mut self, precision: Precision) {
+        let _ = precision;
+    }
 }
 
 impl<B: Backend> Network<B, 4> for UNet2D<B> {
@@ -45,6 +50,10 @@ impl<B: Backend> Network<B, 4> for UNet2D<B> {
         dropout: Option<DropoutKey>,
     ) -> Tensor<B, 4> {
         self.forward(x_t, &timesteps_0(t), classes, dropout)
+    }
+
+    fn set_precision(&mut self, precision: Precision) {
+        UNet2D::set_precision(self, precision);
     }
 }
 

@@ -33,7 +33,10 @@ use sfumato_model::{
     pipeline::WEIGHTS_FILE,
     tensor_file::{NamedTensor, read_tensors, write_tensors},
 };
-use sfumato_nets::params::{named_parameters, parameters};
+use sfumato_nets::{
+    Network,
+    params::{named_parameters, parameters},
+};
 use sfumato_process::times::{ImportanceTimes, TimeSampler};
 
 use crate::{
@@ -245,7 +248,8 @@ where
 {
     let training = dir.join(DIR);
     let mut source = FileParams::open(&training.join("weights.safetensors"))?;
-    let model: P::Net<A> = blueprint.build(&mut source, device)?;
+    let mut model: P::Net<A> = blueprint.build(&mut source, device)?;
+    model.set_precision(config.training.precision);
     let moments_file = training.join("optimizer.safetensors");
     let averages_file = dir.join("unet").join(WEIGHTS_FILE);
     let mut moments = Tensors::read(&moments_file)?;

@@ -48,9 +48,10 @@ pub(crate) use walk::WalkArgs;
 use std::{error::Error as _, process::ExitCode};
 
 use clap::{
-    Args, CommandFactory, FromArgMatches, Parser, Subcommand,
+    Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
     error::{ContextKind, ContextValue, Error, ErrorKind},
 };
+use sfumato_kernels::Precision;
 use sfumato_model::ModelError;
 
 use crate::{backend_name::BackendName, say};
@@ -125,12 +126,49 @@ pub(crate) struct MachineArgs {
     /// CPU threads; all cores (or RAYON_NUM_THREADS) if not given
     #[arg(long, value_name = "N", value_parser = values::count::<u16>())]
     pub(crate) threads: Option<u16>,
+    /// What convolutions multiply; bf16 is faster on processors with AMX [default: f32, or what the run has]
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(crate) precision: Option<PrecisionArg>,
+}
+
+/// The names of [`Precision`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PrecisionArg {
+    /// 32 bits
+    F32,
+    /// 16 bits, of which 8 are the fraction; sums stay f32
+    Bf16,
+}
+
+impl From<PrecisionArg> for Precision {
+    fn from(name: PrecisionArg) -> Self {
+        match name {
+            PrecisionArg::F32 => Self::F32,
+            PrecisionArg::Bf16 => Self::Bf16,
+        }
+    }
+}
+
+impl From<Precision> for PrecisionArg {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::F32,
+            Precision::Bf16 => Self::Bf16,
+        }
+    }
+}
+
+impl MachineArgs {
+    /// What was asked for, f32 if nothing.
+    pub(crate) fn precision(&self) -> Precision {
+        self.precision.map_or(Precision::F32, Precision::from)
+    }
 }
 
 impl Default for MachineArgs {
     /// What is used when nothing is said.
     fn default() -> Self {
-        Self { backend: BackendName::compiled_default(), gpu: None, threads: None }
+        Self { backend: BackendName::compiled_default(), gpu: None, threads: None, precision: None }
     }
 }
 

@@ -130,7 +130,7 @@ impl Work for Encode<'_> {
         let pictures = Pictures::new(&files.values, &plan.shape)?;
         let (steps, count) = (plan.sampler.steps(), files.count);
         say!("encoding {}, {steps} steps of {kind} each, and drawing them again", pictures_of(count));
-        let model = Model::<B>::load(model, &device)?;
+        let model = Model::<B>::load(model, &device)?.in_precision(args.machine.precision());
         let progress = SampleProgress::new((2 * count.div_ceil(plan.batch_size) * steps) as u64);
         let noise = encoded(&model, (&plan, encoding), pictures, &progress, &stop)?;
         let shape: Vec<usize> = [1, count].into_iter().chain(plan.shape.iter().copied()).collect();

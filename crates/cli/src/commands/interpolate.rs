@@ -98,7 +98,7 @@ impl Work for Interpolate<'_> {
 
     fn run<B: Backend>(self, device: B::Device) -> Result<()> {
         let frames = self.args.frames as usize;
-        let model = Model::<B>::load(self.model.clone(), &device)?;
+        let model = Model::<B>::load(self.model.clone(), &device)?.in_precision(self.args.machine.precision());
         let ends = [self.noise_of(&model, 0)?, self.noise_of(&model, 1)?];
         let shape: Vec<usize> = [1, self.rows].into_iter().chain(model.pipeline().example_shape(None)?).collect();
         let sources = [self.source(0, &shape, ends[0].as_deref())?, self.source(1, &shape, ends[1].as_deref())?];

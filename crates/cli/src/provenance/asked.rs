@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use sfumato_files::file_sha256;
+use sfumato_kernels::Precision;
 use sfumato_model::fitted::Placement;
 use sfumato_model::pipeline::Pipeline;
 use sfumato_model::sampling::{Classes, GuidanceInterval, SamplePlan, SamplerChoice};
@@ -25,6 +26,7 @@ pub(crate) struct Asked<'a> {
     /// None with recorded noise.
     pub(crate) seed: Option<OneOrMany<u64>>,
     pub(crate) clip: bool,
+    pub(crate) precision: Precision,
     /// The file of recorded noise.
     pub(crate) noise: Option<&'a Path>,
 }
@@ -70,6 +72,7 @@ impl Asked<'_> {
             null_class: self.null_class,
             seed: self.seed.clone(),
             clip: (!self.clip).then_some(false),
+            precision: (self.precision != Precision::F32).then_some(self.precision),
             pictures: None,
             noise_sha256: self.noise.map(sha256).transpose()?,
             model: sums.clone(),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sfumato_data::Background;
 use sfumato_files::{bytes_sha256, read_text};
+use sfumato_kernels::Precision;
 use sfumato_model::{pipeline::Pipeline, sampling::SamplerKind};
 
 use crate::args::OneOrMany;
@@ -58,6 +59,9 @@ pub(crate) struct Settings {
     /// Of the recorded noise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) noise_sha256: Option<String>,
+    /// What convolutions multiplied, where it was not f32.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) precision: Option<Precision>,
     /// What the samples are made from, where it is not noise alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) pictures: Option<PictureSettings>,

@@ -5,6 +5,7 @@ use super::lowered::{Images, Lowered};
 use super::product::convolve;
 use super::taps::{Grid, Table, Tap};
 use super::{pointwise, weight};
+use crate::bf16;
 use crate::elementwise::sum_images_on;
 use crate::gemm::Matrix;
 use crate::isa::Isa;
@@ -69,6 +70,11 @@ impl JoinedConv1x1 {
         check_option(NAME, "the bias, or its gradient,", bias, self.k);
     }
 
+    /// The sizes for bf16, where it is chosen and pays.
+    fn in_bf16(&self) -> Option<bf16::Sizes> {
+        bf16::Sizes { n: self.n, h: 1, w: self.pixels, c: self.c, k: self.k, taps: 1 }.chosen()
+    }
+
     fn table(&self) -> Table {
         let width = self.pixels;
         let grid = Grid { rows: 1, columns: width, step: 1, height: 1, width };
@@ -92,6 +98,9 @@ pub fn conv1x1_joined(s: &JoinedConv1x1, x: [&[f32]; 2], weight: &[f32], bias: O
     s.check_options([None, None], bias);
     if y.is_empty() {
         return;
+    }
+    if let Some(sizes) = s.in_bf16() {
+        return bf16::forward(&sizes, x, weight, bias, None, y);
     }
     let images = [0, 1].map(|i| s.images(x[i], s.c[i]));
     let matrix = Matrix::rows(weight, s.columns());
@@ -125,6 +134,9 @@ fn backward_input(
     if dx.iter().all(|dx| dx.is_empty()) {
         return;
     }
+    if let Some(sizes) = s.in_bf16() {
+        return bf16::backward(&sizes, [&[]; 2], dy, weight, add, Some(dx), None);
+    }
     let table = s.table();
     let images = [s.images(dy, s.k), Images::NONE];
     for (i, dx) in dx.into_iter().enumerate() {
@@ -154,6 +166,13 @@ pub fn conv1x1_joined_backward(
     s.check_options(add, db.as_deref());
     check_len(NAME, "dw", dw.len(), weight.len());
     let (isa, [dx0, dx1]) = (Isa::current(), dx);
+    if let Some(sizes) = s.in_bf16() {
+        bf16::backward(&sizes, x, dy, weight, add, Some([dx0, dx1]), Some(dw));
+        if let Some(db) = db {
+            sum_images_on(isa, dy, s.n, s.k, db);
+        }
+        return;
+    }
     let known = Gradients { n: s.n, pixels: s.pixels, c: s.c, k: s.k, x, dy, weight, add };
     if gradients(isa, &known, [&mut *dx0, &mut *dx1], dw, db.as_deref_mut()) {
         return;
@@ -181,12 +200,14 @@ fn backward_weight(
     s: &JoinedConv1x1,
     x: [&[f32]; 2],
     dy: &[f32],
-    dw: Option<&mut [f32]>,
+    mut dw: Option<&mut [f32]>,
     mut db: Option<&mut [f32]>,
 ) {
     s.check(x.map(<[f32]>::len), dy.len(), dw.as_ref().map_or_else(|| s.weight_len(), |dw| dw.len()));
     s.check_options([None, None], db.as_deref());
-    if let Some(dw) = dw {
+    if let (Some(dw), Some(sizes)) = (&mut dw, s.in_bf16()) {
+        bf16::backward(&sizes, x, dy, &[], [None; 2], None, Some(dw));
+    } else if let Some(dw) = dw {
         if dy.is_empty() {
             dw.fill(0.0);
         }

@@ -20,6 +20,7 @@ pub use joined::{
     conv1x1_joined_backward_weight,
 };
 
+use super::bf16;
 use super::elementwise::sum_images_on;
 use super::gemm::Matrix;
 use super::images::{ImagesMut, images};
@@ -63,6 +64,16 @@ fn winograd(s: &Conv2d, pass: Pass) -> Option<(Conv3x3, TileSize)> {
         Pass::BackwardWeight => s.c > FEW_CHANNELS_WEIGHT && !few::pays(s),
     };
     pays.then(|| (sizes, TileSize::for_size(s.h, s.w)))
+}
+
+/// The sizes for bf16, where it is chosen and pays.
+fn in_bf16(s: &Conv2d) -> Option<bf16::Sizes> {
+    let taps = match s {
+        s if s.as_3x3().is_some() => 9,
+        s if s.is_pointwise() => 1,
+        _ => return None,
+    };
+    bf16::Sizes { n: s.n, h: s.h, w: s.w, c: [s.c, 0], k: s.k, taps }.chosen()
 }
 
 /// Whether Winograd's algorithm pays for a 3×3 convolution from `c` to `k` channels and both its gradients.
@@ -123,6 +134,9 @@ pub fn conv2d(s: &Conv2d, x: &[f32], weight: &[f32], bias: Option<&[f32]>, resid
     if y.is_empty() {
         return;
     }
+    if let Some(sizes) = in_bf16(s) {
+        return bf16::forward(&sizes, [x, &[]], weight, bias, residual, y);
+    }
     let isa = Isa::current();
     if let Some((s, tile)) = winograd(s, Pass::Forward) {
         return conv3x3_on(isa, &s, tile, x, weight, Epilogue { bias, residual }, y);
@@ -150,6 +164,9 @@ fn backward_input(isa: Isa, s: &Conv2d, dy: &[f32], weight: &[f32], add: Option<
             Some(add) => dx.copy_from_slice(add),
             None => dx.fill(0.0),
         };
+    }
+    if let Some(sizes) = in_bf16(s) {
+        return bf16::backward(&sizes, [&[]; 2], dy, weight, [add, None], Some([dx, &mut []]), None);
     }
     if let Some((s, tile)) = winograd(s, Pass::BackwardInput) {
         return conv3x3_backward_input_on(isa, &s, tile, dy, weight, add, dx);
@@ -180,6 +197,13 @@ pub fn conv2d_backward(
     check_len(NAME, "dx", dx.len(), x.len());
     check_len(NAME, "dw", dw.len(), weight.len());
     let isa = Isa::current();
+    if let Some(sizes) = in_bf16(s) {
+        bf16::backward(&sizes, [x, &[]], dy, weight, [add, None], Some([dx, &mut []]), Some(dw));
+        if let Some(db) = db {
+            sum_images_on(isa, dy, s.n, s.k, db);
+        }
+        return;
+    }
     if s.is_pointwise() {
         let (x, add) = ([x, &[]], [add, None]);
         let known = Gradients { n: s.n, pixels: s.h * s.w, c: [s.c, 0], k: s.k, x, dy, weight, add };
@@ -211,13 +235,27 @@ pub fn conv2d_backward_weight(s: &Conv2d, x: &[f32], dy: &[f32], dw: Option<&mut
     backward_weight(Isa::current(), s, x, dy, dw, db);
 }
 
-fn backward_weight(isa: Isa, s: &Conv2d, x: &[f32], dy: &[f32], dw: Option<&mut [f32]>, mut db: Option<&mut [f32]>) {
+fn backward_weight(
+    isa: Isa,
+    s: &Conv2d,
+    x: &[f32],
+    dy: &[f32],
+    mut dw: Option<&mut [f32]>,
+    mut db: Option<&mut [f32]>,
+) {
     let dw_len = dw.as_ref().map_or_else(|| s.weight_len(), |dw| dw.len());
     check_backward_weight(s, [x, dy], dw_len, db.as_deref());
     if x.is_empty() || dy.is_empty() {
         if let Some(dw) = dw {
             dw.fill(0.0);
         }
+        if let Some(db) = db {
+            sum_images_on(isa, dy, s.n, s.k, db);
+        }
+        return;
+    }
+    if let (Some(dw), Some(sizes)) = (&mut dw, in_bf16(s)) {
+        bf16::backward(&sizes, [x, &[]], dy, &[], [None; 2], None, Some(dw));
         if let Some(db) = db {
             sum_images_on(isa, dy, s.n, s.k, db);
         }

@@ -1,7 +1,7 @@
 //! The public functions, as the sources have them.
 
 /// Public functions that are no kernels.
-const NO_KERNELS: [&str; 4] = ["scratch_bytes", "release_scratch", "is_winograd", "kept_tile"];
+const NO_KERNELS: [&str; 5] = ["scratch_bytes", "release_scratch", "is_winograd", "is_bf16", "kept_tile"];
 
 /// The names of all public kernels, those of [`sfumato_cpu::fresh`] with their module before them.
 pub(crate) fn public_functions() -> Vec<String> {

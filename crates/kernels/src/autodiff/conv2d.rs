@@ -1,7 +1,7 @@
 //! Convolution in the graph. Bias and residual are parents only where they are there.
 
 use super::{register, take_registered};
-use crate::{Backend, Conv2dGeometry, WantedGradients};
+use crate::{Backend, Conv2dGeometry, Precision, WantedGradients};
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -17,6 +17,7 @@ struct State<B: Backend> {
     x: FloatTensor<B>,
     weight: FloatTensor<B>,
     geometry: Conv2dGeometry,
+    precision: Precision,
     /// Position among the parents.
     bias: Option<usize>,
     residual: Option<usize>,
@@ -35,14 +36,8 @@ impl<B: Backend, const N: usize> Backward<B, N> for Step {
         let (x, weight, bias) = (tracked(Some(0)), tracked(Some(1)), tracked(ops.state.bias));
         let wanted = WantedGradients { x: x.is_some(), weight: weight.is_some(), bias: bias.is_some() };
         let accumulate = take_registered::<B, _, N>(grads, &ops, 0, &grad);
-        let d = B::fused_conv2d_backward(
-            ops.state.x.clone(),
-            ops.state.weight.clone(),
-            grad,
-            accumulate,
-            ops.state.geometry,
-            wanted,
-        );
+        let State { x: input, weight: kernel, geometry, precision, .. } = ops.state.clone();
+        let d = precision.with(|| B::fused_conv2d_backward(input, kernel, grad, accumulate, geometry, wanted));
         for (parent, d) in [(x, d.x), (weight, d.weight), (bias, d.bias)] {
             if let (Some(parent), Some(d)) = (parent, d) {
                 grads.register::<B>(parent.id, d);
@@ -78,7 +73,8 @@ fn run<B: Backend, C: CheckpointStrategy, const N: usize>(
     let prep = Backward::<B, N>::prepare::<C>(Step, nodes);
     match prep.compute_bound().stateful() {
         OpsKind::Tracked(prep) => {
-            let state = State { x: inner(0), weight: inner(1), geometry, bias, residual };
+            let precision = Precision::current();
+            let state = State { x: inner(0), weight: inner(1), geometry, precision, bias, residual };
             prep.finish(state, y)
         }
         OpsKind::UnTracked(prep) => prep.finish(y),

@@ -1,7 +1,7 @@
 //! The 1×1 convolution of channels in two tensors, in the graph.
 
 use super::take_registered;
-use crate::{Backend, WantedGradients};
+use crate::{Backend, Precision, WantedGradients};
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -16,6 +16,7 @@ struct Step;
 struct State<B: Backend> {
     x: [FloatTensor<B>; 2],
     weight: FloatTensor<B>,
+    precision: Precision,
 }
 
 impl<B: Backend, const N: usize> Backward<B, N> for Step {
@@ -26,8 +27,8 @@ impl<B: Backend, const N: usize> Backward<B, N> for Step {
         let accumulate = [0, 1].map(|i| take_registered::<B, _, N>(grads, &ops, i, &grad));
         let tracked = |i: usize| ops.parents.get(i).is_some_and(|parent| parent.is_some());
         let wanted = WantedGradients { x: tracked(0) || tracked(1), weight: tracked(2), bias: tracked(3) };
-        let State { x, weight } = ops.state;
-        let d = B::fused_conv1x1_joined_backward(x, weight, grad, accumulate, wanted);
+        let State { x, weight, precision } = ops.state;
+        let d = precision.with(|| B::fused_conv1x1_joined_backward(x, weight, grad, accumulate, wanted));
         let [a, b] = d.x.map_or([None, None], |x| x.map(Some));
         for (parent, d) in ops.parents.into_iter().zip([a, b, d.weight, d.bias]) {
             if let (Some(parent), Some(d)) = (parent, d) {
@@ -57,7 +58,7 @@ fn run<B: Backend, C: CheckpointStrategy, const N: usize>(
     let bias = parents.get(3).map(|bias| bias.primitive.clone());
     let y = B::fused_conv1x1_joined(x.clone(), weight.clone(), bias);
     match Backward::<B, N>::prepare::<C>(Step, nodes).compute_bound().stateful() {
-        OpsKind::Tracked(prep) => prep.finish(State { x, weight }, y),
+        OpsKind::Tracked(prep) => prep.finish(State { x, weight, precision: Precision::current() }, y),
         OpsKind::UnTracked(prep) => prep.finish(y),
     }
 }

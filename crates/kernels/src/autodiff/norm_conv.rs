@@ -1,7 +1,7 @@
 //! Normalisation and convolution in the graph: one step where the backend has a gradient for both, else those of its parts.
 
 use super::{register, take_registered};
-use crate::{Backend, GroupNormExtra, GroupNormOperands, GroupNormSpec, NormConvOperands, composed};
+use crate::{Backend, GroupNormExtra, GroupNormOperands, GroupNormSpec, NormConvOperands, Precision, composed};
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -22,6 +22,7 @@ struct State<B: Backend> {
     /// Without the residual.
     operands: NormConvOperands<B>,
     spec: GroupNormSpec,
+    precision: Precision,
     /// Position of the residual among the parents.
     residual: Option<usize>,
 }
@@ -41,7 +42,9 @@ impl<B: Backend, const N: usize> Backward<B, N> for Step {
             _ => None,
         };
         let s = ops.state;
-        let d = B::fused_norm_conv2d_backward(grad, [for_x, for_skip], s.x, s.statistics, s.operands, s.spec);
+        let d = s
+            .precision
+            .with(|| B::fused_norm_conv2d_backward(grad, [for_x, for_skip], s.x, s.statistics, s.operands, s.spec));
         let extra = match d.norm.extra {
             GroupNormExtra::None => [None, None],
             GroupNormExtra::Bias(d) | GroupNormExtra::Skip(d) => [Some(d), None],
@@ -106,7 +109,8 @@ fn run<B: Backend, C: CheckpointStrategy, const N: usize>(
         OpsKind::Tracked(prep) => {
             let out = B::fused_norm_conv2d_with_stats(x.clone(), operands.clone(), spec)?;
             let residual = operands.residual.take().map(|_| N - 1);
-            prep.finish(State { x, statistics: [out.mean, out.rstd], operands, spec, residual }, out.y)
+            let (statistics, precision) = ([out.mean, out.rstd], Precision::current());
+            prep.finish(State { x, statistics, operands, spec, precision, residual }, out.y)
         }
         OpsKind::UnTracked(prep) => prep.finish(B::fused_norm_conv2d(x, operands, spec)),
     })

@@ -1,7 +1,7 @@
 //! Upsampling and convolution in the graph: only the input before the upsampling is kept. The bias is a parent only where it is there.
 
 use super::take_registered;
-use crate::{Backend, WantedGradients};
+use crate::{Backend, Precision, WantedGradients};
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -16,6 +16,7 @@ struct Step;
 struct State<B: Backend> {
     x: FloatTensor<B>,
     weight: FloatTensor<B>,
+    precision: Precision,
 }
 
 impl<B: Backend, const N: usize> Backward<B, N> for Step {
@@ -27,8 +28,8 @@ impl<B: Backend, const N: usize> Backward<B, N> for Step {
         let parent = |i: usize| ops.parents.get(i).and_then(Option::as_ref);
         let (x, weight, bias) = (parent(0), parent(1), parent(2));
         let wanted = WantedGradients { x: x.is_some(), weight: weight.is_some(), bias: bias.is_some() };
-        let State { x: input, weight: kernel } = ops.state;
-        let d = B::fused_upsample_conv2d_backward(input, kernel, grad, accumulate, wanted);
+        let State { x: input, weight: kernel, precision } = ops.state;
+        let d = precision.with(|| B::fused_upsample_conv2d_backward(input, kernel, grad, accumulate, wanted));
         for (parent, d) in [(x, d.x), (weight, d.weight), (bias, d.bias)] {
             if let (Some(parent), Some(d)) = (parent, d) {
                 grads.register::<B>(parent.id, d);
@@ -55,7 +56,10 @@ fn run<B: Backend, C: CheckpointStrategy, const N: usize>(
     let inner = |i: usize| parents[i].primitive.clone();
     let y = B::fused_upsample_conv2d(inner(0), inner(1), (N > 2).then(|| inner(2)));
     match Backward::<B, N>::prepare::<C>(Step, nodes).compute_bound().stateful() {
-        OpsKind::Tracked(prep) => prep.finish(State { x: inner(0), weight: inner(1) }, y),
+        OpsKind::Tracked(prep) => {
+            let precision = Precision::current();
+            prep.finish(State { x: inner(0), weight: inner(1), precision }, y)
+        }
         OpsKind::UnTracked(prep) => prep.finish(y),
     }
 }

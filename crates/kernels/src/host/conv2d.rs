@@ -3,7 +3,8 @@
 use super::bridge::{HostTensor, read_option};
 use super::filters;
 use crate::ops::Conv2dGeometry;
-use crate::{AffineGradients, WantedGradients};
+use crate::precision::on_host;
+use crate::{AffineGradients, Precision, WantedGradients};
 use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
 use sfumato_cpu::{self as cpu, Conv2d, fresh};
 use std::borrow::Cow;
@@ -35,12 +36,12 @@ pub(super) fn conv2d<T: HostTensor + Clone + Send + 'static>(
     let (bias, residual) = (bias.as_deref(), residual.as_deref());
     // A copy of the values has no address to know the weight by.
     let kept = match &values {
-        Cow::Borrowed(values) => filters::kept(&s, weight, values),
-        Cow::Owned(_) => None,
+        Cow::Borrowed(values) if Precision::current() == Precision::F32 => filters::kept(&s, weight, values),
+        _ => None,
     };
     let y = match &kept {
         Some((s, filters)) => fresh::conv3x3_filtered(s, &x, filters, bias, residual),
-        None => fresh::conv2d(&s, &x, &values, bias, residual),
+        None => on_host(|| fresh::conv2d(&s, &x, &values, bias, residual)),
     };
     let (h, w) = s.output_size();
     Some(T::build(y, Shape::new([s.n, s.k, h, w])))
@@ -59,17 +60,19 @@ pub(super) fn conv2d_backward<T: HostTensor, B: Backend<FloatTensorPrimitive = T
     let add = read_option(accumulate)?;
     if wanted.x && wanted.weight {
         let mut bias = wanted.bias.then(|| vec![0.0; s.k]);
-        let [dx, dw] = fresh::conv2d_backward(&s, &values, &dy, &w, add.as_deref(), bias.as_deref_mut());
+        let [dx, dw] = on_host(|| fresh::conv2d_backward(&s, &values, &dy, &w, add.as_deref(), bias.as_deref_mut()));
         return Some(AffineGradients {
             x: Some(T::build(dx, x.shape())),
             weight: Some(T::build(dw, weight.shape())),
             bias: bias.map(|bias| T::build(bias, Shape::new([s.k]))),
         });
     }
-    let dx = wanted.x.then(|| T::build(fresh::conv2d_backward_input(&s, &dy, &w, add.as_deref()), x.shape()));
+    let input = || on_host(|| fresh::conv2d_backward_input(&s, &dy, &w, add.as_deref()));
+    let dx = wanted.x.then(|| T::build(input(), x.shape()));
     let mut db = wanted.bias.then(|| vec![0.0; s.k]);
     let dw = if wanted.weight {
-        Some(T::build(fresh::conv2d_backward_weight(&s, &values, &dy, db.as_deref_mut()), weight.shape()))
+        let dw = on_host(|| fresh::conv2d_backward_weight(&s, &values, &dy, db.as_deref_mut()));
+        Some(T::build(dw, weight.shape()))
     } else {
         cpu::conv2d_backward_weight(&s, &values, &dy, None, db.as_deref_mut());
         None

@@ -1,6 +1,7 @@
 //! The 1×1 convolution of channels in two tensors.
 
 use super::bridge::{HostTensor, read_option};
+use crate::precision::on_host;
 use crate::{JoinedGradients, WantedGradients};
 use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
 use sfumato_cpu::{self as cpu, JoinedConv1x1, fresh};
@@ -13,7 +14,7 @@ fn sizes<T: HostTensor>([a, b]: [&T; 2], weight: &T) -> JoinedConv1x1 {
 pub(super) fn conv1x1<T: HostTensor>([a, b]: [&T; 2], weight: &T, bias: Option<&T>) -> Option<T> {
     let (s, shape) = (sizes([a, b], weight), a.shape());
     let (x, skip, weight, bias) = (a.read()?, b.read()?, weight.read()?, read_option(bias)?);
-    let y = fresh::conv1x1_joined(&s, [&x, &skip], &weight, bias.as_deref());
+    let y = on_host(|| fresh::conv1x1_joined(&s, [&x, &skip], &weight, bias.as_deref()));
     Some(T::build(y, Shape::new([s.n, s.k, shape[2], shape[3]])))
 }
 
@@ -31,17 +32,19 @@ pub(super) fn conv1x1_backward<T: HostTensor, B: Backend<FloatTensorPrimitive = 
     let mut db = wanted.bias.then(|| vec![0.0; s.k]);
     let values = [&*values[0], &*values[1]];
     if wanted.x && wanted.weight {
-        let ([first, second], dw) = fresh::conv1x1_joined_backward(&s, values, &dy, &w, add, db.as_deref_mut());
+        let ([first, second], dw) =
+            on_host(|| fresh::conv1x1_joined_backward(&s, values, &dy, &w, add, db.as_deref_mut()));
         let dx = [T::build(first, x[0].shape()), T::build(second, x[1].shape())];
         let bias = db.map(|db| T::build(db, Shape::new([s.k])));
         return Some(JoinedGradients { x: Some(dx), weight: Some(T::build(dw, weight.shape())), bias });
     }
     let dx = wanted.x.then(|| {
-        let [first, second] = fresh::conv1x1_joined_backward_input(&s, &dy, &w, add);
+        let [first, second] = on_host(|| fresh::conv1x1_joined_backward_input(&s, &dy, &w, add));
         [T::build(first, x[0].shape()), T::build(second, x[1].shape())]
     });
     let dw = if wanted.weight {
-        Some(T::build(fresh::conv1x1_joined_backward_weight(&s, values, &dy, db.as_deref_mut()), weight.shape()))
+        let dw = on_host(|| fresh::conv1x1_joined_backward_weight(&s, values, &dy, db.as_deref_mut()));
+        Some(T::build(dw, weight.shape()))
     } else {
         cpu::conv1x1_joined_backward_weight(&s, values, &dy, None, db.as_deref_mut());
         None

@@ -4,7 +4,8 @@ use super::bridge::{HostTensor, read_option};
 use super::filters;
 use super::group_norm::{Operands, gradients, sizes};
 use crate::ops::{Conv2dGeometry, GroupNormSpec};
-use crate::{GroupNormOutput, NormConvGradients, NormConvOperands};
+use crate::precision::on_host;
+use crate::{GroupNormOutput, NormConvGradients, NormConvOperands, Precision};
 use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
 use sfumato_cpu::{self as cpu, Conv2d, NormConv, Statistics, fresh, winograd::Filters};
 use std::borrow::Cow;
@@ -19,8 +20,14 @@ fn together<T: HostTensor, B: Backend<FloatTensorPrimitive = T>>(
 ) -> Option<NormConv> {
     let (shape, norm) = (x.shape(), sizes(x, &with.norm.extra, spec));
     let k = with.weight.shape()[0];
-    let pays = norm.n * norm.hw > 9 * k && cpu::is_winograd(norm.c, k);
+    let pays = in_bf16(norm.c, k) || norm.n * norm.hw > 9 * k && cpu::is_winograd(norm.c, k);
     pays.then_some(NormConv { norm, k, h: shape[2], w: shape[3] })
+}
+
+/// Whether the convolution is to be bf16. The two are computed one after the other then, and the normalisation once more for the gradient, so that
+/// no more is kept for it than in f32.
+fn in_bf16(c: usize, k: usize) -> bool {
+    Precision::current() == Precision::Bf16 && cpu::is_bf16(c, k)
 }
 
 /// The convolution by itself.
@@ -39,14 +46,22 @@ pub(super) fn norm_conv2d<T: HostTensor + Clone + Send + 'static, B: Backend<Flo
     let operands = Operands::read(x, &with.norm)?;
     let (weight, bias, residual) = (with.weight.read()?, with.bias.read()?, read_option(with.residual.as_ref())?);
     // A copy of the values has no address to know the weight by.
+    let in_bf16 = in_bf16(s.norm.c, s.k);
     let kept = match &weight {
-        Cow::Borrowed(values) => filters::kept(&convolution(&s), &with.weight, values).map(|(_, filters)| filters),
-        Cow::Owned(_) => None,
+        Cow::Borrowed(values) if !in_bf16 => {
+            filters::kept(&convolution(&s), &with.weight, values).map(|(_, filters)| filters)
+        }
+        _ => None,
     };
     let compute = |filters: &Filters| {
         fresh::norm_conv(&s, operands.input(), operands.affine(), filters, Some(&bias), residual.as_deref())
     };
     let [y, mean, rstd] = match &kept {
+        _ if in_bf16 => {
+            let [normed, mean, rstd] = fresh::group_norm(&s.norm, operands.input(), operands.affine());
+            let (s, residual) = (convolution(&s), residual.as_deref());
+            [on_host(|| fresh::conv2d(&s, &normed, &weight, Some(&bias), residual)), mean, rstd]
+        }
         Some(filters) => compute(filters),
         None => Filters::with(s.tile(), s.k, s.norm.c, &weight, compute),
     };
@@ -72,8 +87,16 @@ pub(super) fn norm_conv2d_backward<T: HostTensor, B: Backend<FloatTensorPrimitiv
     let add = [read_option(accumulate[0].as_ref())?, read_option(accumulate[1].as_ref())?];
     let add = [add[0].as_deref(), add[1].as_deref()];
     let statistics = Statistics { mean: &mean, rstd: &rstd };
-    let (norm, dw, db) =
-        fresh::norm_conv_backward(&s, operands.input(), statistics, operands.affine(), &weight, &dy, add);
+    let (input, affine) = (operands.input(), operands.affine());
+    let (norm, dw, db) = if in_bf16(s.norm.c, s.k) {
+        let [normed, _, _] = fresh::group_norm(&s.norm, input, affine);
+        let mut db = vec![0.0; s.k];
+        let [d_normed, dw] =
+            on_host(|| fresh::conv2d_backward(&convolution(&s), &normed, &dy, &weight, None, Some(&mut db)));
+        (fresh::group_norm_backward(&s.norm, input, statistics, affine, &d_normed, add), dw, db)
+    } else {
+        fresh::norm_conv_backward(&s, input, statistics, affine, &weight, &dy, add)
+    };
     Some(NormConvGradients {
         norm: gradients(&s.norm, x, &with.norm, &operands, norm),
         weight: T::build(dw, with.weight.shape()),

@@ -1,15 +1,16 @@
 //! Upsampling and the convolution behind it.
 
 use super::bridge::{HostTensor, read_option};
-use crate::{AffineGradients, WantedGradients};
+use crate::{AffineGradients, Precision, WantedGradients};
 use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
 use sfumato_cpu::{self as cpu, fresh, winograd::UpsampleConv3x3};
 
 /// Sizes, where both are to be computed together: where Winograd's algorithm pays for the convolution (then it takes 53 to 69 % of
-/// the time of the two one after the other, measured with 64 and 256 channels of 4×4 to 16×16 pixels).
+/// the time of the two one after the other, measured with 64 and 256 channels of 4×4 to 16×16 pixels). Not in bf16.
 fn together<T: HostTensor>(x: &T, weight: &T) -> Option<UpsampleConv3x3> {
     let (x, k) = (x.shape(), weight.shape()[0]);
-    cpu::is_winograd(x[1], k).then_some(UpsampleConv3x3 { n: x[0], c: x[1], k, h: x[2], w: x[3] })
+    let apart = Precision::current() == Precision::Bf16 && cpu::is_bf16(x[1], k);
+    (!apart && cpu::is_winograd(x[1], k)).then_some(UpsampleConv3x3 { n: x[0], c: x[1], k, h: x[2], w: x[3] })
 }
 
 /// `None` also where the two are to be computed one after the other.

@@ -93,6 +93,7 @@ const SAME: Conv = Conv {
 fn conv_3x3_matches() {
     check(SAME);
     check(Conv { bias: false, transposed: true, x: [1, 18, 5, 6], out: 33, ..SAME });
+    check_bf16(Conv { transposed: true, residual: true, x: [2, 18, 5, 6], out: 33, ..SAME }, &[0, 1]);
 }
 
 #[test]
@@ -126,15 +127,19 @@ fn other_convolutions_match() {
 }
 
 struct JoinedConv {
+    /// Channels of the inputs, and of the result.
+    channels: [usize; 3],
     bias: bool,
     /// The inputs are used again: their gradients meet inside the step.
     residual: bool,
 }
 impl JoinedConv {
-    const A: [usize; 4] = [3, 5, 4, 7];
-    const B: [usize; 4] = [3, 18, 4, 7];
-    fn weight<B: Burn>(x: &[Tensor<B, 1>]) -> Tensor<B, 4> {
-        x[2].clone().reshape([9, 23, 1, 1])
+    fn images<B: Burn>(&self, x: &[Tensor<B, 1>]) -> [Tensor<B, 4>; 2] {
+        [0, 1].map(|i| image(&x[i], [3, self.channels[i], 4, 7], i == 0))
+    }
+    fn weight<B: Burn>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 4> {
+        let [a, b, k] = self.channels;
+        x[2].clone().reshape([k, a + b, 1, 1])
     }
     fn bias<B: Burn>(&self, x: &[Tensor<B, 1>]) -> Option<Tensor<B, 1>> {
         self.bias.then(|| x[3].clone())
@@ -146,20 +151,21 @@ impl JoinedConv {
 }
 impl Op for JoinedConv {
     fn inputs(&self) -> Vec<usize> {
-        let mut all = vec![3 * 5 * 28, 3 * 18 * 28, 9 * 23, 9];
+        let [a, b, k] = self.channels;
+        let mut all = vec![3 * a * 28, 3 * b * 28, k * (a + b), k];
         all.truncate(if self.bias { 4 } else { 3 });
         all
     }
     fn ours<B: Backend>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
-        let (a, b) = (image(&x[0], Self::A, true), image(&x[1], Self::B, false));
-        let y = conv1x1_joined([a.clone(), b.clone()], Self::weight(x), self.bias(x));
+        let [a, b] = self.images(x);
+        let y = conv1x1_joined([a.clone(), b.clone()], self.weight(x), self.bias(x));
         self.rest(a, b, y)
     }
     fn plain<B: Burn>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
-        let (a, b) = (image(&x[0], Self::A, true), image(&x[1], Self::B, false));
+        let [a, b] = self.images(x);
         let joined = Tensor::cat(vec![a.clone(), b.clone()], 1);
         let options = ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
-        let y = burn_conv2d(joined, Self::weight(x), self.bias(x), options);
+        let y = burn_conv2d(joined, self.weight(x), self.bias(x), options);
         self.rest(a, b, y)
     }
 }
@@ -167,7 +173,10 @@ impl Op for JoinedConv {
 #[test]
 fn joined_conv_matches() {
     for (bias, residual) in [(true, false), (true, true), (false, true)] {
-        check(JoinedConv { bias, residual });
+        check(JoinedConv { channels: [5, 18, 9], bias, residual });
+    }
+    for channels in [[5, 18, 17], [32, 7, 33]] {
+        check_bf16(JoinedConv { channels, bias: true, residual: false }, &[0, 1, 2]);
     }
 }
 
@@ -208,4 +217,5 @@ fn conv_behind_upsampling_matches() {
         check_without_some(&op, |i| i == 0);
         check_without_some(&op, |i| i == 2);
     }
+    check_bf16(UpsampledConv { x: [2, 18, 3, 5], out: 20, bias: true }, &[1]);
 }

@@ -25,6 +25,10 @@ use sfumato_kernels::*;
 const F32: f64 = 1e-5;
 /// The same of the f64 path, which is composed of Burn's operations.
 const F64: f64 = 1e-10;
+/// The same of bf16, whose numbers are rounded by up to 2⁻⁹ of themselves.
+const BF16: f64 = 1e-2;
+/// More than f32 has: what is not rounded is below.
+const ROUNDED: f64 = 2e-4;
 
 /// An operation on flat inputs, twice. Leaves are flat so that one list holds tensors of all ranks.
 trait Op {
@@ -32,6 +36,21 @@ trait Op {
     fn inputs(&self) -> Vec<usize>;
     fn ours<B: Backend>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1>;
     fn plain<B: Burn>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1>;
+}
+
+/// An operation on inputs that are multiplied first.
+struct Scaled<O>(O, f64);
+
+impl<O: Op> Op for Scaled<O> {
+    fn inputs(&self) -> Vec<usize> {
+        self.0.inputs()
+    }
+    fn ours<B: Backend>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
+        self.0.ours(&x.iter().map(|x| x.clone() * self.1).collect::<Vec<_>>())
+    }
+    fn plain<B: Burn>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
+        self.0.plain(&x.iter().map(|x| x.clone() * self.1).collect::<Vec<_>>())
+    }
 }
 
 /// Values in about [-1.7, 1.7], the same on every run.
@@ -90,6 +109,31 @@ fn check(op: impl Op) {
         on!("ndarray", Autodiff<NdArray>);
         on!("flex, recomputing", Autodiff<Flex, BalancedCheckpointing>);
     }
+}
+
+/// In bf16, chosen for the forward pass alone: gradients follow. Everything is as near as its rounding allows, and that there is
+/// rounding shows in what a convolution has a part in: the result, and the gradients of the inputs in `rounded`.
+fn check_bf16(op: impl Op, rounded: &[usize]) {
+    let want = run::<Autodiff<Flex>>(&op, DType::F64, |x| op.plain(x));
+    let in_bf16 = |x: &[Tensor<Autodiff<Flex>, 1>]| Precision::Bf16.with(|| op.ours(x));
+    let recomputing = |x: &[Tensor<Autodiff<Flex, BalancedCheckpointing>, 1>]| Precision::Bf16.with(|| op.ours(x));
+    let got = run::<Autodiff<Flex>>(&op, DType::F32, in_bf16);
+    assert_close("bf16", &got, &want, BF16);
+    let other = run::<Autodiff<NdArray>>(&op, DType::F32, |x| Precision::Bf16.with(|| op.ours(x)));
+    assert_eq!(got, other, "both backends");
+    let again = run::<Autodiff<Flex, BalancedCheckpointing>>(&op, DType::F32, recomputing);
+    assert_close("bf16, recomputing", &again, &want, BF16);
+    for i in [0].into_iter().chain(rounded.iter().map(|i| i + 1)) {
+        let squares = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
+        let error = squares(&mut got[i].iter().zip(&want[i]).map(|(a, b)| a - b));
+        let size = squares(&mut want[i].iter().copied());
+        assert!(error > ROUNDED * size, "result {i}: a relative error of {:e} is that of f32", error / size);
+    }
+    // Chosen for the backward pass alone it changes nothing.
+    let exact = run::<Autodiff<Flex>>(&op, DType::F32, |x| op.ours(x));
+    let outside =
+        Precision::Bf16.with(|| run::<Autodiff<Flex>>(&op, DType::F32, |x| Precision::F32.with(|| op.ours(x))));
+    assert_eq!(exact, outside);
 }
 
 /// `[n, c, h, w]` from flat; transposed on the way if asked for, so that the kernel sees a strided tensor.

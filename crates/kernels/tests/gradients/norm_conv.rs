@@ -76,6 +76,7 @@ fn convolutions_behind_norms_match() {
             variant: if variant == Variant::Joined(7) { Variant::Joined(1) } else { variant },
             residual,
         });
+        check_bf16(Block { x: [2, 20, 5, 7], k: 18, groups: 4, variant, residual: false }, &[0, 1, 2, 3]);
     }
 }
 

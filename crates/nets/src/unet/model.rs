@@ -4,7 +4,7 @@ use burn::{
     module::Module,
     tensor::{Tensor, TensorData},
 };
-use sfumato_kernels::Backend;
+use sfumato_kernels::{Backend, Precision};
 
 use super::{
     ClassEmbedding, Condition, TimeEmbeddingType, UNet2DConfig,
@@ -57,6 +57,7 @@ struct Settings {
     divide_by_time: bool,
     time_activation: Activation,
     part: PartSize,
+    precision: Precision,
 }
 
 impl UNet2DConfig {
@@ -105,6 +106,7 @@ impl UNet2DConfig {
                 divide_by_time: self.time_embedding_type == TimeEmbeddingType::Fourier,
                 time_activation: self.act_fn,
                 part: PartSize::new(self),
+                precision: Precision::default(),
             },
         };
         b.finish()?;
@@ -113,6 +115,11 @@ impl UNet2DConfig {
 }
 
 impl<B: Backend> UNet2D<B> {
+    /// Chooses what the convolutions multiply, f32 until then. Gradients follow; clones and networks for inference have the same.
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.settings.precision = precision;
+    }
+
     /// Checks what [`UNet2D::forward_with`] is about to be given: everything that could go wrong in it.
     ///
     /// `shape` is that of the images, `[batch, channels, height, width]`; `timesteps` is their number.
@@ -196,15 +203,16 @@ impl<B: Backend> UNet2D<B> {
             (Some(bytes), None) => part_len(batch, self.settings.part.examples(height * width, bytes)),
             _ => batch,
         };
-        let x = if part == batch {
-            self.denoise(x, &time, dropout)
-        } else {
+        let x = self.settings.precision.with(|| {
+            if part == batch {
+                return self.denoise(x, &time, dropout);
+            }
             let outputs = (0..batch).step_by(part).map(|first| {
                 let len = part.min(batch - first);
                 self.denoise(x.clone().narrow(0, first, len), &time.clone().narrow(0, first, len), None)
             });
             Tensor::cat(outputs.collect(), 0)
-        };
+        });
 
         if !self.settings.divide_by_time {
             return Ok(x);

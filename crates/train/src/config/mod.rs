@@ -34,6 +34,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sfumato_files::read_text;
+use sfumato_kernels::Precision;
 use sfumato_process::{ModelVariance, Parameterization};
 use sfumato_schedule::ScheduleConfig;
 
@@ -97,6 +98,9 @@ pub struct TrainingConfig {
     /// gradient is the same but for rounding.
     #[serde(skip_serializing_if = "is_one")]
     pub shards: usize,
+    /// What convolutions multiply: f32, or bf16 on processors with a unit for it.
+    #[serde(skip_serializing_if = "is_f32")]
+    pub precision: Precision,
     /// Ends the run after so many minutes of training; 0 for no limit. A rate that falls is laid over the steps that fit.
     pub max_minutes: f64,
     /// Steps between lines of `metrics.jsonl`.
@@ -130,6 +134,7 @@ impl Default for TrainingConfig {
             steps: 100_000,
             batch_size: 64,
             shards: 1,
+            precision: Precision::F32,
             max_minutes: 0.0,
             log_every: 10,
             checkpoint_every: 1000,
@@ -327,6 +332,11 @@ fn is_zero(number: &u64) -> bool {
 
 fn is_one(number: &usize) -> bool {
     *number == 1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_f32(precision: &Precision) -> bool {
+    *precision == Precision::F32
 }
 
 fn parse(text: &str, origin: &str) -> Result<toml::Table, TrainError> {

@@ -143,6 +143,7 @@ fn all_keys() -> Vec<String> {
             "data.labels",
             "data.range",
             "training.shards",
+            "training.precision",
             "data.label_dropout",
             "init.from",
             "init.sha256",

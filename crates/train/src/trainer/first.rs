@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use sfumato_kernels::AutodiffBackend;
 use sfumato_model::{Blueprint, pipeline::PipelineSpec};
 use sfumato_nets::{
-    NetError,
+    NetError, Network,
     params::{ParamSource, RandomParams, parameters},
 };
 
@@ -25,14 +25,24 @@ impl Run<'_> {
     {
         let seed = self.config.seed;
         let Some(init) = &self.config.init else {
-            return Ok(build_seeded(blueprint, &mut RandomParams::new(seed), seed, device)?);
+            return self.precise(build_seeded(blueprint, &mut RandomParams::new(seed), seed, device));
         };
         let source = Source::find(init)?;
         let transfer = source.transfer::<A, P, D>(blueprint, self.config, self.data, device)?;
         if self.ranks.leads() {
             init::write(self.dir.root(), &source, &transfer)?;
         }
-        Ok(build_seeded(blueprint, &mut source.params(transfer, seed)?, seed, device)?)
+        self.precise(build_seeded(blueprint, &mut source.params(transfer, seed)?, seed, device))
+    }
+
+    /// The network with the precision of the run.
+    fn precise<A: AutodiffBackend, N: Network<A, D>, const D: usize>(
+        &self,
+        net: Result<N, NetError>,
+    ) -> Result<N, TrainError> {
+        let mut net = net?;
+        net.set_precision(self.config.training.precision);
+        Ok(net)
     }
 
     /// What a class-conditional network is told.

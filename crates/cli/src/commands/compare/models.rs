@@ -115,7 +115,9 @@ impl Command {
         let plans = both([0, 1], |i| plan::plan(scored[i], &self.models[i], &data[i], None))?;
         let weights = both([a, b], weights_sha256)?;
         let start = Instant::now();
-        let models = both([a, b], |model| Ok(Model::<B>::load(model.clone(), device)?))?;
+        let models = both([a, b], |model| {
+            Ok(Model::<B>::load(model.clone(), device)?.in_precision(self.args.machine.precision()))
+        })?;
         let terms = self.score(&models, &plans, &data)?;
         let seconds = start.elapsed().as_secs_f64();
         let paired = PairedBound::new(&terms[0], &terms[1]).context("there are no examples to compare")?;
@@ -148,7 +150,7 @@ impl Command {
                 scored: bounds[0].examples,
             },
             work: Some((evaluations, seconds)),
-            environment: environment::describe_run(self.args.machine.backend),
+            environment: environment::describe_run(&self.args.machine),
         })
     }
 

@@ -119,7 +119,7 @@ fn draw<B: Backend>(
     let plan = options.plan(model)?;
     let steps = plan.sampler.steps();
     say!("drawing {num} samples, {steps} steps of {} each", options.choice(model).kind);
-    let model = Model::<B>::load(model.clone(), device)?;
+    let model = Model::<B>::load(model.clone(), device)?.in_precision(args.machine.precision());
     let mut shown = EvalProgress::new((num * steps) as u64);
     let go_on = || if stop.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     let mut observe = |step: sfumato_model::Step<'_>| {

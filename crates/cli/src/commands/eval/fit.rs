@@ -81,7 +81,7 @@ pub(super) fn measure<B: Backend>(
         plan.measure.steps.len()
     );
     let start = Instant::now();
-    let loaded = Model::<B>::load(model.clone(), device)?;
+    let loaded = Model::<B>::load(model.clone(), device)?.in_precision(args.machine.precision());
     let mut shown = EvalProgress::new(evaluations as u64);
     let mut done = 0;
     let mut observe = |progress: Progress| {
@@ -134,7 +134,7 @@ fn describe(args: &EvalArgs, plan: &FitPlan<'_>, data: &LoadedDataset) -> Map<St
         "seed": plan.seed,
         "draws": plan.measure.draws,
         "condition": plan::condition_json(plan.condition),
-        "environment": environment::describe_run(args.machine.backend),
+        "environment": environment::describe_run(&args.machine),
     });
     value.as_object().cloned().unwrap_or_default()
 }

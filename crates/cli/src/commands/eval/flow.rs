@@ -87,7 +87,7 @@ pub(super) fn measure<B: Backend>(
     let plan = plan_of(args, model, data)?;
     let (num, start) = (plan.num, Instant::now());
     say!("computing the likelihood of {num} of {} examples by the flow", scored.in_split(data));
-    let loaded = Model::<Autodiff<B>>::load(model.clone(), device)?;
+    let loaded = Model::<Autodiff<B>>::load(model.clone(), device)?.in_precision(args.machine.precision());
     let mut shown = EvalProgress::new((PARTS * num as f64) as u64);
     let mut observe = |progress: FlowProgress| {
         let done = PARTS * num as f64 * progress.share;

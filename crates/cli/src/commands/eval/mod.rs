@@ -140,7 +140,7 @@ impl Work for Command<'_> {
         if args.no_bound {
             let data = if args.flow.flow { Some(read()?.0) } else { None };
             let flow = data.map(|data| flow::measure::<B>(&args, &model, &data, &device, &stop)).transpose()?.flatten();
-            let loaded = Model::<B>::load(model, &device)?;
+            let loaded = Model::<B>::load(model, &device)?.in_precision(args.machine.precision());
             let measured = regret.map(|regret| regret.measure(&args, &loaded, &stop)).transpose()?.flatten();
             let others = Others {
                 fitted: fitted.as_ref(),
@@ -172,7 +172,7 @@ impl Others<'_> {
     fn alone(&self, args: &EvalArgs, weights_sha256: Option<String>) -> Result<()> {
         let mut json = json!({ "model": args.model, "weights_sha256": weights_sha256, "dataset": args.dataset });
         self.add(&mut json);
-        json["environment"] = environment::describe_run(args.machine.backend);
+        json["environment"] = environment::describe_run(&args.machine);
         let kept = self.keep(args, &json);
         kept.and(self.print())
     }
@@ -259,7 +259,7 @@ impl Scoring<'_> {
     fn run<B: Backend>(&self, device: &B::Device) -> Result<()> {
         let plan = self.plan()?;
         let start = Instant::now();
-        let model = Model::<B>::load(self.model.clone(), device)?;
+        let model = Model::<B>::load(self.model.clone(), device)?.in_precision(self.args.machine.precision());
         let bound = self.score(&model, &plan)?;
         let Some(bound) = bound else { return Ok(()) };
         let elapsed = start.elapsed();

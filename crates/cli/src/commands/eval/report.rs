@@ -300,7 +300,7 @@ impl Report<'_> {
             "terms": if self.bound.levels.is_empty() { bound.steps.iter().map(step).collect::<Vec<_>>() } else { Vec::new() },
             "levels": bound.levels.iter().map(level).collect::<Vec<_>>(),
             "each": self.each(),
-            "environment": environment::describe_run(scored.machine.backend),
+            "environment": environment::describe_run(scored.machine),
         })
     }
 

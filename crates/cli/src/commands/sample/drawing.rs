@@ -51,6 +51,7 @@ impl Sampling<'_> {
         } else {
             Model::<B>::load(self.model.clone(), device)
                 .map_err(Into::into)
+                .map(|model| model.in_precision(self.args.machine.precision()))
                 .and_then(|model| self.draw(&model, plan, own, &done))
         };
         let mut drawn = group::together(ranks, drawn)?;

@@ -104,6 +104,7 @@ impl Like {
         let interval = settings.guidance_interval.as_deref().map(str::parse).transpose();
         args.guidance_interval = interval.map_err(|error: String| anyhow::anyhow!("guidance_interval: {error}"))?;
         args.null_class = settings.null_class;
+        args.machine.precision = settings.precision.map(Into::into);
         args.seeds = listed("seed", settings.seed.clone())?;
         args.num = self.indices()?;
         if settings.noise_sha256.is_some() && args.noise.is_none() {

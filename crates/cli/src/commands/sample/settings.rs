@@ -28,6 +28,7 @@ pub(super) fn of(
         null_class: args.null_class,
         seed: args.noise.is_none().then(|| args.all_seeds()),
         clip: !args.no_clip,
+        precision: args.machine.precision(),
         noise: args.noise.as_deref(),
     };
     asked.settings(model, sums, choice, plan)

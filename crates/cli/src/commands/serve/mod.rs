@@ -93,8 +93,8 @@ impl Work for Serving {
     fn run<B: Backend>(self, device: B::Device) -> Result<()> {
         let backend = self.args.machine.backend;
         let facts = facts::of(&self.model, &facts::name_of(&self.args.model), &backend.name())?;
-        let model = Model::<B>::load(self.model.clone(), &device)?;
-        let served = Served::new(self.model, self.args.null_class, backend.is_cpu())?;
+        let model = Model::<B>::load(self.model.clone(), &device)?.in_precision(self.args.machine.precision());
+        let served = Served::new(self.model, self.args.null_class, &self.args.machine)?;
         let jobs = Arc::new(Jobs::new());
         let place = self.listener.local_addr().context("cannot tell where the server listens")?;
         let source = served.source(&self.args.model, place.ip(), backend);

@@ -3,10 +3,12 @@
 use std::{net::IpAddr, path::Path};
 
 use anyhow::Result;
+use sfumato_kernels::Precision;
 use sfumato_model::pipeline::Pipeline;
 
 use super::facts;
 use crate::{
+    args::MachineArgs,
     backend_name::BackendName,
     provenance::{ModelSums, Program, Source},
 };
@@ -19,6 +21,7 @@ pub(super) struct Served {
     /// The class that stands for "any", where the call has named it.
     pub(super) null_class: Option<usize>,
     pub(super) on_cpu: bool,
+    pub(super) precision: Precision,
 }
 
 impl Served {
@@ -26,8 +29,9 @@ impl Served {
     ///
     /// # Errors
     /// If a file of the model cannot be read.
-    pub(super) fn new(model: Pipeline, null_class: Option<usize>, on_cpu: bool) -> Result<Self> {
-        Ok(Self { sums: ModelSums::of(&model)?, model, null_class, on_cpu })
+    pub(super) fn new(model: Pipeline, null_class: Option<usize>, machine: &MachineArgs) -> Result<Self> {
+        let (on_cpu, precision) = (machine.backend.is_cpu(), machine.precision());
+        Ok(Self { sums: ModelSums::of(&model)?, model, null_class, on_cpu, precision })
     }
 
     /// What the pictures come from. Who asks from another machine is not told where the model lies on this one.

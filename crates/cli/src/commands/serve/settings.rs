@@ -129,6 +129,7 @@ impl Asked {
             null_class: served.null_class,
             seed: Some(OneOrMany::One(self.seed)),
             clip: true,
+            precision: served.precision,
             noise: None,
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use sfumato_data::Dataset;
+use sfumato_kernels::Precision;
 use sfumato_model::pipeline::AnyConfig;
 use sfumato_nets::unet::DownBlockType;
 use sfumato_train::{
@@ -42,6 +43,10 @@ pub(super) fn run(
         1 => String::new(),
         size => format!(" on each of {size} ranks"),
     };
+    let precision = match training.precision {
+        Precision::F32 => String::new(),
+        other => format!(", in {}", other.name()),
+    };
     let mut lines = vec![
         format!("data       {}: {} examples of {:?}", data.name(), data.len(), data.shape()),
         format!("held out   {}", parts.describe(config)),
@@ -51,9 +56,9 @@ pub(super) fn run(
         format!("objective  {}", config.objective.describe(&config.diffusion)),
         format!("length     {steps} steps of {} examples{shards}, {epochs} epochs; {limit}", training.batch_size),
         format!(
-            "machine    {}, {threads} {}{group}",
+            "machine    {}, {threads} {}{precision}{group}",
             machine.backend.name(),
-            if threads == 1 { "thread" } else { "threads" }
+            if threads == 1 { "thread" } else { "threads" },
         ),
         format!("run        {}", dir.root().display()),
     ];

@@ -30,7 +30,7 @@ use self::{held_out::Parts, new_run::NewRun, renew::Renewing, resume::Going};
 use crate::{
     args::{MachineArgs, TrainArgs, UsageError, name_of},
     backend::{Work, with_backend},
-    environment, group, loaded,
+    environment, group, loaded, precision,
     progress::TrainProgress,
     report::Renewal,
     say, signals,
@@ -98,7 +98,7 @@ impl Work for Training<'_> {
 
     fn run<B: Backend>(self, device: B::Device) -> Result<()> {
         let Self { start, stop, machine, events, checked, ranks } = self;
-        let mut environment = environment::describe_run(machine.backend);
+        let mut environment = environment::describe_run(&machine);
         if !ranks.is_alone() {
             environment["ranks"] = ranks.size().into();
         }
@@ -220,6 +220,7 @@ fn facts(config: &TrainConfig, data: &LoadedDataset, test: Option<&LoadedDataset
 /// Checks the configuration and how it fits the data; warns of what is odd about the noise schedule.
 fn check(config: &TrainConfig, data: &dyn Dataset, machine: &MachineArgs) -> Result<()> {
     config.validate()?;
+    precision::check("training.precision =", config.training.precision, machine.backend)?;
     config.check_data(data)?;
     config.check_memory(data, memory::limit(), machine.backend.is_cpu())?;
     for finding in config.check_schedule(data)? {
@@ -276,6 +277,9 @@ fn apply_flags(config: &mut TrainConfig, args: &TrainArgs) {
     }
     if let Some(shards) = args.shards {
         training.shards = shards;
+    }
+    if let Some(precision) = args.machine.precision {
+        training.precision = precision.into();
     }
     if let Some(steps) = args.steps {
         training.steps = steps;

@@ -164,6 +164,7 @@ fn finished(args: &TrainArgs, dir: &RunDir, step: u64, config: &TrainConfig) -> 
         ("--learning-rate", args.learning_rate.is_some()),
         ("--batch-size", args.batch_size.is_some()),
         ("--shards", args.shards.is_some()),
+        ("--precision", args.machine.precision.is_some()),
         ("--seed", args.seed.is_some()),
         ("--set", !args.set.is_empty()),
         ("--flip", args.flip),

@@ -1,0 +1,250 @@
+//! What is around the products, with AVX-512 and its bf16 conversions; `portable` has the same functions in plain code.
+
+use super::grid::{Grid, Window};
+use super::panel::{BLOCK, Planes};
+use super::weight::Target;
+use super::weights::Source;
+use std::arch::x86_64::*;
+use std::ops::Range;
+
+/// The first `left` of 16.
+fn first(left: usize) -> u16 {
+    if left >= 16 { !0 } else { (1 << left) - 1 }
+}
+
+/// 16×16 values of 32 bits, rows to columns.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn transpose(r: [__m512i; 16]) -> [__m512i; 16] {
+    let mut t = r;
+    for i in 0..8 {
+        t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
+        t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
+    }
+    let mut u = t;
+    for i in (0..16).step_by(4) {
+        u[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+        u[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+        u[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+        u[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+    }
+    let mut o = u;
+    for j in 0..4 {
+        let (a, b, c, d) = (u[j], u[4 + j], u[8 + j], u[12 + j]);
+        let x0 = _mm512_shuffle_i32x4::<0x88>(a, b);
+        let x1 = _mm512_shuffle_i32x4::<0xdd>(a, b);
+        let y0 = _mm512_shuffle_i32x4::<0x88>(c, d);
+        let y1 = _mm512_shuffle_i32x4::<0xdd>(c, d);
+        o[j] = _mm512_shuffle_i32x4::<0x88>(x0, y0);
+        o[4 + j] = _mm512_shuffle_i32x4::<0x88>(x1, y1);
+        o[8 + j] = _mm512_shuffle_i32x4::<0xdd>(x0, y0);
+        o[12 + j] = _mm512_shuffle_i32x4::<0xdd>(x1, y1);
+    }
+    o
+}
+
+/// Sixteen pairs of two vectors, rounded to bf16, `a` in the low halves.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn pairs(a: __m512, b: __m512) -> __m512i {
+    let index: [u16; 32] = std::array::from_fn(|i| (i / 2 + 16 * (i % 2)) as u16);
+    // SAFETY: both are 64 bytes of any bits.
+    let both: __m512i = unsafe { std::mem::transmute(_mm512_cvtne2ps_pbh(b, a)) };
+    // SAFETY: the array is 64 bytes long.
+    _mm512_permutexvar_epi16(unsafe { _mm512_loadu_si512(index.as_ptr().cast()) }, both)
+}
+
+/// `portable::pack`.
+///
+/// # Safety
+/// The same, and the processor must have AVX-512 with bf16.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) unsafe fn pack(x: &[f32], to: *mut u16, grid: &Grid, planes: Planes, n: usize) {
+    let plane = grid.h * grid.w;
+    let x = &x[planes.first * plane..][..planes.channels * plane];
+    for y in 0..grid.h {
+        for column in (0..grid.w).step_by(16) {
+            let left = grid.w - column;
+            let mask = first(left);
+            let mut r = [_mm512_setzero_si512(); 16];
+            for (j, v) in r.iter_mut().enumerate() {
+                let load = |c: usize| {
+                    if c < planes.channels {
+                        // SAFETY: masked to the pixels of the row, which the plane has.
+                        unsafe { _mm512_maskz_loadu_ps(mask, x.as_ptr().add(c * plane + y * grid.w + column)) }
+                    } else {
+                        _mm512_setzero_ps()
+                    }
+                };
+                *v = pairs(load(2 * j), load(2 * j + 1));
+            }
+            let at = to.wrapping_add(grid.at(n, y, column) * BLOCK);
+            for (i, v) in transpose(r).iter().enumerate().take(left) {
+                // SAFETY: the caller's contract; panels are aligned.
+                unsafe { _mm512_store_si512(at.wrapping_add(i * BLOCK).cast(), *v) };
+            }
+        }
+    }
+}
+
+/// `portable::unpack`.
+///
+/// # Safety
+/// The same, and the processor must have AVX-512 with bf16.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) unsafe fn unpack(from: &[f32], add: Option<&[f32]>, x: *mut f32, grid: &Grid, planes: Planes, n: usize) {
+    for y in 0..grid.h {
+        for column in (0..grid.w).step_by(16) {
+            let pixels = (grid.w - column).min(16);
+            let mask = first(pixels);
+            let rows = &from[grid.at(n, y, column) * BLOCK..][..pixels * BLOCK];
+            for half in 0..planes.channels.div_ceil(16) {
+                let mut r = [_mm512_setzero_si512(); 16];
+                for (i, v) in r.iter_mut().enumerate().take(pixels) {
+                    // SAFETY: within the pixels' rows.
+                    *v = unsafe { _mm512_loadu_si512(rows.as_ptr().add(i * BLOCK + half * 16).cast()) };
+                }
+                for (c, v) in transpose(r).iter().enumerate().take(planes.channels - half * 16) {
+                    let at = ((planes.first + half * 16 + c) * grid.h + y) * grid.w + column;
+                    let mut v = _mm512_castsi512_ps(*v);
+                    if let Some(add) = add {
+                        // SAFETY: within the slice that was cut out.
+                        v = _mm512_add_ps(v, unsafe { _mm512_maskz_loadu_ps(mask, add[at..][..pixels].as_ptr()) });
+                    }
+                    // SAFETY: the caller's contract.
+                    unsafe { _mm512_mask_storeu_ps(x.wrapping_add(at), mask, v) };
+                }
+            }
+        }
+    }
+}
+
+/// `portable::pair`.
+///
+/// # Safety
+/// The same, and the processor must have AVX-512 with bf16.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) unsafe fn pair(from: &[u16], to: *mut u16, line: usize, pixels: Range<usize>) {
+    let low: [u16; 32] = std::array::from_fn(|i| (i / 2 + 32 * (i % 2)) as u16);
+    let high: [u16; 32] = std::array::from_fn(|i| (16 + i / 2 + 32 * (i % 2)) as u16);
+    // SAFETY: the arrays are 64 bytes long.
+    let [low, high] = [low, high].map(|index| unsafe { _mm512_loadu_si512(index.as_ptr().cast()) });
+    // SAFETY: the slice is 64 bytes long.
+    let pixel = |p: usize| unsafe { _mm512_loadu_si512(from[p * BLOCK..][..BLOCK].as_ptr().cast()) };
+    let mut a = pixel(pixels.start);
+    for p in pixels {
+        // The line's last pixel is border, and so is what would follow it.
+        let b = pixel((p + 1).min(line - 1));
+        // SAFETY: the caller's contract; the memory is aligned.
+        unsafe {
+            _mm512_store_si512(to.add(p * 32).cast(), _mm512_permutex2var_epi16(a, low, b));
+            _mm512_store_si512(to.add((line + p) * 32).cast(), _mm512_permutex2var_epi16(a, high, b));
+        }
+        a = b;
+    }
+}
+
+/// `portable::turn`.
+///
+/// # Safety
+/// The processor must have AVX-512 with bf16.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) unsafe fn turn(from: &[u16], to: &mut [u16]) {
+    for p in [0, 16] {
+        let mut r = [_mm512_setzero_si512(); 16];
+        for (i, v) in r.iter_mut().enumerate() {
+            // SAFETY: the slice is 64 bytes long.
+            *v = unsafe { _mm512_loadu_si512(from[(p + i) * 32..][..32].as_ptr().cast()) };
+        }
+        for (j, v) in transpose(r).iter().enumerate() {
+            let [even, odd] = [_mm512_cvtepi32_epi16(*v), _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(*v))];
+            for (row, v) in [(2 * j, even), (2 * j + 1, odd)] {
+                // SAFETY: the slice is 32 bytes long.
+                unsafe { _mm256_storeu_si256(to[row * 32 + p..][..16].as_mut_ptr().cast(), v) };
+            }
+        }
+    }
+}
+
+/// `portable::fill`.
+///
+/// # Safety
+/// The processor must have AVX-512 with bf16.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) unsafe fn fill(w: &[f32], to: &mut [u16], by: &Source) {
+    let [k_stride, n_stride] = by.strides;
+    let steps = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    let index = _mm512_mullo_epi32(steps, _mm512_set1_epi32(n_stride as i32));
+    for half in 0..2 {
+        let n = by.outputs.start + half * 16;
+        let here = by.outputs.end.saturating_sub(n).min(16);
+        for j in 0..16 {
+            for tap in 0..by.taps {
+                let get = |k: usize| {
+                    if k >= by.inputs.end || here == 0 {
+                        return _mm512_setzero_ps();
+                    }
+                    let from = &w[k * k_stride + n * n_stride + by.tap(tap)..];
+                    debug_assert!(from.len() > (here - 1) * n_stride);
+                    // SAFETY: masked to outputs that the weight has.
+                    unsafe { _mm512_mask_i32gather_ps::<4>(_mm512_setzero_ps(), first(here), index, from.as_ptr()) }
+                };
+                let k = by.inputs.start + 2 * j;
+                let v = pairs(get(k), get(k + 1));
+                let at = tap * 1024 + half * 512 + j * 32;
+                // SAFETY: the slice is 64 bytes long.
+                unsafe { _mm512_storeu_si512(to[at..][..32].as_mut_ptr().cast(), v) };
+            }
+        }
+    }
+}
+
+/// `portable::finish`.
+///
+/// # Safety
+/// The same, and the processor must have AVX-512 with bf16.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) unsafe fn finish(window: Window, sums: &[f32], bias: &[f32], to: *mut f32) {
+    let (sums, bias) = (&sums[..16 * BLOCK], &bias[..BLOCK]);
+    for half in [0, 16] {
+        // SAFETY: the slice is long enough.
+        let bias = unsafe { _mm512_loadu_ps(bias[half..].as_ptr()) };
+        for pixel in 0..16 {
+            // No branch on the mask: it would be mispredicted.
+            let mask = 0u16.wrapping_sub((window.mask >> pixel & 1) as u16);
+            // SAFETY: the slice is long enough; the caller's contract.
+            unsafe {
+                let sum = _mm512_loadu_ps(sums[pixel * BLOCK + half..].as_ptr());
+                let to = to.wrapping_add((window.start + pixel) * BLOCK + half);
+                _mm512_mask_storeu_ps(to, mask, _mm512_add_ps(sum, bias));
+            }
+        }
+    }
+}
+
+/// `portable::scatter`.
+///
+/// # Safety
+/// The same, and the processor must have AVX-512 with bf16.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) unsafe fn scatter(from: &[f32], by: &Target, to: *mut f32) {
+    let steps = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    let index = _mm512_mullo_epi32(steps, _mm512_set1_epi32(by.taps as i32));
+    for (i, o) in by.outputs.clone().enumerate() {
+        for (j, k) in by.inputs.clone().enumerate().step_by(16) {
+            let mask = first(by.inputs.end - k);
+            for tap in 0..by.taps {
+                let at = tap * 1024 + i * BLOCK + j;
+                // SAFETY: the slice is long enough.
+                let load = |at: usize| unsafe { _mm512_loadu_ps(from[at..][..16].as_ptr()) };
+                let mut sum = load(at);
+                for part in 1..by.parts {
+                    sum = _mm512_add_ps(sum, load(at + part * by.apart));
+                }
+                let to = to.wrapping_add((o * by.columns + k) * by.taps + tap);
+                // SAFETY: the caller's contract.
+                unsafe { _mm512_mask_i32scatter_ps::<4>(to, mask, index, sum) };
+            }
+        }
+    }
+}

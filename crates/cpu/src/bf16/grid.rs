@@ -1,0 +1,125 @@
+//! The pixels of a batch in one line, with zeros between rows and images.
+//!
+//! A 3×3 convolution has one zero pixel after each row and one zero row after each image, which serve as the right border of
+//! one row and the left border of the next, as the lower border of one image and the upper of the next. So a neighbour is a
+//! constant number of pixels away, and sixteen consecutive pixels are a tile whatever the width. A 1×1 convolution has no border.
+
+/// Images, height and width.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Grid {
+    pub(super) n: usize,
+    pub(super) h: usize,
+    pub(super) w: usize,
+    /// 1 if there are zeros between rows and images.
+    border: usize,
+}
+
+/// Consecutive pixels of the line, up to 32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Window {
+    pub(super) start: usize,
+    /// A bit for each pixel that belongs to the window: no border, and in no window before.
+    pub(super) mask: u32,
+}
+
+impl Grid {
+    /// For a kernel of so many taps, 1 or 9.
+    pub(super) fn new(n: usize, h: usize, w: usize, taps: usize) -> Self {
+        if taps == 1 { Self { n, h: 1, w: h * w, border: 0 } } else { Self { n, h, w, border: 1 } }
+    }
+
+    /// Pixels from one row to the next.
+    fn pitch(&self) -> usize {
+        self.w + self.border
+    }
+
+    /// Pixels before the first: the taps of its upper left reach so far.
+    pub(super) fn lead(&self) -> usize {
+        self.border * (self.w + 2)
+    }
+
+    /// Where a pixel is in the line.
+    pub(super) fn at(&self, n: usize, y: usize, x: usize) -> usize {
+        self.lead() + (n * (self.h + self.border) + y) * self.pitch() + x
+    }
+
+    /// Pixels of the line: a window of 32 may start at the last pixel and be shifted by a row and a pixel.
+    pub(super) fn line(&self) -> usize {
+        (self.at(self.n, 0, 0) + 32 + self.lead()).next_multiple_of(16)
+    }
+
+    /// The zeros after row `y` of image `n`, as a range of the line: a pixel, or a row more after an image, or all that is left after the last.
+    pub(super) fn border_after(&self, n: usize, y: usize) -> std::ops::Range<usize> {
+        let end = match (n + 1 == self.n, y + 1 == self.h) {
+            (true, true) => self.line(),
+            (_, true) => self.at(n + 1, 0, 0),
+            _ => self.at(n, y + 1, 0),
+        };
+        self.at(n, y, self.w)..end
+    }
+
+    /// How far each tap's pixel is away in the line, in pixels.
+    pub(super) fn shifts(&self, taps: usize) -> Vec<isize> {
+        let pitch = self.pitch() as isize;
+        if taps == 1 { vec![0] } else { (0..9).map(|tap| (tap / 3 - 1) * pitch + tap % 3 - 1).collect() }
+    }
+
+    /// Windows of `size` pixels that together hold each pixel once. The next one starts at the first pixel that is in none, so borders are
+    /// skipped where a window ends at one.
+    pub(super) fn windows(&self, size: usize) -> Vec<Window> {
+        let mut windows: Vec<Window> = Vec::with_capacity(self.n * self.h * self.w / size * 3 / 2 + 1);
+        for row in 0..self.n * self.h {
+            let (mut at, end) = (self.at(row / self.h, row % self.h, 0), self.at(row / self.h, row % self.h, self.w));
+            while at < end {
+                let start = match windows.last() {
+                    Some(last) if at - last.start < size => last.start,
+                    _ => {
+                        windows.push(Window { start: at, mask: 0 });
+                        at
+                    }
+                };
+                let until = end.min(start + size);
+                // Bits `at - start .. until - start` of 32.
+                let bits = ((1u64 << (until - start)) - (1u64 << (at - start))) as u32;
+                windows.last_mut().expect("one was there or pushed").mask |= bits;
+                at = until;
+            }
+        }
+        windows
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Every pixel is in one window, and nothing else; borders and pixels cover the line.
+        #[test]
+        fn windows_hold_each_pixel_once(n in 1_usize..5, h in 1_usize..12, w in 1_usize..40, nine: bool, wide: bool) {
+            let (taps, size) = (if nine { 9 } else { 1 }, if wide { 32 } else { 16 });
+            let grid = Grid::new(n, h, w, taps);
+            let mut is_pixel = vec![0; grid.line()];
+            for (n, y, x) in (0..n).flat_map(|n| (0..grid.h).flat_map(move |y| (0..grid.w).map(move |x| (n, y, x)))) {
+                is_pixel[grid.at(n, y, x)] += 1;
+            }
+            let mut held = vec![0; grid.line()];
+            for window in grid.windows(size) {
+                (0..32).filter(|i| window.mask >> i & 1 == 1).for_each(|i| held[window.start + i] += 1);
+                prop_assert!(size == 32 || window.mask >> 16 == 0);
+                prop_assert!(window.start + 32 + grid.lead() <= grid.line());
+            }
+            prop_assert_eq!(&held, &is_pixel);
+            let mut border = vec![0; grid.line()];
+            border[..grid.lead()].fill(1);
+            for (n, y) in (0..n).flat_map(|n| (0..grid.h).map(move |y| (n, y))) {
+                grid.border_after(n, y).for_each(|i| border[i] += 1);
+            }
+            prop_assert!(border.iter().zip(&is_pixel).all(|(a, b)| a + b == 1));
+            for shift in grid.shifts(taps) {
+                prop_assert!(grid.lead() as isize + shift >= 0);
+            }
+        }
+    }
+}

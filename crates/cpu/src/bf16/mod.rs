@@ -1,0 +1,171 @@
+//! Convolutions that multiply bf16 and add f32, by the processor's tile unit: 3×3 and 1×1 with stride 1, forward and all gradients.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | `tiles`, `emulation` | the tile unit's one inner kernel, and the same in plain code |
+//! | `grid`, `panel`, `weights` | the layouts of pixels, activations and weights |
+//! | `product`, `weight` | forward and the gradient for the input; the gradient for the weights |
+//! | `number`, `portable`, `avx512` | rounding; what is around the products, in plain code and with AVX-512 |
+//! | `memory` | scratch memory in parts |
+//!
+//! Inputs and weights are rounded when they are packed. Sums are f32, in an order that follows from the sizes alone: the bits depend neither on
+//! threads nor on whether there is a tile unit.
+
+/// Calls what is around the products as this processor can.
+macro_rules! around {
+    ($name:ident($($argument:expr),*)) => {
+        match super::wide() {
+            #[cfg(target_arch = "x86_64")]
+            true => super::avx512::$name($($argument),*),
+            _ => super::portable::$name($($argument),*),
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod emulation;
+mod grid;
+mod memory;
+mod number;
+mod panel;
+mod portable;
+mod product;
+#[cfg(test)]
+mod tests;
+mod tiles;
+mod weight;
+mod weights;
+
+pub(crate) use tiles::has_tiles;
+
+use super::precision::Precision;
+use grid::Grid;
+use panel::{BLOCK, block_len, blocks, panel_len};
+
+/// Fewest channels on either side for which this is used: a block of 32 channels costs the same however few it has.
+const FEW_CHANNELS: usize = 16;
+
+/// Whether what is around the products uses AVX-512 with bf16, which all processors with tiles have.
+#[cfg(target_arch = "x86_64")]
+fn wide() -> bool {
+    !cfg!(miri)
+        && is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512bf16")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn wide() -> bool {
+    false
+}
+
+/// Whether a 3×3 or 1×1 convolution with stride 1 from `c` to `k` channels gains from [`Precision::Bf16`]; others stay f32.
+pub fn is_bf16(c: usize, k: usize) -> bool {
+    c >= FEW_CHANNELS && k >= FEW_CHANNELS
+}
+
+/// Sizes of a convolution with stride 1 whose output has as many pixels as its input, of the channels of one tensor or two.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    pub(crate) n: usize,
+    pub(crate) h: usize,
+    pub(crate) w: usize,
+    /// Input channels in either tensor.
+    pub(crate) c: [usize; 2],
+    /// Output channels.
+    pub(crate) k: usize,
+    /// 1 or 9.
+    pub(crate) taps: usize,
+}
+
+impl Sizes {
+    /// Itself, where the calling thread has chosen bf16 and the convolution gains from it.
+    pub(crate) fn chosen(self) -> Option<Self> {
+        let pays = is_bf16(self.c[0] + self.c[1], self.k);
+        (Precision::current() == Precision::Bf16 && pays && self.n * self.h * self.w > 0).then_some(self)
+    }
+
+    fn grid(&self) -> Grid {
+        Grid::new(self.n, self.h, self.w, self.taps)
+    }
+}
+
+/// `y = conv(x, weight) + bias + residual`.
+pub(crate) fn forward(
+    s: &Sizes,
+    x: [&[f32]; 2],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    residual: Option<&[f32]>,
+    y: &mut [f32],
+) {
+    let (grid, out) = (s.grid(), [s.k, 0]);
+    let halves = [panel_len(&grid, s.c), weights::tiles_len(out, s.c, s.taps)];
+    let floats = [panel_len(&grid, out), blocks(out) * BLOCK];
+    memory::with(&halves, &floats, |mut parts| {
+        let [panel, tiles] = halves.map(|len| parts.halves(len));
+        let [result, padded] = floats.map(|len| parts.floats(len));
+        panel::pack(&grid, x, s.c, panel);
+        weights::forward(weight, s.k, s.c, s.taps, tiles);
+        padded.fill(0.0);
+        if let Some(bias) = bias {
+            padded[..s.k].copy_from_slice(bias);
+        }
+        product::convolve(&grid, s.taps, [blocks(s.c), blocks(out)], panel, tiles, padded, result);
+        panel::unpack(&grid, result, [residual, None], out, [y, &mut []]);
+    });
+}
+
+/// Gradients of [`forward`] for its inputs, plus `add`, and for its weight, whichever there is room for.
+pub(crate) fn backward(
+    s: &Sizes,
+    x: [&[f32]; 2],
+    dy: &[f32],
+    weight: &[f32],
+    add: [Option<&[f32]>; 2],
+    dx: Option<[&mut [f32]; 2]>,
+    dw: Option<&mut [f32]>,
+) {
+    let (grid, out) = (s.grid(), [s.k, 0]);
+    let halves = [panel_len(&grid, out)];
+    memory::with(&halves, &[], |mut parts| {
+        let panel = parts.halves(halves[0]);
+        panel::pack(&grid, [dy, &[]], out, panel);
+        if let Some(dx) = dx {
+            backward_input(s, &grid, panel, weight, add, dx);
+        }
+        if let Some(dw) = dw {
+            backward_weight(s, &grid, x, panel, dw);
+        }
+    });
+}
+
+fn backward_input(s: &Sizes, grid: &Grid, dy: &[u16], weight: &[f32], add: [Option<&[f32]>; 2], dx: [&mut [f32]; 2]) {
+    let halves = [weights::tiles_len(s.c, [s.k, 0], s.taps)];
+    let floats = [panel_len(grid, s.c), blocks(s.c) * BLOCK];
+    memory::with(&halves, &floats, |mut parts| {
+        let tiles = parts.halves(halves[0]);
+        let [result, padded] = floats.map(|len| parts.floats(len));
+        weights::turned(weight, s.c, s.k, s.taps, tiles);
+        padded.fill(0.0);
+        product::convolve(grid, s.taps, [blocks([s.k, 0]), blocks(s.c)], dy, tiles, padded, result);
+        panel::unpack(grid, result, add, s.c, dx);
+    });
+}
+
+fn backward_weight(s: &Sizes, grid: &Grid, x: [&[f32]; 2], dy: &[u16], dw: &mut [f32]) {
+    let windows = grid.windows(32);
+    let cut = weight::Cut::new(s.k, s.c, s.taps, windows.len());
+    let panel = panel_len(grid, s.c);
+    let halves = [panel, 2 * panel, dy.len() / block_len(grid) * windows.len() * 1024];
+    let floats = [cut.sums_len()];
+    memory::with(&halves, &floats, |mut parts| {
+        let [panel, pairs, turned] = halves.map(|len| parts.halves(len));
+        let sums = parts.floats(floats[0]);
+        panel::pack(grid, x, s.c, panel);
+        panel::pair(grid, panel, pairs);
+        panel::turn(grid, dy, &windows, turned);
+        weight::gradient(grid, cut, &windows, pairs, turned, sums, [[s.k, 0], s.c], dw);
+    });
+}

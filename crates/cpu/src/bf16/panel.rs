@@ -1,0 +1,118 @@
+//! Activations as panels: `[block of 32 channels][pixel of the line][32 channels]`, bf16 with 64 bytes a pixel, or f32 with 128.
+//!
+//! Channels are padded with zeros to blocks of 32; a concatenation is the blocks of one tensor behind those of the other.
+
+use super::grid::{Grid, Window};
+use super::memory::Shared;
+use rayon::prelude::*;
+
+/// Channels of a block.
+pub(super) const BLOCK: usize = 32;
+
+/// Values of a block of channels.
+pub(super) fn block_len(grid: &Grid) -> usize {
+    grid.line() * BLOCK
+}
+
+/// Values of a panel of tensors with so many channels each.
+pub(super) fn panel_len(grid: &Grid, channels: [usize; 2]) -> usize {
+    blocks(channels) * block_len(grid)
+}
+
+/// Blocks of tensors with so many channels each.
+pub(super) fn blocks(channels: [usize; 2]) -> usize {
+    channels.map(|c| c.div_ceil(BLOCK)).iter().sum()
+}
+
+/// One image's block of channels in a tensor `[n, c, h, w]`: the first of its planes, and how many it has.
+#[derive(Clone, Copy)]
+pub(super) struct Planes {
+    pub(super) first: usize,
+    pub(super) channels: usize,
+}
+
+/// Tensor and block within it of block `b` of all.
+fn locate(channels: [usize; 2], b: usize) -> (usize, usize) {
+    let first = channels[0].div_ceil(BLOCK);
+    if b < first { (0, b) } else { (1, b - first) }
+}
+
+/// The channels of block `b`, counted through both tensors.
+pub(super) fn columns(channels: [usize; 2], b: usize) -> std::ops::Range<usize> {
+    let (tensor, own) = locate(channels, b);
+    let (start, end) = ([0, channels[0]][tensor], [channels[0], channels[0] + channels[1]][tensor]);
+    start + own * BLOCK..end.min(start + (own + 1) * BLOCK)
+}
+
+fn planes(channels: usize, n: usize, b: usize) -> Planes {
+    Planes { first: n * channels + b * BLOCK, channels: (channels - b * BLOCK).min(BLOCK) }
+}
+
+/// Rounds tensors `[n, c, h, w]` into a panel, with zeros in its borders.
+pub(super) fn pack(grid: &Grid, x: [&[f32]; 2], channels: [usize; 2], panel: &mut [u16]) {
+    debug_assert_eq!(panel.len(), panel_len(grid, channels));
+    let (block, to) = (block_len(grid), Shared::new(panel));
+    (0..blocks(channels) * grid.n).into_par_iter().for_each(|i| {
+        let (b, n) = (i / grid.n, i % grid.n);
+        let (tensor, own) = locate(channels, b);
+        let planes = planes(channels[tensor], n, own);
+        // SAFETY: each task has an image's pixels of a block, and the borders after them, for itself.
+        unsafe {
+            let to = to.at(b * block);
+            if n == 0 {
+                to.write_bytes(0, grid.lead() * BLOCK);
+            }
+            for y in 0..grid.h {
+                let border = grid.border_after(n, y);
+                to.add(border.start * BLOCK).write_bytes(0, border.len() * BLOCK);
+            }
+            around!(pack(x[tensor], to, grid, planes, n));
+        }
+    });
+}
+
+/// An f32 panel, plus `add`, to tensors `[n, c, h, w]`.
+pub(super) fn unpack(grid: &Grid, panel: &[f32], add: [Option<&[f32]>; 2], channels: [usize; 2], x: [&mut [f32]; 2]) {
+    debug_assert_eq!(panel.len(), panel_len(grid, channels));
+    let (block, to) = (block_len(grid), x.map(Shared::new));
+    (0..blocks(channels) * grid.n).into_par_iter().for_each(|i| {
+        let (b, n) = (i / grid.n, i % grid.n);
+        let (tensor, own) = locate(channels, b);
+        let planes = planes(channels[tensor], n, own);
+        let from = &panel[b * block..][..block];
+        // SAFETY: each task writes an image's planes of a block, which the tensor has.
+        unsafe { around!(unpack(from, add[tensor], to[tensor].at(0), grid, planes, n)) };
+    });
+}
+
+/// A panel as the weight gradient's B tiles: `[block of 32 channels][half][pixel p of the line][16 channels][p, p + 1]`.
+///
+/// Every pixel is there twice, so that 16 pairs of pixels may start at any pixel: rows 128 bytes apart, each a whole cache line.
+pub(super) fn pair(grid: &Grid, panel: &[u16], pairs: &mut [u16]) {
+    /// Pixels of a task.
+    const PART: usize = 1024;
+    debug_assert_eq!(pairs.len(), 2 * panel.len());
+    let line = grid.line();
+    let (parts, to) = (line.div_ceil(PART), Shared::new(pairs));
+    (0..panel.len() / (line * BLOCK) * parts).into_par_iter().for_each(|i| {
+        let (b, first) = (i / parts, i % parts * PART);
+        let (from, pixels) = (&panel[b * line * BLOCK..][..line * BLOCK], first..(first + PART).min(line));
+        // SAFETY: each task writes its own pixels of both halves.
+        unsafe { around!(pair(from, to.at(b * line * 64), line, pixels)) };
+    });
+}
+
+/// A panel as the weight gradient's A tiles: `[block of 32 channels][window of 32 pixels][32 channels][32 pixels]`.
+pub(super) fn turn(grid: &Grid, panel: &[u16], windows: &[Window], turned: &mut [u16]) {
+    let line = grid.line();
+    debug_assert_eq!(turned.len(), panel.len() / (line * BLOCK) * windows.len() * 1024);
+    turned.par_chunks_exact_mut(1024).enumerate().for_each(|(i, to)| {
+        let (b, window) = (i / windows.len(), windows[i % windows.len()]);
+        let from = &panel[(b * line + window.start) * BLOCK..][..1024];
+        // SAFETY: the processor has what it needs.
+        #[allow(unused_unsafe)] // where there is plain code alone
+        unsafe {
+            around!(turn(from, to));
+        }
+    });
+}

@@ -1,0 +1,101 @@
+//! Convolutions of panels with stride 1: forward, and the gradient for the input.
+
+use super::grid::{Grid, Window};
+use super::memory::Shared;
+use super::panel::{BLOCK, block_len};
+use super::tiles::Tiles;
+use rayon::prelude::*;
+
+/// Pairs of windows whose sums are in work at a time.
+const GROUP: usize = 2;
+/// Steps of one call of the inner kernel. So the B tiles of those steps (18 KiB), the sums and the pixels under the taps stay in
+/// the first-level cache.
+const STEPS: usize = 9;
+/// Pairs of windows of a task.
+const TASK: usize = 16;
+
+#[repr(C, align(64))]
+struct Sums([f32; 2 * GROUP * 1024]);
+
+/// `out = x w + bias`: panels of `blocks[0]` blocks of input channels and `blocks[1]` of output channels.
+///
+/// The border of `out` is not written. An output's sum runs over channels and taps in the same order always, by one thread.
+pub(super) fn convolve(
+    grid: &Grid,
+    taps: usize,
+    blocks: [usize; 2],
+    x: &[u16],
+    w: &[u16],
+    bias: &[f32],
+    out: &mut [f32],
+) {
+    let len = block_len(grid);
+    debug_assert_eq!((x.len(), out.len()), (blocks[0] * len, blocks[1] * len));
+    debug_assert_eq!((w.len(), bias.len()), (blocks[0] * blocks[1] * taps * 1024, blocks[1] * BLOCK));
+    let windows = grid.windows(16);
+    let pairs: Vec<[Window; 2]> = windows
+        .chunks(2)
+        .map(|pair| [pair[0], *pair.get(1).unwrap_or(&Window { start: pair[0].start, mask: 0 })])
+        .collect();
+    // In bytes; shifts may be negative, and are added to a pixel that is far enough from the start.
+    let shifts = grid.shifts(taps);
+    let steps: Vec<usize> = (0..blocks[0])
+        .flat_map(|b| shifts.iter().map(move |shift| (b * len * 2).wrapping_add_signed(shift * 64)))
+        .collect();
+    // A task: some pairs of windows for all outputs, or, where there are few, for one block of outputs.
+    let split = if pairs.len() >= 4 * TASK { 1 } else { blocks[1] };
+    let groups = pairs.len().div_ceil(TASK);
+    let to = Shared::new(out);
+    (0..groups * split).into_par_iter().for_each(|i| {
+        let (s, g) = (i / groups, i % groups);
+        let part = &pairs[g * TASK..((g + 1) * TASK).min(pairs.len())];
+        for b in s * blocks[1] / split..(s + 1) * blocks[1] / split {
+            let tiles = &w[b * steps.len() * 1024..][..steps.len() * 1024];
+            // SAFETY: each task writes its own pixels; the panel holds all that the windows and shifts reach.
+            unsafe { run(part, &steps, x, tiles, &bias[b * BLOCK..][..BLOCK], to.at(b * len)) };
+        }
+    });
+}
+
+/// One block of outputs for some pairs of windows.
+///
+/// # Safety
+/// Windows and steps must be within `x`, the windows within `out`, and nobody else may use their pixels there.
+unsafe fn run(pairs: &[[Window; 2]], steps: &[usize], x: &[u16], w: &[u16], bias: &[f32], out: *mut f32) {
+    // A group's sums are written out during the next one's first steps, so that its last tile stores are not waited for.
+    let mut sums = Sums([0.0; 2 * GROUP * 1024]);
+    let (even, odd) = sums.0.split_at_mut(GROUP * 1024);
+    let halves = [even, odd];
+    let tiles = Tiles::new();
+    let mut before: &[[Window; 2]] = &[];
+    for (g, group) in pairs.chunks(GROUP).enumerate() {
+        for (k, part) in steps.chunks(STEPS).enumerate() {
+            let w = w[k * STEPS * 1024..].as_ptr();
+            for (i, pair) in group.iter().enumerate() {
+                let at = pair.map(|window| x.as_ptr().wrapping_add(window.start * BLOCK));
+                let c = halves[g % 2][i * 1024..][..1024].as_mut_ptr();
+                // SAFETY: the caller's contract; scratch memory and sums are aligned.
+                unsafe { tiles.block::<false>(part, at, 64, w, c, k > 0) };
+            }
+            if k == 0 {
+                // SAFETY: the caller's contract.
+                unsafe { finish(before, halves[(g + 1) % 2], bias, out) };
+            }
+        }
+        before = group;
+    }
+    let last = pairs.len().div_ceil(GROUP) + 1;
+    // SAFETY: the caller's contract.
+    unsafe { finish(before, halves[last % 2], bias, out) };
+}
+
+/// Writes the sums of a group.
+///
+/// # Safety
+/// Nobody else may use the group's pixels in `out`.
+unsafe fn finish(group: &[[Window; 2]], sums: &[f32], bias: &[f32], out: *mut f32) {
+    for (window, sums) in group.iter().flatten().zip(sums.chunks_exact(512)) {
+        // SAFETY: the caller's contract.
+        unsafe { around!(finish(*window, sums, bias, out)) };
+    }
+}

@@ -1,0 +1,193 @@
+//! The same bits by plain code and by what the processor has.
+
+use super::grid::{Grid, Window};
+use super::panel::{BLOCK, Planes, columns};
+use super::tiles::Tiles;
+use super::weight::Target;
+use super::weights::Source;
+use super::{emulation, portable};
+use proptest::prelude::*;
+
+fn values(seed: u64, len: usize) -> Vec<f32> {
+    let mut state = seed | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+fn halves(seed: u64, len: usize) -> Vec<u16> {
+    values(seed, len).into_iter().map(super::number::round).collect()
+}
+
+/// Memory at an address of which 64 is a divisor.
+#[repr(C, align(64))]
+#[derive(Clone)]
+struct Line([u16; 32]);
+
+fn aligned(values: &[u16]) -> Vec<Line> {
+    let lines = values.chunks(32).map(|chunk| Line(std::array::from_fn(|i| chunk.get(i).copied().unwrap_or(0))));
+    lines.collect()
+}
+
+/// The inner kernel and its emulation.
+#[test]
+fn the_tile_unit_computes_what_its_emulation_does() {
+    if !super::has_tiles() {
+        eprintln!("this processor has no tile unit: nothing to compare its emulation with");
+        return;
+    }
+    for (seed, count) in [(1, 1), (2, 9), (3, 5)] {
+        // Numbers around the least normal one too, which are flushed.
+        let scaled = |seed: u64, len| -> Vec<u16> {
+            let all = values(seed, len).into_iter().enumerate();
+            all.map(|(i, v)| super::number::round(if i % 7 == 0 { v * 1e-38 } else { v })).collect()
+        };
+        let (anywhere, packed) = (aligned(&scaled(seed, 2048 * count)), aligned(&scaled(seed + 10, 1024 * count)));
+        let steps: Vec<usize> = (0..count).map(|s| s * 4096).collect();
+        let [one, two] = [[0, 1024], [32, 1056]];
+        for (swap, [first, second]) in [(false, one), (true, two)] {
+            let (at, start) = (anywhere.as_ptr().cast::<u16>(), values(seed + 20, 1024));
+            let at = [at.wrapping_add(first), at.wrapping_add(second)];
+            let packed = packed.as_ptr().cast::<u16>();
+            for load in [true, false] {
+                let (mut by_unit, mut by_code) = (vec![[0f32; 16]; 80], vec![[0f32; 16]; 80]);
+                let both = [&mut by_unit, &mut by_code].map(|c| {
+                    let c = c.as_flattened_mut();
+                    let aligned = c.as_ptr().align_offset(64);
+                    c[aligned..][..1024].copy_from_slice(&start);
+                    c[aligned..].as_mut_ptr()
+                });
+                // SAFETY: all steps are within the memory.
+                unsafe {
+                    let tiles = Tiles::new();
+                    if swap {
+                        tiles.block::<true>(&steps, at, 64, packed, both[0], load);
+                    } else {
+                        tiles.block::<false>(&steps, at, 64, packed, both[0], load);
+                    }
+                    emulation::block(&steps, at, 64, packed, both[1], load, swap);
+                    let [a, b] = both.map(|c| std::slice::from_raw_parts(c, 1024));
+                    assert!(a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits()), "{count} steps, {swap}, {load}");
+                }
+            }
+        }
+    }
+}
+
+/// The emulation of one step against sums in f64.
+#[test]
+fn a_step_is_a_product_of_matrices() {
+    let (a, b) = (halves(1, 1024), halves(2, 1024));
+    let mut c = values(3, 1024);
+    let before = c.clone();
+    // A: rows of 32 k. B: two tiles of 16 pairs of k, 16 columns and 2.
+    let at = a.as_ptr();
+    // SAFETY: all is there.
+    unsafe { emulation::block(&[0], [at, at.wrapping_add(512)], 64, b.as_ptr(), c.as_mut_ptr(), true, false) };
+    for (i, (got, before)) in c.iter().zip(&before).enumerate() {
+        let (row, column) = (i / 32, i % 32);
+        let product = |k: usize| {
+            let right = b[column / 16 * 512 + k / 2 * 32 + column % 16 * 2 + k % 2];
+            f64::from(super::number::value(a[row * 32 + k])) * f64::from(super::number::value(right))
+        };
+        let sum: f64 = (0..32).map(product).sum::<f64>() + f64::from(*before);
+        assert!((f64::from(*got) - sum).abs() < 1e-5, "{row}, {column}: {got} and {sum}");
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod around {
+    use super::super::{avx512, wide};
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        #[test]
+        fn packing_is_the_same(h in 1_usize..6, w in 1_usize..40, c in 1_usize..80, nine: bool, seed: u64) {
+            if !wide() { return Ok(()); }
+            let (n, taps) = (2, if nine { 9 } else { 1 });
+            let grid = Grid::new(n, h, w, taps);
+            let x = values(seed, n * c * h * w);
+            for (n, b) in [(0, 0), (1, c.div_ceil(BLOCK) - 1)] {
+                let planes = Planes { first: n * c + b * BLOCK, channels: (c - b * BLOCK).min(BLOCK) };
+                let [mut one, mut two] = [0, 0].map(|_| aligned(&vec![7; grid.line() * BLOCK]));
+                // SAFETY: the memory is there, and aligned.
+                unsafe {
+                    avx512::pack(&x, one.as_mut_ptr().cast(), &grid, planes, n);
+                    portable::pack(&x, two.as_mut_ptr().cast(), &grid, planes, n);
+                }
+                prop_assert!(one.iter().zip(&two).all(|(a, b)| a.0 == b.0));
+                let panel = values(seed ^ 5, grid.line() * BLOCK);
+                let add = (seed % 2 == 0).then_some(&x[..]);
+                let [mut one, mut two] = [vec![9.0; x.len()], vec![9.0; x.len()]];
+                // SAFETY: as above.
+                unsafe {
+                    avx512::unpack(&panel, add, one.as_mut_ptr(), &grid, planes, n);
+                    portable::unpack(&panel, add, two.as_mut_ptr(), &grid, planes, n);
+                }
+                prop_assert_eq!(one, two);
+            }
+        }
+
+        #[test]
+        fn the_weight_gradients_operands_are_the_same(line in 32_usize..90, seed: u64) {
+            if !wide() { return Ok(()); }
+            let from = halves(seed, line * BLOCK);
+            let [mut one, mut two] = [0, 0].map(|_| aligned(&vec![7; line * 64]));
+            let pixels = seed as usize % line..line;
+            // SAFETY: the memory is there, and aligned.
+            unsafe {
+                avx512::pair(&from, one.as_mut_ptr().cast(), line, pixels.clone());
+                portable::pair(&from, two.as_mut_ptr().cast(), line, pixels);
+            }
+            prop_assert!(one.iter().zip(&two).all(|(a, b)| a.0 == b.0));
+            let [mut one, mut two] = [vec![0; 1024], vec![0; 1024]];
+            // SAFETY: the processor has what it needs.
+            unsafe { avx512::turn(&from[..1024], &mut one) };
+            portable::turn(&from[..1024], &mut two);
+            prop_assert_eq!(one, two);
+        }
+
+        #[test]
+        fn weights_and_sums_are_the_same(a in 1_usize..70, b in 1_usize..70, k in 1_usize..70, nine: bool, seed: u64) {
+            if !wide() { return Ok(()); }
+            let (taps, channels) = (if nine { 9 } else { 1 }, [a, b]);
+            let all = a + b;
+            let w = values(seed, k * all * taps);
+            for block in 0..super::super::panel::blocks(channels) {
+                let (inputs, outputs) = (columns(channels, block), columns([k, 0], 0));
+                for turned in [false, true] {
+                    let by = Source::for_tests(inputs.clone(), outputs.clone(), [taps, all * taps], taps, turned);
+                    let [mut one, mut two] = [vec![7; taps * 1024], vec![7; taps * 1024]];
+                    // SAFETY: the processor has what it needs.
+                    unsafe { avx512::fill(&w, &mut one, &by) };
+                    portable::fill(&w, &mut two, &by);
+                    prop_assert_eq!(one, two);
+                }
+                let by = Target { outputs, inputs, columns: all, taps, parts: 3, apart: taps * 1024 };
+                let sums = values(seed ^ 9, 3 * taps * 1024);
+                let [mut one, mut two] = [vec![9.0; w.len()], vec![9.0; w.len()]];
+                // SAFETY: the memory is there.
+                unsafe {
+                    avx512::scatter(&sums, &by, one.as_mut_ptr());
+                    portable::scatter(&sums, &by, two.as_mut_ptr());
+                }
+                prop_assert_eq!(one, two);
+            }
+            let (sums, bias) = (values(seed, 512), values(seed ^ 3, 32));
+            let window = Window { start: 3, mask: seed as u32 & 0xffff };
+            let [mut one, mut two] = [vec![9.0; 20 * BLOCK], vec![9.0; 20 * BLOCK]];
+            // SAFETY: as above.
+            unsafe {
+                avx512::finish(window, &sums, &bias, one.as_mut_ptr());
+                portable::finish(window, &sums, &bias, two.as_mut_ptr());
+            }
+            prop_assert_eq!(one, two);
+        }
+    }
+}

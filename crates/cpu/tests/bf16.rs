@@ -1,0 +1,142 @@
+//! Convolutions of bf16 against sums in f64 of the rounded inputs, and the same bits for every number of threads.
+
+mod common;
+
+use common::random;
+use proptest::prelude::*;
+use sfumato_cpu::{Conv2d, JoinedConv1x1, Precision, fresh};
+
+/// The nearest bf16: half of its last place is added, and what is below is cut off.
+fn rounded(x: &[f32]) -> Vec<f64> {
+    let round = |x: &f32| f64::from(f32::from_bits((x.to_bits() + 0x7fff + (x.to_bits() >> 16 & 1)) & 0xffff_0000));
+    x.iter().map(round).collect()
+}
+
+/// Sums, and the sums of the absolute values of what was added.
+type Sums = Vec<(f64, f64)>;
+
+fn add(to: &mut (f64, f64), a: f64, b: f64) {
+    to.0 += a * b;
+    to.1 += (a * b).abs();
+}
+
+/// Forward, input and weight gradient.
+fn reference(s: &Conv2d, [x, w, dy]: [&[f64]; 3]) -> [Sums; 3] {
+    let mut y = vec![(0.0, 0.0); s.output_len()];
+    let (mut dx, mut dw) = (vec![(0.0, 0.0); s.input_len()], vec![(0.0, 0.0); s.weight_len()]);
+    let reach = s.side as isize / 2;
+    for (n, k, c) in (0..s.n).flat_map(|n| (0..s.k).flat_map(move |k| (0..s.c).map(move |c| (n, k, c)))) {
+        for (row, column) in (0..s.h).flat_map(|row| (0..s.w).map(move |column| (row, column))) {
+            for (i, j) in (0..s.side).flat_map(|i| (0..s.side).map(move |j| (i, j))) {
+                let (from_row, from_column) = (row as isize + i as isize - reach, column as isize + j as isize - reach);
+                if from_row < 0 || from_column < 0 || from_row >= s.h as isize || from_column >= s.w as isize {
+                    continue;
+                }
+                let from = ((n * s.c + c) * s.h + from_row as usize) * s.w + from_column as usize;
+                let (tap, to) = (((k * s.c + c) * s.side + i) * s.side + j, ((n * s.k + k) * s.h + row) * s.w + column);
+                add(&mut y[to], x[from], w[tap]);
+                add(&mut dx[from], dy[to], w[tap]);
+                add(&mut dw[tap], x[from], dy[to]);
+            }
+        }
+    }
+    [y, dx, dw]
+}
+
+/// Largest error as a share of the sum of absolute values, in units of 2⁻²⁴: rounding of f32 sums, and nothing else.
+fn worst(got: &[f32], want: &Sums, extra: impl Fn(usize) -> f64) -> f64 {
+    assert_eq!(got.len(), want.len());
+    let units = got.iter().zip(want).enumerate().map(|(i, (got, (sum, scale)))| {
+        let error = (f64::from(*got) - (sum + extra(i))).abs();
+        error / (scale + extra(i).abs() + 1e-30) * f64::from(1 << 24)
+    });
+    units.fold(0.0, f64::max)
+}
+
+fn in_pool<R: Send>(threads: usize, f: impl FnOnce() -> R + Send) -> R {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be had");
+    pool.install(|| Precision::Bf16.with(f))
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|v| v.to_bits()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn convolutions_are_sums_of_rounded_products(
+        n in 1_usize..4, c in 16_usize..70, k in 16_usize..70, h in 1_usize..8, w in 1_usize..19, three: bool, seed: u64,
+    ) {
+        let side = if three { 3 } else { 1 };
+        let s = Conv2d { n, c, k, h, w, side, stride: 1, padding: [side / 2; 4] };
+        let lengths = [s.input_len(), s.weight_len(), s.output_len(), s.k, s.output_len(), s.input_len()];
+        let [x, weight, dy, bias, residual, add] = [0, 1, 2, 3, 4, 5].map(|i| random(seed ^ i as u64, lengths[i]));
+        let compute = || {
+            let y = fresh::conv2d(&s, &x, &weight, Some(&bias), Some(&residual));
+            let mut db = vec![0.0; s.k];
+            let [dx, dw] = fresh::conv2d_backward(&s, &x, &dy, &weight, Some(&add), Some(&mut db));
+            // One by one they are the same.
+            assert_eq!(bits(&dx), bits(&fresh::conv2d_backward_input(&s, &dy, &weight, Some(&add))));
+            let mut own = vec![0.0; s.k];
+            assert_eq!(bits(&dw), bits(&fresh::conv2d_backward_weight(&s, &x, &dy, Some(&mut own))));
+            assert_eq!(bits(&db), bits(&own));
+            [y, dx, dw, db]
+        };
+        let [y, dx, dw, db] = in_pool(1, compute);
+        let others = in_pool(3, compute);
+        for (one, three) in [&y, &dx, &dw, &db].into_iter().zip(&others) {
+            prop_assert_eq!(bits(one), bits(three));
+        }
+        let [want_y, want_dx, want_dw] = reference(&s, [&rounded(&x), &rounded(&weight), &rounded(&dy)]);
+        let pixels = s.h * s.w;
+        let of_y = worst(&y, &want_y, |i| f64::from(bias[i / pixels % s.k]) + f64::from(residual[i]));
+        let units = [of_y, worst(&dx, &want_dx, |i| f64::from(add[i])), worst(&dw, &want_dw, |_| 0.0)];
+        prop_assert!(units.iter().all(|units| *units < 24.0), "{units:?} units of 2^-24 at {s:?}");
+        let exact = Precision::F32.with(|| fresh::conv2d(&s, &x, &weight, Some(&bias), Some(&residual)));
+        prop_assert!(bits(&exact) != bits(&y), "bf16 was not used");
+    }
+
+    /// Two tensors give the bits of their concatenation where the first fills its blocks, and its sums everywhere.
+    #[test]
+    fn channels_of_two_tensors_are_those_of_one(n in 1_usize..4, a in 1_usize..70, b in 1_usize..70, k in 16_usize..70, pixels in 1_usize..60, seed: u64) {
+        let s = JoinedConv1x1 { n, c: [a, b], k, pixels };
+        if a + b < 16 { return Ok(()); }
+        let one = Conv2d { n, c: a + b, k, h: 1, w: pixels, side: 1, stride: 1, padding: [0; 4] };
+        let [x, skip] = [0, 1].map(|i| random(seed ^ i as u64, s.input_len(i)));
+        let joined = fresh::concat(n, &x, &skip);
+        let lengths = [s.weight_len(), k, s.output_len()];
+        let [weight, bias, dy] = [0, 1, 2].map(|i| random(seed ^ (9 + i as u64), lengths[i]));
+        let (got, want) = in_pool(2, || {
+            let mut db = vec![0.0; k];
+            let y = fresh::conv1x1_joined(&s, [&x, &skip], &weight, Some(&bias));
+            let ([dx, d_skip], dw) =
+                fresh::conv1x1_joined_backward(&s, [&x, &skip], &dy, &weight, [None; 2], Some(&mut db));
+            assert_eq!(bits(&dw), bits(&fresh::conv1x1_joined_backward_weight(&s, [&x, &skip], &dy, None)));
+            let own = fresh::conv1x1_joined_backward_input(&s, &dy, &weight, [None; 2]);
+            assert_eq!([bits(&dx), bits(&d_skip)], own.map(|d| bits(&d)));
+            let got = [y, fresh::concat(n, &dx, &d_skip), dw];
+            let y = fresh::conv2d(&one, &joined, &weight, Some(&bias), None);
+            let [dx, dw] = fresh::conv2d_backward(&one, &joined, &dy, &weight, None, None);
+            (got, [y, dx, dw])
+        });
+        for (got, want) in got.iter().zip(&want) {
+            if a % 32 == 0 {
+                prop_assert_eq!(bits(got), bits(want));
+            }
+            let near = got.iter().zip(want).all(|(a, b)| (a - b).abs() <= 1e-4 * (1.0 + b.abs()));
+            prop_assert!(near, "{s:?}");
+        }
+    }
+}
+
+#[test]
+fn what_does_not_pay_stays_f32() {
+    for (c, k, side, stride) in [(3, 32, 3, 1), (32, 3, 3, 1), (32, 32, 3, 2), (32, 32, 5, 1)] {
+        let s = Conv2d { n: 2, c, k, h: 8, w: 8, side, stride, padding: [side / 2; 4] };
+        let (x, weight) = (random(1, s.input_len()), random(2, s.weight_len()));
+        let both = [Precision::F32, Precision::Bf16].map(|p| p.with(|| fresh::conv2d(&s, &x, &weight, None, None)));
+        assert_eq!(both[0], both[1], "{s:?}");
+    }
+}
