@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use sfumato_bench::workload::Workload;
+use sfumato_kernels::Precision;
 
 /// Measures Sfumato; `cargo xtask bench` runs it and reads what it prints.
 #[derive(Debug, Parser)]
@@ -24,6 +25,8 @@ enum Command {
     Prepare { network: NetworkName, dir: PathBuf },
     /// Print loss and gradient norm of the first step
     Check { network: NetworkName },
+    /// Say whether this processor has a unit for bf16
+    Units,
     /// Time training steps, and say how much memory they take
     Train(Timing),
     /// Time network evaluations
@@ -65,11 +68,15 @@ struct Timing {
     /// Images in the batch, if not the network's own number
     #[arg(long)]
     batch: Option<usize>,
+    /// Multiply bf16 in convolutions
+    #[arg(long)]
+    bf16: bool,
 }
 
 impl Timing {
     fn workload(&self) -> Workload {
-        let workload = self.network.workload();
+        let precision = if self.bf16 { Precision::Bf16 } else { Precision::F32 };
+        let workload = self.network.workload().in_precision(precision);
         self.batch.map_or(workload.clone(), |batch| workload.with_batch(batch))
     }
 }
@@ -108,6 +115,10 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Prepare { network, dir } => commands::peer::prepare(&network.workload(), &dir),
         Command::Check { network } => commands::peer::check(&network.workload()),
+        Command::Units => {
+            println!("bf16 {}", u8::from(Precision::Bf16.is_supported()));
+            Ok(())
+        }
         Command::Train(timing) => commands::peer::train(timing),
         Command::Evaluate(timing) => commands::peer::evaluate(timing),
         Command::Scaling { parts } if parts.is_empty() => commands::scaling::run(Part::value_variants()),

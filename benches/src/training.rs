@@ -46,7 +46,9 @@ pub fn optimizer_config() -> OptimizerConfig {
 /// # Errors
 /// [`NetError`] if the configuration is invalid.
 pub fn network<B: sfumato_kernels::Backend>(workload: &Workload, device: &B::Device) -> Result<UNet2D<B>, NetError> {
-    workload.config.build(&mut RandomParams::new(SEED).without_zero_init(), device)
+    let mut net = workload.config.build(&mut RandomParams::new(SEED).without_zero_init(), device)?;
+    net.set_precision(workload.precision);
+    Ok(net)
 }
 
 impl<A: AutodiffBackend> Training<A> {

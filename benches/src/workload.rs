@@ -1,5 +1,6 @@
 //! The networks that are measured.
 
+use sfumato_kernels::Precision;
 use sfumato_nets::unet::{DownBlockType, SampleSize, UNet2DConfig, UpBlockType};
 
 /// A network and the batch it is measured with.
@@ -13,6 +14,8 @@ pub struct Workload {
     pub size: usize,
     /// Images in a batch.
     pub batch: usize,
+    /// What convolutions multiply.
+    pub precision: Precision,
 }
 
 impl Workload {
@@ -33,7 +36,7 @@ impl Workload {
             norm_num_groups: 8,
             ..UNet2DConfig::default()
         };
-        Self { name: "small", config, size: 28, batch: 64 }
+        Self { name: "small", config, size: 28, batch: 64, precision: Precision::F32 }
     }
 
     /// The network of `google/ddpm-cifar10-32` (Ho et al. 2020): 32×32×3, 35.7M parameters; batch 16.
@@ -51,7 +54,7 @@ impl Workload {
             downsample_padding: 0,
             ..UNet2DConfig::default()
         };
-        Self { name: "cifar10", config, size: 32, batch: 16 }
+        Self { name: "cifar10", config, size: 32, batch: 16, precision: Precision::F32 }
     }
 
     /// Both.
@@ -62,6 +65,11 @@ impl Workload {
     /// The same network with `batch` images at a time.
     pub fn with_batch(self, batch: usize) -> Self {
         Self { batch, ..self }
+    }
+
+    /// The same network in `precision`.
+    pub fn in_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
     }
 
     /// The same network on images of `size` × `size`.

@@ -2,7 +2,7 @@
 
 torch_peer.py versions
 torch_peer.py check DIR                                        loss and gradient norm of the first step
-torch_peer.py train|evaluate DIR VARIANT WARM_UP REPETITIONS   eager, channels_last or compile
+torch_peer.py train|evaluate DIR VARIANT WARM_UP REPETITIONS   eager, channels_last, compile, bf16 or bf16_compile
 torch_peer.py image DIR FILE.png                               one image by 50 steps of DDIM
 
 DIR is a pipeline directory that `sfumato-bench prepare` wrote, with x_0.npy, epsilon.npy and t.npy (from 1). Every line
@@ -33,7 +33,12 @@ def load(folder, variant):
 
 
 def compiled(net, variant):
-    return torch.compile(net, dynamic=False) if variant == "compile" else net
+    return torch.compile(net, dynamic=False) if variant.endswith("compile") else net
+
+
+def precision(variant):
+    """What a user writes around the network and the loss: bf16 where autocast finds it safe."""
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=variant.startswith("bf16"))
 
 
 def training_step(folder, variant):
@@ -45,7 +50,8 @@ def training_step(folder, variant):
 
     def step():
         x_t = scheduler.add_noise(x_0, epsilon, t)
-        loss = torch.nn.functional.mse_loss(run(x_t, t, return_dict=False)[0], epsilon)
+        with precision(variant):
+            loss = torch.nn.functional.mse_loss(run(x_t, t, return_dict=False)[0], epsilon)
         adam.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -60,7 +66,7 @@ def evaluation(folder, variant):
     run = compiled(net.eval(), variant)
 
     def step():
-        with torch.inference_mode():
+        with torch.inference_mode(), precision(variant):
             return run(x_t, t, return_dict=False)[0]
 
     return step

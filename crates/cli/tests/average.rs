@@ -47,6 +47,42 @@ fn a_run_gives_models_of_any_width_and_they_are_models() {
 }
 
 #[test]
+fn the_best_width_is_that_of_the_fewest_bits() {
+    let dir = tempfile::tempdir().unwrap();
+    let all = [
+        &["train", "--dataset", "toy:swiss-roll", "--steps", "60", "--out", "roll", "--held-out", "0.1"],
+        POINTS,
+        &["--set", "averages.widths=[0.05,0.1]", "--set", "averages.every=5", "--set", "diffusion.schedule.steps=20"],
+    ];
+    succeed(dir.path(), &all.concat());
+    let made = succeed(dir.path(), &["average", "roll", "--width", "best", "--out", "best"]);
+    let said = stderr(&made);
+    assert!(said.contains("on 128 examples of the held-out split of toy:swiss-roll"), "{said}");
+    assert!(said.contains("the run's own average"), "{said}");
+    let scored: Vec<(&str, f64)> = said
+        .lines()
+        .filter_map(|line| line.strip_prefix("width "))
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            Some((words.next()?, words.next()?.parse().ok()?))
+        })
+        .collect();
+    assert!(scored.len() >= 3, "{said}");
+    let (best, _) = scored.iter().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+    succeed(dir.path(), &["average", "roll", "--width", best, "--out", "same"]);
+    let weights =
+        |model: &str| fs::read(dir.path().join(model).join("unet/diffusion_pytorch_model.safetensors")).unwrap();
+    assert!(weights("best") == weights("same"), "{best}: {said}");
+    let info = stdout(&succeed(dir.path(), &["info", "best"]));
+    assert!(info.contains(&format!("width {best}")), "{info}");
+    // Scored as eval does.
+    let eval = ["eval", "--model", "roll", "--dataset", "toy:swiss-roll", "--split", "held-out", "--limit", "128"];
+    succeed(dir.path(), &[&eval[..], &["--json", "own.json"]].concat());
+    let own = common::json(&dir.path().join("own.json"))["total"]["bits_per_dim"].as_f64().unwrap();
+    assert!(said.contains(&format!("{own:.4} ±")), "{own}: {said}");
+}
+
+#[test]
 fn bad_calls_say_what_would_do() {
     let dir = tempfile::tempdir().unwrap();
     let all = [&["train", "--dataset", "toy:swiss-roll", "--steps", "3", "--out", "roll"], POINTS].concat();
@@ -56,6 +92,8 @@ fn bad_calls_say_what_would_do() {
     assert!(said.contains("has no averages to make others of") && said.contains("averages.widths"), "{said}");
     assert!(!dir.path().join("x").exists());
     assert!(wrong(2, &["roll", "--width", "0.9", "--out", "x"]).contains("0.005 to 0.288"));
+    assert!(wrong(2, &["roll", "--width", "wide", "--out", "x"]).contains("as in 0.1, or best"));
+    assert!(wrong(1, &["roll", "--width", "best", "--out", "x"]).contains("averages.widths"));
     assert!(wrong(1, &["nowhere", "--width", "0.1", "--out", "x"]).contains("nowhere"));
     fs::create_dir(dir.path().join("other")).unwrap();
     assert!(wrong(1, &["other", "--width", "0.1", "--out", "x"]).contains("other is no run"));

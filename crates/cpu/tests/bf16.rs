@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::random;
+use common::{cases, random};
 use proptest::prelude::*;
 use sfumato_cpu::{Conv2d, JoinedConv1x1, Precision, fresh};
 
@@ -63,7 +63,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(cases(30))]
 
     #[test]
     fn convolutions_are_sums_of_rounded_products(

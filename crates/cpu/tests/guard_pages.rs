@@ -13,10 +13,10 @@ mod fence;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};
 
-use calls::{Memory, Results, every_case};
+use calls::{Kind, Memory, Results, every_case};
 use common::random;
 use fence::{Edge, Fenced};
-use sfumato_cpu::Isa;
+use sfumato_cpu::{Isa, Precision};
 use std::fmt::Debug;
 
 /// In the kernels' process: the edge, after [`OUTSIDE`] if it is to be overstepped.
@@ -98,5 +98,10 @@ fn every_kernel(edge: Edge) {
     assert_eq!(Isa::current().name(), named);
     for (kind, sizes) in every_case() {
         kind.call(&edge, &sizes, &sizes);
+        // Emulated, it takes its time.
+        if matches!(kind, Kind::Conv | Kind::Joined) && sizes[..5].iter().product::<usize>() < 1 << 18 {
+            eprintln!("in bf16:");
+            Precision::Bf16.with(|| kind.call(&edge, &sizes, &sizes));
+        }
     }
 }

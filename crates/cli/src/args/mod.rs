@@ -23,7 +23,7 @@ mod train;
 pub(crate) mod values;
 mod walk;
 
-pub(crate) use average::AverageArgs;
+pub(crate) use average::{AverageArgs, Width};
 pub(crate) use compare::CompareModelsArgs;
 pub(crate) use distances::{FeaturesName, SampleSource};
 pub(crate) use encode::EncodeArgs;

@@ -1,5 +1,7 @@
 //! `sfumato average`
 
+mod best;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -10,7 +12,7 @@ use sfumato_model::pipeline::{Pipeline, PipelineSpec};
 use sfumato_train::{Average, AverageError};
 
 use crate::{
-    args::{AverageArgs, UsageError},
+    args::{AverageArgs, UsageError, Width},
     loaded,
     output_dir::empty_dir,
     report,
@@ -21,20 +23,23 @@ const ROUGH: f64 = 0.05;
 
 pub(crate) fn run(args: &AverageArgs) -> Result<()> {
     let checkpoint = checkpoint(&args.run)?;
-    let averages = averages_of(&checkpoint);
-    let model = loaded::open_model(&checkpoint)?;
-    let average = Average::new(&checkpoint, &averages, args.width).map_err(|error| match error {
-        AverageError::Width(_) => UsageError(format!("--width {}: {error}", args.width)).into(),
-        other => anyhow::Error::new(other),
-    })?;
-    let Average { width, step, kept, error, weights } = average;
+    let source = Source { averages: averages_of(&checkpoint), checkpoint };
+    let model = loaded::open_model(&source.checkpoint)?;
+    let average = match args.width {
+        Width::Part(width) => Some(source.average(width)?),
+        Width::Best => best::find(args, &source, &model)?,
+    };
+    let Some(Average { width, step, kept, error, weights }) = average else {
+        say!("stopped, and nothing was written");
+        return Ok(());
+    };
     empty_dir(&args.out)?;
     let mut spec: PipelineSpec = model.spec.clone();
     spec.facts
         .provenance
         .insert("weights".into(), format!("power-function average of width {width} after {step} steps").into());
     spec.write_tensors(&args.out, &weights)?;
-    let picture = checkpoint.join("samples.png");
+    let picture = source.checkpoint.join("samples.png");
     if picture.is_file() {
         say!("note: {} is of the run's own average, and is not copied", picture.display());
     }
@@ -50,6 +55,22 @@ pub(crate) fn run(args: &AverageArgs) -> Result<()> {
         );
     }
     out!("{}", args.out.display())
+}
+
+/// Where averages come from.
+struct Source {
+    checkpoint: PathBuf,
+    /// The folder of averages of its run.
+    averages: PathBuf,
+}
+
+impl Source {
+    fn average(&self, width: f64) -> Result<Average> {
+        Average::new(&self.checkpoint, &self.averages, width).map_err(|error| match error {
+            AverageError::Width(_) => UsageError(format!("--width {width}: {error}")).into(),
+            other => anyhow::Error::new(other),
+        })
+    }
 }
 
 /// The checkpoint that `path` names: itself, or the newest of the run.

@@ -7,13 +7,13 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, bail, ensure};
 
 use super::measured::{Output, Quiet, median, read};
-use super::report::{OURS, Row, Unit, Work, json, table};
+use super::report::{OURS, OURS_BF16, Row, Unit, Work, is_bf16, json, table};
 use super::{Options, chart, machine};
 use crate::cargo::{self, root};
 use crate::commands::python;
 
-/// Ways to run PyTorch; the best of them is the peer.
-const VARIANTS: [&str; 4] = ["eager", "channels_last", "compile", "tuned"];
+/// Ways to run PyTorch; the best of them is the peer. The first four are f32.
+const VARIANTS: [&str; 6] = ["eager", "channels_last", "compile", "tuned", "bf16", "bf16_compile"];
 
 /// Both sides.
 const THREADS: &str = "2";
@@ -34,7 +34,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let mut works: Vec<Work> = tasks.iter().flat_map(Task::works).collect();
     for round in 0..options.rounds {
         for task in &tasks {
-            let mut variants = task.variants(options.quick);
+            let mut variants = task.variants(options.quick, bench.has_bf16);
             if round % 2 == 1 {
                 variants.reverse(); // nobody always comes first
             }
@@ -72,6 +72,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     }
     let picture = root().join("docs/images/benchmarks.svg");
     fs::create_dir_all(picture.parent().context("the picture has a folder")?)?;
+    let rows: Vec<Row> = rows.into_iter().filter(|row| !is_bf16(row.peer)).collect();
     fs::write(&picture, chart::svg(&rows, &format!("{peer}; {}", bench.version("date"))))
         .with_context(|| format!("cannot write {}", picture.display()))?;
     println!("{}", picture.display());
@@ -127,11 +128,14 @@ impl Task {
         self.works().iter().any(|work| work.name.contains(filter))
     }
 
-    fn variants(&self, quick: bool) -> Vec<&'static str> {
-        let all = std::iter::once(OURS).chain(VARIANTS);
+    /// Ours in bf16 where the processor has a unit for it.
+    fn variants(&self, quick: bool, has_bf16: bool) -> Vec<&'static str> {
+        let all = [OURS, OURS_BF16].into_iter().chain(VARIANTS);
         all.filter(|variant| match *variant {
+            OURS_BF16 => has_bf16 && *self != Task::FirstImage,
+            "bf16" => *self != Task::FirstImage,
             // Compiling takes longer than the whole work.
-            "compile" => !quick && *self != Task::FirstImage,
+            "compile" | "bf16_compile" => !quick && *self != Task::FirstImage,
             "tuned" => cfg!(target_os = "linux"),
             _ => true,
         })
@@ -151,6 +155,8 @@ struct Bench {
     python: PathBuf,
     folder: PathBuf,
     versions: Output,
+    /// Whether this processor has a unit for bf16.
+    has_bf16: bool,
 }
 
 impl Bench {
@@ -163,7 +169,8 @@ impl Bench {
         let mut versions = Command::new(&python);
         versions.arg(python::folder().join("torch_peer.py")).arg("versions");
         let versions = read(&mut versions).with_context(|| format!("{} cannot run the peer", python.display()))?;
-        let bench = Bench { measured, sfumato, python, folder, versions };
+        let has_bf16 = read(Command::new(&measured).arg("units"))?.number("bf16")? == 1.0;
+        let bench = Bench { measured, sfumato, python, folder, versions, has_bf16 };
         for name in ["small", "cifar10"] {
             let uses = |task: &Task| match task {
                 Task::Train(network) | Task::Evaluate(network) => network.name == name,
@@ -199,9 +206,10 @@ impl Bench {
             Task::Train(network) | Task::Evaluate(network) => {
                 let verb = if matches!(task, Task::Train(_)) { "train" } else { "evaluate" };
                 let [warm_up, repetitions] = timing(network);
-                if variant == OURS {
+                if [OURS, OURS_BF16].contains(&variant) {
                     let mut command = self.ours([verb, network.name]);
                     command.args(["--warm-up", &warm_up, "--repetitions", &repetitions]);
+                    command.args((variant == OURS_BF16).then_some("--bf16"));
                     command
                 } else {
                     let layout = if variant == "tuned" { "eager" } else { variant };
@@ -287,8 +295,10 @@ mod tests {
     #[test]
     fn a_quick_look_leaves_out_what_takes_long() {
         let tasks = Task::all(true);
-        assert!(tasks.iter().all(|task| !task.wanted("cifar10") && !task.variants(true).contains(&"compile")));
-        assert_eq!(Task::all(false)[0].variants(false)[..4], ["ours", "eager", "channels_last", "compile"]);
-        assert!(!Task::FirstImage.variants(false).contains(&"compile"));
+        assert!(tasks.iter().all(|task| !task.wanted("cifar10") && !task.variants(true, true).contains(&"compile")));
+        assert_eq!(Task::all(false)[0].variants(false, false)[..4], ["ours", "eager", "channels_last", "compile"]);
+        assert_eq!(Task::all(false)[0].variants(false, true)[..3], ["ours", "ours_bf16", "eager"]);
+        let first = Task::FirstImage.variants(false, true);
+        assert!(first.iter().all(|variant| !is_bf16(variant) && *variant != "compile"));
     }
 }

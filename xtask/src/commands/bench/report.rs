@@ -35,6 +35,13 @@ pub(super) struct Row {
 
 /// The name of our program among the variants.
 pub(super) const OURS: &str = "ours";
+/// The same in bf16.
+pub(super) const OURS_BF16: &str = "ours_bf16";
+
+/// Whether a variant multiplies bf16.
+pub(super) fn is_bf16(variant: &str) -> bool {
+    variant.contains("bf16")
+}
 
 impl Work {
     pub(super) fn new(name: String, unit: Unit) -> Self {
@@ -54,7 +61,7 @@ impl Work {
         self.values.iter().find(|(name, _)| *name == variant).map(|(_, values)| median(values))
     }
 
-    /// A row for each variant of the peer.
+    /// A row for each variant of the peer, and for ours in bf16: each beside ours in f32.
     pub(super) fn rows(&self) -> Vec<Row> {
         let Some(ours) = self.value(OURS) else { return Vec::new() };
         let peers = self.values.iter().filter(|(name, _)| *name != OURS);
@@ -77,18 +84,28 @@ impl Unit {
     }
 }
 
-/// A Markdown table: a row a work, with the ratios to PyTorch as it is and to its best variant.
+/// A Markdown table: a row a work, with the ratios to PyTorch as it is, to its best variant in f32, and of the best of all its variants to the best of
+/// ours.
 pub(super) fn table(works: &[Work], variants: &[&'static str]) -> String {
-    let mut text = format!("| work | {OURS} | {} | eager/ours | best/ours |\n", variants.join(" | "));
-    text += &format!("| --- |{}\n", " ---: |".repeat(variants.len() + 3));
+    let names = [OURS, OURS_BF16].into_iter().chain(variants.iter().copied());
+    let mut text = format!(
+        "| work | {} | eager/ours | best f32/ours | best/our best |\n",
+        names.clone().collect::<Vec<_>>().join(" | ")
+    );
+    text += &format!("| --- |{}\n", " ---: |".repeat(variants.len() + 5));
     for work in works {
         let cell = |variant: &str| work.value(variant).map_or_else(|| "–".into(), |value| work.unit.show(value));
         let rows = work.rows();
         let eager = rows.iter().find(|row| row.peer == "eager").map(|row| row.ratio);
-        let best = rows.iter().map(|row| row.ratio).reduce(f64::min);
+        let least =
+            |of: &dyn Fn(&str) -> bool| rows.iter().filter(|row| of(row.peer)).map(|row| row.ratio).reduce(f64::min);
+        let best = least(&|peer| !is_bf16(peer));
+        let gain = work.value(OURS_BF16).zip(work.value(OURS)).map_or(1.0, |(bf16, f32)| (bf16 / f32).min(1.0));
+        let of_all = least(&|peer| peer != OURS_BF16).map(|ratio| ratio / gain);
         let ratio = |ratio: Option<f64>| ratio.map_or_else(|| "–".into(), |ratio| format!("{ratio:.2}"));
-        let cells: Vec<String> = std::iter::once(OURS).chain(variants.iter().copied()).map(cell).collect();
-        let _ = writeln!(text, "| {} | {} | {} | {} |", work.name, cells.join(" | "), ratio(eager), ratio(best));
+        let cells: Vec<String> = names.clone().map(cell).collect();
+        let ratios = [eager, best, of_all].map(ratio).join(" | ");
+        let _ = writeln!(text, "| {} | {} | {ratios} |", work.name, cells.join(" | "));
     }
     text
 }
@@ -144,7 +161,20 @@ mod tests {
         let text = table(&[work()], &["eager", "compile", "tuned"]);
         assert_eq!(
             text.lines().nth(2).unwrap(),
-            "| training step, small | 250.0 ms | 1.50 s | – | 500.0 ms | 6.00 | 2.00 |"
+            "| training step, small | 250.0 ms | – | 1.50 s | – | 500.0 ms | 6.00 | 2.00 | 2.00 |"
+        );
+    }
+
+    #[test]
+    fn bf16_has_a_column_of_its_own() {
+        let mut work = work();
+        work.add("bf16", 0.4);
+        work.add(OURS_BF16, 0.1);
+        let text = table(&[work], &["eager", "tuned", "bf16"]);
+        assert_eq!(text.lines().next().unwrap().matches("bf16").count(), 2);
+        assert_eq!(
+            text.lines().nth(2).unwrap(),
+            "| training step, small | 250.0 ms | 100.0 ms | 1.50 s | 500.0 ms | 400.0 ms | 6.00 | 2.00 | 4.00 |"
         );
     }
 
