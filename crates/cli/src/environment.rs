@@ -24,10 +24,17 @@ pub(crate) fn describe_run(machine: &MachineArgs) -> Value {
     let mut environment = describe();
     environment["backend"] = machine.backend.name().into();
     environment["threads"] = rayon::current_num_threads().into();
-    if machine.precision() != Precision::F32 {
-        environment["precision"] = machine.precision().name().into();
-    }
+    set_precision(&mut environment, machine.precision());
     environment
+}
+
+/// Notes what convolutions multiply, where it is not f32.
+pub(crate) fn set_precision(environment: &mut Value, precision: Precision) {
+    let Some(all) = environment.as_object_mut() else { return };
+    all.remove("precision");
+    if precision != Precision::F32 {
+        all.insert("precision".into(), precision.name().into());
+    }
 }
 
 /// Version and revision: what a picture says of the program. The rest of [`describe`] is the machine's, and the pictures do not depend on it

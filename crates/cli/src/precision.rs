@@ -16,7 +16,7 @@ pub(crate) fn check(origin: &str, precision: Precision, backend: BackendName) ->
     let name = precision.name();
     if !backend.is_cpu() {
         let message = format!(
-            "{origin} {name}: the backend '{}' computes in f32; only the CPU backends know {name} so far",
+            "{origin} {name}: the backend '{}' computes in f32; only the CPU backends know {name} so far, and --precision f32 is for all",
             backend.name()
         );
         return Err(UsageError(message).into());
@@ -25,7 +25,7 @@ pub(crate) fn check(origin: &str, precision: Precision, backend: BackendName) ->
     if !precision.is_supported() && !emulated {
         bail!(
             "{origin} {name}: this processor has no unit for {name} that programs may use (AMX, in Xeons since 2023), and is faster with f32; \
-             {VARIABLE}=emulate computes the same bits slowly, for tests"
+             --precision f32 trains on in f32, and {VARIABLE}=emulate computes the same bits slowly"
         );
     }
     Ok(())

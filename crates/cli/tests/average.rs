@@ -73,6 +73,9 @@ fn the_best_width_is_that_of_the_fewest_bits() {
     let weights =
         |model: &str| fs::read(dir.path().join(model).join("unet/diffusion_pytorch_model.safetensors")).unwrap();
     assert!(weights("best") == weights("same"), "{best}: {said}");
+    // What is there is refused before the work.
+    let refused = fail(dir.path(), 1, &["average", "roll", "--width", "best", "--out", "best"]);
+    assert!(refused.contains("best is not empty") && !refused.contains("scoring"), "{refused}");
     let info = stdout(&succeed(dir.path(), &["info", "best"]));
     assert!(info.contains(&format!("width {best}")), "{info}");
     // Scored as eval does.

@@ -45,10 +45,15 @@ fn a_run_in_bf16_is_near_one_in_f32_and_has_the_same_bits_after_a_stop_and_on_an
     let config = |run: &Path| fs::read_to_string(run.join("config.toml")).unwrap();
     assert!(config(&whole).contains("precision = \"bf16\"\n") && !config(&exact).contains("precision"));
 
+    let environment = |run: &Path| common::json(&run.join("environment.json"));
+    assert_eq!([&whole, &stopped].map(|run| environment(run)["precision"].clone()), ["bf16", "bf16"]);
+    assert!(environment(&exact).get("precision").is_none());
+
     // Another precision from here on is said.
     let said =
         stderr(&emulating(dir.path(), &["train", "--resume", "runs/whole", "--steps", "4", "--precision", "f32"]));
     contains(&said, &["training.precision: \"bf16\" so far", "not those of a run that was never stopped"]);
+    assert!(environment(&whole).get("precision").is_none());
 }
 
 #[test]

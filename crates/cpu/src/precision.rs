@@ -11,9 +11,10 @@ pub enum Precision {
     /// No rounding.
     #[default]
     F32,
-    /// bf16, a f32 with 8 bits of fraction (relative error up to 2⁻⁸), by the processor's tile unit (AMX). Convolutions that gain nothing
-    /// from it stay f32: those with a stride, and those with few channels. Without a tile unit it is emulated, with the same bits: that is
-    /// slow, and for tests.
+    /// bf16, a f32 with 8 significant bits (relative error up to 2⁻⁸), by the processor's tile unit (AMX), in [`conv2d`](crate::conv2d),
+    /// [`conv1x1_joined`](crate::conv1x1_joined) and their gradients. Convolutions that gain nothing from it stay f32: those with a stride, and
+    /// those with few channels ([`is_bf16`](crate::is_bf16)). So do kernels that are more than a convolution, and those of
+    /// [`winograd`](crate::winograd). Without a tile unit it is emulated, with the same bits, which is slow.
     Bf16,
 }
 
@@ -37,7 +38,8 @@ impl Precision {
         CHOSEN.get()
     }
 
-    /// Runs `f`, in which kernels that this thread calls use this precision. Other threads keep theirs.
+    /// Runs `f`, in which kernels that this thread calls use this precision. Other threads keep theirs; a job of theirs that this thread takes over
+    /// while it waits within `f` sees this one.
     pub fn with<R>(self, f: impl FnOnce() -> R) -> R {
         let _restore = Restore(CHOSEN.replace(self));
         f()

@@ -5,6 +5,7 @@ mod calls;
 mod common;
 
 use calls::{Kind, Plain, public_functions};
+use sfumato_cpu::Precision;
 use std::collections::BTreeSet;
 
 /// Sizes that take as many ways through the kernels as so few values can.
@@ -32,11 +33,19 @@ const SIZES: [(Kind, &[usize]); 21] = [
     (Kind::Moves, &[1, 2, 2, 3]),
 ];
 
+/// Those that are called in bf16 too: as few channels as it is for.
+const IN_BF16: [(Kind, &[usize]); 3] = [
+    (Kind::Conv, &[1, 17, 16, 2, 3, 3, 1, 1, 1, 1, 1]),
+    (Kind::Conv, &[1, 16, 17, 1, 3, 1, 1, 0, 0, 0, 0]),
+    (Kind::Joined, &[1, 3, 14, 17, 5]),
+];
+
 fn calls_with(threads: usize) -> Plain {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be had");
     let run = || {
         let plain = Plain::default();
         SIZES.iter().for_each(|(kind, sizes)| kind.call(&plain, sizes, sizes));
+        Precision::Bf16.with(|| IN_BF16.iter().for_each(|(kind, sizes)| kind.call(&plain, sizes, sizes)));
         PlainCalls(plain)
     };
     pool.install(run).0

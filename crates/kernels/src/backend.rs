@@ -121,7 +121,8 @@ pub trait Backend: backend::Backend {
     }
 
     /// Gradients of [`Backend::fused_norm_conv2d`]; `statistics` and `accumulate` as for [`Backend::fused_group_norm_backward`]. A
-    /// backend has this and [`Backend::fused_norm_conv2d_with_stats`] or neither.
+    /// backend has this and [`Backend::fused_norm_conv2d_with_stats`] or neither, and is asked in the same
+    /// [`Precision`](crate::Precision).
     fn fused_norm_conv2d_backward(
         grad: FloatTensor<Self>,
         accumulate: [Option<FloatTensor<Self>>; 2],

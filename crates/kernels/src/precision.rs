@@ -44,7 +44,8 @@ impl Precision {
         CHOSEN.get()
     }
 
-    /// Runs `f`, in which operations of this thread use this precision.
+    /// Runs `f`, in which operations of this thread use this precision. A job of another thread that this one takes over while it waits within
+    /// `f` sees it too.
     pub fn with<R>(self, f: impl FnOnce() -> R) -> R {
         let _restore = Restore(CHOSEN.replace(self));
         f()
@@ -73,10 +74,11 @@ impl Precision {
 /// Runs `f`, in which the slice kernels use what this thread has chosen.
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 pub(crate) fn on_host<R>(f: impl FnOnce() -> R) -> R {
-    match Precision::current() {
-        Precision::F32 => f(),
-        Precision::Bf16 => sfumato_cpu::Precision::Bf16.with(f),
-    }
+    let precision = match Precision::current() {
+        Precision::F32 => sfumato_cpu::Precision::F32,
+        Precision::Bf16 => sfumato_cpu::Precision::Bf16,
+    };
+    precision.with(f)
 }
 
 #[cfg(test)]

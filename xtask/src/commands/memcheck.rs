@@ -13,7 +13,7 @@ use crate::cargo;
 const HELP: &str = "\
 Usage: cargo xtask memcheck [--threads] [FILTER...]
 
-Runs the tests of the slice kernels (kernels, convolutions, fresh, adam, attention_block, norm_conv, upsample_conv and threads of
+Runs the tests of the slice kernels (kernels, convolutions, bf16, fresh, adam, attention_block, norm_conv, upsample_conv and threads of
 crates/cpu/tests; with filters, only tests whose names contain one) in valgrind's memcheck, and fails if it finds a read or write outside allocated memory or a decision that
 depends on values never written. Takes some minutes. Leaks are not looked for: the thread pool lives to the end.
 
@@ -29,8 +29,8 @@ Random sizes are the same in every run; PROPTEST_RNG_SEED=N chooses others, PROP
 ";
 
 /// Test programs that call the slice kernels, each with every instruction set that it finds.
-const TESTS: [&str; 8] =
-    ["kernels", "convolutions", "fresh", "adam", "attention_block", "norm_conv", "upsample_conv", "threads"];
+const TESTS: [&str; 9] =
+    ["kernels", "convolutions", "bf16", "fresh", "adam", "attention_block", "norm_conv", "upsample_conv", "threads"];
 
 /// Valgrind's exit code if it found an error, which no test program has.
 const FOUND: &str = "99";

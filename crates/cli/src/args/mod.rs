@@ -126,7 +126,7 @@ pub(crate) struct MachineArgs {
     /// CPU threads; all cores (or RAYON_NUM_THREADS) if not given
     #[arg(long, value_name = "N", value_parser = values::count::<u16>())]
     pub(crate) threads: Option<u16>,
-    /// What convolutions multiply; bf16 is faster on processors with AMX [default: f32, or what the run has]
+    /// Numbers that convolutions multiply; bf16 is faster on processors with AMX [default: f32]
     #[arg(long, value_enum, value_name = "NAME")]
     pub(crate) precision: Option<PrecisionArg>,
 }
@@ -136,7 +136,7 @@ pub(crate) struct MachineArgs {
 pub(crate) enum PrecisionArg {
     /// 32 bits
     F32,
-    /// 16 bits, of which 8 are the fraction; sums stay f32
+    /// 16 bits, about 3 digits; sums stay f32
     Bf16,
 }
 

@@ -14,7 +14,7 @@ use sfumato_train::{Average, AverageError};
 use crate::{
     args::{AverageArgs, UsageError, Width},
     loaded,
-    output_dir::empty_dir,
+    output_dir::{empty_dir, refuse_full},
     report,
 };
 
@@ -27,7 +27,10 @@ pub(crate) fn run(args: &AverageArgs) -> Result<()> {
     let model = loaded::open_model(&source.checkpoint)?;
     let average = match args.width {
         Width::Part(width) => Some(source.average(width)?),
-        Width::Best => best::find(args, &source, &model)?,
+        Width::Best => {
+            refuse_full(&args.out)?;
+            best::find(args, &source, &model)?
+        }
     };
     let Some(Average { width, step, kept, error, weights }) = average else {
         say!("stopped, and nothing was written");

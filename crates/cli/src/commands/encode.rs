@@ -26,7 +26,7 @@ use self::scores::{Score, summary};
 use crate::{
     args::{EncodeArgs, WalkArgs, of_model},
     backend::{Work, init_threads, with_backend},
-    class, loaded,
+    class, environment, loaded,
     output_dir::room_for,
     picture_files::{self, PictureFiles},
     progress::SampleProgress,
@@ -142,7 +142,7 @@ impl Work for Encode<'_> {
             files.values.chunks_exact(size).zip(returned.chunks_exact(size)).map(|(a, b)| Score::of(a, b)).collect();
         let path = |name: &str| args.out.join(name);
         sfumato_files::write_npy_f32(&path(NOISE), &shape, &noise)?;
-        let record = json!({
+        let mut record = json!({
             "sampler": kind.name(),
             "steps": steps,
             "refinements": args.refine,
@@ -152,6 +152,7 @@ impl Work for Encode<'_> {
             "noise": { "mean": mean(&noise), "standard_deviation": deviation(&noise) },
             "round_trip": scores.iter().map(Score::json).collect::<Vec<_>>(),
         });
+        environment::set_precision(&mut record, args.machine.precision());
         let texts = provenance::texts_of("round trip", &record);
         show(&path(GRID), [&files.values, &returned], &plan.shape, &texts)?;
         let text = serde_json::to_string_pretty(&record).context("a record is JSON")? + "\n";

@@ -24,7 +24,7 @@ use super::encode;
 use crate::{
     args::{End, InterpolateArgs, UsageError, of_model},
     backend::{Work, init_threads, with_backend},
-    class, loaded,
+    class, environment, loaded,
     output_dir::room_for,
     picture_files::{self, PictureFiles},
     progress::SampleProgress,
@@ -212,7 +212,7 @@ impl Interpolate<'_> {
             (_, Some(files)) => json!({ "pictures_sha256": files.sha256 }),
             (_, None) => Value::Null,
         };
-        Ok(json!({
+        let mut record = json!({
             "from": end(0),
             "to": end(1),
             "paths": self.rows,
@@ -223,7 +223,9 @@ impl Interpolate<'_> {
             "to_class": self.classes[1],
             "guidance": plan.guidance.map(|guidance| guidance.weight),
             "weights_sha256": self.model.weights_sha256()?,
-        }))
+        });
+        environment::set_precision(&mut record, self.args.machine.precision());
+        Ok(record)
     }
 
     fn write(&self, samples: &[f32], shape: &[usize], record: &Value) -> Result<()> {

@@ -42,6 +42,10 @@ pub(super) fn convolve(
     let steps: Vec<usize> = (0..blocks[0])
         .flat_map(|b| shifts.iter().map(move |shift| (b * len * 2).wrapping_add_signed(shift * 64)))
         .collect();
+    debug_assert!(windows.iter().all(|window| {
+        let ends = shifts.iter().map(|shift| window.start.checked_add_signed(*shift).map(|start| start + 16));
+        ends.into_iter().all(|end| end.is_some_and(|end| end <= grid.line()))
+    }));
     // A task: some pairs of windows for all outputs, or, where there are few, for one block of outputs.
     let split = if pairs.len() >= 4 * TASK { 1 } else { blocks[1] };
     let groups = pairs.len().div_ceil(TASK);

@@ -1,12 +1,7 @@
 //! The same bits by plain code and by what the processor has.
 
-use super::grid::{Grid, Window};
-use super::panel::{BLOCK, Planes, columns};
+use super::emulation;
 use super::tiles::Tiles;
-use super::weight::Target;
-use super::weights::Source;
-use super::{emulation, portable};
-use proptest::prelude::*;
 
 fn values(seed: u64, len: usize) -> Vec<f32> {
     let mut state = seed | 1;
@@ -101,8 +96,13 @@ fn a_step_is_a_product_of_matrices() {
 
 #[cfg(target_arch = "x86_64")]
 mod around {
-    use super::super::{avx512, wide};
-    use super::*;
+    use super::super::grid::{Grid, Window};
+    use super::super::panel::{BLOCK, Planes, columns};
+    use super::super::weight::Target;
+    use super::super::weights::Source;
+    use super::super::{avx512, portable, wide};
+    use super::{Line, aligned, halves, values};
+    use proptest::prelude::*;
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(40))]

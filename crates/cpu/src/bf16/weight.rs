@@ -83,6 +83,7 @@ pub(super) fn gradient(
             shifts.iter().flat_map(move |shift| chunk.iter().map(move |w| w.start.wrapping_add_signed(*shift) * 64))
         })
         .collect();
+    debug_assert!(steps.iter().all(|step| step / 64 + 32 <= grid.line()));
     let (size, of_part) = (taps * 1024, Shared::new(sums));
     let tasks = [high.div_ceil(cut.side), across.div_ceil(cut.side)];
     (0..cut.parts * tasks[0] * tasks[1]).into_par_iter().for_each(|i| {

@@ -16,7 +16,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    #[cfg(test)]
+    #[cfg(all(test, target_arch = "x86_64"))]
     pub(super) fn for_tests(
         inputs: Range<usize>,
         outputs: Range<usize>,

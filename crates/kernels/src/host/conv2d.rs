@@ -35,8 +35,9 @@ pub(super) fn conv2d<T: HostTensor + Clone + Send + 'static>(
     let (bias, residual) = (read_option(bias)?, read_option(residual)?);
     let (bias, residual) = (bias.as_deref(), residual.as_deref());
     // A copy of the values has no address to know the weight by.
+    let in_bf16 = Precision::current() == Precision::Bf16 && cpu::is_bf16(s.c, s.k);
     let kept = match &values {
-        Cow::Borrowed(values) if Precision::current() == Precision::F32 => filters::kept(&s, weight, values),
+        Cow::Borrowed(values) if !in_bf16 => filters::kept(&s, weight, values),
         _ => None,
     };
     let y = match &kept {

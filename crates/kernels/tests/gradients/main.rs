@@ -25,7 +25,7 @@ use sfumato_kernels::*;
 const F32: f64 = 1e-5;
 /// The same of the f64 path, which is composed of Burn's operations.
 const F64: f64 = 1e-10;
-/// The same of bf16, whose numbers are rounded by up to 2⁻⁹ of themselves.
+/// The same of bf16, whose numbers are rounded by up to 2⁻⁸ of themselves.
 const BF16: f64 = 1e-2;
 /// More than f32 has: what is not rounded is below.
 const ROUNDED: f64 = 2e-4;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sfumato_files::read_text;
+use sfumato_kernels::Precision;
 
 use super::Score;
 use crate::FoundCheckpoint;
@@ -30,6 +31,9 @@ pub(crate) struct MeasuredOn {
     pub(crate) examples: usize,
     /// Seed of their choice and of the noise.
     pub(crate) seed: u64,
+    /// What convolutions multiplied.
+    #[serde(default)]
+    pub(crate) precision: Precision,
 }
 
 /// The score that the checkpoint in `dir` keeps; none where it has none that can be read.

@@ -43,6 +43,7 @@ impl<'a> Scorers<'a> {
             of: data.len(),
             examples: held_out.examples(),
             seed: run.config.seed,
+            precision: run.config.training.precision,
         };
         Ok(Some(Self { every, held_out, training, on }))
     }

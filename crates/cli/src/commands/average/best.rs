@@ -58,6 +58,13 @@ impl Work for Search<'_> {
             "--width best scores averages on what the run did not learn: held-out examples (train --held-out), or the test split of its data",
         )?;
         let few = scored.in_split(&data).min(EXAMPLES) as u32;
+        if few == 0 {
+            bail!(
+                "--width best: the {} split of {} has no examples to score averages on",
+                scored.split(&data),
+                scored.dataset
+            );
+        }
         args.data.limit = Some(few);
         let scored = self.scored(&config, &args);
         let data = plan::match_classes(scored, self.model, data)?;
@@ -81,12 +88,12 @@ impl Work for Search<'_> {
             let (_place, model) = self.written(&average)?;
             let Some(bits) = self.score::<B>(&model, &plan, &data, &device)? else { return Ok(None) };
             say!("{}", line(&format!("width {width}"), bits));
-            if best.as_ref().is_none_or(|(_, least)| bits.mean < least.mean) {
+            if bits.mean.is_finite() && best.as_ref().is_none_or(|(_, least)| bits.mean < least.mean) {
                 best = Some((average, bits));
             }
         }
         let Some((average, bits)) = best else {
-            bail!("{} keeps too few averages to make any of these widths", self.source.checkpoint.display())
+            bail!("{}: none of these widths gives weights that can be scored", self.source.checkpoint.display())
         };
         if own.mean < bits.mean {
             say!("note: the run's own average has fewer bits than any of these widths");

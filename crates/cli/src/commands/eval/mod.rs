@@ -247,7 +247,7 @@ struct Scoring<'a> {
 
 /// What has to be the same on every rank.
 fn facts(args: &EvalArgs, model: &Pipeline, data: &LoadedDataset) -> Result<Vec<Same>> {
-    let words = format!("{:?} {:?}", args.score, args.null_class);
+    let words = format!("{:?} {:?} {:?}", args.score, args.null_class, args.machine.precision());
     Ok(vec![
         Same { what: "the arguments", value: words },
         Same { what: "the weights", value: model.weights_sha256()?.join(" ") },

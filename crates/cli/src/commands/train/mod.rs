@@ -103,8 +103,8 @@ impl Work for Training<'_> {
             environment["ranks"] = ranks.size().into();
         }
         let ready = match start {
-            Start::New(new) => begin::<B>(&new, &machine, &environment, &device, ranks)?,
-            Start::GoOn(going) => Some(go_on(*going, &machine, &environment, ranks)?),
+            Start::New(new) => begin::<B>(&new, &machine, &mut environment, &device, ranks)?,
+            Start::GoOn(going) => Some(go_on(*going, &machine, &mut environment, ranks)?),
         };
         let Some((data, test, ready)) = ready else { return Ok(()) };
         let Ready { config, origin, dir, from } = &ready;
@@ -157,7 +157,7 @@ type Begun = (LoadedDataset, Option<LoadedDataset>, Ready);
 fn begin<B: Backend>(
     new: &NewRun,
     machine: &MachineArgs,
-    environment: &serde_json::Value,
+    environment: &mut serde_json::Value,
     device: &B::Device,
     ranks: &dyn Ranks,
 ) -> Result<Option<Begun>> {
@@ -180,6 +180,7 @@ fn begin<B: Backend>(
         return say::result(|out| out.write_all(config.to_toml().as_bytes())).map(|()| None);
     }
     group::check(ranks, machine.backend, facts(&config, &data, test.as_ref()))?;
+    environment::set_precision(environment, config.training.precision);
     let made = ranks.leads().then(|| new.create_dir(&config, environment)).transpose();
     let made = group::together(ranks, made)?;
     let root = ranks.broadcast(made.as_ref().map_or(&[][..], |dir| dir.root().as_os_str().as_encoded_bytes()));
@@ -188,7 +189,12 @@ fn begin<B: Backend>(
 }
 
 /// A run that goes on.
-fn go_on(mut going: Going, machine: &MachineArgs, environment: &serde_json::Value, ranks: &dyn Ranks) -> Result<Begun> {
+fn go_on(
+    mut going: Going,
+    machine: &MachineArgs,
+    environment: &mut serde_json::Value,
+    ranks: &dyn Ranks,
+) -> Result<Begun> {
     let mut prepare = || {
         let way_out = "; or name its place now with --dataset";
         let data = load_data(&going.config, way_out)?;
@@ -203,6 +209,7 @@ fn go_on(mut going: Going, machine: &MachineArgs, environment: &serde_json::Valu
     let prepared = prepare();
     let (data, test) = group::together(ranks, prepared)?;
     group::check(ranks, machine.backend, facts(&going.config, &data, test.as_ref()))?;
+    environment::set_precision(environment, going.config.training.precision);
     let begun = if ranks.leads() { going.begin(environment) } else { Ok(going.beside()) };
     Ok((data, test, group::together(ranks, begun)?))
 }
