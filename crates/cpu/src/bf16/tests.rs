@@ -101,7 +101,7 @@ mod around {
     use super::super::weight::Target;
     use super::super::weights::Source;
     use super::super::{avx512, portable, wide};
-    use super::{Line, aligned, halves, values};
+    use super::{aligned, halves, values};
     use proptest::prelude::*;
 
     proptest! {
