@@ -57,6 +57,14 @@ fn a_run_in_bf16_is_near_one_in_f32_and_has_the_same_bits_after_a_stop_and_on_an
 }
 
 #[test]
+fn a_network_without_convolutions_says_that_it_is_f32() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = ["train", "--dataset", "toy:swiss-roll", "--steps", "1", "--out", "roll", "--precision", "bf16"];
+    let said = stderr(&emulating(dir.path(), &[&args[..], common::POINTS].concat()));
+    contains(&said, &["in f32 (no convolutions for bf16)"]);
+}
+
+#[test]
 fn samples_in_bf16_say_so_and_are_made_again() {
     let dir = tempfile::tempdir().unwrap();
     train(dir.path(), "x", &["--steps", "2"]);

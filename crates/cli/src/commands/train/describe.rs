@@ -43,9 +43,10 @@ pub(super) fn run(
         1 => String::new(),
         size => format!(" on each of {size} ranks"),
     };
-    let precision = match training.precision {
-        Precision::F32 => String::new(),
-        other => format!(", in {}", other.name()),
+    let precision = match (training.precision, config.network(data)?) {
+        (Precision::F32, _) => String::new(),
+        (other, AnyConfig::Mlp(_)) => format!(", in f32 (no convolutions for {})", other.name()),
+        (other, _) => format!(", in {}", other.name()),
     };
     let mut lines = vec![
         format!("data       {}: {} examples of {:?}", data.name(), data.len(), data.shape()),
