@@ -81,6 +81,12 @@ pub(crate) fn on_host<R>(f: impl FnOnce() -> R) -> R {
     precision.with(f)
 }
 
+/// Whether the slice kernels multiply bf16 in a convolution with so many input and output channels.
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+pub(crate) fn in_bf16(c: usize, k: usize) -> bool {
+    Precision::current() == Precision::Bf16 && sfumato_cpu::is_bf16(c, k)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -110,7 +110,7 @@ pub(super) fn turn(grid: &Grid, panel: &[u16], windows: &[Window], turned: &mut 
         let (b, window) = (i / windows.len(), windows[i % windows.len()]);
         let from = &panel[(b * line + window.start) * BLOCK..][..1024];
         // SAFETY: the processor has what it needs.
-        #[allow(unused_unsafe)] // where there is plain code alone
+        #[cfg_attr(not(target_arch = "x86_64"), expect(unused_unsafe, reason = "there is plain code alone"))]
         unsafe {
             around!(turn(from, to));
         }

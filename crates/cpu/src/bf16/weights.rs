@@ -65,7 +65,7 @@ fn fill(
         let (inputs, outputs) = (columns(inputs, i % wide_inputs), columns(outputs, i / wide_inputs));
         let by = Source { inputs, outputs, strides, taps, turned };
         // SAFETY: the processor has what it needs.
-        #[allow(unused_unsafe)] // where there is plain code alone
+        #[cfg_attr(not(target_arch = "x86_64"), expect(unused_unsafe, reason = "there is plain code alone"))]
         unsafe {
             around!(fill(w, to, &by));
         }

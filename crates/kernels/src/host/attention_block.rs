@@ -2,7 +2,8 @@
 
 use super::bridge::HostTensor;
 use crate::ops::AttentionBlockSpec;
-use crate::{AttentionBlockGradients, AttentionBlockOperands, AttentionBlockOutput, Precision};
+use crate::precision::in_bf16;
+use crate::{AttentionBlockGradients, AttentionBlockOperands, AttentionBlockOutput};
 use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
 use sfumato_cpu::{Affine, AttentionBlock, AttentionWeights, fresh};
 use std::borrow::Cow;
@@ -49,29 +50,24 @@ impl<'a> Operands<'a> {
     }
 }
 
-/// Whether its 1×1 convolutions are to be bf16, and so by themselves.
-fn in_bf16(s: &AttentionBlock) -> bool {
-    Precision::current() == Precision::Bf16 && sfumato_cpu::is_bf16(s.c, s.heads * s.d)
-}
-
-/// `None` also where the parts are faster one by one.
+/// `None` also where the parts are faster one by one, as in bf16.
 pub(super) fn attention_block<T: HostTensor, B: Backend<FloatTensorPrimitive = T>>(
     x: &T,
     with: &AttentionBlockOperands<B>,
     spec: AttentionBlockSpec,
 ) -> Option<T> {
-    let s = sizes(x, with, spec).filter(|s| s.forward_pays() && !in_bf16(s))?;
+    let s = sizes(x, with, spec).filter(|s| s.forward_pays() && !in_bf16(s.c, s.heads * s.d))?;
     let (values, operands) = (x.read()?, Operands::read(with)?);
     Some(T::build(fresh::attention_block(&s, &values, &operands.slices()), x.shape()))
 }
 
-/// `None` also where the gradients of the parts are faster one by one.
+/// `None` also where the gradients of the parts are faster one by one, as in bf16.
 pub(super) fn attention_block_saving<T: HostTensor, B: Backend<FloatTensorPrimitive = T>>(
     x: &T,
     with: &AttentionBlockOperands<B>,
     spec: AttentionBlockSpec,
 ) -> Option<AttentionBlockOutput<B>> {
-    let s = sizes(x, with, spec).filter(|s| s.backward_pays() && !in_bf16(s))?;
+    let s = sizes(x, with, spec).filter(|s| s.backward_pays() && !in_bf16(s.c, s.heads * s.d))?;
     let (values, operands) = (x.read()?, Operands::read(with)?);
     let fresh::AttentionBlockSaved { y, saved } = fresh::attention_block_saving(&s, &values, &operands.slices());
     let saved = saved.map(|values| {

@@ -3,8 +3,8 @@
 use super::bridge::{HostTensor, read_option};
 use super::filters;
 use crate::ops::Conv2dGeometry;
-use crate::precision::on_host;
-use crate::{AffineGradients, Precision, WantedGradients};
+use crate::precision::{in_bf16, on_host};
+use crate::{AffineGradients, WantedGradients};
 use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
 use sfumato_cpu::{self as cpu, Conv2d, fresh};
 use std::borrow::Cow;
@@ -35,7 +35,7 @@ pub(super) fn conv2d<T: HostTensor + Clone + Send + 'static>(
     let (bias, residual) = (read_option(bias)?, read_option(residual)?);
     let (bias, residual) = (bias.as_deref(), residual.as_deref());
     // A copy of the values has no address to know the weight by.
-    let in_bf16 = Precision::current() == Precision::Bf16 && cpu::is_bf16(s.c, s.k);
+    let in_bf16 = in_bf16(s.c, s.k);
     let kept = match &values {
         Cow::Borrowed(values) if !in_bf16 => filters::kept(&s, weight, values),
         _ => None,

@@ -1,11 +1,12 @@
-//! Group normalisation and the convolution behind it.
+//! Group normalisation and the convolution behind it. In bf16 the two are computed one after the other, and the normalisation once more for the
+//! gradient, so that no more is kept for it than in f32.
 
 use super::bridge::{HostTensor, read_option};
 use super::filters;
 use super::group_norm::{Operands, gradients, sizes};
 use crate::ops::{Conv2dGeometry, GroupNormSpec};
-use crate::precision::on_host;
-use crate::{GroupNormOutput, NormConvGradients, NormConvOperands, Precision};
+use crate::precision::{in_bf16, on_host};
+use crate::{GroupNormOutput, NormConvGradients, NormConvOperands};
 use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
 use sfumato_cpu::{self as cpu, Conv2d, NormConv, Statistics, fresh, winograd::Filters};
 use std::borrow::Cow;
@@ -22,12 +23,6 @@ fn together<T: HostTensor, B: Backend<FloatTensorPrimitive = T>>(
     let k = with.weight.shape()[0];
     let pays = in_bf16(norm.c, k) || norm.n * norm.hw > 9 * k && cpu::is_winograd(norm.c, k);
     pays.then_some(NormConv { norm, k, h: shape[2], w: shape[3] })
-}
-
-/// Whether the convolution is to be bf16. The two are computed one after the other then, and the normalisation once more for the gradient, so that
-/// no more is kept for it than in f32.
-fn in_bf16(c: usize, k: usize) -> bool {
-    Precision::current() == Precision::Bf16 && cpu::is_bf16(c, k)
 }
 
 /// The convolution by itself.

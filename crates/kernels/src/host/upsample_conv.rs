@@ -1,7 +1,8 @@
 //! Upsampling and the convolution behind it.
 
 use super::bridge::{HostTensor, read_option};
-use crate::{AffineGradients, Precision, WantedGradients};
+use crate::precision::in_bf16;
+use crate::{AffineGradients, WantedGradients};
 use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
 use sfumato_cpu::{self as cpu, fresh, winograd::UpsampleConv3x3};
 
@@ -9,8 +10,13 @@ use sfumato_cpu::{self as cpu, fresh, winograd::UpsampleConv3x3};
 /// the time of the two one after the other, measured with 64 and 256 channels of 4×4 to 16×16 pixels). Not in bf16.
 fn together<T: HostTensor>(x: &T, weight: &T) -> Option<UpsampleConv3x3> {
     let (x, k) = (x.shape(), weight.shape()[0]);
-    let apart = Precision::current() == Precision::Bf16 && cpu::is_bf16(x[1], k);
-    (!apart && cpu::is_winograd(x[1], k)).then_some(UpsampleConv3x3 { n: x[0], c: x[1], k, h: x[2], w: x[3] })
+    (!in_bf16(x[1], k) && cpu::is_winograd(x[1], k)).then_some(UpsampleConv3x3 {
+        n: x[0],
+        c: x[1],
+        k,
+        h: x[2],
+        w: x[3],
+    })
 }
 
 /// `None` also where the two are to be computed one after the other.
