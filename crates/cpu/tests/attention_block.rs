@@ -56,8 +56,9 @@ impl Case {
         Conv2d { n: self.s.n, c, k, h: 1, w: self.s.pixels, side: 1, stride: 1, padding: [0; 4] }
     }
 
-    /// `y`, then `dx`, then the gradients of norm, weights and biases, all in f64.
-    fn reference(&self) -> Vec<Vec<f64>> {
+    /// `y`, then `dx`, then the gradients of norm, weights and biases, all in f64. Beside them the gradient of what the norm gives,
+    /// of which the norm's own gradients are sums.
+    fn reference(&self) -> (Vec<Vec<f64>>, Vec<f64>) {
         let s = self.s;
         let inner = s.heads * s.d;
         let (x, dy) = (wide(&self.x), wide(&self.dy));
@@ -106,7 +107,7 @@ impl Case {
         } else {
             all.extend([add(&d_normed, &dy), Vec::new(), Vec::new()]);
         }
-        all.into_iter().chain(d_weight).chain(d_bias).collect()
+        (all.into_iter().chain(d_weight).chain(d_bias).collect(), d_normed)
     }
 
     /// The same of the kernels, between guard values.
@@ -165,20 +166,20 @@ const NAMES: [&str; 12] = ["y", "dx", "dgamma", "dbeta", "dwq", "dwk", "dwv", "d
 
 fn check(s: AttentionBlock, normed: bool) {
     let case = Case::new(s, normed);
-    let want = case.reference();
-    let size = case.dy.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
+    let (want, d_normed) = case.reference();
+    let (dy, d_wv) = (wide(&case.dy), &want[NAMES.iter().position(|name| *name == "dwv").expect("one of the names")]);
     on_every_isa(|isa| {
         for ((name, got), want) in NAMES.iter().zip(case.computed()).zip(&want) {
             let what = format!("{name} {isa:?} {s:?} {normed}");
-            if ["dbq", "dbk"].contains(name) {
-                // Next to nothing beside the terms of the sum: softmax does not see what all keys have in common. The error is
-                // measured against the terms.
-                for (got, want) in got.iter().zip(want) {
-                    assert!((f64::from(*got) - want).abs() <= TOLERANCE * size, "{what}: {got} {want}");
-                }
-                continue;
+            // Gradients that went through softmax may be next to nothing beside what they are sums of: it does not see what all keys
+            // have in common, so that "dbk" is 0. A plain f32 computation loses as many digits there (1 draw in 1,000 has an error of
+            // 2e-5 of "dgamma"). So these are measured beside the gradients from which they come.
+            match *name {
+                "dgamma" | "dbeta" => assert_sums_close(&what, &got, want, &[&d_normed[..], &dy].concat()),
+                "dbq" | "dbk" | "dbv" | "dbo" => assert_sums_close(&what, &got, want, &dy),
+                "dwq" | "dwk" => assert_sums_close(&what, &got, want, &[&want[..], d_wv].concat()),
+                _ => assert_close(&what, &got, want),
             }
-            assert_close(&what, &got, want);
         }
     });
 }
