@@ -91,7 +91,9 @@ pub use gemm::{Matrix, gemm};
 pub use isa::Isa;
 pub use linear::{linear, linear_backward_input, linear_backward_weight, sum_rows};
 pub use norm::{Affine, GroupNorm, NormGradients, NormInput, Statistics, group_norm, group_norm_backward};
-pub use norm_conv::{NormConv, NormConvGradients, norm_conv, norm_conv_backward};
+pub use norm_conv::{
+    NormConv, NormConvGradients, norm_conv, norm_conv_backward, norm_conv_bf16, norm_conv_bf16_backward,
+};
 pub use precision::Precision;
 pub use resample::{add_channel_bias, concat, part, upsample_nearest_2x, upsample_nearest_2x_backward};
 pub use scratch::{release_scratch, scratch_bytes};

@@ -5,6 +5,8 @@
 //! Threads have chunks of their own, in the L2 cache of their core; only the gradient of a weight whose sums are too large for it goes
 //! through larger ones together.
 
+use super::bf16;
+use super::elementwise::sum_images_on;
 use super::images::{ImagesMut, images};
 use super::isa::Isa;
 use super::norm::{Affine, GroupNorm, NormGradients, NormInput, Statistics, group_norm_backward_on, group_norm_on};
@@ -69,6 +71,21 @@ impl NormConv {
         check_option(NAME, "the residual", residual, self.output_len());
     }
 
+    /// Panics unless what [`norm_conv_bf16`] reads fits the sizes.
+    #[track_caller]
+    pub(super) fn check_bf16(
+        &self,
+        x: &NormInput,
+        affine: &Affine,
+        weight: &[f32],
+        [bias, residual]: [Option<&[f32]>; 2],
+    ) {
+        self.check(x, affine);
+        check_len(NAME, "the weight", weight.len(), self.conv(self.norm.n).weight_len());
+        check_option(NAME, "the bias", bias, self.k);
+        check_option(NAME, "the residual", residual, self.output_len());
+    }
+
     /// Panics unless what [`norm_conv_backward`] reads fits the sizes.
     #[track_caller]
     pub(super) fn check_backward(
@@ -87,6 +104,29 @@ impl NormConv {
         check_len(NAME, "rstd", statistics.rstd.len(), n * groups);
         check_option(NAME, "what is added to the gradient of x", add[0], x.x.len());
         check_option(NAME, "what is added to the gradient of skip", add[1], x.skip.len());
+    }
+
+    /// Panics unless results fit the sizes.
+    #[track_caller]
+    fn check_results(&self, y: &[f32], [mean, rstd]: [&[f32]; 2]) {
+        check_len(NAME, "y", y.len(), self.output_len());
+        check_len(NAME, "the mean", mean.len(), self.norm.n * self.norm.groups);
+        check_len(NAME, "rstd", rstd.len(), self.norm.n * self.norm.groups);
+    }
+
+    /// Panics unless gradients fit what they are of.
+    #[track_caller]
+    fn check_gradients(&self, x: &NormInput, weight: &[f32], d: &NormConvGradients) {
+        let GroupNorm { n, c, .. } = self.norm;
+        check_len(NAME, "the gradient of the weight", d.weight.len(), weight.len());
+        check_len(NAME, "the gradient of the convolution's bias", d.bias.len(), self.k);
+        for (name, gradient, of) in
+            [("x", &d.norm.x, x.x), ("skip", &d.norm.skip, x.skip), ("bias", &d.norm.bias, x.bias)]
+        {
+            check_len(NAME, name, gradient.len(), of.len());
+        }
+        check_len(NAME, "the gradient of the scale", d.norm.scale.len(), n * c);
+        check_len(NAME, "the gradient of the offset", d.norm.offset.len(), n * c);
     }
 
     fn conv(&self, n: usize) -> Conv3x3 {
@@ -130,11 +170,9 @@ pub fn norm_conv(
     y: &mut [f32],
     [mean, rstd]: [&mut [f32]; 2],
 ) {
-    let GroupNorm { n, c, hw, groups, .. } = s.norm;
+    let GroupNorm { n, c, hw, .. } = s.norm;
     s.check_forward(&x, &affine, filters, bias, residual);
-    check_len(NAME, "y", y.len(), s.output_len());
-    check_len(NAME, "the mean", mean.len(), n * groups);
-    check_len(NAME, "rstd", rstd.len(), n * groups);
+    s.check_results(y, [mean, rstd]);
     if n == 0 {
         return;
     }
@@ -175,14 +213,7 @@ pub fn norm_conv_backward(
 ) {
     let GroupNorm { n, c, hw, .. } = s.norm;
     s.check_backward(&x, statistics, &affine, [weight, dy], add);
-    check_len(NAME, "the gradient of the weight", d.weight.len(), weight.len());
-    check_len(NAME, "the gradient of the convolution's bias", d.bias.len(), s.k);
-    for (name, gradient, of) in [("x", &d.norm.x, x.x), ("skip", &d.norm.skip, x.skip), ("bias", &d.norm.bias, x.bias)]
-    {
-        check_len(NAME, name, gradient.len(), of.len());
-    }
-    check_len(NAME, "the gradient of the scale", d.norm.scale.len(), n * c);
-    check_len(NAME, "the gradient of the offset", d.norm.offset.len(), n * c);
+    s.check_gradients(&x, weight, &d);
     if n == 0 {
         d.weight.fill(0.0);
         d.bias.fill(0.0);
@@ -209,5 +240,60 @@ pub fn norm_conv_backward(
             norm_backward(&range, grad, normed);
             chunk.weight(normed);
         });
+    });
+}
+
+/// [`norm_conv`] with a convolution of [`Precision::Bf16`](crate::Precision::Bf16): the bits of [`group_norm`](crate::group_norm) and
+/// [`conv2d`](crate::conv2d) one after the other, whose normalised values are kept nowhere.
+///
+/// # Shapes
+/// Those of [`norm_conv`]; `weight: [k, c, 3, 3]`.
+///
+/// # Panics
+/// If a length does not fit or the groups do not divide the channels.
+#[allow(clippy::too_many_arguments)] // the operands and results of two operations
+pub fn norm_conv_bf16(
+    s: &NormConv,
+    x: NormInput,
+    affine: Affine,
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    residual: Option<&[f32]>,
+    y: &mut [f32],
+    [mean, rstd]: [&mut [f32]; 2],
+) {
+    s.check_bf16(&x, &affine, weight, [bias, residual]);
+    s.check_results(y, [mean, rstd]);
+    if s.norm.len() == 0 || y.is_empty() {
+        let filters = Filters::new(s.tile(), s.k, s.norm.c, weight);
+        return norm_conv(s, x, affine, &filters, bias, residual, y, [mean, rstd]);
+    }
+    bf16::norm_conv(s, x, affine, weight, bias, residual, y, [mean, rstd]);
+}
+
+/// Gradients of [`norm_conv_bf16`], as [`norm_conv_backward`] has them.
+///
+/// # Panics
+/// If a length does not fit or the groups do not divide the channels.
+#[allow(clippy::too_many_arguments)] // the operands and results of two operations
+pub fn norm_conv_bf16_backward(
+    s: &NormConv,
+    x: NormInput,
+    statistics: Statistics,
+    affine: Affine,
+    weight: &[f32],
+    dy: &[f32],
+    add: [Option<&[f32]>; 2],
+    d: NormConvGradients,
+) {
+    s.check_backward(&x, statistics, &affine, [weight, dy], add);
+    s.check_gradients(&x, weight, &d);
+    if s.norm.len() == 0 || dy.is_empty() {
+        return norm_conv_backward(s, x, statistics, affine, weight, dy, add, d);
+    }
+    let isa = Isa::current();
+    sum_images_on(isa, dy, s.norm.n, s.k, d.bias);
+    bf16::norm_conv_backward(s, x, affine, weight, dy, d.weight, |d_normed| {
+        group_norm_backward_on(isa, &s.norm, x, statistics, affine, d_normed, add, d.norm);
     });
 }

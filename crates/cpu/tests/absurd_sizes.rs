@@ -173,6 +173,15 @@ fn norms_refuse_absurd_sizes() {
             let d = NormConvGradients { norm: gradients(&mut dx, &mut sums), weight: &mut dw, bias: &mut db };
             norm_conv_backward(&s, input, statistics, affine, &w, &x, [None, None], d);
         });
+        refused("norm_conv_bf16", &s, || {
+            let (mut mean, mut rstd) = (few.clone(), few.clone());
+            norm_conv_bf16(&s, input, affine, &w, None, None, &mut x.clone(), [&mut mean, &mut rstd]);
+        });
+        refused("norm_conv_bf16_backward", &s, || {
+            let (mut dw, mut db) = (w.clone(), one.clone());
+            let d = NormConvGradients { norm: gradients(&mut dx, &mut sums), weight: &mut dw, bias: &mut db };
+            norm_conv_bf16_backward(&s, input, statistics, affine, &w, &x, [None, None], d);
+        });
     }
 }
 

@@ -4,7 +4,7 @@ mod common;
 
 use common::{cases, random};
 use proptest::prelude::*;
-use sfumato_cpu::{Conv2d, JoinedConv1x1, Precision, fresh};
+use sfumato_cpu::{Affine, Conv2d, GroupNorm, JoinedConv1x1, NormConv, NormInput, Precision, Statistics, fresh};
 
 /// The nearest bf16: half of its last place is added, and what is below is cut off.
 fn rounded(x: &[f32]) -> Vec<f64> {
@@ -127,6 +127,50 @@ proptest! {
             }
             let near = got.iter().zip(want).all(|(a, b)| (a - b).abs() <= 1e-4 * (1.0 + b.abs()));
             prop_assert!(near, "{s:?}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(20))]
+
+    /// A convolution behind a norm has the bits of the two one after the other.
+    #[test]
+    fn a_norm_in_front_changes_no_bit(
+        (n, groups, per_group, k) in (1_usize..4, 1_usize..7, 3_usize..12, 16_usize..70),
+        (h, w) in (1_usize..8, 1_usize..19),
+        (skip, silu, given, seed) in (0_usize..3, any::<bool>(), any::<bool>(), any::<u64>()),
+    ) {
+        let c = (groups * per_group).max(16).next_multiple_of(groups);
+        let norm = GroupNorm { n, c, hw: h * w, groups, eps: 1e-5, silu };
+        let (s, skip) = (NormConv { norm, k, h, w }, skip * c / 3);
+        let lengths = [n * (c - skip) * h * w, n * skip * h * w, n * c, c, c, 9 * k * c, k, s.output_len(), s.output_len()];
+        let all: Vec<Vec<f32>> = lengths.iter().enumerate().map(|(i, len)| random(seed ^ i as u64, *len)).collect();
+        let [x, of_skip, bias, scale, offset, weight, own_bias, residual, dy] = &all[..] else { unreachable!() };
+        let (input, affine) = (NormInput { x, skip: of_skip, bias: if given { bias } else { &[] } }, Affine { scale, offset });
+        let add = given.then(|| [random(seed ^ 20, x.len()), random(seed ^ 21, of_skip.len())]);
+        let add = [0, 1].map(|i| add.as_ref().map(|add| &add[i][..]));
+        let residual = given.then_some(&residual[..]);
+        let conv = Conv2d { n, c, k, h, w, side: 3, stride: 1, padding: [1; 4] };
+        let joined = || {
+            let [y, mean, rstd] = fresh::norm_conv_bf16(&s, input, affine, weight, Some(own_bias), residual);
+            let statistics = Statistics { mean: &mean, rstd: &rstd };
+            let (d, dw, db) = fresh::norm_conv_bf16_backward(&s, input, statistics, affine, weight, &dy, add);
+            [y, d.x, d.skip, d.bias, d.scale, d.offset, dw, db, mean, rstd]
+        };
+        let apart = || {
+            let [normed, mean, rstd] = fresh::group_norm(&norm, input, affine);
+            let y = fresh::conv2d(&conv, &normed, weight, Some(own_bias), residual);
+            let mut db = vec![0.0; k];
+            let [d_normed, dw] = fresh::conv2d_backward(&conv, &normed, &dy, weight, None, Some(&mut db));
+            let statistics = Statistics { mean: &mean, rstd: &rstd };
+            let d = fresh::group_norm_backward(&norm, input, statistics, affine, &d_normed, add);
+            [y, d.x, d.skip, d.bias, d.scale, d.offset, dw, db, mean, rstd]
+        };
+        let [one, two, apart] = [in_pool(1, joined), in_pool(3, joined), in_pool(2, apart)];
+        for ((one, two), apart) in one.iter().zip(&two).zip(&apart) {
+            prop_assert_eq!(bits(one), bits(two));
+            prop_assert_eq!(bits(one), bits(apart));
         }
     }
 }

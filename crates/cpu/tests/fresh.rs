@@ -219,6 +219,21 @@ fn norms_have_the_bits_of_slices() {
                 let d = NormConvGradients { norm, weight: &mut dw_of_slice, bias: &mut db_of_slice };
                 norm_conv_backward(&s, x, statistics, affine, &weight, &dy_conv, add, d);
             });
+            let all = [&d_skip, &d_bias, &d_scale, &d_offset].map(Clone::clone);
+            assert_eq!([got.skip, got.bias, got.scale, got.offset], all);
+            assert_eq!((&dw, &db), (&dw_of_slice, &db_of_slice));
+            let [y, means, rstds] = fresh::norm_conv_bf16(&s, x, affine, &weight, None, None);
+            let of_slice = [&mut mean_of_slice[..], &mut rstd_of_slice[..]];
+            same("y", &y, |y| norm_conv_bf16(&s, x, affine, &weight, None, None, y, of_slice));
+            assert_eq!((&means, &rstds), (&mean_of_slice, &rstd_of_slice));
+            let (got, dw, db) = fresh::norm_conv_bf16_backward(&s, x, statistics, affine, &weight, &dy_conv, add);
+            same("dx", &got.x, |dx| {
+                let (skip, bias, scale, offset) =
+                    (&mut d_skip[..], &mut d_bias[..], &mut d_scale[..], &mut d_offset[..]);
+                let norm = NormGradients { x: dx, skip, bias, scale, offset, y: &mut [] };
+                let d = NormConvGradients { norm, weight: &mut dw_of_slice, bias: &mut db_of_slice };
+                norm_conv_bf16_backward(&s, x, statistics, affine, &weight, &dy_conv, add, d);
+            });
             assert_eq!([got.skip, got.bias, got.scale, got.offset], [d_skip, d_bias, d_scale, d_offset]);
             assert_eq!((dw, db), (dw_of_slice, db_of_slice));
         });

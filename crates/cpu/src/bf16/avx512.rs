@@ -1,7 +1,7 @@
 //! What is around the products, with AVX-512 and its bf16 conversions; `portable` has the same functions in plain code.
 
-use super::grid::{Grid, Window};
-use super::panel::{BLOCK, Planes};
+use super::grid::{Grid, Piece};
+use super::panel::{BLOCK, OutputBlock, Planes};
 use super::weight::Target;
 use super::weights::Source;
 use std::arch::x86_64::*;
@@ -82,38 +82,6 @@ pub(super) unsafe fn pack(x: &[f32], to: *mut u16, grid: &Grid, planes: Planes, 
             for (i, v) in transpose(r).iter().enumerate().take(left) {
                 // SAFETY: the caller's contract; panels are aligned.
                 unsafe { _mm512_store_si512(at.wrapping_add(i * BLOCK).cast(), *v) };
-            }
-        }
-    }
-}
-
-/// `portable::unpack`.
-///
-/// # Safety
-/// The same, and the processor must have AVX-512 with bf16.
-#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub(super) unsafe fn unpack(from: &[f32], add: Option<&[f32]>, x: *mut f32, grid: &Grid, planes: Planes, n: usize) {
-    for y in 0..grid.h {
-        for column in (0..grid.w).step_by(16) {
-            let pixels = (grid.w - column).min(16);
-            let mask = first(pixels);
-            let rows = &from[grid.at(n, y, column) * BLOCK..][..pixels * BLOCK];
-            for half in 0..planes.channels.div_ceil(16) {
-                let mut r = [_mm512_setzero_si512(); 16];
-                for (i, v) in r.iter_mut().enumerate().take(pixels) {
-                    // SAFETY: within the pixels' rows.
-                    *v = unsafe { _mm512_loadu_si512(rows.as_ptr().add(i * BLOCK + half * 16).cast()) };
-                }
-                for (c, v) in transpose(r).iter().enumerate().take(planes.channels - half * 16) {
-                    let at = ((planes.first + half * 16 + c) * grid.h + y) * grid.w + column;
-                    let mut v = _mm512_castsi512_ps(*v);
-                    if let Some(add) = add {
-                        // SAFETY: within the slice that was cut out.
-                        v = _mm512_add_ps(v, unsafe { _mm512_maskz_loadu_ps(mask, add[at..][..pixels].as_ptr()) });
-                    }
-                    // SAFETY: the caller's contract.
-                    unsafe { _mm512_mask_storeu_ps(x.wrapping_add(at), mask, v) };
-                }
             }
         }
     }
@@ -204,20 +172,28 @@ pub(super) unsafe fn fill(w: &[f32], to: &mut [u16], by: &Source) {
 /// # Safety
 /// The same, and the processor must have AVX-512 with bf16.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub(super) unsafe fn finish(window: Window, sums: &[f32], bias: &[f32], to: *mut f32) {
+pub(super) unsafe fn finish(piece: &Piece, sums: &[f32], bias: &[f32], out: &OutputBlock) {
     let (sums, bias) = (&sums[..16 * BLOCK], &bias[..BLOCK]);
-    for half in [0, 16] {
-        // SAFETY: the slice is long enough.
-        let bias = unsafe { _mm512_loadu_ps(bias[half..].as_ptr()) };
-        for pixel in 0..16 {
-            // No branch on the mask: it would be mispredicted.
-            let mask = 0u16.wrapping_sub((window.mask >> pixel & 1) as u16);
-            // SAFETY: the slice is long enough; the caller's contract.
-            unsafe {
-                let sum = _mm512_loadu_ps(sums[pixel * BLOCK + half..].as_ptr());
-                let to = to.wrapping_add((window.start + pixel) * BLOCK + half);
-                _mm512_mask_storeu_ps(to, mask, _mm512_add_ps(sum, bias));
+    let (mask, pixels) = (piece.mask as u16, piece.mask.count_ones() as usize);
+    let there = first(pixels);
+    for half in (0..out.channels).step_by(16) {
+        let mut r = [_mm512_setzero_si512(); 16];
+        for (pixel, v) in r.iter_mut().enumerate() {
+            // SAFETY: the slice is long enough.
+            *v = unsafe { _mm512_loadu_si512(sums[pixel * BLOCK + half..].as_ptr().cast()) };
+        }
+        let at = out.at(piece, half);
+        for (c, v) in transpose(r).iter().enumerate().take(out.channels - half) {
+            let (at, v) = (at + c * out.plane, _mm512_castsi512_ps(*v));
+            // The border is in the window, but not in the plane.
+            let v = if mask == there { v } else { _mm512_maskz_compress_ps(mask, v) };
+            let mut v = _mm512_add_ps(v, _mm512_set1_ps(bias[half + c]));
+            if let Some(add) = out.add {
+                // SAFETY: within the slice that was cut out.
+                v = _mm512_add_ps(v, unsafe { _mm512_maskz_loadu_ps(there, add[at..][..pixels].as_ptr()) });
             }
+            // SAFETY: the caller's contract.
+            unsafe { _mm512_mask_storeu_ps(out.to.at(at), there, v) };
         }
     }
 }

@@ -22,6 +22,16 @@ pub(super) struct Window {
     pub(super) mask: u32,
 }
 
+/// Pixels of a window that follow each other in the planes of one image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    /// A bit for each of its pixels in the window.
+    pub(super) mask: u32,
+    pub(super) image: usize,
+    /// The first of them in a plane.
+    pub(super) pixel: usize,
+}
+
 impl Grid {
     /// For a kernel of so many taps, 1 or 9.
     pub(super) fn new(n: usize, h: usize, w: usize, taps: usize) -> Self {
@@ -87,6 +97,30 @@ impl Grid {
         }
         windows
     }
+
+    /// The pieces of each window, and where those of the next begin. Borders are not in the planes: pixels on both sides of one follow each other.
+    pub(super) fn pieces(&self, windows: &[Window]) -> (Vec<Piece>, Vec<usize>) {
+        let (mut pieces, mut ends) = (Vec::<Piece>::with_capacity(windows.len()), Vec::with_capacity(windows.len()));
+        let image_of = |at: usize| (at - self.lead()) / ((self.h + self.border) * self.pitch());
+        for window in windows {
+            let first = pieces.len();
+            let mut left = window.mask;
+            while left != 0 {
+                let at = window.start + left.trailing_zeros() as usize;
+                let image = image_of(at);
+                let pixel =
+                    (at - self.at(image, 0, 0)) / self.pitch() * self.w + (at - self.at(image, 0, 0)) % self.pitch();
+                // What is left of the window in this image.
+                let until = self.at(image + 1, 0, 0) - window.start;
+                let mask = if until >= 32 { left } else { left & ((1 << until) - 1) };
+                pieces.push(Piece { mask, image, pixel });
+                left &= !mask;
+            }
+            debug_assert!(pieces.len() > first || window.mask == 0);
+            ends.push(pieces.len());
+        }
+        (pieces, ends)
+    }
 }
 
 #[cfg(test)]
@@ -111,6 +145,23 @@ mod tests {
                 prop_assert!(window.start + 32 + grid.lead() <= grid.line());
             }
             prop_assert_eq!(&held, &is_pixel);
+            for size in [16, 32] {
+                let windows = grid.windows(size);
+                let (pieces, ends) = grid.pieces(&windows);
+                let (mut planes, mut first) = (vec![0; n * grid.h * grid.w], 0);
+                for (window, end) in windows.iter().zip(ends) {
+                    for piece in &pieces[first..end] {
+                        let bits = (0..32).filter(|bit| piece.mask >> bit & 1 == 1);
+                        for (i, bit) in bits.enumerate() {
+                            let (y, x) = ((piece.pixel + i) / grid.w, (piece.pixel + i) % grid.w);
+                            prop_assert_eq!(window.start + bit, grid.at(piece.image, y, x));
+                            planes[piece.image * grid.h * grid.w + piece.pixel + i] += 1;
+                        }
+                    }
+                    first = end;
+                }
+                prop_assert!(planes.iter().all(|count| *count == 1));
+            }
             let mut border = vec![0; grid.line()];
             border[..grid.lead()].fill(1);
             for (n, y) in (0..n).flat_map(|n| (0..grid.h).map(move |y| (n, y))) {

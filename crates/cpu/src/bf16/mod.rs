@@ -6,6 +6,7 @@
 //! | `grid`, `panel`, `weights` | the layouts of pixels, activations and weights |
 //! | `product`, `weight` | forward and the gradient for the input; the gradient for the weights |
 //! | `number`, `portable`, `avx512` | rounding; what is around the products, in plain code and with AVX-512 |
+//! | `normed` | a group normalisation that is rounded into a panel |
 //! | `memory` | scratch memory in parts |
 //!
 //! Inputs and weights are rounded when they are packed. Sums are f32, in an order that follows from the sizes alone: the bits depend neither on
@@ -27,6 +28,7 @@ mod avx512;
 mod emulation;
 mod grid;
 mod memory;
+mod normed;
 mod number;
 mod panel;
 mod portable;
@@ -39,9 +41,13 @@ mod weights;
 
 pub(crate) use tiles::has_tiles;
 
+use super::norm::{Affine, NormInput};
+use super::norm_conv::NormConv;
 use super::precision::Precision;
+use super::scratch;
 use grid::Grid;
-use panel::{BLOCK, block_len, blocks, panel_len};
+use normed::Normed;
+use panel::{BLOCK, Outputs, block_len, blocks, panel_len};
 
 /// Fewest channels on either side for which this is used: a block of 32 channels costs the same however few it has.
 const FEW_CHANNELS: usize = 16;
@@ -100,20 +106,31 @@ pub(crate) fn forward(
     residual: Option<&[f32]>,
     y: &mut [f32],
 ) {
+    forward_of(s, |grid, panel| panel::pack(grid, x, s.c, panel), weight, [bias, residual], y);
+}
+
+/// [`forward`] of what `pack` writes into a panel.
+fn forward_of(
+    s: &Sizes,
+    pack: impl FnOnce(&Grid, &mut [u16]),
+    weight: &[f32],
+    [bias, residual]: [Option<&[f32]>; 2],
+    y: &mut [f32],
+) {
     let (grid, out) = (s.grid(), [s.k, 0]);
     let halves = [panel_len(&grid, s.c), weights::tiles_len(out, s.c, s.taps)];
-    let floats = [panel_len(&grid, out), blocks(out) * BLOCK];
+    let floats = [blocks(out) * BLOCK];
     memory::with(&halves, &floats, |mut parts| {
         let [panel, tiles] = halves.map(|len| parts.halves(len));
-        let [result, padded] = floats.map(|len| parts.floats(len));
-        panel::pack(&grid, x, s.c, panel);
+        let padded = parts.floats(floats[0]);
+        pack(&grid, panel);
         weights::forward(weight, s.k, s.c, s.taps, tiles);
         padded.fill(0.0);
         if let Some(bias) = bias {
             padded[..s.k].copy_from_slice(bias);
         }
-        product::convolve(&grid, s.taps, [blocks(s.c), blocks(out)], panel, tiles, padded, result);
-        panel::unpack(&grid, result, [residual, None], out, [y, &mut []]);
+        let outputs = Outputs::new(&grid, out, [residual, None], [y, &mut []]);
+        product::convolve(&grid, s.taps, [blocks(s.c), blocks(out)], panel, tiles, padded, &outputs);
     });
 }
 
@@ -127,34 +144,41 @@ pub(crate) fn backward(
     dx: Option<[&mut [f32]; 2]>,
     dw: Option<&mut [f32]>,
 ) {
+    backward_of(s, dy, |grid, dy| {
+        if let Some(dx) = dx {
+            backward_input(s, grid, dy, weight, add, dx);
+        }
+        if let Some(dw) = dw {
+            backward_weight(s, grid, |panel| panel::pack(grid, x, s.c, panel), dy, dw);
+        }
+    });
+}
+
+/// Runs `f` with the gradient of the result as a panel.
+fn backward_of(s: &Sizes, dy: &[f32], f: impl FnOnce(&Grid, &[u16])) {
     let (grid, out) = (s.grid(), [s.k, 0]);
     let halves = [panel_len(&grid, out)];
     memory::with(&halves, &[], |mut parts| {
         let panel = parts.halves(halves[0]);
         panel::pack(&grid, [dy, &[]], out, panel);
-        if let Some(dx) = dx {
-            backward_input(s, &grid, panel, weight, add, dx);
-        }
-        if let Some(dw) = dw {
-            backward_weight(s, &grid, x, panel, dw);
-        }
+        f(&grid, panel);
     });
 }
 
 fn backward_input(s: &Sizes, grid: &Grid, dy: &[u16], weight: &[f32], add: [Option<&[f32]>; 2], dx: [&mut [f32]; 2]) {
     let halves = [weights::tiles_len(s.c, [s.k, 0], s.taps)];
-    let floats = [panel_len(grid, s.c), blocks(s.c) * BLOCK];
+    let floats = [blocks(s.c) * BLOCK];
     memory::with(&halves, &floats, |mut parts| {
         let tiles = parts.halves(halves[0]);
-        let [result, padded] = floats.map(|len| parts.floats(len));
+        let padded = parts.floats(floats[0]);
         weights::turned(weight, s.c, s.k, s.taps, tiles);
         padded.fill(0.0);
-        product::convolve(grid, s.taps, [blocks([s.k, 0]), blocks(s.c)], dy, tiles, padded, result);
-        panel::unpack(grid, result, add, s.c, dx);
+        let outputs = Outputs::new(grid, s.c, add, dx);
+        product::convolve(grid, s.taps, [blocks([s.k, 0]), blocks(s.c)], dy, tiles, padded, &outputs);
     });
 }
 
-fn backward_weight(s: &Sizes, grid: &Grid, x: [&[f32]; 2], dy: &[u16], dw: &mut [f32]) {
+fn backward_weight(s: &Sizes, grid: &Grid, pack: impl FnOnce(&mut [u16]), dy: &[u16], dw: &mut [f32]) {
     let windows = grid.windows(32);
     let cut = weight::Cut::new(s.k, s.c, s.taps, windows.len());
     let panel = panel_len(grid, s.c);
@@ -163,9 +187,55 @@ fn backward_weight(s: &Sizes, grid: &Grid, x: [&[f32]; 2], dy: &[u16], dw: &mut 
     memory::with(&halves, &floats, |mut parts| {
         let [panel, pairs, turned] = halves.map(|len| parts.halves(len));
         let sums = parts.floats(floats[0]);
-        panel::pack(grid, x, s.c, panel);
+        pack(panel);
         panel::pair(grid, panel, pairs);
         panel::turn(grid, dy, &windows, turned);
         weight::gradient(grid, cut, &windows, pairs, turned, sums, [[s.k, 0], s.c], dw);
+    });
+}
+
+/// Sizes of the convolution behind a norm.
+fn behind_norm(s: &NormConv) -> Sizes {
+    Sizes { n: s.norm.n, h: s.h, w: s.w, c: [s.norm.c, 0], k: s.k, taps: 9 }
+}
+
+/// `y = conv(norm(x)) + bias + residual`, and the statistics of the norm.
+#[allow(clippy::too_many_arguments)] // the operands and results of two operations
+pub(crate) fn norm_conv(
+    s: &NormConv,
+    x: NormInput,
+    affine: Affine,
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    residual: Option<&[f32]>,
+    y: &mut [f32],
+    statistics: [&mut [f32]; 2],
+) {
+    let normed = Normed { s: &s.norm, x, affine };
+    let pack = |grid: &Grid, panel: &mut [u16]| normed.pack(grid, panel, statistics);
+    forward_of(&behind_norm(s), pack, weight, [bias, residual], y);
+}
+
+/// Gradients of [`norm_conv`] for the result of the norm, which `norm_backward` gets, and for the weight.
+pub(crate) fn norm_conv_backward(
+    s: &NormConv,
+    x: NormInput,
+    affine: Affine,
+    weight: &[f32],
+    dy: &[f32],
+    dw: &mut [f32],
+    norm_backward: impl FnOnce(&[f32]),
+) {
+    let (sizes, normed) = (behind_norm(s), Normed { s: &s.norm, x, affine });
+    backward_of(&sizes, dy, |grid, dy| {
+        scratch::with(s.norm.len(), |d_normed| {
+            backward_input(&sizes, grid, dy, weight, [None; 2], [&mut *d_normed, &mut []]);
+            norm_backward(d_normed);
+        });
+        let groups = s.norm.n * s.norm.groups;
+        scratch::with(2 * groups, |statistics| {
+            let (mean, rstd) = statistics.split_at_mut(groups);
+            backward_weight(&sizes, grid, |panel| normed.pack(grid, panel, [mean, rstd]), dy, dw);
+        });
     });
 }

@@ -1,8 +1,8 @@
-//! Activations as panels: `[block of 32 channels][pixel of the line][32 channels]`, bf16 with 64 bytes a pixel, or f32 with 128.
+//! Activations as panels: `[block of 32 channels][pixel of the line][32 channels]`, bf16 with 64 bytes a pixel.
 //!
 //! Channels are padded with zeros to blocks of 32; a concatenation is the blocks of one tensor behind those of the other.
 
-use super::grid::{Grid, Window};
+use super::grid::{Grid, Piece, Window};
 use super::memory::Shared;
 use rayon::prelude::*;
 
@@ -44,7 +44,8 @@ pub(super) fn columns(channels: [usize; 2], b: usize) -> std::ops::Range<usize> 
     start + own * BLOCK..end.min(start + (own + 1) * BLOCK)
 }
 
-fn planes(channels: usize, n: usize, b: usize) -> Planes {
+/// Those of block `b` of image `n`.
+pub(super) fn planes(channels: usize, n: usize, b: usize) -> Planes {
     Planes { first: n * channels + b * BLOCK, channels: (channels - b * BLOCK).min(BLOCK) }
 }
 
@@ -57,32 +58,75 @@ pub(super) fn pack(grid: &Grid, x: [&[f32]; 2], channels: [usize; 2], panel: &mu
         let (tensor, own) = locate(channels, b);
         let planes = planes(channels[tensor], n, own);
         // SAFETY: each task has an image's pixels of a block, and the borders after them, for itself.
-        unsafe {
-            let to = to.at(b * block);
-            if n == 0 {
-                to.write_bytes(0, grid.lead() * BLOCK);
-            }
-            for y in 0..grid.h {
-                let border = grid.border_after(n, y);
-                to.add(border.start * BLOCK).write_bytes(0, border.len() * BLOCK);
-            }
-            around!(pack(x[tensor], to, grid, planes, n));
-        }
+        unsafe { pack_image(grid, x[tensor], planes, n, to.at(b * block)) };
     });
 }
 
-/// An f32 panel, plus `add`, to tensors `[n, c, h, w]`.
-pub(super) fn unpack(grid: &Grid, panel: &[f32], add: [Option<&[f32]>; 2], channels: [usize; 2], x: [&mut [f32]; 2]) {
-    debug_assert_eq!(panel.len(), panel_len(grid, channels));
-    let (block, to) = (block_len(grid), x.map(Shared::new));
-    (0..blocks(channels) * grid.n).into_par_iter().for_each(|i| {
-        let (b, n) = (i / grid.n, i % grid.n);
-        let (tensor, own) = locate(channels, b);
-        let planes = planes(channels[tensor], n, own);
-        let from = &panel[b * block..][..block];
-        // SAFETY: each task writes an image's planes of a block, which the tensor has.
-        unsafe { around!(unpack(from, add[tensor], to[tensor].at(0), grid, planes, n)) };
-    });
+/// Rounds a block of channels of image `n` into the block of a panel at `to`, with zeros in its borders.
+///
+/// # Safety
+/// Nobody else may use these pixels of the block, nor the borders after them, nor, of the first image, those before.
+pub(super) unsafe fn pack_image(grid: &Grid, x: &[f32], planes: Planes, n: usize, to: *mut u16) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        if n == 0 {
+            to.write_bytes(0, grid.lead() * BLOCK);
+        }
+        for y in 0..grid.h {
+            let border = grid.border_after(n, y);
+            to.add(border.start * BLOCK).write_bytes(0, border.len() * BLOCK);
+        }
+        around!(pack(x, to, grid, planes, n));
+    }
+}
+
+/// Tensors `[n, c, h, w]` that are written, and what is added to them.
+#[derive(Clone, Copy)]
+pub(super) struct Outputs<'a> {
+    /// Channels of both.
+    channels: [usize; 2],
+    /// Values of a plane.
+    plane: usize,
+    add: [Option<&'a [f32]>; 2],
+    to: [Shared<f32>; 2],
+}
+
+/// A block of channels of one of [`Outputs`].
+#[derive(Clone, Copy)]
+pub(super) struct OutputBlock<'a> {
+    /// Channels of the tensor, and where the block's begin.
+    pub(super) of: usize,
+    pub(super) first: usize,
+    /// The block's own.
+    pub(super) channels: usize,
+    pub(super) plane: usize,
+    pub(super) add: Option<&'a [f32]>,
+    pub(super) to: Shared<f32>,
+}
+
+impl<'a> Outputs<'a> {
+    pub(super) fn new(grid: &Grid, channels: [usize; 2], add: [Option<&'a [f32]>; 2], to: [&'a mut [f32]; 2]) -> Self {
+        let plane = grid.h * grid.w;
+        for ((channels, add), to) in channels.iter().zip(add).zip(&to) {
+            assert!(to.len() == grid.n * channels * plane && add.is_none_or(|add| add.len() == to.len()));
+        }
+        Self { channels, plane, add, to: to.map(Shared::new) }
+    }
+
+    /// Block `b` of all.
+    pub(super) fn block(&self, b: usize) -> OutputBlock<'a> {
+        let (tensor, own) = locate(self.channels, b);
+        let of = self.channels[tensor];
+        let (first, add) = (own * BLOCK, self.add[tensor]);
+        OutputBlock { of, first, channels: (of - first).min(BLOCK), plane: self.plane, add, to: self.to[tensor] }
+    }
+}
+
+impl OutputBlock<'_> {
+    /// Where a pixel of the block's channel `c` is in the tensor.
+    pub(super) fn at(&self, piece: &Piece, c: usize) -> usize {
+        (piece.image * self.of + self.first + c) * self.plane + piece.pixel
+    }
 }
 
 /// A panel as the weight gradient's B tiles: `[block of 32 channels][half][pixel p of the line][16 channels][p, p + 1]`.

@@ -1,8 +1,8 @@
 //! What is around the products, in plain code: the reference of `avx512`, and for processors without it.
 
-use super::grid::{Grid, Window};
+use super::grid::{Grid, Piece};
 use super::number::round;
-use super::panel::{BLOCK, Planes};
+use super::panel::{BLOCK, OutputBlock, Planes};
 use super::weight::Target;
 use super::weights::Source;
 use std::ops::Range;
@@ -19,23 +19,6 @@ pub(super) unsafe fn pack(x: &[f32], to: *mut u16, grid: &Grid, planes: Planes, 
                 let rounded = if c < planes.channels { round(x[from]) } else { 0 };
                 // SAFETY: the caller's contract.
                 unsafe { to.add(grid.at(n, y, column) * BLOCK + c).write(rounded) };
-            }
-        }
-    }
-}
-
-/// One image's block of channels of an f32 panel, plus `add`, to its planes.
-///
-/// # Safety
-/// Nobody else may use these planes.
-pub(super) unsafe fn unpack(from: &[f32], add: Option<&[f32]>, x: *mut f32, grid: &Grid, planes: Planes, n: usize) {
-    for y in 0..grid.h {
-        for column in 0..grid.w {
-            for c in 0..planes.channels {
-                let at = ((planes.first + c) * grid.h + y) * grid.w + column;
-                let v = from[grid.at(n, y, column) * BLOCK + c];
-                // SAFETY: the caller's contract.
-                unsafe { x.add(at).write(add.map_or(v, |add| v + add[at])) };
             }
         }
     }
@@ -77,16 +60,17 @@ pub(super) fn fill(w: &[f32], to: &mut [u16], by: &Source) {
     }
 }
 
-/// Writes 16 pixels of sums, plus the bias, where they belong to the window.
+/// Writes a piece of 16 pixels of sums, plus the bias, plus what is added.
 ///
 /// # Safety
-/// Nobody else may use these pixels of `to`.
-pub(super) unsafe fn finish(window: Window, sums: &[f32], bias: &[f32], to: *mut f32) {
-    for (i, sum) in sums.iter().enumerate().take(16 * BLOCK) {
-        let (pixel, c) = (i / BLOCK, i % BLOCK);
-        if window.mask >> pixel & 1 == 1 {
+/// Nobody else may use these pixels of the tensor.
+pub(super) unsafe fn finish(piece: &Piece, sums: &[f32], bias: &[f32], out: &OutputBlock) {
+    let pixels = (0..16).filter(|pixel| piece.mask >> pixel & 1 == 1);
+    for (i, pixel) in pixels.enumerate() {
+        for c in 0..out.channels {
+            let (v, at) = (sums[pixel * BLOCK + c] + bias[c], out.at(piece, c) + i);
             // SAFETY: the caller's contract.
-            unsafe { to.add((window.start + pixel) * BLOCK + c).write(sum + bias[c]) };
+            unsafe { out.to.at(at).write(out.add.map_or(v, |add| v + add[at])) };
         }
     }
 }

@@ -1,8 +1,7 @@
 //! Convolutions of panels with stride 1: forward, and the gradient for the input.
 
-use super::grid::{Grid, Window};
-use super::memory::Shared;
-use super::panel::{BLOCK, block_len};
+use super::grid::{Grid, Piece, Window};
+use super::panel::{BLOCK, OutputBlock, Outputs, block_len};
 use super::tiles::Tiles;
 use rayon::prelude::*;
 
@@ -14,12 +13,30 @@ const STEPS: usize = 9;
 /// Pairs of windows of a task.
 const TASK: usize = 16;
 
+/// Two windows, whose sums are one call of the inner kernel, with their pieces.
+struct Pair<'a> {
+    starts: [usize; 2],
+    pieces: [&'a [Piece]; 2],
+}
+
+impl<'a> Pair<'a> {
+    /// Windows `i` and `i + 1`; after the last, once more the last without pieces.
+    fn new(windows: &[Window], pieces: &'a [Piece], ends: &[usize], i: usize) -> Self {
+        let of = |i: usize| &pieces[if i == 0 { 0 } else { ends[i - 1] }..ends[i]];
+        let (first, second) = (windows[i], windows.get(i + 1));
+        Self {
+            starts: [first.start, second.unwrap_or(&first).start],
+            pieces: [of(i), if second.is_some() { of(i + 1) } else { &[] }],
+        }
+    }
+}
+
 #[repr(C, align(64))]
 struct Sums([f32; 2 * GROUP * 1024]);
 
-/// `out = x w + bias`: panels of `blocks[0]` blocks of input channels and `blocks[1]` of output channels.
+/// `out = x w + bias`: a panel of `blocks[0]` blocks of input channels, tensors of `blocks[1]` blocks of output channels.
 ///
-/// The border of `out` is not written. An output's sum runs over channels and taps in the same order always, by one thread.
+/// An output's sum runs over channels and taps in the same order always, by one thread.
 pub(super) fn convolve(
     grid: &Grid,
     taps: usize,
@@ -27,16 +44,14 @@ pub(super) fn convolve(
     x: &[u16],
     w: &[u16],
     bias: &[f32],
-    out: &mut [f32],
+    out: &Outputs,
 ) {
     let len = block_len(grid);
-    debug_assert_eq!((x.len(), out.len()), (blocks[0] * len, blocks[1] * len));
+    debug_assert_eq!(x.len(), blocks[0] * len);
     debug_assert_eq!((w.len(), bias.len()), (blocks[0] * blocks[1] * taps * 1024, blocks[1] * BLOCK));
     let windows = grid.windows(16);
-    let pairs: Vec<[Window; 2]> = windows
-        .chunks(2)
-        .map(|pair| [pair[0], *pair.get(1).unwrap_or(&Window { start: pair[0].start, mask: 0 })])
-        .collect();
+    let (pieces, ends) = grid.pieces(&windows);
+    let pairs: Vec<Pair> = (0..windows.len()).step_by(2).map(|i| Pair::new(&windows, &pieces, &ends, i)).collect();
     // In bytes; shifts may be negative, and are added to a pixel that is far enough from the start.
     let shifts = grid.shifts(taps);
     let steps: Vec<usize> = (0..blocks[0])
@@ -49,14 +64,13 @@ pub(super) fn convolve(
     // A task: some pairs of windows for all outputs, or, where there are few, for one block of outputs.
     let split = if pairs.len() >= 4 * TASK { 1 } else { blocks[1] };
     let groups = pairs.len().div_ceil(TASK);
-    let to = Shared::new(out);
     (0..groups * split).into_par_iter().for_each(|i| {
         let (s, g) = (i / groups, i % groups);
         let part = &pairs[g * TASK..((g + 1) * TASK).min(pairs.len())];
         for b in s * blocks[1] / split..(s + 1) * blocks[1] / split {
             let tiles = &w[b * steps.len() * 1024..][..steps.len() * 1024];
             // SAFETY: each task writes its own pixels; the panel holds all that the windows and shifts reach.
-            unsafe { run(part, &steps, x, tiles, &bias[b * BLOCK..][..BLOCK], to.at(b * len)) };
+            unsafe { run(part, &steps, x, tiles, &bias[b * BLOCK..][..BLOCK], &out.block(b)) };
         }
     });
 }
@@ -64,19 +78,19 @@ pub(super) fn convolve(
 /// One block of outputs for some pairs of windows.
 ///
 /// # Safety
-/// Windows and steps must be within `x`, the windows within `out`, and nobody else may use their pixels there.
-unsafe fn run(pairs: &[[Window; 2]], steps: &[usize], x: &[u16], w: &[u16], bias: &[f32], out: *mut f32) {
+/// Windows and steps must be within `x`, the pieces within `out`, and nobody else may use their pixels there.
+unsafe fn run(pairs: &[Pair], steps: &[usize], x: &[u16], w: &[u16], bias: &[f32], out: &OutputBlock) {
     // A group's sums are written out during the next one's first steps, so that its last tile stores are not waited for.
     let mut sums = Sums([0.0; 2 * GROUP * 1024]);
     let (even, odd) = sums.0.split_at_mut(GROUP * 1024);
     let halves = [even, odd];
     let tiles = Tiles::new();
-    let mut before: &[[Window; 2]] = &[];
+    let mut before: &[Pair] = &[];
     for (g, group) in pairs.chunks(GROUP).enumerate() {
         for (k, part) in steps.chunks(STEPS).enumerate() {
             let w = w[k * STEPS * 1024..].as_ptr();
             for (i, pair) in group.iter().enumerate() {
-                let at = pair.map(|window| x.as_ptr().wrapping_add(window.start * BLOCK));
+                let at = pair.starts.map(|start| x.as_ptr().wrapping_add(start * BLOCK));
                 let c = halves[g % 2][i * 1024..][..1024].as_mut_ptr();
                 // SAFETY: the caller's contract; scratch memory and sums are aligned.
                 unsafe { tiles.block::<false>(part, at, 64, w, c, k > 0) };
@@ -97,9 +111,11 @@ unsafe fn run(pairs: &[[Window; 2]], steps: &[usize], x: &[u16], w: &[u16], bias
 ///
 /// # Safety
 /// Nobody else may use the group's pixels in `out`.
-unsafe fn finish(group: &[[Window; 2]], sums: &[f32], bias: &[f32], out: *mut f32) {
-    for (window, sums) in group.iter().flatten().zip(sums.chunks_exact(512)) {
-        // SAFETY: the caller's contract.
-        unsafe { around!(finish(*window, sums, bias, out)) };
+unsafe fn finish(group: &[Pair], sums: &[f32], bias: &[f32], out: &OutputBlock) {
+    for (pieces, sums) in group.iter().flat_map(|pair| pair.pieces).zip(sums.chunks_exact(512)) {
+        for piece in pieces {
+            // SAFETY: the caller's contract.
+            unsafe { around!(finish(piece, sums, bias, out)) };
+        }
     }
 }

@@ -96,8 +96,8 @@ fn a_step_is_a_product_of_matrices() {
 
 #[cfg(target_arch = "x86_64")]
 mod around {
-    use super::super::grid::{Grid, Window};
-    use super::super::panel::{BLOCK, Planes, columns};
+    use super::super::grid::Grid;
+    use super::super::panel::{BLOCK, Outputs, Planes, columns};
     use super::super::weight::Target;
     use super::super::weights::Source;
     use super::super::{avx512, portable, wide};
@@ -122,15 +122,6 @@ mod around {
                     portable::pack(&x, two.as_mut_ptr().cast(), &grid, planes, n);
                 }
                 prop_assert!(one.iter().zip(&two).all(|(a, b)| a.0 == b.0));
-                let panel = values(seed ^ 5, grid.line() * BLOCK);
-                let add = (seed % 2 == 0).then_some(&x[..]);
-                let [mut one, mut two] = [vec![9.0; x.len()], vec![9.0; x.len()]];
-                // SAFETY: as above.
-                unsafe {
-                    avx512::unpack(&panel, add, one.as_mut_ptr(), &grid, planes, n);
-                    portable::unpack(&panel, add, two.as_mut_ptr(), &grid, planes, n);
-                }
-                prop_assert_eq!(one, two);
             }
         }
 
@@ -179,14 +170,36 @@ mod around {
                 }
                 prop_assert_eq!(one, two);
             }
-            let (sums, bias) = (values(seed, 512), values(seed ^ 3, 32));
-            let window = Window { start: 3, mask: seed as u32 & 0xffff };
-            let [mut one, mut two] = [vec![9.0; 20 * BLOCK], vec![9.0; 20 * BLOCK]];
-            // SAFETY: as above.
-            unsafe {
-                avx512::finish(window, &sums, &bias, one.as_mut_ptr());
-                portable::finish(window, &sums, &bias, two.as_mut_ptr());
+        }
+
+        #[test]
+        fn results_are_the_same(h in 1_usize..6, w in 1_usize..40, a in 1_usize..70, b in 0_usize..70, nine: bool, seed: u64) {
+            if !wide() { return Ok(()); }
+            let (n, channels) = (3, [a, b]);
+            let grid = Grid::new(n, h, w, if nine { 9 } else { 1 });
+            let (pieces, _) = grid.pieces(&grid.windows(16));
+            let add = channels.map(|c| values(seed, n * c * h * w));
+            let add = add.each_ref().map(|add| (seed % 2 == 0).then_some(&add[..]));
+            let [mut one, mut two] = [0, 1].map(|_| channels.map(|c| vec![9.0; n * c * h * w]));
+            for (to, wide) in [(&mut one, true), (&mut two, false)] {
+                let [first, second] = to.each_mut();
+                let outputs = Outputs::new(&grid, channels, add, [first, second]);
+                for (i, piece) in pieces.iter().enumerate() {
+                    for block in 0..super::super::panel::blocks(channels) {
+                        let (sums, bias) = (values(seed ^ i as u64, 512), values(seed ^ 3, 32));
+                        let out = outputs.block(block);
+                        // SAFETY: the memory is there.
+                        unsafe {
+                            if wide {
+                                avx512::finish(piece, &sums, &bias, &out);
+                            } else {
+                                portable::finish(piece, &sums, &bias, &out);
+                            }
+                        }
+                    }
+                }
             }
+            prop_assert!(one.iter().flatten().all(|v| *v != 9.0), "a value was not written");
             prop_assert_eq!(one, two);
         }
     }

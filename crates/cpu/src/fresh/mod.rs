@@ -24,7 +24,7 @@ pub use moves::{
     add_channel_bias, concat, part, silu, silu_backward, sum_pixels, upsample_nearest_2x, upsample_nearest_2x_backward,
 };
 pub use norm::{NormResults, group_norm, group_norm_backward};
-pub use norm_conv::{norm_conv, norm_conv_backward};
+pub use norm_conv::{norm_conv, norm_conv_backward, norm_conv_bf16, norm_conv_bf16_backward};
 pub use upsample_conv::{upsample_conv3x3, upsample_conv3x3_backward};
 
 use super::awake::keep_awake;

@@ -69,7 +69,7 @@ impl<'a> Affine<'a> {
 
 impl GroupNorm {
     /// Values of what is normalised.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         values("group_norm", [self.n, self.c, self.hw])
     }
 

@@ -72,11 +72,30 @@ pub(crate) fn norm_convs(m: &impl Memory, fit: NormConv, s: NormConv, skip: usiz
         let statistics = Statistics { mean: &mean, rstd: &rstd };
         norm_conv_backward(&s, input, statistics, affine, &w, &dy, [Some(&add), Some(&add_skip)], d);
     });
-    m.call("fresh::norm_conv_backward", &s, || {
-        let (statistics, add) = (Statistics { mean: &mean, rstd: &rstd }, [Some(&add[..]), Some(&add_skip[..])]);
-        let (norm, weight, bias) = fresh::norm_conv_backward(&s, input, statistics, affine, &w, &dy, add);
+    m.call("norm_conv_bf16", &s, || {
+        let (own_bias, residual) = (Some(&own_bias[..]), Some(&residual[..]));
+        norm_conv_bf16(&s, input, affine, &w, own_bias, residual, &mut y, [&mut mean, &mut rstd]);
+    });
+    m.call("fresh::norm_conv_bf16", &s, || {
+        fresh::norm_conv_bf16(&s, input, affine, &w, Some(&own_bias), Some(&residual))
+    });
+    m.call("norm_conv_bf16_backward", &s, || {
+        let (scale, offset) = (&mut d_scale[..], &mut d_offset[..]);
+        let norm = NormGradients { x: &mut dx, skip: &mut d_skip, bias: &mut d_bias, scale, offset, y: &mut [] };
+        let d = NormConvGradients { norm, weight: &mut dw, bias: &mut db };
+        let statistics = Statistics { mean: &mean, rstd: &rstd };
+        norm_conv_bf16_backward(&s, input, statistics, affine, &w, &dy, [Some(&add), Some(&add_skip)], d);
+    });
+    let (statistics, add) = (Statistics { mean: &mean, rstd: &rstd }, [Some(&add[..]), Some(&add_skip[..])]);
+    let all = |(norm, weight, bias): (fresh::NormResults, Vec<f32>, Vec<f32>)| {
         let [x, skip, of_bias, scale, offset] = vectors(norm);
         [x, skip, of_bias, scale, offset, weight, bias]
+    };
+    m.call("fresh::norm_conv_backward", &s, || {
+        all(fresh::norm_conv_backward(&s, input, statistics, affine, &w, &dy, add))
+    });
+    m.call("fresh::norm_conv_bf16_backward", &s, || {
+        all(fresh::norm_conv_bf16_backward(&s, input, statistics, affine, &w, &dy, add))
     });
 }
 

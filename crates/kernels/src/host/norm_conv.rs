@@ -1,11 +1,10 @@
-//! Group normalisation and the convolution behind it. In bf16 the two are computed one after the other, and the normalisation once more for the
-//! gradient, so that no more is kept for it than in f32.
+//! Group normalisation and the convolution behind it.
 
 use super::bridge::{HostTensor, read_option};
 use super::filters;
 use super::group_norm::{Operands, gradients, sizes};
 use crate::ops::{Conv2dGeometry, GroupNormSpec};
-use crate::precision::{in_bf16, on_host};
+use crate::precision::in_bf16;
 use crate::{GroupNormOutput, NormConvGradients, NormConvOperands};
 use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
 use sfumato_cpu::{self as cpu, Conv2d, NormConv, Statistics, fresh, winograd::Filters};
@@ -53,9 +52,8 @@ pub(super) fn norm_conv2d<T: HostTensor + Clone + Send + 'static, B: Backend<Flo
     };
     let [y, mean, rstd] = match &kept {
         _ if in_bf16 => {
-            let [normed, mean, rstd] = fresh::group_norm(&s.norm, operands.input(), operands.affine());
-            let (s, residual) = (convolution(&s), residual.as_deref());
-            [on_host(|| fresh::conv2d(&s, &normed, &weight, Some(&bias), residual)), mean, rstd]
+            let (input, affine) = (operands.input(), operands.affine());
+            fresh::norm_conv_bf16(&s, input, affine, &weight, Some(&bias), residual.as_deref())
         }
         Some(filters) => compute(filters),
         None => Filters::with(s.tile(), s.k, s.norm.c, &weight, compute),
@@ -83,15 +81,8 @@ pub(super) fn norm_conv2d_backward<T: HostTensor, B: Backend<FloatTensorPrimitiv
     let add = [add[0].as_deref(), add[1].as_deref()];
     let statistics = Statistics { mean: &mean, rstd: &rstd };
     let (input, affine) = (operands.input(), operands.affine());
-    let (norm, dw, db) = if in_bf16(s.norm.c, s.k) {
-        let [normed, _, _] = fresh::group_norm(&s.norm, input, affine);
-        let mut db = vec![0.0; s.k];
-        let [d_normed, dw] =
-            on_host(|| fresh::conv2d_backward(&convolution(&s), &normed, &dy, &weight, None, Some(&mut db)));
-        (fresh::group_norm_backward(&s.norm, input, statistics, affine, &d_normed, add), dw, db)
-    } else {
-        fresh::norm_conv_backward(&s, input, statistics, affine, &weight, &dy, add)
-    };
+    let backward = if in_bf16(s.norm.c, s.k) { fresh::norm_conv_bf16_backward } else { fresh::norm_conv_backward };
+    let (norm, dw, db) = backward(&s, input, statistics, affine, &weight, &dy, add);
     Some(NormConvGradients {
         norm: gradients(&s.norm, x, &with.norm, &operands, norm),
         weight: T::build(dw, with.weight.shape()),

@@ -1,0 +1,42 @@
+//! A group normalisation with its activation, whose result goes into a panel: it is rounded while it is in the caches, and kept nowhere else.
+
+use super::grid::Grid;
+use super::memory::Shared;
+use super::panel::{self, block_len, blocks, panel_len};
+use crate::images::ImagesMut;
+use crate::isa::Isa;
+use crate::norm::{Affine, GroupNorm, NormInput, group_norm_on};
+use crate::scratch;
+use rayon::prelude::*;
+
+/// What is normalised, and by what.
+#[derive(Clone, Copy)]
+pub(super) struct Normed<'a> {
+    pub(super) s: &'a GroupNorm,
+    pub(super) x: NormInput<'a>,
+    pub(super) affine: Affine<'a>,
+}
+
+impl Normed<'_> {
+    /// Normalises and rounds image by image; writes the statistics too.
+    pub(super) fn pack(&self, grid: &Grid, panel: &mut [u16], [mean, rstd]: [&mut [f32]; 2]) {
+        let GroupNorm { n, c, hw, .. } = *self.s;
+        debug_assert_eq!((panel.len(), n, hw), (panel_len(grid, [c, 0]), grid.n, grid.h * grid.w));
+        let (isa, block, to) = (Isa::current(), block_len(grid), Shared::new(panel));
+        let [mean, rstd] = [mean, rstd].map(|values| ImagesMut::new(values, n));
+        let s = GroupNorm { n: 1, ..*self.s };
+        (0..n).into_par_iter().for_each(|i| {
+            scratch::with(c * hw, |normed| {
+                let range = i..i + 1;
+                // SAFETY: every task has an image of its own.
+                let statistics = unsafe { [mean, rstd].map(|values| values.get(&range)) };
+                let affine = self.affine.images([n, c], &range);
+                group_norm_on(isa, &s, self.x.images(n, &range), affine, normed, statistics);
+                (0..blocks([c, 0])).into_par_iter().for_each(|b| {
+                    // SAFETY: each task has an image's pixels of a block, and the borders after them, for itself.
+                    unsafe { panel::pack_image(grid, normed, panel::planes(c, 0, b), i, to.at(b * block)) };
+                });
+            });
+        });
+    }
+}
