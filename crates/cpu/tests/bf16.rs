@@ -4,7 +4,9 @@ mod common;
 
 use common::{cases, random};
 use proptest::prelude::*;
-use sfumato_cpu::{Affine, Conv2d, GroupNorm, JoinedConv1x1, NormConv, NormInput, Precision, Statistics, fresh};
+use sfumato_cpu::{
+    Affine, Conv2d, GroupNorm, JoinedConv1x1, NormConv, NormInput, Precision, SelfAttention, Statistics, fresh,
+};
 
 /// The nearest bf16: half of its last place is added, and what is below is cut off.
 fn rounded(x: &[f32]) -> Vec<f64> {
@@ -172,6 +174,71 @@ proptest! {
             prop_assert_eq!(bits(one), bits(two));
             prop_assert_eq!(bits(one), bits(apart));
         }
+    }
+}
+
+/// Result and gradient of one head in f64, where what the unit multiplies is rounded first. `[d, tokens]` all.
+fn head([d, tokens]: [usize; 2], [q, k, v]: [&[f64]; 3], dy: &[f64]) -> [Vec<f64>; 4] {
+    let near = |x: f64| rounded(&[x as f32])[0];
+    let factor = 1.0 / (d as f64).sqrt();
+    let dots = |a: &[f64], b: &[f64], i: usize, j: usize| -> f64 {
+        (0..d).map(|c| a[c * tokens + i] * b[c * tokens + j]).sum()
+    };
+    let [mut y, mut dq, mut dk, mut dv] = [0; 4].map(|_| vec![0.0; d * tokens]);
+    for i in 0..tokens {
+        let scores: Vec<f64> = (0..tokens).map(|j| dots(q, k, i, j) * factor).collect();
+        let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let total: f64 = scores.iter().map(|s| (s - top).exp()).sum();
+        let p: Vec<f64> = scores.iter().map(|s| (s - top).exp() / total).collect();
+        let dp: Vec<f64> = (0..tokens).map(|j| dots(dy, v, i, j)).collect();
+        let mean: f64 = p.iter().zip(&dp).map(|(p, d)| p * d).sum();
+        for j in 0..tokens {
+            let (ds, p) = (near(p[j] * (dp[j] - mean) * factor), near(p[j]));
+            for c in (0..d).map(|c| c * tokens) {
+                y[c + i] += p * v[c + j];
+                dv[c + j] += p * dy[c + i];
+                dq[c + i] += ds * k[c + j];
+                dk[c + j] += ds * q[c + i];
+            }
+        }
+    }
+    [y, dq, dk, dv]
+}
+
+proptest! {
+    #![proptest_config(cases(20))]
+
+    /// Attention against that in f64 of what is rounded, and the same bits for every number of threads.
+    #[test]
+    fn attentions_are_sums_of_rounded_products(
+        (images, heads) in (0_usize..3, 1_usize..3),
+        d in 16_usize..70,
+        tokens in prop_oneof![1_usize..80, 250_usize..300],
+        seed: u64,
+    ) {
+        let s = SelfAttention { images, heads, tokens, d };
+        let size = d * tokens;
+        let (qkv, dy) = (random(seed, 3 * images * heads * size), random(seed ^ 1, images * heads * size));
+        let compute = || [fresh::self_attention(&s, &qkv), fresh::self_attention_backward(&s, &qkv, &dy)];
+        let [one, three] = [in_pool(1, compute), in_pool(3, compute)];
+        prop_assert_eq!(one.each_ref().map(|x| bits(x)), three.each_ref().map(|x| bits(x)));
+        let [y, d_qkv] = one;
+        let (near, near_dy) = (rounded(&qkv), rounded(&dy));
+        for (image, i) in (0..images).flat_map(|image| (0..heads).map(move |i| (image, i))) {
+            let at = [0, 1, 2].map(|part| ((image * 3 + part) * heads + i) * size);
+            let of_y = (image * heads + i) * size;
+            let want = head([d, tokens], at.map(|at| &near[at..][..size]), &near_dy[of_y..][..size]);
+            let got = [&y[of_y..][..size], &d_qkv[at[0]..][..size], &d_qkv[at[1]..][..size], &d_qkv[at[2]..][..size]];
+            // Gradients of scores are differences, and a number next to the middle between two bf16 may be rounded to either.
+            let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
+            let least = [0.0, norm(&want[3]), norm(&want[3]), 0.0];
+            for ((got, want), least) in got.iter().zip(&want).zip(least) {
+                let difference: Vec<f64> = got.iter().zip(want).map(|(got, want)| f64::from(*got) - want).collect();
+                prop_assert!(norm(&difference) <= 1e-3 * norm(want).max(0.1 * least), "{} of {}", norm(&difference), norm(want));
+            }
+        }
+        let exact = Precision::F32.with(|| fresh::self_attention(&s, &qkv));
+        prop_assert!(images == 0 || tokens == 1 || bits(&exact) != bits(&y), "bf16 was not used");
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::packed::{Strided, cut, fetch, pack_right, product, product_to, scatter};
 use super::{Attention, Operand, SelfAttention, Sizes, columns, vectors};
+use crate::bf16;
 use crate::gemm::{Left, PANEL};
 use crate::isa::Isa;
 use crate::scratch::{Shared, with};
@@ -36,6 +37,9 @@ pub fn attention_backward(s: &Attention, qkv: [&[f32]; 3], dy: &[f32], gradients
 pub fn self_attention_backward(s: &SelfAttention, qkv: &[f32], dy: &[f32], dqkv: &mut [f32]) {
     let sizes = s.check(qkv.len(), dy.len());
     s.check(dqkv.len(), dy.len());
+    if bf16::is_attention_chosen(s.d) {
+        return bf16::attention::backward(s, qkv, dy, dqkv);
+    }
     let dy = Operand::pixels(Shared::read(dy), s, 0, 1);
     backward(Isa::current(), &sizes, s.operands(Shared::read(qkv)), dy, s.operands(Shared::new(dqkv)));
 }

@@ -9,6 +9,7 @@ pub(super) mod packed;
 
 pub use backward::{attention_backward, self_attention_backward};
 
+use super::bf16;
 use super::gemm::PANEL;
 use super::isa::Isa;
 use super::scratch::{Shared, with};
@@ -154,6 +155,9 @@ pub fn attention(s: &Attention, qkv: [&[f32]; 3], y: &mut [f32]) {
 /// If a length does not fit, or there are no pixels.
 pub fn self_attention(s: &SelfAttention, qkv: &[f32], y: &mut [f32]) {
     let sizes = s.check(qkv.len(), y.len());
+    if bf16::is_attention_chosen(s.d) {
+        return bf16::attention::forward(s, qkv, y);
+    }
     let y = Operand::pixels(Shared::new(y), s, 0, 1);
     forward(Isa::current(), &sizes, s.operands(Shared::read(qkv)), y);
 }

@@ -224,3 +224,69 @@ pub(super) unsafe fn scatter(from: &[f32], by: &Target, to: *mut f32) {
         }
     }
 }
+
+/// `portable::round_row`.
+///
+/// # Safety
+/// The processor must have AVX-512 with bf16.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) unsafe fn round_row(from: &[f32], to: &mut [u16]) {
+    for (i, to) in to.chunks_exact_mut(32).enumerate() {
+        let load = |at: usize| {
+            let left = from.len().saturating_sub(at);
+            let rest = &from[at.min(from.len())..];
+            // SAFETY: masked to what is left.
+            unsafe { _mm512_maskz_loadu_ps(first(left), rest.as_ptr()) }
+        };
+        let both = _mm512_cvtne2ps_pbh(load(i * 32 + 16), load(i * 32));
+        // SAFETY: 64 bytes of any bits, and a slice that is 64 bytes long.
+        unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), std::mem::transmute::<__m512bh, __m512i>(both)) };
+    }
+}
+
+/// `portable::columns`.
+///
+/// # Safety
+/// The processor must have AVX-512 with bf16.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) unsafe fn columns(from: &[f32], [rows, width]: [usize; 2], stride: usize, to: &mut [u16]) {
+    for half in 0..2 {
+        let mask = first(width.saturating_sub(half * 16));
+        for pair in 0..16 {
+            let load = |row: usize| {
+                if row >= rows || mask == 0 {
+                    return _mm512_setzero_ps();
+                }
+                let from = &from[row * stride + half * 16..][..(width - half * 16).min(16)];
+                // SAFETY: masked to the slice.
+                unsafe { _mm512_maskz_loadu_ps(mask, from.as_ptr()) }
+            };
+            let v = pairs(load(2 * pair), load(2 * pair + 1));
+            // SAFETY: the slice is 64 bytes long.
+            unsafe { _mm512_storeu_si512(to[half * 512 + pair * 32..][..32].as_mut_ptr().cast(), v) };
+        }
+    }
+}
+
+/// `portable::turn_columns`.
+///
+/// # Safety
+/// The processor must have AVX-512 with bf16.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) unsafe fn turn_columns(from: &[f32], to: &mut [u16]) {
+    for half in 0..2 {
+        let mut r = [_mm512_setzero_si512(); 16];
+        for (i, v) in r.iter_mut().enumerate() {
+            let row = &from[(half * 16 + i) * 32..][..32];
+            // SAFETY: the slice is 128 bytes long; 64 bytes of any bits.
+            *v = unsafe {
+                let [low, high] = [0, 16].map(|at| _mm512_loadu_ps(row[at..].as_ptr()));
+                std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low))
+            };
+        }
+        for (i, v) in transpose(r).iter().enumerate() {
+            // SAFETY: the slice is 64 bytes long.
+            unsafe { _mm512_storeu_si512(to[half * 512 + i * 32..][..32].as_mut_ptr().cast(), *v) };
+        }
+    }
+}

@@ -27,6 +27,11 @@ impl<T> Shared<T> {
         Self(values.as_mut_ptr())
     }
 
+    /// The same memory from another address on.
+    pub(super) fn from(at: *mut T) -> Self {
+        Self(at)
+    }
+
     #[inline(always)]
     pub(super) fn at(self, offset: usize) -> *mut T {
         self.0.wrapping_add(offset)

@@ -1,4 +1,5 @@
-//! Convolutions that multiply bf16 and add f32, by the processor's tile unit: 3×3 and 1×1 with stride 1, forward and all gradients.
+//! Convolutions and self-attention that multiply bf16 and add f32, by the processor's tile unit: 3×3 and 1×1 convolutions with stride 1; forward and
+//! all gradients.
 //!
 //! | module | what lives there |
 //! |---|---|
@@ -6,6 +7,7 @@
 //! | `grid`, `panel`, `weights` | the layouts of pixels, activations and weights |
 //! | `product`, `weight` | forward and the gradient for the input; the gradient for the weights |
 //! | `number`, `portable`, `avx512` | rounding; what is around the products, in plain code and with AVX-512 |
+//! | `attention` | self-attention over pixels and its gradient |
 //! | `normed` | a group normalisation that is rounded into a panel |
 //! | `memory` | scratch memory in parts |
 //!
@@ -23,6 +25,7 @@ macro_rules! around {
     };
 }
 
+pub(crate) mod attention;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod emulation;
@@ -69,6 +72,11 @@ fn wide() -> bool {
 /// Whether a 3×3 or 1×1 convolution with stride 1 from `c` to `k` channels gains from [`Precision::Bf16`]; others stay f32.
 pub fn is_bf16(c: usize, k: usize) -> bool {
     c >= FEW_CHANNELS && k >= FEW_CHANNELS
+}
+
+/// Whether the calling thread has chosen bf16, and a self-attention with `d` channels a head gains from it.
+pub(crate) fn is_attention_chosen(d: usize) -> bool {
+    Precision::current() == Precision::Bf16 && d >= FEW_CHANNELS
 }
 
 /// Sizes of a convolution with stride 1 whose output has as many pixels as its input, of the channels of one tensor or two.

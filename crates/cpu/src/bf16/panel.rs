@@ -127,6 +127,19 @@ impl OutputBlock<'_> {
     pub(super) fn at(&self, piece: &Piece, c: usize) -> usize {
         (piece.image * self.of + self.first + c) * self.plane + piece.pixel
     }
+
+    /// Says that a piece will be written soon.
+    #[inline(always)]
+    pub(super) fn expect(&self, piece: &Piece) {
+        let (at, last) = (self.at(piece, 0), piece.mask.count_ones() as usize - 1);
+        for c in 0..self.channels {
+            let first = self.to.at(at + c * self.plane);
+            prefetch_to_write(first);
+            if first.addr() / 64 != first.wrapping_add(last).addr() / 64 {
+                prefetch_to_write(first.wrapping_add(last));
+            }
+        }
+    }
 }
 
 /// A panel as the weight gradient's B tiles: `[block of 32 channels][half][pixel p of the line][16 channels][p, p + 1]`.
@@ -159,4 +172,16 @@ pub(super) fn turn(grid: &Grid, panel: &[u16], windows: &[Window], turned: &mut 
             around!(turn(from, to));
         }
     });
+}
+
+/// A hint that a line will be written.
+#[inline(always)]
+fn prefetch_to_write(at: *mut f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch touches no memory that can be seen, whatever the address.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_ET0 }>(at.cast_const().cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
 }

@@ -92,6 +92,29 @@ pub(super) unsafe fn scatter(from: &[f32], by: &Target, to: *mut f32) {
     }
 }
 
+/// Rounds a row, with zeros after it.
+pub(super) fn round_row(from: &[f32], to: &mut [u16]) {
+    for (i, to) in to.iter_mut().enumerate() {
+        *to = from.get(i).map_or(0, |v| round(*v));
+    }
+}
+
+/// Up to 32 rows of up to 32 columns as B tiles.
+pub(super) fn columns(from: &[f32], [rows, width]: [usize; 2], stride: usize, to: &mut [u16]) {
+    for (i, to) in to.iter_mut().enumerate().take(1024) {
+        let (row, column) = (i / 32 % 16 * 2 + i % 2, i / 512 * 16 + i / 2 % 16);
+        *to = if row < rows && column < width { round(from[row * stride + column]) } else { 0 };
+    }
+}
+
+/// 32×32 values, rows to columns, as B tiles.
+pub(super) fn turn_columns(from: &[f32], to: &mut [u16]) {
+    for (i, to) in to.iter_mut().enumerate().take(1024) {
+        let (row, column) = (i / 32 % 16 * 2 + i % 2, i / 512 * 16 + i / 2 % 16);
+        *to = round(from[column * 32 + row]);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

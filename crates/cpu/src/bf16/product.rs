@@ -98,6 +98,8 @@ unsafe fn run(pairs: &[Pair], steps: &[usize], x: &[u16], w: &[u16], bias: &[f32
             if k == 0 {
                 // SAFETY: the caller's contract.
                 unsafe { finish(before, halves[(g + 1) % 2], bias, out) };
+                // Written after the group's last products: lines that are not in the caches come meanwhile.
+                group.iter().flat_map(|pair| pair.pieces).flatten().for_each(|piece| out.expect(piece));
             }
         }
         before = group;

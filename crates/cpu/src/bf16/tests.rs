@@ -145,6 +145,28 @@ mod around {
         }
 
         #[test]
+        fn the_operands_of_attention_are_the_same(rows in 1_usize..33, width in 1_usize..33, more in 0_usize..40, seed: u64) {
+            if !wide() { return Ok(()); }
+            let stride = width + more;
+            let from = values(seed, rows * stride);
+            let [mut one, mut two] = [0, 1].map(|_| vec![7; 1024]);
+            // SAFETY: the processor has what it needs.
+            unsafe { avx512::columns(&from, [rows, width], stride, &mut one) };
+            portable::columns(&from, [rows, width], stride, &mut two);
+            prop_assert_eq!(&one, &two);
+            let from = values(seed, 1024);
+            // SAFETY: as above.
+            unsafe { avx512::turn_columns(&from, &mut one) };
+            portable::turn_columns(&from, &mut two);
+            prop_assert_eq!(&one, &two);
+            let [mut one, mut two] = [0, 1].map(|_| vec![7; (width + rows).next_multiple_of(32)]);
+            // SAFETY: as above.
+            unsafe { avx512::round_row(&from[..width], &mut one) };
+            portable::round_row(&from[..width], &mut two);
+            prop_assert_eq!(one, two);
+        }
+
+        #[test]
         fn weights_and_sums_are_the_same(a in 1_usize..70, b in 1_usize..70, k in 1_usize..70, nine: bool, seed: u64) {
             if !wide() { return Ok(()); }
             let (taps, channels) = (if nine { 9 } else { 1 }, [a, b]);

@@ -1,7 +1,7 @@
 //! Attention in the graph. The probabilities are computed again by the gradient: kept, they would be the largest
 //! tensors of the network.
 
-use crate::Backend;
+use crate::{Backend, Precision};
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -45,17 +45,17 @@ pub(super) fn spatial_self_attention<B: Backend, C: CheckpointStrategy>(
     #[derive(Debug)]
     struct Step;
     impl<B: Backend> Backward<B, 1> for Step {
-        type State = (FloatTensor<B>, usize);
+        type State = (FloatTensor<B>, usize, Precision);
         fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-            let (qkv, heads) = ops.state;
+            let (qkv, heads, precision) = ops.state;
             unary::<B, _>(ops.parents, ops.node, grads, |grad| {
-                B::fused_spatial_self_attention_backward(qkv, grad, heads)
+                precision.with(|| B::fused_spatial_self_attention_backward(qkv, grad, heads))
             });
         }
     }
     let y = B::fused_spatial_self_attention(qkv.primitive.clone(), heads);
     match Step.prepare::<C>([qkv.node]).compute_bound().stateful() {
-        OpsKind::Tracked(prep) => prep.finish((qkv.primitive, heads), y),
+        OpsKind::Tracked(prep) => prep.finish((qkv.primitive, heads, Precision::current()), y),
         OpsKind::UnTracked(prep) => prep.finish(y),
     }
 }

@@ -1,6 +1,7 @@
 //! Affine maps and attention.
 
 use super::bridge::{HostTensor, read_option};
+use crate::precision::on_host;
 use crate::{AffineGradients, WantedGradients};
 use burn::tensor::{Shape, backend::Backend, ops::FloatTensor};
 use sfumato_cpu::{Attention, SelfAttention, fresh};
@@ -61,13 +62,13 @@ fn self_attention_sizes<T: HostTensor>(qkv: &T, heads: usize) -> Option<SelfAtte
 pub(super) fn self_attention<T: HostTensor>(qkv: &T, heads: usize) -> Option<T> {
     let s = self_attention_sizes(qkv, heads)?;
     let (values, shape) = (qkv.read()?, qkv.shape());
-    let y = fresh::self_attention(&s, &values);
+    let y = on_host(|| fresh::self_attention(&s, &values));
     Some(T::build(y, Shape::new([shape[0], shape[1] / 3, shape[2], shape[3]])))
 }
 
 pub(super) fn self_attention_backward<T: HostTensor>(qkv: &T, grad: &T, heads: usize) -> Option<T> {
     let s = self_attention_sizes(qkv, heads)?;
     let (values, dy) = (qkv.read()?, grad.read()?);
-    let dqkv = fresh::self_attention_backward(&s, &values, &dy);
+    let dqkv = on_host(|| fresh::self_attention_backward(&s, &values, &dy));
     Some(T::build(dqkv, qkv.shape()))
 }
