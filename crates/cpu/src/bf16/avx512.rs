@@ -62,27 +62,30 @@ fn pairs(a: __m512, b: __m512) -> __m512i {
 pub(super) unsafe fn pack(x: &[f32], to: *mut u16, grid: &Grid, planes: Planes, n: usize) {
     let plane = grid.h * grid.w;
     let x = &x[planes.first * plane..][..planes.channels * plane];
-    for y in 0..grid.h {
-        for column in (0..grid.w).step_by(16) {
-            let left = grid.w - column;
-            let mask = first(left);
-            let mut r = [_mm512_setzero_si512(); 16];
-            for (j, v) in r.iter_mut().enumerate() {
-                let load = |c: usize| {
-                    if c < planes.channels {
-                        // SAFETY: masked to the pixels of the row, which the plane has.
-                        unsafe { _mm512_maskz_loadu_ps(mask, x.as_ptr().add(c * plane + y * grid.w + column)) }
-                    } else {
-                        _mm512_setzero_ps()
-                    }
-                };
-                *v = pairs(load(2 * j), load(2 * j + 1));
-            }
-            let at = to.wrapping_add(grid.at(n, y, column) * BLOCK);
-            for (i, v) in transpose(r).iter().enumerate().take(left) {
-                // SAFETY: the caller's contract; panels are aligned.
-                unsafe { _mm512_store_si512(at.wrapping_add(i * BLOCK).cast(), *v) };
-            }
+    let (mut at, mut column) = (to.wrapping_add(grid.at(n, 0, 0) * BLOCK), 0);
+    // Pixels of a plane follow each other whatever the width.
+    for pixel in (0..plane).step_by(16) {
+        let left = (plane - pixel).min(16);
+        let mask = first(left);
+        let mut r = [_mm512_setzero_si512(); 16];
+        for (j, v) in r.iter_mut().enumerate() {
+            let load = |c: usize| {
+                if c < planes.channels {
+                    // SAFETY: masked to pixels that the plane has.
+                    unsafe { _mm512_maskz_loadu_ps(mask, x.as_ptr().add(c * plane + pixel)) }
+                } else {
+                    _mm512_setzero_ps()
+                }
+            };
+            *v = pairs(load(2 * j), load(2 * j + 1));
+        }
+        for v in transpose(r).iter().take(left) {
+            // SAFETY: the caller's contract; panels are aligned.
+            unsafe { _mm512_store_si512(at.cast(), *v) };
+            column += 1;
+            let row_ends = column == grid.w;
+            at = at.wrapping_add(if row_ends { (1 + grid.border()) * BLOCK } else { BLOCK });
+            column = if row_ends { 0 } else { column };
         }
     }
 }

@@ -38,6 +38,11 @@ impl Grid {
         if taps == 1 { Self { n, h: 1, w: h * w, border: 0 } } else { Self { n, h, w, border: 1 } }
     }
 
+    /// Pixels between two rows.
+    pub(super) fn border(&self) -> usize {
+        self.border
+    }
+
     /// Pixels from one row to the next.
     fn pitch(&self) -> usize {
         self.w + self.border
