@@ -12,9 +12,10 @@ pub enum Precision {
     #[default]
     F32,
     /// bf16, a f32 with 8 significant bits (relative error up to 2⁻⁸), by the processor's tile unit (AMX), in [`conv2d`](crate::conv2d),
-    /// [`conv1x1_joined`](crate::conv1x1_joined) and their gradients. Convolutions that gain nothing from it stay f32: those with a stride, and
-    /// those with few channels ([`is_bf16`](crate::is_bf16)). So do kernels that are more than a convolution, and those of
-    /// [`winograd`](crate::winograd). Without a tile unit it is emulated, with the same bits, which is slow.
+    /// [`conv1x1_joined`](crate::conv1x1_joined), [`self_attention`](crate::self_attention) and their gradients. Convolutions that gain nothing
+    /// from it stay f32: those of other sizes than 1×1 and 3×3, and those with few channels ([`is_bf16`](crate::is_bf16)). So do kernels that
+    /// are more than one of these, and those of [`winograd`](crate::winograd). Without a tile unit it is emulated, with the same bits, which is
+    /// slow.
     Bf16,
 }
 

@@ -57,7 +57,9 @@ impl Head {
     fn pack_panel(&self, x: &[f32], to: &mut [u16]) {
         for (b, to) in to.chunks_exact_mut(block_len(&self.grid)).enumerate() {
             // SAFETY: the block is this call's own.
-            unsafe { panel::pack_image(&self.grid, x, panel::planes(self.d, 0, b), 0, to.as_mut_ptr()) };
+            unsafe {
+                panel::pack_image(&self.grid, &self.grid.all(), x, panel::planes(self.d, 0, b), 0, to.as_mut_ptr())
+            };
         }
     }
 

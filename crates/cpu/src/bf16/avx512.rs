@@ -1,6 +1,6 @@
 //! What is around the products, with AVX-512 and its bf16 conversions; `portable` has the same functions in plain code.
 
-use super::grid::{Grid, Piece};
+use super::grid::{Grid, Lattice, Piece};
 use super::panel::{BLOCK, OutputBlock, Planes};
 use super::weight::Target;
 use super::weights::Source;
@@ -59,10 +59,13 @@ fn pairs(a: __m512, b: __m512) -> __m512i {
 /// # Safety
 /// The same, and the processor must have AVX-512 with bf16.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub(super) unsafe fn pack(x: &[f32], to: *mut u16, grid: &Grid, planes: Planes, n: usize) {
-    let plane = grid.h * grid.w;
+pub(super) unsafe fn pack(x: &[f32], to: *mut u16, grid: &Grid, lattice: &Lattice, planes: Planes, n: usize) {
+    let plane = lattice.plane();
     let x = &x[planes.first * plane..][..planes.channels * plane];
-    let (mut at, mut column) = (to.wrapping_add(grid.at(n, 0, 0) * BLOCK), 0);
+    let ([_, width], [y, x0]) = (lattice.size, lattice.first);
+    let [step, row_step] = [1, grid.pitch()].map(|pixels| pixels * lattice.stride * BLOCK);
+    let mut row = to.wrapping_add(grid.at(n, y, x0) * BLOCK);
+    let (mut at, mut column) = (row, 0);
     // Pixels of a plane follow each other whatever the width.
     for pixel in (0..plane).step_by(16) {
         let left = (plane - pixel).min(16);
@@ -82,10 +85,11 @@ pub(super) unsafe fn pack(x: &[f32], to: *mut u16, grid: &Grid, planes: Planes, 
         for v in transpose(r).iter().take(left) {
             // SAFETY: the caller's contract; panels are aligned.
             unsafe { _mm512_store_si512(at.cast(), *v) };
-            column += 1;
-            let row_ends = column == grid.w;
-            at = at.wrapping_add(if row_ends { (1 + grid.border()) * BLOCK } else { BLOCK });
-            column = if row_ends { 0 } else { column };
+            (at, column) = (at.wrapping_add(step), column + 1);
+            if column == width {
+                row = row.wrapping_add(row_step);
+                (at, column) = (row, 0);
+            }
         }
     }
 }

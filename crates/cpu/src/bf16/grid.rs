@@ -4,6 +4,8 @@
 //! one row and the left border of the next, as the lower border of one image and the upper of the next. So a neighbour is a
 //! constant number of pixels away, and sixteen consecutive pixels are a tile whatever the width. A 1×1 convolution has no border.
 
+use std::ops::Range;
+
 /// Images, height and width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Grid {
@@ -22,6 +24,34 @@ pub(super) struct Window {
     pub(super) mask: u32,
 }
 
+/// Where the pixels of planes lie in the line: all of them, or those that a convolution with stride 2 has as the middles of its kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lattice {
+    /// 1 or 2.
+    pub(super) stride: usize,
+    /// Row and column of the first.
+    pub(super) first: [usize; 2],
+    /// Height and width of the planes.
+    pub(super) size: [usize; 2],
+}
+
+impl Lattice {
+    /// Pixels of a plane.
+    pub(super) fn plane(&self) -> usize {
+        self.size[0] * self.size[1]
+    }
+}
+
+/// Windows of 16 pixels of a lattice and what belongs to them in its planes.
+pub(super) struct Windows {
+    /// Pixels of the line from one pixel of a window to the next.
+    pub(super) stride: usize,
+    pub(super) starts: Vec<usize>,
+    pub(super) pieces: Vec<Piece>,
+    /// Where the pieces of each end.
+    pub(super) ends: Vec<usize>,
+}
+
 /// Pixels of a window that follow each other in the planes of one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Piece {
@@ -38,13 +68,8 @@ impl Grid {
         if taps == 1 { Self { n, h: 1, w: h * w, border: 0 } } else { Self { n, h, w, border: 1 } }
     }
 
-    /// Pixels between two rows.
-    pub(super) fn border(&self) -> usize {
-        self.border
-    }
-
     /// Pixels from one row to the next.
-    fn pitch(&self) -> usize {
+    pub(super) fn pitch(&self) -> usize {
         self.w + self.border
     }
 
@@ -64,7 +89,7 @@ impl Grid {
     }
 
     /// The zeros after row `y` of image `n`, as a range of the line: a pixel, or a row more after an image, or all that is left after the last.
-    pub(super) fn border_after(&self, n: usize, y: usize) -> std::ops::Range<usize> {
+    pub(super) fn border_after(&self, n: usize, y: usize) -> Range<usize> {
         let end = match (n + 1 == self.n, y + 1 == self.h) {
             (true, true) => self.line(),
             (_, true) => self.at(n + 1, 0, 0),
@@ -79,28 +104,47 @@ impl Grid {
         if taps == 1 { vec![0] } else { (0..9).map(|tap| (tap / 3 - 1) * pitch + tap % 3 - 1).collect() }
     }
 
-    /// Windows of `size` pixels that together hold each pixel once. The next one starts at the first pixel that is in none, so borders are
-    /// skipped where a window ends at one.
-    pub(super) fn windows(&self, size: usize) -> Vec<Window> {
-        let mut windows: Vec<Window> = Vec::with_capacity(self.n * self.h * self.w / size * 3 / 2 + 1);
-        for row in 0..self.n * self.h {
-            let (mut at, end) = (self.at(row / self.h, row % self.h, 0), self.at(row / self.h, row % self.h, self.w));
-            while at < end {
-                let start = match windows.last() {
-                    Some(last) if at - last.start < size => last.start,
-                    _ => {
-                        windows.push(Window { start: at, mask: 0 });
-                        at
-                    }
-                };
-                let until = end.min(start + size);
-                // Bits `at - start .. until - start` of 32.
-                let bits = ((1u64 << (until - start)) - (1u64 << (at - start))) as u32;
-                windows.last_mut().expect("one was there or pushed").mask |= bits;
-                at = until;
+    /// All pixels.
+    pub(super) fn all(&self) -> Lattice {
+        Lattice { stride: 1, first: [0, 0], size: [self.h, self.w] }
+    }
+
+    /// Windows of 16 pixels that together hold each pixel of a lattice once.
+    pub(super) fn windows_of(&self, lattice: &Lattice) -> Windows {
+        if lattice.stride == 1 {
+            let windows = self.windows(16);
+            let (pieces, ends) = self.pieces(&windows);
+            return Windows { stride: 1, starts: windows.iter().map(|window| window.start).collect(), pieces, ends };
+        }
+        let ([rows, columns], [y, x]) = (lattice.size, lattice.first);
+        let mut windows = Windows { stride: lattice.stride, starts: Vec::new(), pieces: Vec::new(), ends: Vec::new() };
+        for (image, row) in (0..self.n).flat_map(|image| (0..rows).map(move |row| (image, row))) {
+            for column in (0..columns).step_by(16) {
+                let at = self.at(image, y + row * lattice.stride, x + column * lattice.stride);
+                let mask = (1u32 << (columns - column).min(16)) - 1;
+                windows.starts.push(at);
+                windows.pieces.push(Piece { mask, image, pixel: row * columns + column });
+                windows.ends.push(windows.pieces.len());
             }
         }
         windows
+    }
+
+    /// Windows of 32 consecutive pixels that hold all pixels of a lattice, and others, each at most once.
+    pub(super) fn around(&self, lattice: &Lattice) -> Vec<Window> {
+        if lattice.stride == 1 {
+            return self.windows(32);
+        }
+        let ([rows, columns], [y, x]) = (lattice.size, lattice.first);
+        let span = (columns - 1) * lattice.stride + 1;
+        let rows = (0..self.n).flat_map(|image| (0..rows).map(move |row| (image, y + row * lattice.stride)));
+        cover(32, rows.map(|(image, row)| self.at(image, row, x)..self.at(image, row, x) + span))
+    }
+
+    /// Windows of `size` pixels that together hold each pixel once. Borders are skipped where a window ends at one.
+    pub(super) fn windows(&self, size: usize) -> Vec<Window> {
+        let rows = (0..self.n).flat_map(|image| (0..self.h).map(move |row| (image, row)));
+        cover(size, rows.map(|(image, row)| self.at(image, row, 0)..self.at(image, row, self.w)))
     }
 
     /// The pieces of each window, and where those of the next begin. Borders are not in the planes: pixels on both sides of one follow each other.
@@ -126,6 +170,29 @@ impl Grid {
         }
         (pieces, ends)
     }
+}
+
+/// Windows of `size` pixels that together hold those of all ranges, which follow each other, once. The next one starts at the first pixel that is in
+/// none.
+fn cover(size: usize, ranges: impl Iterator<Item = Range<usize>>) -> Vec<Window> {
+    let mut windows: Vec<Window> = Vec::new();
+    for Range { start: mut at, end } in ranges {
+        while at < end {
+            let start = match windows.last() {
+                Some(last) if at - last.start < size => last.start,
+                _ => {
+                    windows.push(Window { start: at, mask: 0 });
+                    at
+                }
+            };
+            let until = end.min(start + size);
+            // Bits `at - start .. until - start` of 32.
+            let bits = ((1u64 << (until - start)) - (1u64 << (at - start))) as u32;
+            windows.last_mut().expect("one was there or pushed").mask |= bits;
+            at = until;
+        }
+    }
+    windows
 }
 
 #[cfg(test)]

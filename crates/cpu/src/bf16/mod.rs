@@ -49,6 +49,7 @@ use super::norm_conv::NormConv;
 use super::precision::Precision;
 use super::scratch;
 use grid::Grid;
+pub(crate) use grid::Lattice;
 use normed::Normed;
 use panel::{BLOCK, Outputs, block_len, blocks, panel_len};
 
@@ -69,7 +70,7 @@ fn wide() -> bool {
     false
 }
 
-/// Whether a 3×3 or 1×1 convolution with stride 1 from `c` to `k` channels gains from [`Precision::Bf16`]; others stay f32.
+/// Whether a 3×3 convolution with stride 1 or 2, or a 1×1 convolution, from `c` to `k` channels gains from [`Precision::Bf16`]; others stay f32.
 pub fn is_bf16(c: usize, k: usize) -> bool {
     c >= FEW_CHANNELS && k >= FEW_CHANNELS
 }
@@ -79,7 +80,7 @@ pub(crate) fn is_attention_chosen(d: usize) -> bool {
     Precision::current() == Precision::Bf16 && d >= FEW_CHANNELS
 }
 
-/// Sizes of a convolution with stride 1 whose output has as many pixels as its input, of the channels of one tensor or two.
+/// Sizes of a convolution of the channels of one tensor or two: with stride 1 and as many pixels in its output as in its input, or 3×3 with stride 2.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sizes {
     pub(crate) n: usize,
@@ -91,6 +92,15 @@ pub(crate) struct Sizes {
     pub(crate) k: usize,
     /// 1 or 9.
     pub(crate) taps: usize,
+    /// Where the middles of its kernels lie in the input, if not at every pixel.
+    pub(crate) strided: Option<Lattice>,
+}
+
+impl Lattice {
+    /// The middles of the kernels of a 3×3 convolution with stride 2 and at most one line of zeros on each side; `size` is that of its output.
+    pub(crate) fn of_stride_2([top, left]: [usize; 2], size: (usize, usize)) -> Self {
+        Self { stride: 2, first: [1 - top, 1 - left], size: [size.0, size.1] }
+    }
 }
 
 impl Sizes {
@@ -103,6 +113,11 @@ impl Sizes {
     fn grid(&self) -> Grid {
         Grid::new(self.n, self.h, self.w, self.taps)
     }
+
+    /// The pixels of the output in the grid.
+    fn lattice(&self, grid: &Grid) -> Lattice {
+        self.strided.unwrap_or(grid.all())
+    }
 }
 
 /// `y = conv(x, weight) + bias + residual`.
@@ -114,7 +129,7 @@ pub(crate) fn forward(
     residual: Option<&[f32]>,
     y: &mut [f32],
 ) {
-    forward_of(s, |grid, panel| panel::pack(grid, x, s.c, panel), weight, [bias, residual], y);
+    forward_of(s, |grid, panel| panel::pack(grid, &grid.all(), x, s.c, panel), weight, [bias, residual], y);
 }
 
 /// [`forward`] of what `pack` writes into a panel.
@@ -137,8 +152,18 @@ fn forward_of(
         if let Some(bias) = bias {
             padded[..s.k].copy_from_slice(bias);
         }
-        let outputs = Outputs::new(&grid, out, [residual, None], [y, &mut []]);
-        product::convolve(&grid, s.taps, [blocks(s.c), blocks(out)], panel, tiles, padded, &outputs);
+        let lattice = s.lattice(&grid);
+        let outputs = Outputs::new([s.n, lattice.plane()], out, [residual, None], [y, &mut []]);
+        product::convolve(
+            &grid,
+            &grid.windows_of(&lattice),
+            s.taps,
+            [blocks(s.c), blocks(out)],
+            panel,
+            tiles,
+            padded,
+            &outputs,
+        );
     });
 }
 
@@ -157,18 +182,18 @@ pub(crate) fn backward(
             backward_input(s, grid, dy, weight, add, dx);
         }
         if let Some(dw) = dw {
-            backward_weight(s, grid, |panel| panel::pack(grid, x, s.c, panel), dy, dw);
+            backward_weight(s, grid, |panel| panel::pack(grid, &grid.all(), x, s.c, panel), dy, dw);
         }
     });
 }
 
-/// Runs `f` with the gradient of the result as a panel.
+/// Runs `f` with the gradient of the result as a panel, with zeros between the pixels of a strided one.
 fn backward_of(s: &Sizes, dy: &[f32], f: impl FnOnce(&Grid, &[u16])) {
     let (grid, out) = (s.grid(), [s.k, 0]);
     let halves = [panel_len(&grid, out)];
     memory::with(&halves, &[], |mut parts| {
         let panel = parts.halves(halves[0]);
-        panel::pack(&grid, [dy, &[]], out, panel);
+        panel::pack(&grid, &s.lattice(&grid), [dy, &[]], out, panel);
         f(&grid, panel);
     });
 }
@@ -181,13 +206,22 @@ fn backward_input(s: &Sizes, grid: &Grid, dy: &[u16], weight: &[f32], add: [Opti
         let padded = parts.floats(floats[0]);
         weights::turned(weight, s.c, s.k, s.taps, tiles);
         padded.fill(0.0);
-        let outputs = Outputs::new(grid, s.c, add, dx);
-        product::convolve(grid, s.taps, [blocks([s.k, 0]), blocks(s.c)], dy, tiles, padded, &outputs);
+        let outputs = Outputs::new([s.n, grid.h * grid.w], s.c, add, dx);
+        product::convolve(
+            grid,
+            &grid.windows_of(&grid.all()),
+            s.taps,
+            [blocks([s.k, 0]), blocks(s.c)],
+            dy,
+            tiles,
+            padded,
+            &outputs,
+        );
     });
 }
 
 fn backward_weight(s: &Sizes, grid: &Grid, pack: impl FnOnce(&mut [u16]), dy: &[u16], dw: &mut [f32]) {
-    let windows = grid.windows(32);
+    let windows = grid.around(&s.lattice(grid));
     let cut = weight::Cut::new(s.k, s.c, s.taps, windows.len());
     let panel = panel_len(grid, s.c);
     let halves = [panel, 2 * panel, dy.len() / block_len(grid) * windows.len() * 1024];
@@ -204,7 +238,7 @@ fn backward_weight(s: &Sizes, grid: &Grid, pack: impl FnOnce(&mut [u16]), dy: &[
 
 /// Sizes of the convolution behind a norm.
 fn behind_norm(s: &NormConv) -> Sizes {
-    Sizes { n: s.norm.n, h: s.h, w: s.w, c: [s.norm.c, 0], k: s.k, taps: 9 }
+    Sizes { n: s.norm.n, h: s.h, w: s.w, c: [s.norm.c, 0], k: s.k, taps: 9, strided: None }
 }
 
 /// `y = conv(norm(x)) + bias + residual`, and the statistics of the norm.

@@ -34,7 +34,9 @@ impl Normed<'_> {
                 group_norm_on(isa, &s, self.x.images(n, &range), affine, normed, statistics);
                 (0..blocks([c, 0])).into_par_iter().for_each(|b| {
                     // SAFETY: each task has an image's pixels of a block, and the borders after them, for itself.
-                    unsafe { panel::pack_image(grid, normed, panel::planes(c, 0, b), i, to.at(b * block)) };
+                    unsafe {
+                        panel::pack_image(grid, &grid.all(), normed, panel::planes(c, 0, b), i, to.at(b * block))
+                    };
                 });
             });
         });

@@ -2,7 +2,7 @@
 //!
 //! Channels are padded with zeros to blocks of 32; a concatenation is the blocks of one tensor behind those of the other.
 
-use super::grid::{Grid, Piece, Window};
+use super::grid::{Grid, Lattice, Piece, Window};
 use super::memory::Shared;
 use rayon::prelude::*;
 
@@ -49,8 +49,8 @@ pub(super) fn planes(channels: usize, n: usize, b: usize) -> Planes {
     Planes { first: n * channels + b * BLOCK, channels: (channels - b * BLOCK).min(BLOCK) }
 }
 
-/// Rounds tensors `[n, c, h, w]` into a panel, with zeros in its borders.
-pub(super) fn pack(grid: &Grid, x: [&[f32]; 2], channels: [usize; 2], panel: &mut [u16]) {
+/// Rounds tensors `[n, c, h, w]` of the pixels of a lattice into a panel, with zeros everywhere else.
+pub(super) fn pack(grid: &Grid, lattice: &Lattice, x: [&[f32]; 2], channels: [usize; 2], panel: &mut [u16]) {
     debug_assert_eq!(panel.len(), panel_len(grid, channels));
     let (block, to) = (block_len(grid), Shared::new(panel));
     (0..blocks(channels) * grid.n).into_par_iter().for_each(|i| {
@@ -58,25 +58,30 @@ pub(super) fn pack(grid: &Grid, x: [&[f32]; 2], channels: [usize; 2], panel: &mu
         let (tensor, own) = locate(channels, b);
         let planes = planes(channels[tensor], n, own);
         // SAFETY: each task has an image's pixels of a block, and the borders after them, for itself.
-        unsafe { pack_image(grid, x[tensor], planes, n, to.at(b * block)) };
+        unsafe { pack_image(grid, lattice, x[tensor], planes, n, to.at(b * block)) };
     });
 }
 
-/// Rounds a block of channels of image `n` into the block of a panel at `to`, with zeros in its borders.
+/// Rounds a block of channels of image `n` into the block of a panel at `to`, with zeros where there is no pixel of the lattice.
 ///
 /// # Safety
 /// Nobody else may use these pixels of the block, nor the borders after them, nor, of the first image, those before.
-pub(super) unsafe fn pack_image(grid: &Grid, x: &[f32], planes: Planes, n: usize, to: *mut u16) {
+pub(super) unsafe fn pack_image(grid: &Grid, lattice: &Lattice, x: &[f32], planes: Planes, n: usize, to: *mut u16) {
     // SAFETY: the caller's contract.
     unsafe {
         if n == 0 {
             to.write_bytes(0, grid.lead() * BLOCK);
         }
-        for y in 0..grid.h {
-            let border = grid.border_after(n, y);
-            to.add(border.start * BLOCK).write_bytes(0, border.len() * BLOCK);
+        if lattice.stride > 1 {
+            let until = if n + 1 == grid.n { grid.line() } else { grid.at(n + 1, 0, 0) };
+            to.add(grid.at(n, 0, 0) * BLOCK).write_bytes(0, (until - grid.at(n, 0, 0)) * BLOCK);
+        } else {
+            for y in 0..grid.h {
+                let border = grid.border_after(n, y);
+                to.add(border.start * BLOCK).write_bytes(0, border.len() * BLOCK);
+            }
         }
-        around!(pack(x, to, grid, planes, n));
+        around!(pack(x, to, grid, lattice, planes, n));
     }
 }
 
@@ -105,10 +110,15 @@ pub(super) struct OutputBlock<'a> {
 }
 
 impl<'a> Outputs<'a> {
-    pub(super) fn new(grid: &Grid, channels: [usize; 2], add: [Option<&'a [f32]>; 2], to: [&'a mut [f32]; 2]) -> Self {
-        let plane = grid.h * grid.w;
+    /// Of `n` images with planes of so many pixels.
+    pub(super) fn new(
+        [n, plane]: [usize; 2],
+        channels: [usize; 2],
+        add: [Option<&'a [f32]>; 2],
+        to: [&'a mut [f32]; 2],
+    ) -> Self {
         for ((channels, add), to) in channels.iter().zip(add).zip(&to) {
-            assert!(to.len() == grid.n * channels * plane && add.is_none_or(|add| add.len() == to.len()));
+            assert!(to.len() == n * channels * plane && add.is_none_or(|add| add.len() == to.len()));
         }
         Self { channels, plane, add, to: to.map(Shared::new) }
     }

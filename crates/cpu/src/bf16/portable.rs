@@ -1,25 +1,25 @@
 //! What is around the products, in plain code: the reference of `avx512`, and for processors without it.
 
-use super::grid::{Grid, Piece};
+use super::grid::{Grid, Lattice, Piece};
 use super::number::round;
 use super::panel::{BLOCK, OutputBlock, Planes};
 use super::weight::Target;
 use super::weights::Source;
 use std::ops::Range;
 
-/// Rounds one image's block of channels into a block of a panel.
+/// Rounds one image's block of channels into a block of a panel, to the pixels of a lattice.
 ///
 /// # Safety
 /// Nobody else may use these pixels of the block.
-pub(super) unsafe fn pack(x: &[f32], to: *mut u16, grid: &Grid, planes: Planes, n: usize) {
-    for y in 0..grid.h {
-        for column in 0..grid.w {
-            for c in 0..BLOCK {
-                let from = ((planes.first + c) * grid.h + y) * grid.w + column;
-                let rounded = if c < planes.channels { round(x[from]) } else { 0 };
-                // SAFETY: the caller's contract.
-                unsafe { to.add(grid.at(n, y, column) * BLOCK + c).write(rounded) };
-            }
+pub(super) unsafe fn pack(x: &[f32], to: *mut u16, grid: &Grid, lattice: &Lattice, planes: Planes, n: usize) {
+    let [height, width] = lattice.size;
+    for (y, column) in (0..height).flat_map(|y| (0..width).map(move |column| (y, column))) {
+        let [row, place] = [(0, y), (1, column)].map(|(i, at)| lattice.first[i] + at * lattice.stride);
+        for c in 0..BLOCK {
+            let from = ((planes.first + c) * height + y) * width + column;
+            let rounded = if c < planes.channels { round(x[from]) } else { 0 };
+            // SAFETY: the caller's contract.
+            unsafe { to.add(grid.at(n, row, place) * BLOCK + c).write(rounded) };
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Convolutions of panels with stride 1: forward, and the gradient for the input.
 
-use super::grid::{Grid, Piece, Window};
+use super::grid::{Grid, Piece, Windows};
 use super::panel::{BLOCK, OutputBlock, Outputs, block_len};
 use super::tiles::Tiles;
 use rayon::prelude::*;
@@ -21,11 +21,11 @@ struct Pair<'a> {
 
 impl<'a> Pair<'a> {
     /// Windows `i` and `i + 1`; after the last, once more the last without pieces.
-    fn new(windows: &[Window], pieces: &'a [Piece], ends: &[usize], i: usize) -> Self {
-        let of = |i: usize| &pieces[if i == 0 { 0 } else { ends[i - 1] }..ends[i]];
-        let (first, second) = (windows[i], windows.get(i + 1));
+    fn new(windows: &'a Windows, i: usize) -> Self {
+        let of = |i: usize| &windows.pieces[if i == 0 { 0 } else { windows.ends[i - 1] }..windows.ends[i]];
+        let (first, second) = (windows.starts[i], windows.starts.get(i + 1));
         Self {
-            starts: [first.start, second.unwrap_or(&first).start],
+            starts: [first, *second.unwrap_or(&first)],
             pieces: [of(i), if second.is_some() { of(i + 1) } else { &[] }],
         }
     }
@@ -34,11 +34,12 @@ impl<'a> Pair<'a> {
 #[repr(C, align(64))]
 struct Sums([f32; 2 * GROUP * 1024]);
 
-/// `out = x w + bias`: a panel of `blocks[0]` blocks of input channels, tensors of `blocks[1]` blocks of output channels.
+/// `out = x w + bias` at the pixels of the windows: a panel of `blocks[0]` blocks of input channels, tensors of `blocks[1]` blocks of output channels.
 ///
 /// An output's sum runs over channels and taps in the same order always, by one thread.
 pub(super) fn convolve(
     grid: &Grid,
+    windows: &Windows,
     taps: usize,
     blocks: [usize; 2],
     x: &[u16],
@@ -49,16 +50,14 @@ pub(super) fn convolve(
     let len = block_len(grid);
     debug_assert_eq!(x.len(), blocks[0] * len);
     debug_assert_eq!((w.len(), bias.len()), (blocks[0] * blocks[1] * taps * 1024, blocks[1] * BLOCK));
-    let windows = grid.windows(16);
-    let (pieces, ends) = grid.pieces(&windows);
-    let pairs: Vec<Pair> = (0..windows.len()).step_by(2).map(|i| Pair::new(&windows, &pieces, &ends, i)).collect();
+    let pairs: Vec<Pair> = (0..windows.starts.len()).step_by(2).map(|i| Pair::new(windows, i)).collect();
     // In bytes; shifts may be negative, and are added to a pixel that is far enough from the start.
     let shifts = grid.shifts(taps);
     let steps: Vec<usize> = (0..blocks[0])
         .flat_map(|b| shifts.iter().map(move |shift| (b * len * 2).wrapping_add_signed(shift * 64)))
         .collect();
-    debug_assert!(windows.iter().all(|window| {
-        let ends = shifts.iter().map(|shift| window.start.checked_add_signed(*shift).map(|start| start + 16));
+    debug_assert!(windows.starts.iter().all(|start| {
+        let ends = shifts.iter().map(|shift| start.checked_add_signed(*shift).map(|at| at + 15 * windows.stride + 1));
         ends.into_iter().all(|end| end.is_some_and(|end| end <= grid.line()))
     }));
     // A task: some pairs of windows for all outputs, or, where there are few, for one block of outputs.
@@ -70,16 +69,16 @@ pub(super) fn convolve(
         for b in s * blocks[1] / split..(s + 1) * blocks[1] / split {
             let tiles = &w[b * steps.len() * 1024..][..steps.len() * 1024];
             // SAFETY: each task writes its own pixels; the panel holds all that the windows and shifts reach.
-            unsafe { run(part, &steps, x, tiles, &bias[b * BLOCK..][..BLOCK], &out.block(b)) };
+            unsafe { run(part, &steps, x, windows.stride * 64, tiles, &bias[b * BLOCK..][..BLOCK], &out.block(b)) };
         }
     });
 }
 
-/// One block of outputs for some pairs of windows.
+/// One block of outputs for some pairs of windows, whose pixels are `stride` bytes apart.
 ///
 /// # Safety
 /// Windows and steps must be within `x`, the pieces within `out`, and nobody else may use their pixels there.
-unsafe fn run(pairs: &[Pair], steps: &[usize], x: &[u16], w: &[u16], bias: &[f32], out: &OutputBlock) {
+unsafe fn run(pairs: &[Pair], steps: &[usize], x: &[u16], stride: usize, w: &[u16], bias: &[f32], out: &OutputBlock) {
     // A group's sums are written out during the next one's first steps, so that its last tile stores are not waited for.
     let mut sums = Sums([0.0; 2 * GROUP * 1024]);
     let (even, odd) = sums.0.split_at_mut(GROUP * 1024);
@@ -93,7 +92,7 @@ unsafe fn run(pairs: &[Pair], steps: &[usize], x: &[u16], w: &[u16], bias: &[f32
                 let at = pair.starts.map(|start| x.as_ptr().wrapping_add(start * BLOCK));
                 let c = halves[g % 2][i * 1024..][..1024].as_mut_ptr();
                 // SAFETY: the caller's contract; scratch memory and sums are aligned.
-                unsafe { tiles.block::<false>(part, at, 64, w, c, k > 0) };
+                unsafe { tiles.block::<false>(part, at, stride, w, c, k > 0) };
             }
             if k == 0 {
                 // SAFETY: the caller's contract.

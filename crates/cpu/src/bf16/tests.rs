@@ -96,7 +96,7 @@ fn a_step_is_a_product_of_matrices() {
 
 #[cfg(target_arch = "x86_64")]
 mod around {
-    use super::super::grid::Grid;
+    use super::super::grid::{Grid, Lattice};
     use super::super::panel::{BLOCK, Outputs, Planes, columns};
     use super::super::weight::Target;
     use super::super::weights::Source;
@@ -118,8 +118,18 @@ mod around {
                 let [mut one, mut two] = [0, 0].map(|_| aligned(&vec![7; grid.line() * BLOCK]));
                 // SAFETY: the memory is there, and aligned.
                 unsafe {
-                    avx512::pack(&x, one.as_mut_ptr().cast(), &grid, planes, n);
-                    portable::pack(&x, two.as_mut_ptr().cast(), &grid, planes, n);
+                    avx512::pack(&x, one.as_mut_ptr().cast(), &grid, &grid.all(), planes, n);
+                    portable::pack(&x, two.as_mut_ptr().cast(), &grid, &grid.all(), planes, n);
+                }
+                prop_assert!(one.iter().zip(&two).all(|(a, b)| a.0 == b.0));
+                // Every second pixel of twice the height and width.
+                let grid = Grid::new(2, 2 * h, 2 * w, 9);
+                let lattice = Lattice { stride: 2, first: [seed as usize % 2, seed as usize / 2 % 2], size: [h, w] };
+                let [mut one, mut two] = [0, 0].map(|_| aligned(&vec![7; grid.line() * BLOCK]));
+                // SAFETY: as above.
+                unsafe {
+                    avx512::pack(&x, one.as_mut_ptr().cast(), &grid, &lattice, planes, n);
+                    portable::pack(&x, two.as_mut_ptr().cast(), &grid, &lattice, planes, n);
                 }
                 prop_assert!(one.iter().zip(&two).all(|(a, b)| a.0 == b.0));
             }
@@ -205,7 +215,7 @@ mod around {
             let [mut one, mut two] = [0, 1].map(|_| channels.map(|c| vec![9.0; n * c * h * w]));
             for (to, wide) in [(&mut one, true), (&mut two, false)] {
                 let [first, second] = to.each_mut();
-                let outputs = Outputs::new(&grid, channels, add, [first, second]);
+                let outputs = Outputs::new([n, h * w], channels, add, [first, second]);
                 for (i, piece) in pieces.iter().enumerate() {
                     for block in 0..super::super::panel::blocks(channels) {
                         let (sums, bias) = (values(seed ^ i as u64, 512), values(seed ^ 3, 32));

@@ -72,7 +72,7 @@ impl JoinedConv1x1 {
 
     /// The sizes for bf16, where it is chosen and pays.
     fn in_bf16(&self) -> Option<bf16::Sizes> {
-        bf16::Sizes { n: self.n, h: 1, w: self.pixels, c: self.c, k: self.k, taps: 1 }.chosen()
+        bf16::Sizes { n: self.n, h: 1, w: self.pixels, c: self.c, k: self.k, taps: 1, strided: None }.chosen()
     }
 
     fn table(&self) -> Table {

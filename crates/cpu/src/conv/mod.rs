@@ -68,12 +68,15 @@ fn winograd(s: &Conv2d, pass: Pass) -> Option<(Conv3x3, TileSize)> {
 
 /// The sizes for bf16, where it is chosen and pays.
 fn in_bf16(s: &Conv2d) -> Option<bf16::Sizes> {
-    let taps = match s {
-        s if s.as_3x3().is_some() => 9,
-        s if s.is_pointwise() => 1,
+    let [top, left, bottom, right] = s.padding;
+    let is_strided = s.side == 3 && s.stride == 2 && top.max(left).max(bottom).max(right) <= 1;
+    let (taps, strided) = match s {
+        s if s.as_3x3().is_some() => (9, None),
+        s if s.is_pointwise() => (1, None),
+        _ if is_strided => (9, Some(bf16::Lattice::of_stride_2([top, left], s.output_size()))),
         _ => return None,
     };
-    bf16::Sizes { n: s.n, h: s.h, w: s.w, c: [s.c, 0], k: s.k, taps }.chosen()
+    bf16::Sizes { n: s.n, h: s.h, w: s.w, c: [s.c, 0], k: s.k, taps, strided }.chosen()
 }
 
 /// Whether Winograd's algorithm pays for a 3×3 convolution from `c` to `k` channels and both its gradients.
