@@ -103,7 +103,7 @@ pub(super) unsafe fn pair(from: &[u16], to: *mut u16, line: usize, pixels: Range
     let low: [u16; 32] = std::array::from_fn(|i| (i / 2 + 32 * (i % 2)) as u16);
     let high: [u16; 32] = std::array::from_fn(|i| (16 + i / 2 + 32 * (i % 2)) as u16);
     // SAFETY: the arrays are 64 bytes long.
-    let [low, high] = [low, high].map(|index| unsafe { _mm512_loadu_si512(index.as_ptr().cast()) });
+    let (low, high) = unsafe { (_mm512_loadu_si512(low.as_ptr().cast()), _mm512_loadu_si512(high.as_ptr().cast())) };
     // SAFETY: the slice is 64 bytes long.
     let pixel = |p: usize| unsafe { _mm512_loadu_si512(from[p * BLOCK..][..BLOCK].as_ptr().cast()) };
     let mut a = pixel(pixels.start);
@@ -147,31 +147,87 @@ pub(super) unsafe fn turn(from: &[u16], to: &mut [u16]) {
 /// The processor must have AVX-512 with bf16.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 pub(super) unsafe fn fill(w: &[f32], to: &mut [u16], by: &Source) {
-    let [k_stride, n_stride] = by.strides;
-    let steps = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    let index = _mm512_mullo_epi32(steps, _mm512_set1_epi32(n_stride as i32));
+    // What lies together is read together: the taps of all inputs of an output, or of all outputs of an input.
+    if by.strides[0] == by.taps { by_output(w, to, by) } else { by_input(w, to, by) }
+}
+
+/// Sixteen vectors of up to 16 floats, whose rows are `stride` apart; what is not there is zero.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn rows(from: &[f32], rows: usize, width: usize, stride: usize) -> [__m512i; 16] {
+    let mut r = [_mm512_setzero_si512(); 16];
+    for (i, v) in r.iter_mut().enumerate().take(rows) {
+        let row = &from[i * stride..][..width.min(16)];
+        // SAFETY: masked to the row.
+        *v = unsafe { _mm512_castps_si512(_mm512_maskz_loadu_ps(first(width), row.as_ptr())) };
+    }
+    r
+}
+
+/// For weights whose inputs lie next to each other.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn by_output(w: &[f32], to: &mut [u16], by: &Source) {
+    let all = (by.inputs.end - by.inputs.start) * by.taps;
+    // A vector of 16 outputs for each input and tap.
+    let mut vectors = [_mm512_setzero_ps(); BLOCK * 9];
     for half in 0..2 {
         let n = by.outputs.start + half * 16;
         let here = by.outputs.end.saturating_sub(n).min(16);
-        for j in 0..16 {
-            for tap in 0..by.taps {
-                let get = |k: usize| {
-                    if k >= by.inputs.end || here == 0 {
-                        return _mm512_setzero_ps();
-                    }
-                    let from = &w[k * k_stride + n * n_stride + by.tap(tap)..];
-                    debug_assert!(from.len() > (here - 1) * n_stride);
-                    // SAFETY: masked to outputs that the weight has.
-                    unsafe { _mm512_mask_i32gather_ps::<4>(_mm512_setzero_ps(), first(here), index, from.as_ptr()) }
-                };
-                let k = by.inputs.start + 2 * j;
-                let v = pairs(get(k), get(k + 1));
-                let at = tap * 1024 + half * 512 + j * 32;
-                // SAFETY: the slice is 64 bytes long.
-                unsafe { _mm512_storeu_si512(to[at..][..32].as_mut_ptr().cast(), v) };
+        vectors.fill(_mm512_setzero_ps());
+        if here > 0 {
+            let from = &w[n * by.strides[1] + by.inputs.start * by.taps..];
+            for at in (0..all).step_by(16) {
+                let turned = transpose(rows(&from[at..], here, all - at, by.strides[1]));
+                for (to, v) in vectors[at..].iter_mut().zip(turned).take(all - at) {
+                    *to = _mm512_castsi512_ps(v);
+                }
             }
         }
+        for i in 0..16 * by.taps {
+            let (j, tap) = (i / by.taps, i % by.taps);
+            let at = 2 * j * by.taps + by.tap(tap);
+            store(to, tap * 1024 + half * 512 + j * 32, pairs(vectors[at], vectors[at + by.taps]));
+        }
     }
+}
+
+/// For weights whose outputs lie next to each other.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn by_input(w: &[f32], to: &mut [u16], by: &Source) {
+    let [k_stride, taps] = [by.strides[0], by.taps];
+    assert!(by.strides[1] == taps && taps <= 9);
+    let steps = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    let index = _mm512_mullo_epi32(steps, _mm512_set1_epi32(taps as i32));
+    let all = (by.outputs.end - by.outputs.start) * taps;
+    for j in 0..16 {
+        // Pairs of two inputs for each output and tap.
+        let mut both = [0u32; BLOCK * 9];
+        let k = by.inputs.start + 2 * j;
+        let there = by.inputs.end.saturating_sub(k).min(2);
+        for at in (0..if there > 0 { all } else { 0 }).step_by(16) {
+            let from = &w[k * k_stride + by.outputs.start * taps + at..];
+            let r = rows(from, there, all - at, k_stride);
+            let v = pairs(_mm512_castsi512_ps(r[0]), _mm512_castsi512_ps(r[1]));
+            let to = &mut both[at..][..16];
+            // SAFETY: the slice is 64 bytes long.
+            unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), v) };
+        }
+        for i in 0..2 * taps {
+            let (half, tap) = (i / taps, i % taps);
+            let from = &both[half * 16 * taps + by.tap(tap)..][..15 * taps + 1];
+            // SAFETY: the slice is as long as the indices reach.
+            let v = unsafe { _mm512_i32gather_epi32::<4>(index, from.as_ptr().cast()) };
+            store(to, tap * 1024 + half * 512 + j * 32, v);
+        }
+    }
+}
+
+/// Writes 64 bytes.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store(to: &mut [u16], at: usize, v: __m512i) {
+    // SAFETY: the slice is 64 bytes long.
+    unsafe { _mm512_storeu_si512(to[at..][..32].as_mut_ptr().cast(), v) };
 }
 
 /// `portable::finish`.
@@ -287,7 +343,7 @@ pub(super) unsafe fn turn_columns(from: &[f32], to: &mut [u16]) {
             let row = &from[(half * 16 + i) * 32..][..32];
             // SAFETY: the slice is 128 bytes long; 64 bytes of any bits.
             *v = unsafe {
-                let [low, high] = [0, 16].map(|at| _mm512_loadu_ps(row[at..].as_ptr()));
+                let (low, high) = (_mm512_loadu_ps(row.as_ptr()), _mm512_loadu_ps(row[16..].as_ptr()));
                 std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low))
             };
         }

@@ -98,7 +98,11 @@ unsafe fn run(pairs: &[Pair], steps: &[usize], x: &[u16], stride: usize, w: &[u1
                 // SAFETY: the caller's contract.
                 unsafe { finish(before, halves[(g + 1) % 2], bias, out) };
                 // Written after the group's last products: lines that are not in the caches come meanwhile.
-                group.iter().flat_map(|pair| pair.pieces).flatten().for_each(|piece| out.expect(piece));
+                for pieces in group.iter().flat_map(|pair| pair.pieces) {
+                    for piece in pieces {
+                        out.expect(piece);
+                    }
+                }
             }
         }
         before = group;
