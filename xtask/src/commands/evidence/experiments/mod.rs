@@ -9,6 +9,7 @@ mod likelihood;
 mod objectives;
 mod overfitting;
 mod peer;
+mod precision;
 mod reference;
 mod rows;
 mod seeds;
@@ -31,7 +32,7 @@ pub(super) struct Experiment {
 }
 
 /// Every experiment.
-pub(super) static EXPERIMENTS: [Experiment; 12] = [
+pub(super) static EXPERIMENTS: [Experiment; 13] = [
     Experiment {
         name: "bits-per-dim",
         about: "the bound of the default model, by strata and decoder, and beside an independent computation",
@@ -92,6 +93,12 @@ pub(super) static EXPERIMENTS: [Experiment; 12] = [
         about: "one budget of steps, twelve recipes, two seeds of each",
         takes: "1 h",
         run: objectives::run,
+    },
+    Experiment {
+        name: "precision",
+        about: "the default preset trained in f32 and in bf16 (needs a processor with AMX)",
+        takes: "45 min",
+        run: precision::run,
     },
     Experiment {
         name: "peer",
