@@ -220,19 +220,7 @@ pub fn norm_conv_backward(
         return;
     }
     let isa = Isa::current();
-    let NormGradients { x: dx, skip, bias, scale, offset, .. } = d.norm;
-    let written = [dx, skip, bias, scale, offset].map(|values| ImagesMut::new(values, n));
-    // From the gradient of the normalised values to that of the input, and the normalised values.
-    let norm_backward = |range: &Range<usize>, grad: &[f32], normed: &mut [f32]| {
-        // SAFETY: every task has images of its own.
-        let [x_gradient, skip, bias, scale, offset] = unsafe { written.map(|values| values.get(range)) };
-        let norm = GroupNorm { n: range.len(), ..s.norm };
-        let [mean, rstd] = [statistics.mean, statistics.rstd].map(|values| images(values, n, range));
-        let add = add.map(|add| add.map(|add| images(add, n, range)));
-        let d = NormGradients { x: x_gradient, skip, bias, scale, offset, y: normed };
-        let affine = affine.images([n, c], range);
-        group_norm_backward_on(isa, &norm, x.images(n, range), Statistics { mean, rstd }, affine, grad, add, d);
-    };
+    let norm_backward = norm_backward(isa, &s.norm, x, statistics, affine, add, d.norm);
     conv3x3_backward_chunks(isa, &s.conv(n), s.tile(), dy, weight, d.weight, d.bias, |range, chunk| {
         with(2 * range.len() * c * hw, |scratch| {
             let (normed, grad) = scratch.split_at_mut(range.len() * c * hw);
@@ -293,7 +281,32 @@ pub fn norm_conv_bf16_backward(
     }
     let isa = Isa::current();
     sum_images_on(isa, dy, s.norm.n, s.k, d.bias);
-    bf16::norm_conv_backward(s, x, affine, weight, dy, d.weight, |d_normed| {
-        group_norm_backward_on(isa, &s.norm, x, statistics, affine, d_normed, add, d.norm);
-    });
+    let norm_backward = norm_backward(isa, &s.norm, x, statistics, affine, add, d.norm);
+    bf16::norm_conv_backward(s, x, affine, weight, dy, d.weight, norm_backward);
+}
+
+/// What computes, for a range of images, from the gradient of the normalised values that of the input, and writes the normalised values where
+/// there is room for them.
+fn norm_backward<'a>(
+    isa: Isa,
+    s: &'a GroupNorm,
+    x: NormInput<'a>,
+    statistics: Statistics<'a>,
+    affine: Affine<'a>,
+    add: [Option<&'a [f32]>; 2],
+    d: NormGradients<'a>,
+) -> impl Fn(&Range<usize>, &[f32], &mut [f32]) + Sync {
+    let (n, c) = (s.n, s.c);
+    let NormGradients { x: dx, skip, bias, scale, offset, .. } = d;
+    let written = [dx, skip, bias, scale, offset].map(|values| ImagesMut::new(values, n));
+    move |range, grad, normed| {
+        // SAFETY: every task has images of its own.
+        let [x_gradient, skip, bias, scale, offset] = unsafe { written.map(|values| values.get(range)) };
+        let norm = GroupNorm { n: range.len(), ..*s };
+        let [mean, rstd] = [statistics.mean, statistics.rstd].map(|values| images(values, n, range));
+        let add = add.map(|add| add.map(|add| images(add, n, range)));
+        let d = NormGradients { x: x_gradient, skip, bias, scale, offset, y: normed };
+        let affine = affine.images([n, c], range);
+        group_norm_backward_on(isa, &norm, x.images(n, range), Statistics { mean, rstd }, affine, grad, add, d);
+    }
 }

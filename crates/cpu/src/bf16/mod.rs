@@ -5,7 +5,8 @@
 //! |---|---|
 //! | `tiles`, `emulation` | the tile unit's one inner kernel, and the same in plain code |
 //! | `grid`, `panel`, `weights` | the layouts of pixels, activations and weights |
-//! | `product`, `weight` | forward and the gradient for the input; the gradient for the weights |
+//! | `forward`, `backward` | convolutions, also behind a norm, chunk by chunk of the images |
+//! | `product`, `weight` | the sums of outputs and of the gradient for the input; those of the gradient for the weights |
 //! | `number`, `portable`, `avx512` | rounding; what is around the products, in plain code and with AVX-512 |
 //! | `attention` | self-attention over pixels and its gradient |
 //! | `normed` | a group normalisation that is rounded into a panel |
@@ -28,7 +29,9 @@ macro_rules! around {
 pub(crate) mod attention;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod backward;
 mod emulation;
+mod forward;
 mod grid;
 mod memory;
 mod normed;
@@ -42,19 +45,24 @@ mod tiles;
 mod weight;
 mod weights;
 
+pub(crate) use backward::{backward, norm_conv_backward};
+pub(crate) use forward::{forward, norm_conv};
 pub(crate) use tiles::has_tiles;
 
-use super::norm::{Affine, NormInput};
+use super::images::images;
 use super::norm_conv::NormConv;
 use super::precision::Precision;
-use super::scratch;
 use grid::Grid;
 pub(crate) use grid::Lattice;
-use normed::Normed;
-use panel::{BLOCK, Outputs, block_len, blocks, panel_len};
+use std::ops::Range;
 
 /// Fewest channels on either side for which this is used: a block of 32 channels costs the same however few it has.
 const FEW_CHANNELS: usize = 16;
+
+/// Bytes of a chunk of images, of a value as f32 and as bf16 together, and pixels of a chunk at least.
+const CHUNK_BYTES: usize = 768 << 10;
+const CHUNK_BYTES_PER_VALUE: usize = 6;
+const CHUNK_PIXELS: usize = 512;
 
 /// Whether what is around the products uses AVX-512 with bf16, which all processors with tiles have.
 #[cfg(target_arch = "x86_64")]
@@ -110,174 +118,36 @@ impl Sizes {
         (Precision::current() == Precision::Bf16 && pays && self.n * self.h * self.w > 0).then_some(self)
     }
 
-    fn grid(&self) -> Grid {
-        Grid::new(self.n, self.h, self.w, self.taps)
+    /// The pixels of some images.
+    fn grid(&self, images: usize) -> Grid {
+        Grid::new(images, self.h, self.w, self.taps)
     }
 
     /// The pixels of the output in the grid.
     fn lattice(&self, grid: &Grid) -> Lattice {
         self.strided.unwrap_or(grid.all())
     }
+
+    /// Images that stay in the second-level cache while they are packed, multiplied and written; more where they are small, as the weights are
+    /// read once for each of these.
+    fn chunk(&self) -> usize {
+        let pixels = self.h * self.w;
+        let bytes = pixels * (self.c[0] + self.c[1] + self.k) * CHUNK_BYTES_PER_VALUE;
+        (CHUNK_BYTES / bytes).max(CHUNK_PIXELS.div_ceil(pixels)).clamp(1, self.n)
+    }
 }
 
-/// `y = conv(x, weight) + bias + residual`.
-pub(crate) fn forward(
-    s: &Sizes,
-    x: [&[f32]; 2],
-    weight: &[f32],
-    bias: Option<&[f32]>,
-    residual: Option<&[f32]>,
-    y: &mut [f32],
-) {
-    forward_of(s, |grid, panel| panel::pack(grid, &grid.all(), x, s.c, panel), weight, [bias, residual], y);
+/// The `i`-th of `count` parts of images.
+fn part(images: &Range<usize>, i: usize, count: usize) -> Range<usize> {
+    images.start + images.len() * i / count..images.start + images.len() * (i + 1) / count
 }
 
-/// [`forward`] of what `pack` writes into a panel.
-fn forward_of(
-    s: &Sizes,
-    pack: impl FnOnce(&Grid, &mut [u16]),
-    weight: &[f32],
-    [bias, residual]: [Option<&[f32]>; 2],
-    y: &mut [f32],
-) {
-    let (grid, out) = (s.grid(), [s.k, 0]);
-    let halves = [panel_len(&grid, s.c), weights::tiles_len(out, s.c, s.taps)];
-    let floats = [blocks(out) * BLOCK];
-    memory::with(&halves, &floats, |mut parts| {
-        let [panel, tiles] = halves.map(|len| parts.halves(len));
-        let padded = parts.floats(floats[0]);
-        pack(&grid, panel);
-        weights::forward(weight, s.k, s.c, s.taps, tiles);
-        padded.fill(0.0);
-        if let Some(bias) = bias {
-            padded[..s.k].copy_from_slice(bias);
-        }
-        let lattice = s.lattice(&grid);
-        let outputs = Outputs::new([s.n, lattice.plane()], out, [residual, None], [y, &mut []]);
-        product::convolve(
-            &grid,
-            &grid.windows_of(&lattice),
-            s.taps,
-            [blocks(s.c), blocks(out)],
-            panel,
-            tiles,
-            padded,
-            &outputs,
-        );
-    });
-}
-
-/// Gradients of [`forward`] for its inputs, plus `add`, and for its weight, whichever there is room for.
-pub(crate) fn backward(
-    s: &Sizes,
-    x: [&[f32]; 2],
-    dy: &[f32],
-    weight: &[f32],
-    add: [Option<&[f32]>; 2],
-    dx: Option<[&mut [f32]; 2]>,
-    dw: Option<&mut [f32]>,
-) {
-    backward_of(s, dy, |grid, dy| {
-        if let Some(dx) = dx {
-            backward_input(s, grid, dy, weight, add, dx);
-        }
-        if let Some(dw) = dw {
-            backward_weight(s, grid, |panel| panel::pack(grid, &grid.all(), x, s.c, panel), dy, dw);
-        }
-    });
-}
-
-/// Runs `f` with the gradient of the result as a panel, with zeros between the pixels of a strided one.
-fn backward_of(s: &Sizes, dy: &[f32], f: impl FnOnce(&Grid, &[u16])) {
-    let (grid, out) = (s.grid(), [s.k, 0]);
-    let halves = [panel_len(&grid, out)];
-    memory::with(&halves, &[], |mut parts| {
-        let panel = parts.halves(halves[0]);
-        panel::pack(&grid, &s.lattice(&grid), [dy, &[]], out, panel);
-        f(&grid, panel);
-    });
-}
-
-fn backward_input(s: &Sizes, grid: &Grid, dy: &[u16], weight: &[f32], add: [Option<&[f32]>; 2], dx: [&mut [f32]; 2]) {
-    let halves = [weights::tiles_len(s.c, [s.k, 0], s.taps)];
-    let floats = [blocks(s.c) * BLOCK];
-    memory::with(&halves, &floats, |mut parts| {
-        let tiles = parts.halves(halves[0]);
-        let padded = parts.floats(floats[0]);
-        weights::turned(weight, s.c, s.k, s.taps, tiles);
-        padded.fill(0.0);
-        let outputs = Outputs::new([s.n, grid.h * grid.w], s.c, add, dx);
-        product::convolve(
-            grid,
-            &grid.windows_of(&grid.all()),
-            s.taps,
-            [blocks([s.k, 0]), blocks(s.c)],
-            dy,
-            tiles,
-            padded,
-            &outputs,
-        );
-    });
-}
-
-fn backward_weight(s: &Sizes, grid: &Grid, pack: impl FnOnce(&mut [u16]), dy: &[u16], dw: &mut [f32]) {
-    let windows = grid.around(&s.lattice(grid));
-    let cut = weight::Cut::new(s.k, s.c, s.taps, windows.len());
-    let panel = panel_len(grid, s.c);
-    let halves = [panel, 2 * panel, dy.len() / block_len(grid) * windows.len() * 1024];
-    let floats = [cut.sums_len()];
-    memory::with(&halves, &floats, |mut parts| {
-        let [panel, pairs, turned] = halves.map(|len| parts.halves(len));
-        let sums = parts.floats(floats[0]);
-        pack(panel);
-        panel::pair(grid, panel, pairs);
-        panel::turn(grid, dy, &windows, turned);
-        weight::gradient(grid, cut, &windows, pairs, turned, sums, [[s.k, 0], s.c], dw);
-    });
+/// Images `range` of both tensors, which may be empty.
+fn images_of<'a>(x: [&'a [f32]; 2], n: usize, range: &Range<usize>) -> [&'a [f32]; 2] {
+    x.map(|x| images(x, n, range))
 }
 
 /// Sizes of the convolution behind a norm.
 fn behind_norm(s: &NormConv) -> Sizes {
     Sizes { n: s.norm.n, h: s.h, w: s.w, c: [s.norm.c, 0], k: s.k, taps: 9, strided: None }
-}
-
-/// `y = conv(norm(x)) + bias + residual`, and the statistics of the norm.
-#[allow(clippy::too_many_arguments)] // the operands and results of two operations
-pub(crate) fn norm_conv(
-    s: &NormConv,
-    x: NormInput,
-    affine: Affine,
-    weight: &[f32],
-    bias: Option<&[f32]>,
-    residual: Option<&[f32]>,
-    y: &mut [f32],
-    statistics: [&mut [f32]; 2],
-) {
-    let normed = Normed { s: &s.norm, x, affine };
-    let pack = |grid: &Grid, panel: &mut [u16]| normed.pack(grid, panel, statistics);
-    forward_of(&behind_norm(s), pack, weight, [bias, residual], y);
-}
-
-/// Gradients of [`norm_conv`] for the result of the norm, which `norm_backward` gets, and for the weight.
-pub(crate) fn norm_conv_backward(
-    s: &NormConv,
-    x: NormInput,
-    affine: Affine,
-    weight: &[f32],
-    dy: &[f32],
-    dw: &mut [f32],
-    norm_backward: impl FnOnce(&[f32]),
-) {
-    let (sizes, normed) = (behind_norm(s), Normed { s: &s.norm, x, affine });
-    backward_of(&sizes, dy, |grid, dy| {
-        scratch::with(s.norm.len(), |d_normed| {
-            backward_input(&sizes, grid, dy, weight, [None; 2], [&mut *d_normed, &mut []]);
-            norm_backward(d_normed);
-        });
-        let groups = s.norm.n * s.norm.groups;
-        scratch::with(2 * groups, |statistics| {
-            let (mean, rstd) = statistics.split_at_mut(groups);
-            backward_weight(&sizes, grid, |panel| normed.pack(grid, panel, [mean, rstd]), dy, dw);
-        });
-    });
 }

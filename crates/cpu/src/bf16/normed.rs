@@ -8,6 +8,7 @@ use crate::isa::Isa;
 use crate::norm::{Affine, GroupNorm, NormInput, group_norm_on};
 use crate::scratch;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// What is normalised, and by what.
 #[derive(Clone, Copy)]
@@ -18,25 +19,23 @@ pub(super) struct Normed<'a> {
 }
 
 impl Normed<'_> {
-    /// Normalises and rounds image by image; writes the statistics too.
-    pub(super) fn pack(&self, grid: &Grid, panel: &mut [u16], [mean, rstd]: [&mut [f32]; 2]) {
+    /// Normalises and rounds some images, one by one; writes the statistics too.
+    pub(super) fn pack(&self, range: &Range<usize>, grid: &Grid, panel: &mut [u16], statistics: [ImagesMut; 2]) {
         let GroupNorm { n, c, hw, .. } = *self.s;
-        debug_assert_eq!((panel.len(), n, hw), (panel_len(grid, [c, 0]), grid.n, grid.h * grid.w));
+        debug_assert_eq!((panel.len(), range.len(), hw), (panel_len(grid, [c, 0]), grid.n, grid.h * grid.w));
         let (isa, block, to) = (Isa::current(), block_len(grid), Shared::new(panel));
-        let [mean, rstd] = [mean, rstd].map(|values| ImagesMut::new(values, n));
         let s = GroupNorm { n: 1, ..*self.s };
-        (0..n).into_par_iter().for_each(|i| {
+        (0..range.len()).into_par_iter().for_each(|i| {
             scratch::with(c * hw, |normed| {
-                let range = i..i + 1;
+                let image = range.start + i..range.start + i + 1;
                 // SAFETY: every task has an image of its own.
-                let statistics = unsafe { [mean, rstd].map(|values| values.get(&range)) };
-                let affine = self.affine.images([n, c], &range);
-                group_norm_on(isa, &s, self.x.images(n, &range), affine, normed, statistics);
+                let statistics = unsafe { statistics.map(|values| values.get(&image)) };
+                let affine = self.affine.images([n, c], &image);
+                group_norm_on(isa, &s, self.x.images(n, &image), affine, normed, statistics);
                 (0..blocks([c, 0])).into_par_iter().for_each(|b| {
+                    let (planes, to) = (panel::planes(c, 0, b), to.at(b * block));
                     // SAFETY: each task has an image's pixels of a block, and the borders after them, for itself.
-                    unsafe {
-                        panel::pack_image(grid, &grid.all(), normed, panel::planes(c, 0, b), i, to.at(b * block))
-                    };
+                    unsafe { panel::pack_image(grid, &grid.all(), normed, planes, i, to) };
                 });
             });
         });

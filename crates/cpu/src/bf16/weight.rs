@@ -38,13 +38,18 @@ impl Cut {
         Self { blocks, taps, segments, side, parts }
     }
 
+    /// So many parts of the images instead, each with all its windows.
+    pub(super) fn of_parts(outputs: usize, inputs: [usize; 2], taps: usize, parts: usize) -> Self {
+        Self { blocks: [blocks([outputs, 0]), blocks(inputs)], taps, segments: 0, side: 1, parts }
+    }
+
     /// Floats of the sums.
     pub(super) fn sums_len(&self) -> usize {
         self.parts * self.apart()
     }
 
     /// Floats of one part's sums.
-    fn apart(&self) -> usize {
+    pub(super) fn apart(&self) -> usize {
         self.blocks[0] * self.blocks[1] * self.taps * 1024
     }
 }
@@ -61,22 +66,9 @@ pub(super) struct Target {
     pub(super) apart: usize,
 }
 
-/// `gradient[o][i][tap] = Σ_p dy[p][o] x[p + shift(tap)][i]`, from the pairs of `x` and the turned windows of `dy`.
-#[allow(clippy::too_many_arguments)] // operands and result of one operation
-pub(super) fn gradient(
-    grid: &Grid,
-    cut: Cut,
-    windows: &[Window],
-    pairs: &[u16],
-    turned: &[u16],
-    sums: &mut [f32],
-    [outputs, inputs]: [[usize; 2]; 2],
-    gradient: &mut [f32],
-) {
-    debug_assert_eq!((sums.len(), cut.segments), (cut.sums_len(), windows.len().div_ceil(SEGMENT)));
-    let Cut { blocks: [high, across], taps, .. } = cut;
-    let (long, shifts, block) = (chunk(taps), grid.shifts(taps), grid.line() * 64);
-    // Bytes from the start of a block of channels: for each chunk, each tap, its windows.
+/// Bytes from the start of a block of channels, for each chunk of `long` windows and each tap: its windows.
+fn steps(grid: &Grid, taps: usize, windows: &[Window], long: usize) -> Vec<usize> {
+    let shifts = grid.shifts(taps);
     let steps: Vec<usize> = windows
         .chunks(long)
         .flat_map(|chunk| {
@@ -84,6 +76,46 @@ pub(super) fn gradient(
         })
         .collect();
     debug_assert!(steps.iter().all(|step| step / 64 + 32 <= grid.line()));
+    steps
+}
+
+/// What the sums of a block of outputs and a block of inputs are made of.
+struct Operands<'a> {
+    taps: usize,
+    long: usize,
+    steps: &'a [usize],
+    /// All windows of the outputs.
+    turned: &'a [u16],
+    pairs: &'a [u16],
+}
+
+impl Operands<'_> {
+    /// Adds the products of some windows, which begin at a chunk, to `[tap][32][32]` sums; makes them of the first ones unless `load`.
+    ///
+    /// # Safety
+    /// The sums must be there, aligned, and used by nobody else.
+    unsafe fn add(&self, tiles: &Tiles, windows: Range<usize>, sums: *mut f32, load: bool) {
+        let base = self.pairs.as_ptr();
+        let anywhere = [base, base.wrapping_add(self.pairs.len() / 2)];
+        for w0 in windows.clone().step_by(self.long) {
+            let here = self.long.min(windows.end - w0);
+            let a = self.turned[w0 * 1024..][..here * 1024].as_ptr();
+            for tap in 0..self.taps {
+                let steps = &self.steps[w0 * self.taps + tap * here..][..here];
+                let load = load || w0 != windows.start;
+                // SAFETY: the caller's contract; the windows and shifts are within the block of channels.
+                unsafe { tiles.block::<true>(steps, anywhere, 128, a, sums.wrapping_add(tap * 1024), load) };
+            }
+        }
+    }
+}
+
+/// Sums `[o][i][tap] = Σ_p dy[p][o] x[p + shift(tap)][i]`, block by block, from the pairs of `x` and the turned windows of `dy`.
+pub(super) fn gradient(grid: &Grid, cut: Cut, windows: &[Window], pairs: &[u16], turned: &[u16], sums: &mut [f32]) {
+    debug_assert_eq!((sums.len(), cut.segments), (cut.sums_len(), windows.len().div_ceil(SEGMENT)));
+    let Cut { blocks: [high, across], taps, .. } = cut;
+    let (long, block) = (chunk(taps), grid.line() * 64);
+    let steps = steps(grid, taps, windows, long);
     let (size, of_part) = (taps * 1024, Shared::new(sums));
     let tasks = [high.div_ceil(cut.side), across.div_ceil(cut.side)];
     (0..cut.parts * tasks[0] * tasks[1]).into_par_iter().for_each(|i| {
@@ -92,29 +124,48 @@ pub(super) fn gradient(
         let tiles = Tiles::new();
         let (first, last) = (part * cut.segments / cut.parts, (part + 1) * cut.segments / cut.parts);
         for segment in first..last {
-            let end = ((segment + 1) * SEGMENT).min(windows.len());
+            let range = segment * SEGMENT..((segment + 1) * SEGMENT).min(windows.len());
             for o in o0..(o0 + cut.side).min(high) {
                 for k in k0..(k0 + cut.side).min(across) {
-                    let base = pairs[k * block..][..block].as_ptr();
-                    let anywhere = [base, base.wrapping_add(block / 2)];
+                    let turned = &turned[o * windows.len() * 1024..][..windows.len() * 1024];
+                    let operands = Operands { taps, long, steps: &steps, turned, pairs: &pairs[k * block..][..block] };
                     let sums = of_part.at(part * cut.apart() + (o * across + k) * size);
-                    for w0 in (segment * SEGMENT..end).step_by(long) {
-                        let here = long.min(end - w0);
-                        let a = turned[(o * windows.len() + w0) * 1024..][..here * 1024].as_ptr();
-                        for tap in 0..taps {
-                            let steps = &steps[w0 * taps + tap * here..][..here];
-                            let load = w0 != first * SEGMENT;
-                            // SAFETY: each task has its own sums; the windows and shifts are within the block of channels.
-                            unsafe {
-                                tiles.block::<true>(steps, anywhere, 128, a, sums.wrapping_add(tap * 1024), load);
-                            }
-                        }
-                    }
+                    // SAFETY: each task has its own sums.
+                    unsafe { operands.add(&tiles, range.clone(), sums, segment != first) };
                 }
             }
         }
     });
-    let (sums, to) = (&*sums, Shared::new(gradient));
+}
+
+/// Adds some images to sums as those of [`gradient`], in this thread; makes them of these unless `load`.
+///
+/// # Safety
+/// The sums must be there, aligned, and used by nobody else.
+pub(super) unsafe fn add(
+    grid: &Grid,
+    [high, across]: [usize; 2],
+    taps: usize,
+    windows: &[Window],
+    [pairs, turned]: [&[u16]; 2],
+    sums: *mut f32,
+    load: bool,
+) {
+    let (long, block, tiles) = (chunk(taps), grid.line() * 64, Tiles::new());
+    let steps = steps(grid, taps, windows, long);
+    for (o, k) in (0..high).flat_map(|o| (0..across).map(move |k| (o, k))) {
+        let turned = &turned[o * windows.len() * 1024..][..windows.len() * 1024];
+        let operands = Operands { taps, long, steps: &steps, turned, pairs: &pairs[k * block..][..block] };
+        let sums = sums.wrapping_add((o * across + k) * taps * 1024);
+        // SAFETY: the caller's contract.
+        unsafe { operands.add(&tiles, 0..windows.len(), sums, load) };
+    }
+}
+
+/// Adds the parts up, and writes them in the order of the weight.
+pub(super) fn finish(cut: Cut, sums: &[f32], [outputs, inputs]: [[usize; 2]; 2], gradient: &mut [f32]) {
+    let Cut { blocks: [high, across], taps, .. } = cut;
+    let (size, to) = (taps * 1024, Shared::new(gradient));
     (0..high * across).into_par_iter().for_each(|i| {
         let by = Target {
             outputs: columns(outputs, i / across),
