@@ -267,25 +267,40 @@ pub(super) unsafe fn finish(piece: &Piece, sums: &[f32], bias: &[f32], out: &Out
 /// The same, and the processor must have AVX-512 with bf16.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 pub(super) unsafe fn scatter(from: &[f32], by: &Target, to: *mut f32) {
-    let steps = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    let index = _mm512_mullo_epi32(steps, _mm512_set1_epi32(by.taps as i32));
+    debug_assert!(by.taps <= 16);
     for (i, o) in by.outputs.clone().enumerate() {
         for (j, k) in by.inputs.clone().enumerate().step_by(16) {
-            let mask = first(by.inputs.end - k);
-            for tap in 0..by.taps {
+            let here = (by.inputs.end - k).min(16);
+            let to = to.wrapping_add((o * by.columns + k) * by.taps);
+            // A vector of 16 inputs for each tap.
+            let mut r = [_mm512_setzero_si512(); 16];
+            for (tap, v) in r.iter_mut().enumerate().take(by.taps) {
                 let at = tap * 1024 + i * BLOCK + j;
-                // SAFETY: the slice is long enough.
-                let load = |at: usize| unsafe { _mm512_loadu_ps(from[at..][..16].as_ptr()) };
-                let mut sum = load(at);
+                let mut sum = floats(from, at);
                 for part in 1..by.parts {
-                    sum = _mm512_add_ps(sum, load(at + part * by.apart));
+                    sum = _mm512_add_ps(sum, floats(from, at + part * by.apart));
                 }
-                let to = to.wrapping_add((o * by.columns + k) * by.taps + tap);
+                *v = _mm512_castps_si512(sum);
+            }
+            if by.taps == 1 {
                 // SAFETY: the caller's contract.
-                unsafe { _mm512_mask_i32scatter_ps::<4>(to, mask, index, sum) };
+                unsafe { _mm512_mask_storeu_epi32(to.cast(), first(here), r[0]) };
+                continue;
+            }
+            for (input, v) in transpose(r).iter().enumerate().take(here) {
+                // SAFETY: the caller's contract.
+                unsafe { _mm512_mask_storeu_epi32(to.wrapping_add(input * by.taps).cast(), first(by.taps), *v) };
             }
         }
     }
+}
+
+/// Sixteen floats from `at` on.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn floats(from: &[f32], at: usize) -> __m512 {
+    // SAFETY: the slice is long enough.
+    unsafe { _mm512_loadu_ps(from[at..][..16].as_ptr()) }
 }
 
 /// `portable::round_row`.
