@@ -34,19 +34,21 @@ impl Op for Attention {
 
 struct SpatialAttention {
     heads: usize,
+    /// Channels of queries.
+    inner: usize,
 }
 impl Op for SpatialAttention {
     fn inputs(&self) -> Vec<usize> {
-        vec![2 * 18 * 5 * 7]
+        vec![2 * 3 * self.inner * 5 * 7]
     }
     fn ours<B: Backend>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
-        flat(spatial_self_attention(image(&x[0], [2, 18, 5, 7], false), self.heads))
+        flat(spatial_self_attention(image(&x[0], [2, 3 * self.inner, 5, 7], false), self.heads))
     }
     fn plain<B: Burn>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {
-        let d = 6 / self.heads;
+        let d = self.inner / self.heads;
         let [q, k, v] = [0, 1, 2].map(|i: usize| {
-            let x: Tensor<B, 4> = image(&x[0], [2, 18, 5, 7], false);
-            x.narrow(1, 6 * i, 6).reshape([2, self.heads, d, 35]).swap_dims(2, 3)
+            let x: Tensor<B, 4> = image(&x[0], [2, 3 * self.inner, 5, 7], false);
+            x.narrow(1, self.inner * i, self.inner).reshape([2, self.heads, d, 35]).swap_dims(2, 3)
         });
         flat(attended(q, k, v).swap_dims(2, 3))
     }
@@ -54,8 +56,11 @@ impl Op for SpatialAttention {
 
 #[test]
 fn spatial_self_attention_matches() {
-    check(SpatialAttention { heads: 1 });
-    check(SpatialAttention { heads: 3 });
+    check(SpatialAttention { heads: 1, inner: 6 });
+    check(SpatialAttention { heads: 3, inner: 6 });
+    // The softmax of large numbers would make what is rounded larger.
+    check_bf16(Scaled(SpatialAttention { heads: 1, inner: 17 }, 0.5), &[0]);
+    check_bf16(Scaled(SpatialAttention { heads: 2, inner: 40 }, 0.5), &[0]);
 }
 
 #[test]

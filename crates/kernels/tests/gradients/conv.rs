@@ -116,6 +116,9 @@ fn strided_conv_matches() {
         for x in [[2, 3, 8, 10], [1, 18, 7, 5]] {
             check(Conv { geometry, x, ..SAME });
         }
+        for x in [[2, 18, 8, 10], [2, 18, 7, 5]] {
+            check_bf16(Conv { geometry, x, out: 33, ..SAME }, &[0, 1]);
+        }
     }
 }
 
