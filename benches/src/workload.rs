@@ -14,7 +14,7 @@ pub struct Workload {
     pub size: usize,
     /// Images in a batch.
     pub batch: usize,
-    /// What convolutions multiply.
+    /// What convolutions and attention multiply.
     pub precision: Precision,
 }
 

@@ -28,7 +28,7 @@ pub(crate) fn describe_run(machine: &MachineArgs) -> Value {
     environment
 }
 
-/// Notes what convolutions multiply, where it is not f32.
+/// Notes what convolutions and attention multiply, where it is not f32.
 pub(crate) fn set_precision(environment: &mut Value, precision: Precision) {
     let Some(all) = environment.as_object_mut() else { return };
     all.remove("precision");

@@ -5,6 +5,7 @@
 #![allow(missing_docs)] // `criterion_group!` makes undocumented items
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
+use sfumato_cpu::winograd::Filters;
 use sfumato_cpu::{self as cpu, *};
 use std::hint::black_box;
 use std::time::Duration;
@@ -93,6 +94,55 @@ fn norm(criterion: &mut Criterion) {
     }
 }
 
+/// Images, channels in and out, side.
+const BEHIND_NORM: [(usize, usize, usize, usize); 11] = [
+    (64, 32, 32, 28),
+    (64, 64, 32, 28),
+    (64, 96, 32, 28),
+    (64, 64, 64, 14),
+    (64, 128, 64, 14),
+    (64, 64, 64, 7),
+    (64, 128, 64, 7),
+    (16, 128, 128, 32),
+    (16, 256, 256, 16),
+    (16, 256, 256, 8),
+    (16, 256, 256, 4),
+];
+
+/// A norm and the convolution behind it, in f32, and in bf16 where the processor has a unit for it.
+fn norm_conv(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("norm_conv");
+    for (n, c, k, side) in BEHIND_NORM {
+        let norm = GroupNorm { n, c, hw: side * side, groups: GROUPS, eps: 1e-5, silu: true };
+        let s = NormConv { norm, k, h: side, w: side };
+        let (x, w, dy) = (values(n * c * side * side), values(9 * c * k), values(s.output_len()));
+        let (scale, bias) = (vec![1.0; c], vec![0.1; k]);
+        let (affine, input) = (Affine { scale: &scale, offset: &scale }, NormInput::from(&x[..]));
+        let [_, mean, rstd] = fresh::group_norm(&norm, input, affine);
+        let known = Statistics { mean: &mean, rstd: &rstd };
+        let name = format!("{n}x{c}to{k}x{side}x{side}");
+        group.bench_function(BenchmarkId::new("f32 forward", &name), |b| {
+            b.iter(|| {
+                Filters::with(s.tile(), k, c, &w, |filters| {
+                    fresh::norm_conv(&s, input, affine, filters, Some(&bias), None)
+                })
+            });
+        });
+        group.bench_function(BenchmarkId::new("f32 backward", &name), |b| {
+            b.iter(|| fresh::norm_conv_backward(&s, input, known, affine, &w, &dy, [None; 2]));
+        });
+        if !Precision::Bf16.is_supported() {
+            continue;
+        }
+        group.bench_function(BenchmarkId::new("bf16 forward", &name), |b| {
+            b.iter(|| fresh::norm_conv_bf16(&s, input, affine, &w, Some(&bias), None));
+        });
+        group.bench_function(BenchmarkId::new("bf16 backward", &name), |b| {
+            b.iter(|| fresh::norm_conv_bf16_backward(&s, input, known, affine, &w, &dy, [None; 2]));
+        });
+    }
+}
+
 fn attention(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("attention");
     for (images, heads, tokens, d) in [(64, 8, 196, 8), (64, 1, 196, 64), (16, 1, 256, 256)] {
@@ -115,7 +165,7 @@ criterion_group! {
         .sample_size(10)
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1));
-    targets = conv3x3, other_convolutions, norm, attention
+    targets = conv3x3, other_convolutions, norm, norm_conv, attention
 }
 
 /// Everything inside the pool and with memory that is kept, as in the program: from outside, every parallel region would

@@ -21,7 +21,7 @@
 //! | `elementwise`, `resample`, `softmax` | SiLU, sums; upsampling, joining and parting channels; the softmax of columns |
 //! | `adam`, `sum_of_squares` | an optimizer's update of all parameters, and the squared norm of their gradients |
 //! | [`fresh`] | the same kernels with results in new vectors, whose memory is not cleared first |
-//! | `precision`, `bf16` | the choice of the numbers that convolutions multiply: [`Precision`]; convolutions of bf16 |
+//! | `precision`, `bf16` | the choice of the numbers that convolutions and attention multiply: [`Precision`]; those of bf16 |
 //! | `isa`, `simd` | the choice of the instruction set, and the trait of vectors that kernels are written in |
 //! | `portable`, `avx2`, `avx512` | vectors of one instruction set each |
 //! | `scratch`, `awake` | memory that threads keep, and threads that stay awake, from one kernel to the next |

@@ -214,10 +214,8 @@ pub fn norm_conv_backward(
     let GroupNorm { n, c, hw, .. } = s.norm;
     s.check_backward(&x, statistics, &affine, [weight, dy], add);
     s.check_gradients(&x, weight, &d);
-    if n == 0 {
-        d.weight.fill(0.0);
-        d.bias.fill(0.0);
-        return;
+    if dy.is_empty() {
+        return nothing_to_go_back(add, d);
     }
     let isa = Isa::current();
     let norm_backward = norm_backward(isa, &s.norm, x, statistics, affine, add, d.norm);
@@ -276,13 +274,28 @@ pub fn norm_conv_bf16_backward(
 ) {
     s.check_backward(&x, statistics, &affine, [weight, dy], add);
     s.check_gradients(&x, weight, &d);
-    if s.norm.len() == 0 || dy.is_empty() {
+    if dy.is_empty() {
+        return nothing_to_go_back(add, d);
+    }
+    if s.norm.len() == 0 {
         return norm_conv_backward(s, x, statistics, affine, weight, dy, add, d);
     }
     let isa = Isa::current();
     sum_images_on(isa, dy, s.norm.n, s.k, d.bias);
     let norm_backward = norm_backward(isa, &s.norm, x, statistics, affine, add, d.norm);
     bf16::norm_conv_backward(s, x, affine, weight, dy, d.weight, norm_backward);
+}
+
+/// Gradients where there is no result, as without output channels.
+fn nothing_to_go_back(add: [Option<&[f32]>; 2], d: NormConvGradients) {
+    let NormGradients { x, skip, bias, scale, offset, .. } = d.norm;
+    for (to, add) in [x, skip].into_iter().zip(add) {
+        match add {
+            Some(add) => to.copy_from_slice(add),
+            None => to.fill(0.0),
+        }
+    }
+    [bias, scale, offset, d.weight, d.bias].into_iter().for_each(|gradient| gradient.fill(0.0));
 }
 
 /// What computes, for a range of images, from the gradient of the normalised values that of the input, and writes the normalised values where

@@ -1,9 +1,9 @@
-//! The choice of the numbers that convolutions multiply.
+//! The choice of the numbers that convolutions and attention multiply.
 
 use super::bf16;
 use std::cell::Cell;
 
-/// What convolutions round their inputs and weights to before they multiply. All else is f32, sums too.
+/// What convolutions and self-attention round their inputs and weights to before they multiply. All else is f32, sums too.
 ///
 /// Like [`Isa`](crate::Isa), every public kernel reads it once, on the thread that calls it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

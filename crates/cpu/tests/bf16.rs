@@ -162,14 +162,14 @@ proptest! {
         let joined = || {
             let [y, mean, rstd] = fresh::norm_conv_bf16(&s, input, affine, weight, Some(own_bias), residual);
             let statistics = Statistics { mean: &mean, rstd: &rstd };
-            let (d, dw, db) = fresh::norm_conv_bf16_backward(&s, input, statistics, affine, weight, &dy, add);
+            let (d, dw, db) = fresh::norm_conv_bf16_backward(&s, input, statistics, affine, weight, dy, add);
             [y, d.x, d.skip, d.bias, d.scale, d.offset, dw, db, mean, rstd]
         };
         let apart = || {
             let [normed, mean, rstd] = fresh::group_norm(&norm, input, affine);
             let y = fresh::conv2d(&conv, &normed, weight, Some(own_bias), residual);
             let mut db = vec![0.0; k];
-            let [d_normed, dw] = fresh::conv2d_backward(&conv, &normed, &dy, weight, None, Some(&mut db));
+            let [d_normed, dw] = fresh::conv2d_backward(&conv, &normed, dy, weight, None, Some(&mut db));
             let statistics = Statistics { mean: &mean, rstd: &rstd };
             let d = fresh::group_norm_backward(&norm, input, statistics, affine, &d_normed, add);
             [y, d.x, d.skip, d.bias, d.scale, d.offset, dw, db, mean, rstd]

@@ -174,7 +174,7 @@ fn attention_blocks_have_the_bits_of_slices() {
 
 #[test]
 fn norms_have_the_bits_of_slices() {
-    for (n, skip, biased, k) in [(2, 0, true, 7), (3, 3, false, 18), (0, 0, false, 7)] {
+    for (n, skip, biased, k) in [(2, 0, true, 7), (3, 3, false, 18), (0, 0, false, 7), (2, 3, true, 0)] {
         let (c, h, w, groups) = (6, 5, 7, 2);
         let norm = GroupNorm { n, c, hw: h * w, groups, eps: 1e-5, silu: true };
         let s = NormConv { norm, k, h, w };
@@ -219,24 +219,45 @@ fn norms_have_the_bits_of_slices() {
                 let d = NormConvGradients { norm, weight: &mut dw_of_slice, bias: &mut db_of_slice };
                 norm_conv_backward(&s, x, statistics, affine, &weight, &dy_conv, add, d);
             });
-            let all = [&d_skip, &d_bias, &d_scale, &d_offset].map(Clone::clone);
-            assert_eq!([got.skip, got.bias, got.scale, got.offset], all);
-            assert_eq!((&dw, &db), (&dw_of_slice, &db_of_slice));
-            let [y, means, rstds] = fresh::norm_conv_bf16(&s, x, affine, &weight, None, None);
-            let of_slice = [&mut mean_of_slice[..], &mut rstd_of_slice[..]];
-            same("y", &y, |y| norm_conv_bf16(&s, x, affine, &weight, None, None, y, of_slice));
-            assert_eq!((&means, &rstds), (&mean_of_slice, &rstd_of_slice));
-            let (got, dw, db) = fresh::norm_conv_bf16_backward(&s, x, statistics, affine, &weight, &dy_conv, add);
-            same("dx", &got.x, |dx| {
-                let (skip, bias, scale, offset) =
-                    (&mut d_skip[..], &mut d_bias[..], &mut d_scale[..], &mut d_offset[..]);
-                let norm = NormGradients { x: dx, skip, bias, scale, offset, y: &mut [] };
-                let d = NormConvGradients { norm, weight: &mut dw_of_slice, bias: &mut db_of_slice };
-                norm_conv_bf16_backward(&s, x, statistics, affine, &weight, &dy_conv, add, d);
-            });
             assert_eq!([got.skip, got.bias, got.scale, got.offset], [d_skip, d_bias, d_scale, d_offset]);
             assert_eq!((dw, db), (dw_of_slice, db_of_slice));
         });
+    }
+}
+
+#[test]
+fn convolutions_in_bf16_behind_norms_have_the_bits_of_slices() {
+    for ([n, c, k, h, w], [groups, skip], biased) in [
+        ([3, 8, 5, 4, 6], [2, 0], false),
+        ([2, 36, 33, 5, 3], [3, 10], true),
+        ([0, 4, 4, 2, 2], [2, 0], true),
+        ([2, 4, 0, 2, 2], [2, 0], true),
+    ] {
+        let norm = GroupNorm { n, c, hw: h * w, groups, eps: 1e-5, silu: true };
+        let s = NormConv { norm, k, h, w };
+        let (first, second) = (random(1, n * (c - skip) * h * w), random(2, n * skip * h * w));
+        let bias = random(3, if biased { n * c } else { 0 });
+        let x = NormInput { x: &first, skip: &second, bias: &bias };
+        let (scale, offset, dy) = (random(4, c), random(5, c), random(6, s.output_len()));
+        let (affine, weight) = (Affine { scale: &scale, offset: &offset }, random(7, 9 * k * c));
+        let [y, mean, rstd] = fresh::norm_conv_bf16(&s, x, affine, &weight, None, None);
+        let (mut mean_of_slice, mut rstd_of_slice) = (zeros(n * groups), zeros(n * groups));
+        let of_slice = [&mut mean_of_slice[..], &mut rstd_of_slice[..]];
+        same("y", &y, |y| norm_conv_bf16(&s, x, affine, &weight, None, None, y, of_slice));
+        assert_eq!((&mean, &rstd), (&mean_of_slice, &rstd_of_slice));
+        let (statistics, add) = (Statistics { mean: &mean, rstd: &rstd }, [Some(&first[..]), None]);
+        let (got, dw, db) = fresh::norm_conv_bf16_backward(&s, x, statistics, affine, &weight, &dy, add);
+        let (mut d_skip, mut d_bias) = (zeros(second.len()), zeros(bias.len()));
+        let (mut d_scale, mut d_offset) = (zeros(n * c), zeros(n * c));
+        let (mut dw_of_slice, mut db_of_slice) = (zeros(dw.len()), zeros(k));
+        same("dx", &got.x, |dx| {
+            let (skip, bias, scale, offset) = (&mut d_skip[..], &mut d_bias[..], &mut d_scale[..], &mut d_offset[..]);
+            let norm = NormGradients { x: dx, skip, bias, scale, offset, y: &mut [] };
+            let d = NormConvGradients { norm, weight: &mut dw_of_slice, bias: &mut db_of_slice };
+            norm_conv_bf16_backward(&s, x, statistics, affine, &weight, &dy, add, d);
+        });
+        assert_eq!([got.skip, got.bias, got.scale, got.offset], [d_skip, d_bias, d_scale, d_offset]);
+        assert_eq!((dw, db), (dw_of_slice, db_of_slice));
     }
 }
 

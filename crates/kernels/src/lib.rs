@@ -20,7 +20,7 @@
 //! | `composed` | the same in Burn's operations: the default, and the reference |
 //! | `autodiff` | the gradients' place in Burn's graph |
 //! | `kept_filters` | transformed weights that outlive a call, for sampling: [`KeptFilters`] |
-//! | `precision` | the numbers that convolutions multiply: [`Precision`] |
+//! | `precision` | the numbers that convolutions and attention multiply: [`Precision`] |
 //! | `host` | the bridge from Flex and NdArray tensors to the slice kernels of `sfumato-cpu` |
 //!
 //! # Example

@@ -1,8 +1,8 @@
-//! The choice of the numbers that convolutions multiply.
+//! The choice of the numbers that convolutions and attention multiply.
 
 use std::cell::Cell;
 
-/// What convolutions round their inputs and weights to before they multiply. Weights, norms, losses, optimizers and all sums stay f32.
+/// What convolutions and self-attention round their inputs and weights to before they multiply. Weights, norms, losses, optimizers and all sums stay f32.
 ///
 /// [`Precision::with`] chooses it for the operations that the calling thread makes in a function, as PyTorch's `autocast` does; gradients are computed
 /// as their forward operation was, wherever that is. `Flex` and `NdArray` know it; other backends compute as ever.
@@ -19,8 +19,8 @@ pub enum Precision {
     /// No rounding.
     #[default]
     F32,
-    /// bf16 (relative error up to 2⁻⁸), by the processor's tile unit: 3×3 and 1×1 convolutions with stride 1 and at least 16
-    /// channels on both sides. Without a tile unit it is emulated, with the same bits, which is slow.
+    /// bf16 (relative error up to 2⁻⁸), by the processor's tile unit: 3×3 convolutions with stride 1 or 2 and 1×1 convolutions, with at least 16
+    /// channels on both sides, and self-attention over pixels with at least 16 channels a head. Without a tile unit it is emulated, with the same bits, which is slow.
     Bf16,
 }
 

@@ -35,7 +35,7 @@ pub trait Network<B: Backend, const D: usize>: Module<B> {
         self.forward_between(x_t, &times(t), classes, dropout)
     }
 
-    /// Chooses what convolutions multiply. Networks without any pay no attention to it.
+    /// Chooses what convolutions and attention multiply. Networks without either pay no attention to it.
     fn set_precision(&mut self, precision: Precision) {
         let _ = precision;
     }

@@ -126,7 +126,7 @@ pub(crate) struct MachineArgs {
     /// CPU threads; all cores (or RAYON_NUM_THREADS) if not given
     #[arg(long, value_name = "N", value_parser = values::count::<u16>())]
     pub(crate) threads: Option<u16>,
-    /// Numbers that convolutions multiply; bf16 is faster on processors with AMX [default: f32]
+    /// Numbers that convolutions and attention multiply; bf16 is faster on processors with AMX [default: f32]
     #[arg(long, value_enum, value_name = "NAME")]
     pub(crate) precision: Option<PrecisionArg>,
 }

@@ -37,6 +37,7 @@ struct Sums([f32; 2 * GROUP * 1024]);
 /// `out = x w + bias` at the pixels of the windows: a panel of `blocks[0]` blocks of input channels, tensors of `blocks[1]` blocks of output channels.
 ///
 /// An output's sum runs over channels and taps in the same order always, by one thread.
+#[allow(clippy::too_many_arguments)] // operands and result of one operation
 pub(super) fn convolve(
     grid: &Grid,
     windows: &Windows,

@@ -115,7 +115,7 @@ impl UNet2DConfig {
 }
 
 impl<B: Backend> UNet2D<B> {
-    /// Chooses what the convolutions multiply, f32 until then. Gradients follow; clones and networks for inference have the same.
+    /// Chooses what convolutions and attention multiply, f32 until then. Gradients follow; clones and networks for inference have the same.
     pub fn set_precision(&mut self, precision: Precision) {
         self.settings.precision = precision;
     }

@@ -98,7 +98,7 @@ pub struct TrainingConfig {
     /// gradient is the same but for rounding.
     #[serde(skip_serializing_if = "is_one")]
     pub shards: usize,
-    /// What convolutions multiply: f32, or bf16 on processors with a unit for it.
+    /// What convolutions and attention multiply: f32, or bf16 on processors with a unit for it.
     #[serde(skip_serializing_if = "is_f32")]
     pub precision: Precision,
     /// Ends the run after so many minutes of training; 0 for no limit. A rate that falls is laid over the steps that fit.
