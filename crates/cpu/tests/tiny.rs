@@ -34,10 +34,12 @@ const SIZES: [(Kind, &[usize]); 21] = [
 ];
 
 /// Those that are called in bf16 too: as few channels as it is for.
-const IN_BF16: [(Kind, &[usize]); 3] = [
+const IN_BF16: [(Kind, &[usize]); 5] = [
     (Kind::Conv, &[1, 17, 16, 2, 3, 3, 1, 1, 1, 1, 1]),
     (Kind::Conv, &[1, 16, 17, 1, 3, 1, 1, 0, 0, 0, 0]),
+    (Kind::Conv, &[1, 16, 17, 3, 4, 3, 2, 0, 1, 1, 0]),
     (Kind::Joined, &[1, 3, 14, 17, 5]),
+    (Kind::SelfAttention, &[1, 2, 3, 16]),
 ];
 
 fn calls_with(threads: usize) -> Plain {

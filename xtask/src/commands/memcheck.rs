@@ -13,8 +13,8 @@ use crate::cargo;
 const HELP: &str = "\
 Usage: cargo xtask memcheck [--threads] [FILTER...]
 
-Runs the tests of the slice kernels (kernels, convolutions, bf16, fresh, adam, attention_block, norm_conv, upsample_conv and threads of
-crates/cpu/tests; with filters, only tests whose names contain one) in valgrind's memcheck, and fails if it finds a read or write outside allocated memory or a decision that
+Runs the tests of the slice kernels (kernels, convolutions, bf16, fresh, nothing, adam, attention_block, norm_conv, upsample_conv and threads
+of crates/cpu/tests; with filters, only tests whose names contain one) in valgrind's memcheck, and fails if it finds a read or write outside allocated memory or a decision that
 depends on values never written. Takes some minutes. Leaks are not looked for: the thread pool lives to the end.
 
 These tests run every kernel with AVX2, where the processor has it, and as portable code. Valgrind hides AVX-512 from
@@ -29,8 +29,18 @@ Random sizes are the same in every run; PROPTEST_RNG_SEED=N chooses others, PROP
 ";
 
 /// Test programs that call the slice kernels, each with every instruction set that it finds.
-const TESTS: [&str; 9] =
-    ["kernels", "convolutions", "bf16", "fresh", "adam", "attention_block", "norm_conv", "upsample_conv", "threads"];
+const TESTS: [&str; 10] = [
+    "kernels",
+    "convolutions",
+    "bf16",
+    "fresh",
+    "nothing",
+    "adam",
+    "attention_block",
+    "norm_conv",
+    "upsample_conv",
+    "threads",
+];
 
 /// Valgrind's exit code if it found an error, which no test program has.
 const FOUND: &str = "99";
