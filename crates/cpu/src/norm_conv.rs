@@ -283,7 +283,7 @@ pub fn norm_conv_bf16_backward(
     let isa = Isa::current();
     sum_images_on(isa, dy, s.norm.n, s.k, d.bias);
     let norm_backward = norm_backward(isa, &s.norm, x, statistics, affine, add, d.norm);
-    bf16::norm_conv_backward(s, x, affine, weight, dy, d.weight, norm_backward);
+    bf16::norm_conv_backward(s, x, affine, weight, dy, d.weight, norm_backward, isa);
 }
 
 /// Gradients where there is no result, as without output channels.

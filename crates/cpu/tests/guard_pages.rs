@@ -99,7 +99,8 @@ fn every_kernel(edge: Edge) {
     for (kind, sizes) in every_case() {
         kind.call(&edge, &sizes, &sizes);
         // Emulated, it takes its time.
-        if matches!(kind, Kind::Conv | Kind::Joined) && sizes[..5].iter().product::<usize>() < 1 << 18 {
+        let few = sizes.iter().take(5).product::<usize>() < 1 << 18;
+        if matches!(kind, Kind::Conv | Kind::Joined | Kind::SelfAttention) && few {
             eprintln!("in bf16:");
             Precision::Bf16.with(|| kind.call(&edge, &sizes, &sizes));
         }

@@ -39,7 +39,7 @@ impl Head {
         Self { tokens, d, across, high, grid: Grid::new(1, 1, tokens, 1), factor: factor(d) }
     }
 
-    /// Numbers of `tokens × channels` as a panel, as rows, and of a panel of 32 queries.
+    /// Numbers of `tokens × channels` as a panel, and as rows.
     fn panel_len(&self) -> usize {
         self.high * block_len(&self.grid)
     }
@@ -171,6 +171,9 @@ fn pack_columns(x: &[f32], [rows, width]: [usize; 2], stride: usize, to: &mut [u
 pub(crate) fn forward(s: &SelfAttention, qkv: &[f32], y: &mut [f32]) {
     let (head, isa, to) = (Head::new(s), Isa::current(), Shared::new(y));
     let (all, size) = (s.images * s.heads, s.d * s.tokens);
+    if all == 0 {
+        return;
+    }
     let [of_panel, of_rows] = head.steps();
     // Few heads: their queries are shared out. Every query is computed by itself, so this may depend on the threads.
     let shares = (2 * rayon::current_num_threads()).div_ceil(all.max(1)).min(head.across);
@@ -218,7 +221,7 @@ impl Head {
 
     /// Panels of queries of a block.
     fn block(&self) -> usize {
-        (PANELS_BYTES / (self.across * 2048)).clamp(1, PANELS).min(self.across)
+        (PANELS_BYTES / (self.across * 2048)).clamp(PANELS / 2, PANELS).min(self.across)
     }
 }
 

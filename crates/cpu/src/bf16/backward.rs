@@ -8,6 +8,7 @@ use super::panel::{self, BLOCK, Outputs, block_len, blocks, panel_len};
 use super::weight::{self, Cut};
 use super::{Sizes, behind_norm, images_of, memory, part, product, weights};
 use crate::images::{ImagesMut, images};
+use crate::isa::Isa;
 use crate::norm::{Affine, NormInput};
 use crate::norm_conv::NormConv;
 use crate::scratch;
@@ -18,6 +19,10 @@ use std::ops::Range;
 const SMALL: usize = 160 << 10;
 /// Parts of the images with sums of their own. It follows from the shape alone: the order of the sums is part of the result.
 const PARTS: usize = 16;
+/// Images from which on parts of them are tasks.
+const MANY: usize = 8;
+/// Bytes of what is kept of the images of a group. Unit tests have few.
+const GROUP_BYTES: usize = if cfg!(test) { 64 << 10 } else { 256 << 20 };
 
 /// Gradients of [`forward`](super::forward) for its inputs, plus `add`, and for its weight, whichever there is room for.
 pub(crate) fn backward(
@@ -31,12 +36,17 @@ pub(crate) fn backward(
 ) {
     let n = s.n;
     match dw {
-        Some(dw) if !is_small(s) => whole(s, dy, |grid, dy| {
-            if let Some(dx) = dx {
-                whole_input(s, grid, dy, weight, add, dx);
-            }
-            whole_weight(s, grid, |to| panel::pack(grid, &grid.all(), x, s.c, to), dy, dw);
-        }),
+        Some(dw) if !is_in_parts(s) => {
+            let dx = dx.map(|dx| dx.map(|dx| ImagesMut::new(dx, n)));
+            by_groups(s, dy, dw, |range, group| {
+                if let Some(dx) = dx {
+                    let add = add.map(|add| add.map(|add| images(add, n, range)));
+                    // SAFETY: every group has images of its own.
+                    group.input(weight, add, dx.map(|dx| unsafe { dx.get(range) }));
+                }
+                group.weight(|grid, to| panel::pack(grid, &grid.all(), images_of(x, n, range), s.c, to));
+            });
+        }
         dw => {
             let dx = dx.map(|dx| dx.map(|dx| ImagesMut::new(dx, n)));
             by_chunks(s, dy, weight, dw, |range, chunk| {
@@ -53,6 +63,7 @@ pub(crate) fn backward(
 
 /// Gradients of [`norm_conv`](super::norm_conv) for the weight, and for the result of the norm: `norm_backward` gets that of a range of images, and
 /// writes the result itself where there is room for it.
+#[allow(clippy::too_many_arguments)] // operands and results of two operations
 pub(crate) fn norm_conv_backward(
     s: &NormConv,
     x: NormInput,
@@ -61,10 +72,11 @@ pub(crate) fn norm_conv_backward(
     dy: &[f32],
     dw: &mut [f32],
     norm_backward: impl Fn(&Range<usize>, &[f32], &mut [f32]) + Sync,
+    isa: Isa,
 ) {
-    let (sizes, normed) = (behind_norm(s), Normed { s: &s.norm, x, affine });
+    let (sizes, normed) = (behind_norm(s), Normed { isa, s: &s.norm, x, affine });
     let (n, image) = (s.norm.n, s.norm.c * s.norm.hw);
-    if is_small(&sizes) {
+    if is_in_parts(&sizes) {
         return by_chunks(&sizes, dy, weight, Some(dw), |range, chunk| {
             scratch::with(2 * range.len() * image, |values| {
                 let (grad, y) = values.split_at_mut(range.len() * image);
@@ -74,25 +86,25 @@ pub(crate) fn norm_conv_backward(
             });
         });
     }
-    whole(&sizes, dy, |grid, dy| {
-        scratch::with(n * image, |grad| {
-            whole_input(&sizes, grid, dy, weight, [None; 2], [&mut *grad, &mut []]);
-            norm_backward(&(0..n), grad, &mut []);
-        });
-        let groups = n * s.norm.groups;
-        scratch::with(2 * groups, |statistics| {
-            let (mean, rstd) = statistics.split_at_mut(groups);
-            let statistics = [mean, rstd].map(|values| ImagesMut::new(values, n));
-            whole_weight(&sizes, grid, |to| normed.pack(&(0..n), grid, to, statistics), dy, dw);
+    let groups = n * s.norm.groups;
+    scratch::with(2 * groups, |statistics| {
+        let (mean, rstd) = statistics.split_at_mut(groups);
+        let statistics = [mean, rstd].map(|values| ImagesMut::new(values, n));
+        by_groups(&sizes, dy, dw, |range, group| {
+            scratch::with(range.len() * image, |grad| {
+                group.input(weight, [None; 2], [&mut *grad, &mut []]);
+                norm_backward(range, grad, &mut []);
+            });
+            group.weight(|grid, to| normed.pack(range, grid, to, statistics));
         });
     });
 }
 
-/// Whether chunks may have sums of the weight gradient for themselves.
-fn is_small(s: &Sizes) -> bool {
-    blocks([s.k, 0]) * blocks(s.c) * s.taps * 1024 <= SMALL
+/// Whether tasks have images of their own, with sums of the weight gradient for each: where there are enough images for all threads of most
+/// machines, and the sums are small. It follows from the shape alone.
+fn is_in_parts(s: &Sizes) -> bool {
+    s.n >= MANY && blocks([s.k, 0]) * blocks(s.c) * s.taps * 1024 <= SMALL
 }
-
 /// Some images whose gradients are computed.
 struct Chunk<'a> {
     s: &'a Sizes,
@@ -186,41 +198,73 @@ fn by_chunks(
     });
 }
 
-/// Runs `f` with the gradient of the result as a panel, with zeros between the pixels of a strided one.
-fn whole(s: &Sizes, dy: &[f32], f: impl FnOnce(&Grid, &[u16])) {
-    let (grid, out) = (s.grid(s.n), [s.k, 0]);
-    let halves = [panel_len(&grid, out)];
-    memory::with(&halves, &[], |mut parts| {
-        let panel = parts.halves(halves[0]);
-        panel::pack(&grid, &s.lattice(&grid), [dy, &[]], out, panel);
-        f(&grid, panel);
-    });
+/// Images that all threads work on together.
+struct Group<'a> {
+    s: &'a Sizes,
+    grid: Grid,
+    /// The gradient of their results as a panel, with zeros between the pixels of a strided one.
+    dy: &'a [u16],
+    cut: Cut,
+    sums: Shared<f32>,
+    /// Whether there are sums of other images already.
+    load: bool,
 }
 
-fn whole_input(s: &Sizes, grid: &Grid, dy: &[u16], weight: &[f32], add: [Option<&[f32]>; 2], dx: [&mut [f32]; 2]) {
-    let halves = [weights::tiles_len(s.c, [s.k, 0], s.taps)];
-    let floats = [blocks(s.c) * BLOCK];
-    memory::with(&halves, &floats, |mut parts| {
-        let (tiles, zeros) = (parts.halves(halves[0]), parts.floats(floats[0]));
-        weights::turned(weight, s.c, s.k, s.taps, tiles);
-        zeros.fill(0.0);
-        Chunk { s, grid: *grid, dy, tiles, zeros, sums: None }.input(add, dx);
-    });
+impl Group<'_> {
+    /// Gradients for the inputs, plus `add`.
+    fn input(&self, weight: &[f32], add: [Option<&[f32]>; 2], dx: [&mut [f32]; 2]) {
+        let s = self.s;
+        let halves = [weights::tiles_len(s.c, [s.k, 0], s.taps)];
+        let floats = [blocks(s.c) * BLOCK];
+        memory::with(&halves, &floats, |mut parts| {
+            let (tiles, zeros) = (parts.halves(halves[0]), parts.floats(floats[0]));
+            weights::turned(weight, s.c, s.k, s.taps, tiles);
+            zeros.fill(0.0);
+            Chunk { s, grid: self.grid, dy: self.dy, tiles, zeros, sums: None }.input(add, dx);
+        });
+    }
+
+    /// Adds to the sums of the gradient for the weight; `pack` writes the inputs into a panel.
+    fn weight(&self, pack: impl FnOnce(&Grid, &mut [u16])) {
+        let (s, grid) = (self.s, &self.grid);
+        let windows = grid.around(&s.lattice(grid));
+        let panel = panel_len(grid, s.c);
+        let halves = [panel, 2 * panel, self.dy.len() / block_len(grid) * windows.len() * 1024];
+        memory::with(&halves, &[], |mut parts| {
+            let [panel, pairs, turned] = halves.map(|len| parts.halves(len));
+            pack(grid, panel);
+            panel::pair(grid, panel, pairs);
+            panel::turn(grid, self.dy, &windows, turned);
+            // SAFETY: one group after the other adds to the sums.
+            unsafe { weight::gradient(grid, self.cut, &windows, [pairs, turned], self.sums, self.load) };
+        });
+    }
 }
 
-fn whole_weight(s: &Sizes, grid: &Grid, pack: impl FnOnce(&mut [u16]), dy: &[u16], dw: &mut [f32]) {
-    let windows = grid.around(&s.lattice(grid));
-    let cut = Cut::new(s.k, s.c, s.taps, windows.len());
-    let panel = panel_len(grid, s.c);
-    let halves = [panel, 2 * panel, dy.len() / block_len(grid) * windows.len() * 1024];
+/// Calls `each` with groups of the images that take a bounded amount of memory, one after the other; afterwards adds up the sums of their weight
+/// gradients.
+fn by_groups(s: &Sizes, dy: &[f32], dw: &mut [f32], each: impl Fn(&Range<usize>, Group)) {
+    let out = [s.k, 0];
+    // Panels of both, pairs and turned windows in bf16, and the gradient of a norm's result in f32.
+    let image = s.h * s.w * (4 * s.k + 10 * (s.c[0] + s.c[1]));
+    let count = s.n.div_ceil((GROUP_BYTES / image).max(1));
+    // Every group has windows for each of the parts.
+    let least = s.grid(s.n / count);
+    let cut = Cut::new(s.k, s.c, s.taps, least.around(&s.lattice(&least)).len());
     let floats = [cut.sums_len()];
-    memory::with(&halves, &floats, |mut parts| {
-        let [panel, pairs, turned] = halves.map(|len| parts.halves(len));
+    memory::with(&[], &floats, |mut parts| {
         let sums = parts.floats(floats[0]);
-        pack(panel);
-        panel::pair(grid, panel, pairs);
-        panel::turn(grid, dy, &windows, turned);
-        weight::gradient(grid, cut, &windows, pairs, turned, sums);
-        weight::finish(cut, sums, [[s.k, 0], s.c], dw);
+        let to = Shared::new(sums);
+        for i in 0..count {
+            let range = part(&(0..s.n), i, count);
+            let grid = s.grid(range.len());
+            let len = panel_len(&grid, out);
+            memory::with(&[len], &[], |mut parts| {
+                let panel = parts.halves(len);
+                panel::pack(&grid, &s.lattice(&grid), [images(dy, s.n, &range), &[]], out, panel);
+                each(&range, Group { s, grid, dy: panel, cut, sums: to, load: i > 0 });
+            });
+        }
+        weight::finish(cut, sums, [out, s.c], dw);
     });
 }

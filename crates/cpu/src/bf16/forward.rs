@@ -5,6 +5,7 @@ use super::normed::Normed;
 use super::panel::{self, BLOCK, Outputs, blocks, panel_len};
 use super::{Sizes, behind_norm, images_of, memory, part, product, weights};
 use crate::images::{ImagesMut, images};
+use crate::isa::Isa;
 use crate::norm::{Affine, NormInput};
 use crate::norm_conv::NormConv;
 use rayon::prelude::*;
@@ -37,7 +38,7 @@ pub(crate) fn norm_conv(
     y: &mut [f32],
     statistics: [&mut [f32]; 2],
 ) {
-    let normed = Normed { s: &s.norm, x, affine };
+    let normed = Normed { isa: Isa::current(), s: &s.norm, x, affine };
     let statistics = statistics.map(|values| ImagesMut::new(values, s.norm.n));
     let pack = |range: &Range<usize>, grid: &Grid, panel: &mut [u16]| normed.pack(range, grid, panel, statistics);
     forward_of(&behind_norm(s), pack, weight, [bias, residual], y);

@@ -1,5 +1,5 @@
-//! Convolutions and self-attention that multiply bf16 and add f32, by the processor's tile unit: 3×3 and 1×1 convolutions with stride 1; forward and
-//! all gradients.
+//! Convolutions and self-attention that multiply bf16 and add f32, by the processor's tile unit: 3×3 convolutions with stride 1 and 2, 1×1
+//! convolutions; forward and all gradients.
 //!
 //! | module | what lives there |
 //! |---|---|

@@ -13,6 +13,8 @@ use std::ops::Range;
 /// What is normalised, and by what.
 #[derive(Clone, Copy)]
 pub(super) struct Normed<'a> {
+    /// Chosen by the thread that called the kernel.
+    pub(super) isa: Isa,
     pub(super) s: &'a GroupNorm,
     pub(super) x: NormInput<'a>,
     pub(super) affine: Affine<'a>,
@@ -23,7 +25,7 @@ impl Normed<'_> {
     pub(super) fn pack(&self, range: &Range<usize>, grid: &Grid, panel: &mut [u16], statistics: [ImagesMut; 2]) {
         let GroupNorm { n, c, hw, .. } = *self.s;
         debug_assert_eq!((panel.len(), range.len(), hw), (panel_len(grid, [c, 0]), grid.n, grid.h * grid.w));
-        let (isa, block, to) = (Isa::current(), block_len(grid), Shared::new(panel));
+        let (isa, block, to) = (self.isa, block_len(grid), Shared::new(panel));
         let s = GroupNorm { n: 1, ..*self.s };
         (0..range.len()).into_par_iter().for_each(|i| {
             scratch::with(c * hw, |normed| {

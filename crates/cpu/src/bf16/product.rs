@@ -1,4 +1,4 @@
-//! Convolutions of panels with stride 1: forward, and the gradient for the input.
+//! Convolutions of panels: forward, and the gradient for the input.
 
 use super::grid::{Grid, Piece, Windows};
 use super::panel::{BLOCK, OutputBlock, Outputs, block_len};

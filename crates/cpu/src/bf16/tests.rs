@@ -94,6 +94,24 @@ fn a_step_is_a_product_of_matrices() {
     }
 }
 
+/// Groups of images that come one after the other give the gradients of f32, but for the rounding.
+#[test]
+fn groups_of_images_are_as_right_as_one() {
+    use crate::{Conv2d, Precision, fresh};
+    for (n, stride) in [(5, 1), (7, 1), (6, 2)] {
+        let s = Conv2d { n, c: 160, k: 130, h: 5, w: 6, side: 3, stride, padding: [1; 4] };
+        let (x, dy) = (values(1, s.input_len()), values(2, s.output_len()));
+        let weight = values(3, s.weight_len());
+        let want = fresh::conv2d_backward(&s, &x, &dy, &weight, None, None);
+        let got = Precision::Bf16.with(|| fresh::conv2d_backward(&s, &x, &dy, &weight, None, None));
+        for (got, want) in got.iter().zip(&want) {
+            let squares = |x: &mut dyn Iterator<Item = f32>| x.map(|x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+            let error = squares(&mut got.iter().zip(want).map(|(a, b)| a - b)) / squares(&mut want.iter().copied());
+            assert!(error > 1e-5 && error < 1e-2, "{s:?}: {error:e}");
+        }
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 mod around {
     use super::super::grid::{Grid, Lattice};

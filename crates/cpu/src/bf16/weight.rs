@@ -21,7 +21,6 @@ pub(super) struct Cut {
     /// Blocks of 32 outputs and of 32 inputs.
     blocks: [usize; 2],
     taps: usize,
-    segments: usize,
     /// A task takes `side` by `side` blocks.
     side: usize,
     /// Parts of the windows, each with its own sums.
@@ -35,12 +34,12 @@ impl Cut {
         let tasks = |side: usize| blocks[0].div_ceil(side) * blocks[1].div_ceil(side);
         let side = if tasks(4) * segments >= 8 { 4 } else { 2 };
         let parts = 12usize.div_ceil(tasks(side)).min(segments).max(1);
-        Self { blocks, taps, segments, side, parts }
+        Self { blocks, taps, side, parts }
     }
 
     /// So many parts of the images instead, each with all its windows.
     pub(super) fn of_parts(outputs: usize, inputs: [usize; 2], taps: usize, parts: usize) -> Self {
-        Self { blocks: [blocks([outputs, 0]), blocks(inputs)], taps, segments: 0, side: 1, parts }
+        Self { blocks: [blocks([outputs, 0]), blocks(inputs)], taps, side: 1, parts }
     }
 
     /// Floats of the sums.
@@ -111,18 +110,31 @@ impl Operands<'_> {
 }
 
 /// Sums `[o][i][tap] = Σ_p dy[p][o] x[p + shift(tap)][i]`, block by block, from the pairs of `x` and the turned windows of `dy`.
-pub(super) fn gradient(grid: &Grid, cut: Cut, windows: &[Window], pairs: &[u16], turned: &[u16], sums: &mut [f32]) {
-    debug_assert_eq!((sums.len(), cut.segments), (cut.sums_len(), windows.len().div_ceil(SEGMENT)));
+///
+/// Adds to sums that are there if `load`.
+///
+/// # Safety
+/// The sums must be there, aligned, and used by nobody else.
+pub(super) unsafe fn gradient(
+    grid: &Grid,
+    cut: Cut,
+    windows: &[Window],
+    [pairs, turned]: [&[u16]; 2],
+    of_part: Shared<f32>,
+    load: bool,
+) {
+    let segments = windows.len().div_ceil(SEGMENT);
+    debug_assert!(segments >= cut.parts);
     let Cut { blocks: [high, across], taps, .. } = cut;
     let (long, block) = (chunk(taps), grid.line() * 64);
     let steps = steps(grid, taps, windows, long);
-    let (size, of_part) = (taps * 1024, Shared::new(sums));
+    let size = taps * 1024;
     let tasks = [high.div_ceil(cut.side), across.div_ceil(cut.side)];
     (0..cut.parts * tasks[0] * tasks[1]).into_par_iter().for_each(|i| {
         let (part, i) = (i / (tasks[0] * tasks[1]), i % (tasks[0] * tasks[1]));
         let (o0, k0) = (i / tasks[1] * cut.side, i % tasks[1] * cut.side);
         let tiles = Tiles::new();
-        let (first, last) = (part * cut.segments / cut.parts, (part + 1) * cut.segments / cut.parts);
+        let (first, last) = (part * segments / cut.parts, (part + 1) * segments / cut.parts);
         for segment in first..last {
             let range = segment * SEGMENT..((segment + 1) * SEGMENT).min(windows.len());
             for o in o0..(o0 + cut.side).min(high) {
@@ -131,7 +143,7 @@ pub(super) fn gradient(grid: &Grid, cut: Cut, windows: &[Window], pairs: &[u16],
                     let operands = Operands { taps, long, steps: &steps, turned, pairs: &pairs[k * block..][..block] };
                     let sums = of_part.at(part * cut.apart() + (o * across + k) * size);
                     // SAFETY: each task has its own sums.
-                    unsafe { operands.add(&tiles, range.clone(), sums, segment != first) };
+                    unsafe { operands.add(&tiles, range.clone(), sums, load || segment != first) };
                 }
             }
         }
