@@ -139,6 +139,8 @@ impl Work {
 
     /// Compares what `eval` wrote of two models under these names.
     pub(super) fn compare(&self, name: &str, [a, b]: [&str; 2]) -> anyhow::Result<Scores> {
+        // It would take the place of the scores, which an experiment that goes on after a stop reads again.
+        ensure!(![a, b].contains(&name), "the comparison `{name}` has the name of what it compares");
         let files = [a, b].map(|of| format!("scores/{of}.json"));
         // No network is evaluated, so that there are no threads to choose.
         self.json("compare", name, files.to_vec(), Vec::new())

@@ -26,7 +26,7 @@ pub(super) fn run(work: &Work, figures: &mut Figures) -> anyhow::Result<()> {
     }
     let (_, first) = &names[0];
     for (column, name) in &names[1..] {
-        let found = work.compare(name, [first, name])?;
+        let found = work.compare(&format!("{name}-against-f32"), [first, name])?;
         figures.at("bound", "total, against f32").interval(column, "bits/dim", found.bits("/total/difference")?);
     }
     Ok(())

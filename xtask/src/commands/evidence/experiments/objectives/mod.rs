@@ -121,7 +121,7 @@ impl Plan<'_> {
         let base = &RECIPES[0];
         if recipe.name != base.name {
             let names = [scores(base, seed), scores(recipe, seed)];
-            let found = self.work.compare(&names[1], [&names[0], &names[1]])?;
+            let found = self.work.compare(&format!("{}-against-base", names[1]), [&names[0], &names[1]])?;
             let difference = found.bits("/total/difference")?;
             figures.at("bits", recipe.about).interval(&column("against the first row"), "", difference);
         }
