@@ -33,18 +33,21 @@ const SIZES: [(Kind, &[usize]); 15] = [
 /// A NaN that no computation makes.
 const MARK: u32 = 0x7fc5_1234;
 
+/// Values that were never written, and the length of their output.
+type Left = Rc<RefCell<Vec<(usize, usize)>>>;
+
 /// Outputs that hold marks until they are written.
 #[derive(Default)]
 struct Marked {
     /// What refused.
     refused: Cell<bool>,
     /// Outputs of which a value was never written.
-    left: Rc<RefCell<Vec<(usize, usize)>>>,
+    left: Left,
 }
 
 struct Values {
     values: Vec<f32>,
-    output_of: Option<Rc<RefCell<Vec<(usize, usize)>>>>,
+    output_of: Option<Left>,
 }
 
 impl Deref for Values {
