@@ -26,7 +26,7 @@ impl Recipe {
 /// Training on small pictures that goes on with large ones, for as long as [`Recipe`]s without it take.
 pub(super) struct SmallFirst {
     pub(super) side: usize,
-    /// Steps on small pictures, which cost a quarter.
+    /// Steps on small pictures, which cost a third.
     pub(super) steps: u64,
     /// Steps after them.
     pub(super) then: u64,
@@ -72,8 +72,8 @@ pub(super) const RECIPES: [Recipe; 12] = [
     Recipe { then: Then::Fit, ..recipe("fit", "variances fitted afterwards", "") },
     Recipe { then: Then::Average("0.1"), ..recipe("average", "average of width 0.1", "") },
     Recipe {
-        small_first: Some(SmallFirst { side: 14, steps: 300, then: 225 }),
-        ..recipe("small-first", "14×14 pictures for a quarter of the time", "")
+        small_first: Some(SmallFirst { side: 16, steps: 300, then: 202 }),
+        ..recipe("small-first", "16×16 pictures for a third of the time", "")
     },
 ];
 
