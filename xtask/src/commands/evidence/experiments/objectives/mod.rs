@@ -126,17 +126,9 @@ impl Plan<'_> {
             figures.at("bits", recipe.about).interval(&column("against the first row"), "", difference);
         }
         figures
-            .at("pictures", recipe.about)
+            .at("distances", recipe.about)
             .interval(&column("Fréchet distance"), "", scored.estimate("/distances/frechet")?)
             .interval(&column("KID × 1000"), "", scored.estimate("/distances/kid")?.times(1000.0));
-        let lines = Scores::lines(&self.work.path(&run_of(recipe, seed)).join("metrics.jsonl"))?;
-        if let Some(last) = lines.last() {
-            figures.at("speed", recipe.about).time(
-                &column("ms a step"),
-                "",
-                1000.0 * last.number("/seconds")? / last.number("/step")?,
-            );
-        }
         Ok(())
     }
 
