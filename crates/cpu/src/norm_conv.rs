@@ -230,7 +230,8 @@ pub fn norm_conv_backward(
 }
 
 /// [`norm_conv`] with a convolution of [`Precision::Bf16`](crate::Precision::Bf16): the bits of [`group_norm`](crate::group_norm) and
-/// [`conv2d`](crate::conv2d) one after the other, whose normalised values are kept nowhere.
+/// [`conv2d`](crate::conv2d) one after the other, whose normalised values are kept nowhere. It
+/// rounds whatever the channels; `conv2d` does so where [`is_bf16`](crate::is_bf16) holds.
 ///
 /// # Shapes
 /// Those of [`norm_conv`]; `weight: [k, c, 3, 3]`.

@@ -35,9 +35,9 @@ pub(crate) fn backward(
     dw: Option<&mut [f32]>,
 ) {
     let n = s.n;
+    let dx = dx.map(|dx| dx.map(|dx| ImagesMut::new(dx, n)));
     match dw {
         Some(dw) if !is_in_parts(s) => {
-            let dx = dx.map(|dx| dx.map(|dx| ImagesMut::new(dx, n)));
             by_groups(s, dy, dw, |range, group| {
                 if let Some(dx) = dx {
                     let add = add.map(|add| add.map(|add| images(add, n, range)));
@@ -47,17 +47,14 @@ pub(crate) fn backward(
                 group.weight(|grid, to| panel::pack(grid, &grid.all(), images_of(x, n, range), s.c, to));
             });
         }
-        dw => {
-            let dx = dx.map(|dx| dx.map(|dx| ImagesMut::new(dx, n)));
-            by_chunks(s, dy, weight, dw, |range, chunk| {
-                if let Some(dx) = dx {
-                    let add = add.map(|add| add.map(|add| images(add, n, range)));
-                    // SAFETY: every chunk has images of its own.
-                    chunk.input(add, dx.map(|dx| unsafe { dx.get(range) }));
-                }
-                chunk.weight(images_of(x, n, range));
-            });
-        }
+        dw => by_chunks(s, dy, weight, dw, |range, chunk| {
+            if let Some(dx) = dx {
+                let add = add.map(|add| add.map(|add| images(add, n, range)));
+                // SAFETY: every chunk has images of its own.
+                chunk.input(add, dx.map(|dx| unsafe { dx.get(range) }));
+            }
+            chunk.weight(images_of(x, n, range));
+        }),
     }
 }
 

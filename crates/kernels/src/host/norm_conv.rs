@@ -12,7 +12,7 @@ use std::borrow::Cow;
 
 /// Sizes, where both are to be computed together: where Winograd's algorithm pays, and the images have more values than the weights, as
 /// the caches are full of weights otherwise (measured: 256 channels of 8×8 pixels, 16 images). Follows from the sizes alone, as the bits
-/// of the gradient depend on it.
+/// of the gradient depend on it. In bf16 always.
 fn together<T: HostTensor, B: Backend<FloatTensorPrimitive = T>>(
     x: &T,
     with: &NormConvOperands<B>,
