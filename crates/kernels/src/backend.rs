@@ -24,6 +24,12 @@ pub trait Backend: backend::Backend {
         None
     }
 
+    /// Whether tensors lie in the host's memory and are computed at once, so that to read a value costs nothing. Elsewhere a reader
+    /// waits for the device: see [`crate::Scalar`].
+    fn is_on_host() -> bool {
+        false
+    }
+
     /// [`crate::silu`].
     fn fused_silu(x: FloatTensor<Self>) -> FloatTensor<Self> {
         composed::silu::<Self>(x)

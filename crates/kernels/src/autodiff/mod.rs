@@ -27,6 +27,10 @@ use burn::tensor::backend::AutodiffBackend as _;
 use burn::tensor::ops::FloatTensor;
 
 impl<B: Backend, C: CheckpointStrategy> Backend for Autodiff<B, C> {
+    fn is_on_host() -> bool {
+        B::is_on_host()
+    }
+
     fn fused_silu(x: FloatTensor<Self>) -> FloatTensor<Self> {
         elementwise::silu::<B, C>(x)
     }

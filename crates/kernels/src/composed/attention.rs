@@ -1,16 +1,18 @@
 //! Attention by Burn's matrix products.
 
+use super::matmul::matmul;
+use crate::Backend;
 use crate::ops::{primitive, tensor};
-use burn::tensor::{Tensor, TensorMetadata, activation::softmax, backend::Backend, ops::FloatTensor};
+use burn::tensor::{Tensor, TensorMetadata, activation::softmax, ops::FloatTensor};
 
 /// `softmax(q kᵀ / sqrt(d))`, `[batch, heads, n, m]`.
 fn probabilities<B: Backend>(q: Tensor<B, 4>, k: Tensor<B, 4>) -> Tensor<B, 4> {
     let [_, _, _, d] = q.dims();
-    softmax(q.matmul(k.swap_dims(2, 3)) / (d as f64).sqrt(), 3)
+    softmax(matmul(q, k.swap_dims(2, 3)) / (d as f64).sqrt(), 3)
 }
 
 pub(crate) fn attention<B: Backend>(q: FloatTensor<B>, k: FloatTensor<B>, v: FloatTensor<B>) -> FloatTensor<B> {
-    primitive(probabilities::<B>(tensor(q), tensor(k)).matmul(tensor(v)))
+    primitive(matmul::<B, 4>(probabilities::<B>(tensor(q), tensor(k)), tensor(v)))
 }
 
 pub(crate) fn attention_backward<B: Backend>(
@@ -23,12 +25,12 @@ pub(crate) fn attention_backward<B: Backend>(
     let (v, grad): (Tensor<B, 4>, Tensor<B, 4>) = (tensor(v), tensor(grad));
     let [_, _, _, d] = q.dims();
     let p = probabilities(q.clone(), k.clone());
-    let dv = p.clone().swap_dims(2, 3).matmul(grad.clone());
-    let dp = grad.matmul(v.swap_dims(2, 3));
+    let dv = matmul(p.clone().swap_dims(2, 3), grad.clone());
+    let dp = matmul(grad, v.swap_dims(2, 3));
     let mean = (p.clone() * dp.clone()).sum_dim(3);
     let ds = p * (dp - mean) / (d as f64).sqrt();
-    let dq = ds.clone().matmul(k);
-    let dk = ds.swap_dims(2, 3).matmul(q);
+    let dq = matmul(ds.clone(), k);
+    let dk = matmul(ds.swap_dims(2, 3), q);
     [primitive(dq), primitive(dk), primitive(dv)]
 }
 

@@ -1,8 +1,9 @@
 //! Affine maps by Burn's matrix product.
 
+use super::matmul::matmul;
 use crate::ops::{primitive, tensor};
-use crate::{AffineGradients, WantedGradients};
-use burn::tensor::{Tensor, backend::Backend, ops::FloatTensor};
+use crate::{AffineGradients, Backend, WantedGradients};
+use burn::tensor::{Tensor, ops::FloatTensor};
 
 pub(crate) fn linear<B: Backend>(
     x: FloatTensor<B>,
@@ -10,7 +11,7 @@ pub(crate) fn linear<B: Backend>(
     bias: Option<FloatTensor<B>>,
 ) -> FloatTensor<B> {
     let (x, weight): (Tensor<B, 2>, Tensor<B, 2>) = (tensor(x), tensor(weight));
-    let y = x.matmul(weight.transpose());
+    let y = matmul(x, weight.transpose());
     primitive(match bias {
         Some(bias) => y + tensor::<B, 1>(bias).unsqueeze(),
         None => y,
@@ -26,8 +27,8 @@ pub(crate) fn linear_backward<B: Backend>(
     let (x, weight, grad): (Tensor<B, 2>, Tensor<B, 2>, Tensor<B, 2>) = (tensor(x), tensor(weight), tensor(grad));
     let [_, d_out] = grad.dims();
     AffineGradients {
-        x: wanted.x.then(|| primitive(grad.clone().matmul(weight))),
-        weight: wanted.weight.then(|| primitive(grad.clone().transpose().matmul(x))),
+        x: wanted.x.then(|| primitive(matmul(grad.clone(), weight))),
+        weight: wanted.weight.then(|| primitive(matmul(grad.clone().transpose(), x))),
         bias: wanted.bias.then(|| primitive(grad.sum_dim(0).reshape([d_out]))),
     }
 }

@@ -10,6 +10,7 @@ mod elementwise;
 mod group_norm;
 mod joined;
 mod linear;
+mod matmul;
 mod norm_conv;
 mod upsample_conv;
 

@@ -36,6 +36,10 @@ macro_rules! host_backend {
                 Some(rayon::current_num_threads() * CACHE_BYTES_PER_THREAD)
             }
 
+            fn is_on_host() -> bool {
+                true
+            }
+
             fn fused_silu(x: Float<Self>) -> Float<Self> {
                 elementwise::silu(&x).unwrap_or_else(|| composed::silu::<Self>(x))
             }

@@ -1,11 +1,15 @@
 //! Every operation and all its gradients against the same formula in Burn's plain operations, differentiated by
 //! Burn in f64: on both CPU backends, in f32 and f64, under both checkpointing strategies, on contiguous and on
-//! transposed inputs.
+//! transposed inputs. With the features of accelerators also on those that this machine has.
 #![cfg(all(feature = "flex", feature = "ndarray"))]
 
 mod attention;
 mod attention_block;
 mod conv;
+#[cfg(any(feature = "vulkan", feature = "cuda"))]
+mod device;
+#[cfg(any(feature = "vulkan", feature = "cuda"))]
+mod device_sizes;
 mod group_norm;
 mod leaves;
 mod linear;
@@ -109,6 +113,8 @@ fn check(op: impl Op) {
         on!("ndarray", Autodiff<NdArray>);
         on!("flex, recomputing", Autodiff<Flex, BalancedCheckpointing>);
     }
+    #[cfg(any(feature = "vulkan", feature = "cuda"))]
+    device::check_if_all(&op, &want);
 }
 
 /// In bf16, chosen for the forward pass alone: gradients follow. Everything is as near as its rounding allows, and that there is
