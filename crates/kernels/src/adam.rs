@@ -7,10 +7,10 @@
 use std::vec::IntoIter;
 
 use crate::muon::muon_step;
-use crate::{AdamOperands, AdamState, AdamStep, AutodiffBackend, Backend, Gradient, adam_steps, with_node_of};
+use crate::{AdamOperands, AdamState, AdamStep, AutodiffBackend, Backend, Gradient, Scalar, adam_steps, with_node_of};
 use burn::{
     module::{AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param},
-    tensor::{Shape, Tensor, backend},
+    tensor::{Bool, Shape, Tensor, backend},
 };
 
 /// The constants of [`Adam`]; the default is what DDPM trains with, without clipping at 0.
@@ -126,22 +126,85 @@ impl<B: Backend> Adam<B> {
         A: AutodiffBackend<InnerBackend = B> + backend::AutodiffBackend<InnerBackend = B>,
         M: AutodiffModule<A>,
     {
-        assert_eq!(gradient.values().len(), self.states.len(), "one gradient for each parameter");
         let grad_norm = gradient.norm();
         if !grad_norm.is_finite() {
             return (model, StepNorm { grad_norm });
         }
-        let AdamOptions { beta_1, beta_2, epsilon, weight_decay, clip_norm, .. } = self.options;
-        let by = AdamStep {
-            lr: learning_rate,
-            beta_1,
-            beta_2,
-            epsilon,
-            weight_decay,
-            step,
-            grad_scale: if clip_norm > 0.0 { (clip_norm / (grad_norm + 1e-6)).min(1.0) } else { 1.0 },
-            ema_decay: Some(ema_decay(self.options.ema_decay, step)),
-        };
+        let clip_norm = self.options.clip_norm;
+        let scale = if clip_norm > 0.0 { (clip_norm / (grad_norm + CLIP_EPSILON)).min(1.0) } else { 1.0 };
+        let model = self.move_along::<A, M>(model, gradient, &self.constants(step, learning_rate, scale), None);
+        (model, StepNorm { grad_norm })
+    }
+
+    /// The same without waiting for a device: gives the gradient's global norm, which is read when it is wanted. On backends
+    /// [in the host's memory](Backend::is_on_host) it is [`step_along`](Self::step_along).
+    ///
+    /// The device clips by itself, in the dtype of the gradient. Weights and state stay what they are where the norm or `loss` is not
+    /// finite, by a choice that the device makes too.
+    ///
+    /// # Panics
+    /// If the gradient is that of another module.
+    pub fn step_unread<A, M>(
+        &mut self,
+        model: M,
+        gradient: Gradient<B>,
+        loss: &Scalar<B>,
+        step: u64,
+        learning_rate: f64,
+    ) -> (M, Scalar<B>)
+    where
+        A: AutodiffBackend<InnerBackend = B> + backend::AutodiffBackend<InnerBackend = B>,
+        M: AutodiffModule<A>,
+    {
+        if B::is_on_host() {
+            let (model, norm) = self.step_along::<A, M>(model, gradient, step, learning_rate);
+            return (model, Scalar::known(norm.grad_norm));
+        }
+        self.step_on_device::<A, M>(model, gradient, loss, step, learning_rate)
+    }
+
+    fn step_on_device<A, M>(
+        &mut self,
+        model: M,
+        gradient: Gradient<B>,
+        loss: &Scalar<B>,
+        step: u64,
+        learning_rate: f64,
+    ) -> (M, Scalar<B>)
+    where
+        A: AutodiffBackend<InnerBackend = B> + backend::AutodiffBackend<InnerBackend = B>,
+        M: AutodiffModule<A>,
+    {
+        let Some(norm) = gradient.norm_on_device() else { return (model, Scalar::known(0.0)) };
+        let finite = is_finite(norm.clone()).bool_and(is_finite(loss.to_tensor(&norm)));
+        let most = self.options.clip_norm;
+        let scale = (norm.clone() + CLIP_EPSILON).recip().mul_scalar(most).clamp_max(1.0);
+        let gradient = if most > 0.0 { gradient.times(&scale) } else { gradient };
+        let by = self.constants(step, learning_rate, 1.0);
+        let model = self.move_along::<A, M>(model, gradient, &by, Some(&finite));
+        (model, Scalar::on_device(norm))
+    }
+
+    /// What the update of step `step` is made with.
+    fn constants(&self, step: u64, learning_rate: f64, grad_scale: f64) -> AdamStep {
+        let AdamOptions { beta_1, beta_2, epsilon, weight_decay, .. } = self.options;
+        let ema_decay = Some(ema_decay(self.options.ema_decay, step));
+        AdamStep { lr: learning_rate, beta_1, beta_2, epsilon, weight_decay, step, grad_scale, ema_decay }
+    }
+
+    /// The model and its state after one update; where `only_if`, a tensor `[1]`, is there and false, they are what they were.
+    fn move_along<A, M>(
+        &mut self,
+        model: M,
+        gradient: Gradient<B>,
+        by: &AdamStep,
+        only_if: Option<&Tensor<B, 1, Bool>>,
+    ) -> M
+    where
+        A: AutodiffBackend<InnerBackend = B> + backend::AutodiffBackend<InnerBackend = B>,
+        M: AutodiffModule<A>,
+    {
+        assert_eq!(gradient.values().len(), self.states.len(), "one gradient for each parameter");
         let states = std::mem::take(&mut self.states).into_iter();
         let mut take = Take::<A> {
             grads: gradient.into_values().into_iter(),
@@ -152,12 +215,17 @@ impl<B: Backend> Adam<B> {
             places: Vec::new(),
         };
         let model = model.map(&mut take);
-        let updated = updates(take.operands, &take.matrices, &by).into_iter();
+        let old = |operands: &AdamOperands<B>| (operands.param.clone(), operands.state.clone());
+        let before = only_if.map(|_| take.operands.iter().map(old).collect::<Vec<_>>());
+        let mut updated = updates(take.operands, &take.matrices, by);
+        if let (Some(only_if), Some(before)) = (only_if, before) {
+            updated = updated.into_iter().zip(before).map(|(new, old)| chosen(only_if, new, old)).collect();
+        }
         let states = Vec::with_capacity(take.places.len());
-        let mut put = PutBack::<A> { updated, places: take.places.into_iter(), states };
+        let mut put = PutBack::<A> { updated: updated.into_iter(), places: take.places.into_iter(), states };
         let model = model.map(&mut put);
         self.states = put.states;
-        (model, StepNorm { grad_norm })
+        model
     }
 
     /// `model` with the moving averages in place of its weights.
@@ -165,6 +233,29 @@ impl<B: Backend> Adam<B> {
         let averages = self.states.iter().map(|state| state.ema.clone());
         model.map(&mut Replace { values: averages.collect::<Vec<_>>().into_iter() })
     }
+}
+
+/// Added to the norm that a gradient is clipped by, as torch's `clip_grad_norm_` does.
+const CLIP_EPSILON: f64 = 1e-6;
+
+/// Whether a value is a number that f32 can hold: false for NaN, with which no comparison is true.
+fn is_finite<B: Backend>(x: Tensor<B, 1>) -> Tensor<B, 1, Bool> {
+    x.abs().lower_equal_elem(f32::MAX)
+}
+
+/// `new` where `only_if`, `[1]`, is true, else what was there.
+fn chosen<B: Backend>(only_if: &Tensor<B, 1, Bool>, new: Updated<B>, old: Updated<B>) -> Updated<B> {
+    let choose = |new: Tensor<B, 1>, old: Tensor<B, 1>| {
+        let only_if = only_if.clone().expand(new.shape());
+        old.mask_where(only_if, new)
+    };
+    let (param, AdamState { m, v, ema }) = new;
+    let (old_param, old) = old;
+    let ema = ema.map(|new| match old.ema {
+        Some(old) => choose(new, old),
+        None => new,
+    });
+    (choose(param, old_param), AdamState { m: choose(m, old.m), v: choose(v, old.v), ema })
 }
 
 /// Every weight of `model`, flat, in visiting order.
@@ -288,14 +379,6 @@ pub fn ema_decay(ceiling: f64, step: u64) -> f64 {
     ceiling.min((1.0 + done) / (10.0 + done))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_average_forgets_quickly_at_first_and_slowly_later() {
-        assert_eq!(ema_decay(0.999, 1), 0.1);
-        assert_eq!(ema_decay(0.999, 91), 91.0 / 100.0);
-        assert_eq!(ema_decay(0.999, 1_000_000), 0.999);
-    }
-}
+#[cfg(all(test, feature = "flex"))]
+#[path = "adam_tests.rs"]
+mod tests;

@@ -63,6 +63,17 @@ impl<B: Backend> Gradient<B> {
         sum_of_squares(self.values.iter().flatten().cloned().collect()).sqrt()
     }
 
+    /// The same as a tensor `[1]` on the device, in the dtype of the gradient; none where there are no values.
+    pub(crate) fn norm_on_device(&self) -> Option<Tensor<B, 1>> {
+        let squares: Vec<Tensor<B, 1>> = self.values.iter().flatten().map(|x| x.clone().square().sum()).collect();
+        (!squares.is_empty()).then(|| Tensor::cat(squares, 0).sum().sqrt())
+    }
+
+    /// Every value times `factor`, `[1]`.
+    pub(crate) fn times(self, factor: &Tensor<B, 1>) -> Self {
+        Self { values: self.values.into_iter().map(|x| x.map(|x| x * factor.clone())).collect() }
+    }
+
     /// The gradient of the sum of both losses: every value is `self + other`, rounded once. On the CPU backends it is in the memory of
     /// `self`, where nobody else holds that.
     ///

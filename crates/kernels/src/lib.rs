@@ -20,6 +20,7 @@
 //! | `composed` | the same in Burn's operations: the default, and the reference |
 //! | `autodiff` | the gradients' place in Burn's graph |
 //! | `kept_filters` | transformed weights that outlive a call, for sampling: [`KeptFilters`] |
+//! | `scalar` | numbers that a device may still be computing: [`Scalar`] |
 //! | `precision` | the numbers that convolutions and attention multiply: [`Precision`] |
 //! | `host` | the bridge from Flex and NdArray tensors to the slice kernels of `sfumato-cpu` |
 //!
@@ -64,6 +65,7 @@ mod operands;
 mod ops;
 mod power_averages;
 mod precision;
+mod scalar;
 
 pub use adam::{Adam, AdamOptions, StepNorm, ema_decay};
 pub use backend::{AutodiffBackend, Backend};
@@ -83,3 +85,4 @@ pub use ops::{
 };
 pub use power_averages::{PowerAverages, power_decay};
 pub use precision::Precision;
+pub use scalar::Scalar;

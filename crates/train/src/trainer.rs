@@ -8,6 +8,7 @@ mod probe;
 mod score;
 mod step;
 mod time;
+mod unread;
 mod write;
 
 use std::{marker::PhantomData, path::PathBuf, sync::atomic::AtomicBool, time::Instant};
@@ -37,6 +38,7 @@ use crate::{
 };
 pub use probe::Probe;
 use score::Scorers;
+use unread::Unread;
 
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,6 +186,7 @@ impl Run<'_> {
             scorers,
             measured: None,
             told_to_stop: false,
+            unread: Unread::new(),
         };
         session.begin_planning();
         session.go(model, objective, watch)
@@ -218,6 +221,7 @@ struct Session<'a, A: AutodiffBackend, P> {
     measured: Option<(u64, Measured)>,
     /// Whether a rank had been asked to stop when all ranks last agreed.
     told_to_stop: bool,
+    unread: Unread<A::InnerBackend>,
 }
 
 impl<A: AutodiffBackend, P> Session<'_, A, P> {
@@ -280,19 +284,26 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
                 break Ending::TimeLimit;
             }
             let start = Instant::now();
-            let (next, loss, grad_norm) = self.step(model, objective, watch)?;
+            let (next, scalars) = self.step(model, objective)?;
             model = next;
+            self.unread.push(scalars);
+            let due = self.reading_is_due(self.state.step + 1);
+            let read = if due { self.unread.read() } else { Vec::new() };
             let seconds = self.agree(start.elapsed().as_secs_f64());
-            self.count(seconds, loss, grad_norm);
-            watch.step(&self.state, loss);
+            self.count(seconds);
+            self.take_in(&read, watch)?;
             let step = self.state.step;
             self.follow_time(began, watch)?;
             let last = step == self.last_step() || self.state.seconds - began >= limit;
+            if last {
+                self.read_rest(watch)?;
+            }
             if leads && let Some(metrics) = self.record(&model, last, watch)? {
                 last_metrics = Some(metrics);
             }
             let due = step.is_multiple_of(config.training.checkpoint_every);
             if (last || due) && not_finite(&model.valid(), &self.optimizer).is_some() {
+                let [loss, grad_norm] = self.unread.newest;
                 return Err(self.diverged(step, loss, grad_norm, watch)?);
             }
             if last || due {
@@ -311,6 +322,7 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
                 self.preview(&model, watch)?;
             }
         };
+        self.read_rest(watch)?;
         if !leads {
             return Ok(self.outcome_elsewhere(ending));
         }
@@ -330,18 +342,6 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
     fn preview_is_due(&self, step: u64) -> bool {
         let every = self.run.config.samples.every;
         every > 0 && step.is_multiple_of(every)
-    }
-
-    fn count(&mut self, seconds: f64, loss: f64, grad_norm: f64) {
-        let examples = self.run.config.training.batch_size as u64;
-        self.state.step += 1;
-        self.state.examples += examples;
-        self.state.seconds += seconds;
-        self.window.loss += loss;
-        self.window.steps += 1;
-        self.window.examples += examples;
-        self.window.seconds += seconds;
-        self.window.grad_norm = grad_norm;
     }
 
     /// Writes a line of metrics, with the scores of held-out and of training examples where there are some.

@@ -11,7 +11,7 @@ use burn::{
     module::{Module, ModuleVisitor, Param},
     tensor::{Tensor, TensorData},
 };
-use sfumato_kernels::{Backend, Gradient};
+use sfumato_kernels::{Backend, Gradient, Scalar};
 
 use super::gradient::Learned;
 use crate::{
@@ -61,7 +61,7 @@ pub(super) fn sum<B: Backend>(
         }
     }
     Learned {
-        loss: loss.total().expect("all ranks together have all shards"),
+        loss: Scalar::known(loss.total().expect("all ranks together have all shards")),
         gradient: unflatten(&total, sizes, &present, device),
         losses,
     }
@@ -148,7 +148,7 @@ impl Head {
     fn write<B: Backend>(own: &[Partial<Learned<B>>]) -> Vec<u8> {
         let mut words = Vec::new();
         for Partial { sum: Learned { loss, gradient, losses }, .. } in own {
-            words.extend(loss.to_le_bytes());
+            words.extend(loss.clone().read().to_le_bytes());
             words.extend((losses.len() as u64).to_le_bytes());
             losses.iter().for_each(|loss| words.extend(loss.to_le_bytes()));
             words.extend(gradient.values().iter().map(|value| u8::from(value.is_some())));

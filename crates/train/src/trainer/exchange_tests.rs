@@ -21,7 +21,7 @@ fn given(shard: usize, seed: u32) -> Learned<Flex> {
         present.then(|| Tensor::from_data(TensorData::new((0..*size).map(number).collect(), [*size]), &FlexDevice))
     };
     Learned {
-        loss: f64::from(number(99)),
+        loss: Scalar::known(f64::from(number(99))),
         gradient: Gradient::from_values(SIZES.iter().enumerate().map(value).collect()),
         losses: vec![f64::from(number(100)), shard as f64],
     }
@@ -41,7 +41,7 @@ fn bits(learned: &Learned<Flex>) -> (u64, Vec<u64>, Vec<Option<Vec<u32>>>) {
         tensor.to_data().into_vec::<f32>().unwrap().into_iter().map(f32::to_bits).collect::<Vec<_>>()
     };
     let gradient = learned.gradient.values().iter().map(|value| value.as_ref().map(of)).collect();
-    (learned.loss.to_bits(), learned.losses.iter().map(|loss| loss.to_bits()).collect(), gradient)
+    (learned.loss.clone().read().to_bits(), learned.losses.iter().map(|loss| loss.to_bits()).collect(), gradient)
 }
 
 proptest! {

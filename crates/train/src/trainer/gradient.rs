@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use burn::{module::AutodiffModule, tensor::ElementConversion};
-use sfumato_kernels::{AutodiffBackend, Backend, Gradient};
+use burn::module::AutodiffModule;
+use sfumato_kernels::{AutodiffBackend, Backend, Gradient, Scalar};
 use sfumato_nets::{Call, Network, layers::DropoutKey};
 use sfumato_process::Objective;
 use sfumato_schedule::NoiseSchedule;
@@ -20,7 +20,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(super) struct Learned<B: Backend> {
     /// The mean loss; of some shards, what they count in it.
-    pub(super) loss: f64,
+    pub(super) loss: Scalar<B>,
     /// The gradient of that.
     pub(super) gradient: Gradient<B>,
     /// The loss of each example, not weighted, where they were asked for.
@@ -31,7 +31,7 @@ impl<B: Backend> Learned<B> {
     /// That of both: `self` is of the shards before those of `next`.
     pub(super) fn plus(mut self, next: Self) -> Self {
         self.losses.extend(next.losses);
-        Self { loss: self.loss + next.loss, gradient: self.gradient.plus(next.gradient), losses: self.losses }
+        Self { loss: self.loss.plus(next.loss), gradient: self.gradient.plus(next.gradient), losses: self.losses }
     }
 }
 
@@ -100,10 +100,10 @@ impl<A: AutodiffBackend, const D: usize> Lesson<'_, A, D> {
             Some(weights) => (losses * weights).mean(),
             None => losses.mean(),
         };
-        let value: f64 = loss.clone().into_scalar().elem();
+        let value = Scalar::of(loss.clone().inner());
         let mut grads = (loss * share).backward();
         let gradient = Gradient::of::<A, N>(model, &mut grads);
-        Ok(Learned { loss: value * share, gradient, losses: each })
+        Ok(Learned { loss: value.times(share), gradient, losses: each })
     }
 }
 

@@ -68,7 +68,7 @@ impl Run<'_> {
             device,
         };
         let Learned { loss, gradient, .. } = lesson.learn(&model)?;
-        Ok(Probe { loss, grad_norm: gradient.norm() })
+        Ok(Probe { loss: loss.read(), grad_norm: gradient.norm() })
     }
 }
 

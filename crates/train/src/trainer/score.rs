@@ -100,9 +100,13 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
 
     fn score_is_due(&self, last: bool) -> bool {
         let step = self.state.step;
-        self.scorers.as_ref().is_some_and(|scorers| {
-            step.is_multiple_of(scorers.every) || last && step.saturating_mul(SHORTEST) >= scorers.every
-        })
+        self.score_is_due_at(step)
+            || last && self.scorers.as_ref().is_some_and(|scorers| step.saturating_mul(SHORTEST) >= scorers.every)
+    }
+
+    /// Whether the model is scored after `step`, were it not the last.
+    pub(super) fn score_is_due_at(&self, step: u64) -> bool {
+        self.scorers.as_ref().is_some_and(|scorers| step.is_multiple_of(scorers.every))
     }
 
     fn score<const D: usize>(&mut self, model: &P::Net<A>, last: bool, watch: &mut dyn Watch) -> Scored

@@ -9,6 +9,7 @@ use sfumato_process::Objective;
 use super::{
     Session,
     gradient::{Learned, Lesson},
+    unread::StepScalars,
 };
 use crate::{TrainError, Watch, error::Kept};
 
@@ -18,13 +19,12 @@ fn sensible(loss: f64) -> bool {
 }
 
 impl<A: AutodiffBackend, P> Session<'_, A, P> {
-    /// One step of Algorithm 1: the model after it, the loss and the gradient's norm.
+    /// One step of Algorithm 1: the model after it. Its loss and the gradient's norm are not read.
     pub(super) fn step<const D: usize>(
         &mut self,
         model: P::Net<A>,
         objective: &dyn Objective<A, D>,
-        watch: &mut dyn Watch,
-    ) -> Result<(P::Net<A>, f64, f64), TrainError>
+    ) -> Result<(P::Net<A>, StepScalars<A::InnerBackend>), TrainError>
     where
         P: Blueprint<D>,
         P::Net<A>: AutodiffModule<A, InnerModule = P::Net<A::InnerBackend>>,
@@ -49,14 +49,11 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
             self.times.record(&draws.t(), &losses);
         }
         let rate = self.rate(step);
-        let (model, norm) = self.optimizer.step_along::<A, _>(model, gradient, step, rate);
-        if !(loss.is_finite() && norm.grad_norm.is_finite()) {
-            return Err(self.diverged(step, loss, norm.grad_norm, watch)?);
-        }
+        let (model, grad_norm) = self.optimizer.step_unread::<A, _>(model, gradient, &loss, step, rate);
         if let Some(averages) = &mut self.averages {
             averages.step(&model.valid(), step);
         }
-        Ok((model, loss, norm.grad_norm))
+        Ok((model, StepScalars { loss, grad_norm }))
     }
 
     /// The error for a step without a finite result. The checkpoint whose weights gave it is set aside where an older one
