@@ -284,20 +284,9 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
                 break Ending::TimeLimit;
             }
             let start = Instant::now();
-            let (next, scalars) = self.step(model, objective)?;
-            model = next;
-            self.unread.push(scalars);
-            let due = self.reading_is_due(self.state.step + 1);
-            let read = if due { self.unread.read() } else { Vec::new() };
-            let seconds = self.agree(start.elapsed().as_secs_f64());
-            self.count(seconds);
-            self.take_in(&read, watch)?;
+            model = self.step(model, objective)?;
+            let last = self.end_step(start, began, limit, watch)?;
             let step = self.state.step;
-            self.follow_time(began, watch)?;
-            let last = step == self.last_step() || self.state.seconds - began >= limit;
-            if last {
-                self.read_rest(watch)?;
-            }
             if leads && let Some(metrics) = self.record(&model, last, watch)? {
                 last_metrics = Some(metrics);
             }

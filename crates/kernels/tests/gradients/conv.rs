@@ -190,7 +190,7 @@ struct UpsampledConv {
 }
 impl Op for UpsampledConv {
     fn inputs(&self) -> Vec<usize> {
-        let all = vec![self.x.iter().product(), self.out * self.x[1] * 9, self.out];
+        let all = [self.x.iter().product(), self.out * self.x[1] * 9, self.out];
         all[..if self.bias { 3 } else { 2 }].to_vec()
     }
     fn ours<B: Backend>(&self, x: &[Tensor<B, 1>]) -> Tensor<B, 1> {

@@ -9,7 +9,6 @@ use sfumato_process::Objective;
 use super::{
     Session,
     gradient::{Learned, Lesson},
-    unread::StepScalars,
 };
 use crate::{TrainError, Watch, error::Kept};
 
@@ -19,12 +18,12 @@ fn sensible(loss: f64) -> bool {
 }
 
 impl<A: AutodiffBackend, P> Session<'_, A, P> {
-    /// One step of Algorithm 1: the model after it. Its loss and the gradient's norm are not read.
+    /// One step of Algorithm 1: the model after it. Its loss and the gradient's norm are left unread.
     pub(super) fn step<const D: usize>(
         &mut self,
         model: P::Net<A>,
         objective: &dyn Objective<A, D>,
-    ) -> Result<(P::Net<A>, StepScalars<A::InnerBackend>), TrainError>
+    ) -> Result<P::Net<A>, TrainError>
     where
         P: Blueprint<D>,
         P::Net<A>: AutodiffModule<A, InnerModule = P::Net<A::InnerBackend>>,
@@ -53,7 +52,8 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
         if let Some(averages) = &mut self.averages {
             averages.step(&model.valid(), step);
         }
-        Ok((model, StepScalars { loss, grad_norm }))
+        self.unread.push(loss, grad_norm);
+        Ok(model)
     }
 
     /// The error for a step without a finite result. The checkpoint whose weights gave it is set aside where an older one

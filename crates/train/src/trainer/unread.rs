@@ -10,12 +10,6 @@ use crate::{TrainError, TrainState, Watch};
 /// The longest time from one reading to the next, so that whoever looks on sees how far a slow run is, and a time limit is kept.
 const LATEST: Duration = Duration::from_secs(5);
 
-/// The loss of a step and the norm of its gradient.
-pub(super) struct StepScalars<B: Backend> {
-    pub(super) loss: Scalar<B>,
-    pub(super) grad_norm: Scalar<B>,
-}
-
 /// The steps since numbers were last read.
 pub(super) struct Unread<B: Backend> {
     scalars: Vec<Scalar<B>>,
@@ -31,21 +25,44 @@ impl<B: Backend> Unread<B> {
         Self { scalars: Vec::new(), states: Vec::new(), since: Instant::now(), newest: [f64::NAN; 2] }
     }
 
-    pub(super) fn push(&mut self, step: StepScalars<B>) {
-        self.scalars.extend([step.loss, step.grad_norm]);
+    /// The numbers of one more step.
+    pub(super) fn push(&mut self, loss: Scalar<B>, grad_norm: Scalar<B>) {
+        self.scalars.extend([loss, grad_norm]);
     }
 
     /// The loss and the gradient's norm of each step that was pushed, which are waited for.
-    pub(super) fn read(&mut self) -> Vec<f64> {
+    fn read(&mut self) -> Vec<f64> {
         self.since = Instant::now();
         Scalar::read_all(std::mem::take(&mut self.scalars))
     }
 }
 
 impl<A: AutodiffBackend, P> Session<'_, A, P> {
+    /// Counts the step that began at `start`, reads its numbers where that is due, and compares the time with the plan. The run began or went
+    /// on at `began` seconds, and has `limit` seconds. Gives whether the step was the last, whose numbers are always read.
+    pub(super) fn end_step(
+        &mut self,
+        start: Instant,
+        began: f64,
+        limit: f64,
+        watch: &mut dyn Watch,
+    ) -> Result<bool, TrainError> {
+        let due = self.reading_is_due(self.state.step + 1);
+        let read = if due { self.unread.read() } else { Vec::new() };
+        let seconds = self.agree(start.elapsed().as_secs_f64());
+        self.count(seconds);
+        self.take_in(&read, watch)?;
+        self.follow_time(began, watch)?;
+        let last = self.state.step == self.last_step() || self.state.seconds - began >= limit;
+        if last {
+            self.read_rest(watch)?;
+        }
+        Ok(last)
+    }
+
     /// Whether the numbers of step `step` are to be read at its end: where that costs nothing, where something is written or said of it, and
     /// after a while in any case. Several ranks wait for each other in every step anyway.
-    pub(super) fn reading_is_due(&self, step: u64) -> bool {
+    fn reading_is_due(&self, step: u64) -> bool {
         let config = self.run.config;
         let training = &config.training;
         let at = |every: u64| every > 0 && step.is_multiple_of(every);
@@ -62,7 +79,7 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
     }
 
     /// Takes in what was read after the step that the run is at.
-    pub(super) fn take_in(&mut self, read: &[f64], watch: &mut dyn Watch) -> Result<(), TrainError> {
+    fn take_in(&mut self, read: &[f64], watch: &mut dyn Watch) -> Result<(), TrainError> {
         if read.is_empty() {
             return Ok(());
         }
@@ -86,7 +103,7 @@ impl<A: AutodiffBackend, P> Session<'_, A, P> {
     }
 
     /// Counts a step of `seconds`, whose numbers may not have been read.
-    pub(super) fn count(&mut self, seconds: f64) {
+    fn count(&mut self, seconds: f64) {
         let examples = self.run.config.training.batch_size as u64;
         self.state.step += 1;
         self.state.examples += examples;
