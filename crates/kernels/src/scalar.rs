@@ -79,7 +79,16 @@ impl<B: Backend> Scalar<B> {
             Value::Known(_) => None,
             Value::OnDevice(tensor) => Some(tensor.clone()),
         });
-        let mut read = read_together(on_device).into_iter().map(|data| data.iter().next().unwrap_or(f64::NAN));
+        let tensors: Vec<Tensor<B, 1>> = on_device.collect();
+        let mut read = match tensors.first().map(Tensor::dtype) {
+            // One tensor is one reading.
+            Some(dtype) => {
+                let one = Tensor::cat(tensors.into_iter().map(|tensor| tensor.cast(dtype)).collect(), 0);
+                one.into_data().iter::<f64>().collect()
+            }
+            None => Vec::new(),
+        }
+        .into_iter();
         let value = |scalar: Self| match scalar.0 {
             Value::Known(value) => value,
             Value::OnDevice(_) => read.next().expect("one value for each tensor"),
