@@ -1,6 +1,6 @@
 //! The same on the accelerators that are compiled in and that this machine has: Mesa's Vulkan on a CPU is one.
 //!
-//! Kernels are compiled and tuned for every size, which takes a quarter of an hour on a CPU. So operations of the sizes of a network are
+//! Kernels are compiled and tuned for every size, which takes many minutes on a CPU. So operations of the sizes of a network are
 //! always compared, and all others where `SFUMATO_DEVICE_TESTS=all`.
 
 use std::{
