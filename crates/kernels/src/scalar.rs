@@ -1,6 +1,6 @@
 //! Numbers that a device may still be computing.
 
-use burn::tensor::{ElementConversion, Tensor, TensorData, Transaction, backend};
+use burn::tensor::{ElementConversion, Tensor, TensorData};
 
 use crate::Backend;
 
@@ -106,15 +106,6 @@ impl<B: Backend> Scalar<B> {
             Value::OnDevice(tensor) => tensor.clone(),
         }
     }
-}
-
-/// The values of tensors, in one reading. CubeCL panics where there is none to be read.
-pub(crate) fn read_together<B: backend::Backend>(tensors: impl Iterator<Item = Tensor<B, 1>>) -> Vec<TensorData> {
-    let mut tensors = tensors.peekable();
-    if tensors.peek().is_none() {
-        return Vec::new();
-    }
-    tensors.fold(Transaction::default(), Transaction::register).execute()
 }
 
 #[cfg(all(test, feature = "flex"))]

@@ -1,9 +1,8 @@
 //! Operations that touch every value once.
 
 use crate::ops::{AdamStep, primitive, tensor};
-use crate::scalar::read_together;
 use crate::{AdamPrimitives, Backend};
-use burn::tensor::{Tensor, backend, ops::FloatTensor, s};
+use burn::tensor::{Tensor, Transaction, backend, ops::FloatTensor, s};
 
 /// `1 / (1 + exp(-x))` in the dtype of `x`; Burn's own is computed in f32 on some backends. Where `exp` overflows
 /// the result is 0, as it should be.
@@ -101,8 +100,12 @@ fn adam_step<B: Backend>(grad: FloatTensor<B>, old: AdamPrimitives<B>, by: &Adam
 
 /// The tensors' sums are read together: a device is waited for once.
 pub(crate) fn sum_of_squares<B: backend::Backend>(tensors: Vec<FloatTensor<B>>) -> f64 {
+    // CubeCL panics where there is nothing to be read.
+    if tensors.is_empty() {
+        return 0.0;
+    }
     let sums = tensors.into_iter().map(|x| tensor::<B, 1>(x).square().sum());
-    let read = read_together(sums);
+    let read = sums.fold(Transaction::default(), Transaction::register).execute();
     // An empty sum of Rust's is -0.
     read.iter().map(|sum| sum.iter::<f64>().sum::<f64>()).sum::<f64>() + 0.0
 }

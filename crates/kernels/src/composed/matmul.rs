@@ -12,7 +12,7 @@ use burn::tensor::Tensor;
 
 use crate::Backend;
 
-/// A multiple of this has an even number of stages, whatever their length.
+/// A multiple of this has an even number of stages: they are powers of two, of 128 at most.
 const EVEN: usize = 256;
 
 /// `a b` of `[…, n, k]` and `[…, k, m]`.
