@@ -1,5 +1,6 @@
 //! The experiments, one file each.
 
+mod adam;
 mod bits_per_dim;
 mod bound_convergence;
 mod conformance;
@@ -32,7 +33,7 @@ pub(super) struct Experiment {
 }
 
 /// Every experiment.
-pub(super) static EXPERIMENTS: [Experiment; 13] = [
+pub(super) static EXPERIMENTS: [Experiment; 14] = [
     Experiment {
         name: "bits-per-dim",
         about: "the bound of the default model, by strata and decoder, and beside an independent computation",
@@ -63,6 +64,12 @@ pub(super) static EXPERIMENTS: [Experiment; 13] = [
         about: "the default preset: bits/dim, distances of its samples, and a grid of them",
         takes: "25 min",
         run: reference::run,
+    },
+    Experiment {
+        name: "adam",
+        about: "the recipe of the default preset before Muon and strata, for as many steps",
+        takes: "25 min",
+        run: adam::run,
     },
     Experiment {
         name: "likelihood",
