@@ -6,7 +6,7 @@
 
 use std::vec::IntoIter;
 
-use crate::muon::muon_step;
+use crate::muon::muon_steps;
 use crate::{AdamOperands, AdamState, AdamStep, AutodiffBackend, Backend, Gradient, Scalar, adam_steps, with_node_of};
 use burn::{
     module::{AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param},
@@ -318,11 +318,11 @@ fn updates<B: Backend>(all: Vec<AdamOperands<B>>, matrices: &[Option<[usize; 2]>
     let (mut by_muon, mut by_adam) = (Vec::new(), Vec::new());
     for (operands, matrix) in all.into_iter().zip(matrices) {
         match matrix {
-            Some(size) => by_muon.push(muon_step(operands, *size, by)),
+            Some(size) => by_muon.push((operands, *size)),
             None => by_adam.push(operands),
         }
     }
-    let (mut by_muon, mut by_adam) = (by_muon.into_iter(), adam_steps(by_adam, by).into_iter());
+    let (mut by_muon, mut by_adam) = (muon_steps(by_muon, by).into_iter(), adam_steps(by_adam, by).into_iter());
     let next = |matrix: &Option<_>| if matrix.is_some() { by_muon.next() } else { by_adam.next() };
     matrices.iter().filter_map(next).collect()
 }

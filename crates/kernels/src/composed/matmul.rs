@@ -30,6 +30,17 @@ fn longer<B: Backend, const D: usize>(a: Tensor<B, D>, b: Tensor<B, D>) -> Tenso
     with_zeros(a, D - 1, zeros).matmul(with_zeros(b, D - 2, zeros))
 }
 
+/// The least length from `k` on that an inner dimension of contiguous operands can have as it is.
+pub(crate) fn length_for_products(k: usize) -> usize {
+    if k.is_multiple_of(EVEN) || k % 4 == 2 { k } else { k + missing(k) }
+}
+
+/// A copy of `x` with the elements in the order of its dimensions.
+pub(crate) fn contiguous<B: Backend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
+    let size = x.dims();
+    Tensor::zeros(size, (&x.device(), x.dtype())).slice_assign(size.map(|n| 0..n), x)
+}
+
 /// Zeros that make a dimension even but not a multiple of four: at least one.
 fn missing(k: usize) -> usize {
     match k % 4 {
@@ -64,6 +75,8 @@ mod tests {
     fn no_stage_of_four_or_more_divides_a_dimension() {
         for k in 1..300 {
             assert!((1..=4).contains(&missing(k)) && (k + missing(k)) % 4 == 2, "{k}");
+            let length = length_for_products(k);
+            assert!((k..k + 4).contains(&length) && (length % 4 == 2 || length.is_multiple_of(EVEN)), "{k}");
         }
     }
 }

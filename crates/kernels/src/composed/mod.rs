@@ -24,5 +24,6 @@ pub(crate) use elementwise::{
 pub(crate) use group_norm::{group_norm, group_norm_backward};
 pub(crate) use joined::{conv1x1_joined, conv1x1_joined_backward};
 pub(crate) use linear::{linear, linear_backward};
+pub(crate) use matmul::{contiguous, length_for_products};
 pub(crate) use norm_conv::norm_conv2d;
 pub(crate) use upsample_conv::{upsample_conv2d, upsample_conv2d_backward};
