@@ -4,6 +4,11 @@
 #[path = "../../crates/cli/src/allocator.rs"]
 mod allocator;
 mod commands;
+// The same settings of kernels as in the program, in the same folder.
+#[cfg(feature = "device")]
+#[path = "../../crates/cli/src/kernel_settings.rs"]
+#[allow(dead_code)] // what only the program says
+mod kernel_settings;
 
 use std::path::PathBuf;
 
@@ -22,15 +27,32 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Write the network as a pipeline directory, with the batch as .npy files
-    Prepare { network: NetworkName, dir: PathBuf },
+    Prepare {
+        network: NetworkName,
+        dir: PathBuf,
+        #[command(flatten)]
+        images: Images,
+    },
     /// Print loss and gradient norm of the first step
-    Check { network: NetworkName },
+    Check {
+        network: NetworkName,
+        #[command(flatten)]
+        images: Images,
+    },
     /// Say whether this processor has a unit for bf16
     Units,
     /// Time training steps, and say how much memory they take
     Train(Timing),
     /// Time network evaluations
     Evaluate(Timing),
+    /// Time training steps or evaluations on an accelerator that is compiled in, without reading anything between them
+    #[cfg(feature = "device")]
+    Device {
+        backend: commands::device::DeviceName,
+        work: commands::device::DeviceWork,
+        #[command(flatten)]
+        timing: Timing,
+    },
     /// How times grow with threads, batches and images, and with the other CPU backend
     Scaling {
         /// What to measure [default: all]
@@ -65,9 +87,8 @@ struct Timing {
     /// Calls that are
     #[arg(long, default_value_t = 5)]
     repetitions: usize,
-    /// Images in the batch, if not the network's own number
-    #[arg(long)]
-    batch: Option<usize>,
+    #[command(flatten)]
+    images: Images,
     /// Multiply bf16 in convolutions
     #[arg(long)]
     bf16: bool,
@@ -76,8 +97,26 @@ struct Timing {
 impl Timing {
     fn workload(&self) -> Workload {
         let precision = if self.bf16 { Precision::Bf16 } else { Precision::F32 };
-        let workload = self.network.workload().in_precision(precision);
-        self.batch.map_or(workload.clone(), |batch| workload.with_batch(batch))
+        self.images.of(self.network.workload().in_precision(precision))
+    }
+}
+
+/// The images of a batch.
+#[derive(Clone, Copy, Debug, clap::Args)]
+struct Images {
+    /// Images in the batch, if not the network's own number
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Height and width of the images, if not the network's own
+    #[arg(long)]
+    size: Option<usize>,
+}
+
+impl Images {
+    /// The same network with these images.
+    fn of(self, workload: Workload) -> Workload {
+        let (batch, size) = (self.batch.unwrap_or(workload.batch), self.size.unwrap_or(workload.size));
+        workload.with_batch(batch).with_size(size)
     }
 }
 
@@ -113,14 +152,16 @@ impl NetworkName {
 fn main() -> anyhow::Result<()> {
     allocator::keep_freed_memory();
     match Arguments::parse().command {
-        Command::Prepare { network, dir } => commands::peer::prepare(&network.workload(), &dir),
-        Command::Check { network } => commands::peer::check(&network.workload()),
+        Command::Prepare { network, dir, images } => commands::peer::prepare(&images.of(network.workload()), &dir),
+        Command::Check { network, images } => commands::peer::check(&images.of(network.workload())),
         Command::Units => {
             println!("bf16 {}", u8::from(Precision::Bf16.is_supported()));
             Ok(())
         }
         Command::Train(timing) => commands::peer::train(timing),
         Command::Evaluate(timing) => commands::peer::evaluate(timing),
+        #[cfg(feature = "device")]
+        Command::Device { backend, work, timing } => commands::device::run(backend, work, timing),
         Command::Scaling { parts } if parts.is_empty() => commands::scaling::run(Part::value_variants()),
         Command::Scaling { parts } => commands::scaling::run(&parts),
         Command::Objectives => commands::objectives::run(),

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, backend};
 use burn::{module::AutodiffModule, tensor::ElementConversion};
-use sfumato_kernels::{Adam, AdamState, AutodiffBackend};
+use sfumato_kernels::{Adam, AdamState, AutodiffBackend, Gradient, Scalar};
 use sfumato_nets::{NetError, params::RandomParams, unet::UNet2D};
 use sfumato_process::{Parameterization, loss};
 use sfumato_schedule::{NoiseSchedule, ScheduleConfig};
@@ -67,12 +67,33 @@ impl<A: AutodiffBackend> Training<A> {
         Ok(Self { net: Some(net), optimizer, schedule, x_0, epsilon, t: batch.t, step: 0 })
     }
 
-    /// Loss, gradient, clipping, Adam.
-    pub fn step(&mut self) -> Step {
+    /// The loss of the batch, with the network that gave it.
+    fn learn(&mut self) -> (UNet2D<A>, Tensor<A, 1>) {
         self.step += 1;
         let net = self.net.take().expect("every step puts the network back");
         let (x_0, epsilon) = (self.x_0.clone(), self.epsilon.clone());
         let loss = loss::simple(&self.schedule, Parameterization::Epsilon, &net, x_0, &self.t, epsilon).mean();
+        (net, loss)
+    }
+
+    /// Loss, gradient, clipping, Adam, on a device that is not waited for. What the step found is read when it is wanted: loss and
+    /// gradient norm.
+    pub fn step_unread(&mut self) -> [Scalar<Inner<A>>; 2]
+    where
+        Inner<A>: sfumato_kernels::Backend,
+    {
+        let (net, loss) = self.learn();
+        let value = Scalar::of(loss.clone().inner());
+        let gradient = Gradient::of::<A, _>(&net, &mut loss.backward());
+        let rate = optimizer_config().learning_rate;
+        let (net, norm) = self.optimizer.step_unread::<A, _>(net, gradient, &value, self.step, rate);
+        self.net = Some(net);
+        [value, norm]
+    }
+
+    /// Loss, gradient, clipping, Adam.
+    pub fn step(&mut self) -> Step {
+        let (net, loss) = self.learn();
         let value: f64 = loss.clone().into_scalar().elem();
         let mut grads = loss.backward();
         let (net, norm) = self.optimizer.step::<A, _>(net, &mut grads, self.step, optimizer_config().learning_rate);
@@ -84,6 +105,17 @@ impl<A: AutodiffBackend> Training<A> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_step_that_is_read_later_is_the_same() {
+        let workload = Workload::small().with_batch(2).with_size(8);
+        let new = || Training::<burn::backend::Autodiff<burn::backend::Flex>>::new(&workload, &Default::default());
+        let (mut read, mut unread) = (new().unwrap(), new().unwrap());
+        for _ in 0..3 {
+            let Step { loss, grad_norm } = read.step();
+            assert_eq!(Scalar::read_all(unread.step_unread().into()), [loss, grad_norm]);
+        }
+    }
 
     #[test]
     fn the_loss_falls_on_a_batch_that_is_seen_again() {

@@ -4,6 +4,9 @@ torch_peer.py versions
 torch_peer.py check DIR                                        loss and gradient norm of the first step
 torch_peer.py train|evaluate DIR VARIANT WARM_UP REPETITIONS   eager, channels_last, compile, bf16 or bf16_compile
 torch_peer.py image DIR FILE.png                               one image by 50 steps of DDIM
+torch_peer.py serve DIR                                        answers lines of standard input (DIR is not read), a line each:
+    loss DIR                                                   the loss of the first step
+    train|evaluate DIR BATCH SIZE VARIANT REPETITIONS          seconds of each call, with random images of that size
 
 DIR is a pipeline directory that `sfumato-bench prepare` wrote, with x_0.npy, epsilon.npy and t.npy (from 1). Every line
 of output is a name and a value. THREADS (environment) sets the number of threads.
@@ -20,12 +23,17 @@ torch.set_num_threads(int(os.environ.get("THREADS", "2")))
 from diffusers import DDIMScheduler, DDPMScheduler, UNet2DModel  # noqa: E402 (after the threads)
 
 
-def load(folder, variant):
-    """The network and the batch, in the memory format of the variant."""
+def load(folder, variant, shape=None):
+    """The network and the batch, in the memory format of the variant; a random batch where its number of images and size are given."""
     import numpy
 
     net = UNet2DModel.from_pretrained(folder, subfolder="unet", low_cpu_mem_usage=False)
-    x_0, epsilon, t = (torch.from_numpy(numpy.load(f"{folder}/{name}.npy")) for name in ("x_0", "epsilon", "t"))
+    if shape is None:
+        x_0, epsilon, t = (torch.from_numpy(numpy.load(f"{folder}/{name}.npy")) for name in ("x_0", "epsilon", "t"))
+    else:
+        batch, size = shape
+        x_0, epsilon = (torch.randn(batch, net.config.in_channels, size, size) for _ in range(2))
+        t = torch.randint(1, 1001, (batch,))
     if variant == "channels_last":
         net = net.to(memory_format=torch.channels_last)
         x_0, epsilon = (x.contiguous(memory_format=torch.channels_last) for x in (x_0, epsilon))
@@ -41,9 +49,9 @@ def precision(variant):
     return torch.autocast("cpu", dtype=torch.bfloat16, enabled=variant.startswith("bf16"))
 
 
-def training_step(folder, variant):
+def training_step(folder, variant, shape=None):
     """A function that takes one step and returns its loss and gradient norm: noise, loss, gradient, clipping, Adam."""
-    net, x_0, epsilon, t = load(folder, variant)
+    net, x_0, epsilon, t = load(folder, variant, shape)
     scheduler = DDPMScheduler.from_pretrained(folder, subfolder="scheduler")
     adam = torch.optim.Adam(net.parameters(), lr=1e-4, fused=True)
     run = compiled(net.train(), variant)
@@ -61,8 +69,8 @@ def training_step(folder, variant):
     return step
 
 
-def evaluation(folder, variant):
-    net, _, x_t, t = load(folder, variant)
+def evaluation(folder, variant, shape=None):
+    net, _, x_t, t = load(folder, variant, shape)
     run = compiled(net.eval(), variant)
 
     def step():
@@ -72,14 +80,37 @@ def evaluation(folder, variant):
     return step
 
 
-def measure(make, folder, variant, warm_up, repetitions):
-    step = make(folder, variant)
-    for _ in range(int(warm_up)):
+MAKE = {"train": training_step, "evaluate": evaluation}
+
+
+def times(step, warm_up, repetitions):
+    """Seconds of each call that counts."""
+    for _ in range(warm_up):
         step()
-    for _ in range(int(repetitions)):
+    for _ in range(repetitions):
         start = time.perf_counter()
         step()
-        print("seconds", time.perf_counter() - start)
+        yield time.perf_counter() - start
+
+
+def answer(command, folder, batch, size, variant, repetitions):
+    """The times of one cell. Nothing of it stays in memory."""
+    seconds = list(times(MAKE[command](folder, variant, (int(batch), int(size))), 1, int(repetitions)))
+    if variant.endswith("compile"):
+        torch._dynamo.reset()
+    return seconds
+
+
+def serve():
+    for line in sys.stdin:
+        command, folder, *rest = line.split()
+        numbers = training_step(folder, "eager")()[:1] if command == "loss" else answer(command, folder, *rest)
+        print(*numbers, flush=True)
+
+
+def measure(make, folder, variant, warm_up, repetitions):
+    for seconds in times(make(folder, variant), int(warm_up), int(repetitions)):
+        print("seconds", seconds)
     import resource
 
     unit = 1 if sys.platform == "darwin" else 1024
@@ -119,8 +150,10 @@ def main(command, *arguments):
         print("grad_norm", norm)
     elif command == "image":
         image(*arguments)
+    elif command == "serve":
+        serve()
     else:
-        measure({"train": training_step, "evaluate": evaluation}[command], *arguments)
+        measure(MAKE[command], *arguments)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ mod process;
 use std::process::ExitCode;
 
 use commands::{
-    bench, book, ci, conformance, dataset, evidence, memcheck, miri, program, report_check, serve_check, test, torture,
+    bench, book, ci, conformance, dataset, evidence, gpu, memcheck, miri, program, report_check, serve_check, test,
+    torture,
 };
 
 /// Wrong use, as opposed to a failed run.
@@ -47,6 +48,7 @@ Work on the code:
   miri       every function of the kernels in an interpreter that checks each pointer (some minutes)
   torture    kill, cut and crash tiny runs, and compare what is left: cargo xtask torture [--rounds N] [--seed S] [--only KIND]
   bench      how fast it is: cargo xtask bench [FILTER...], --peer torch, --scaling, --profile, --curve
+  gpu        compare a GPU with the CPU and measure it, with a page of what was found: cargo xtask gpu [--backend NAME] [--peer torch]
   book       build the book in docs/ with mdBook, if that is installed: cargo xtask book [--open]
   conformance  the same models, inputs and noise here and in diffusers: a table of the largest differences
   evidence   make the numbers in docs/results again and say whether they are the same: cargo xtask evidence [NAME...]
@@ -82,6 +84,7 @@ fn main() -> ExitCode {
         "conformance" => conformance::run(rest),
         "dataset" => dataset::run(rest),
         "evidence" => evidence::run(rest),
+        "gpu" => gpu::run(rest),
         "torture" => torture::run(rest),
         "book" => book::run(rest),
         "report-check" => report_check::run(rest),

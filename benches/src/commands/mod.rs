@@ -2,6 +2,8 @@
 
 pub(crate) mod ceiling;
 pub(crate) mod curve;
+#[cfg(feature = "device")]
+pub(crate) mod device;
 pub(crate) mod objectives;
 pub(crate) mod peer;
 pub(crate) mod scaling;

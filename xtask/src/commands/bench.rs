@@ -2,8 +2,9 @@
 
 mod chart;
 mod curve;
+mod grid;
 pub(super) mod machine;
-mod measured;
+pub(super) mod measured;
 mod objectives;
 mod peer;
 mod profile;
@@ -28,6 +29,7 @@ Usage: cargo xtask bench [FILTER...]                    criterion: kernels, trai
        cargo xtask bench --curve                        200 steps with the fast kernels and in double precision
 
 Options of --peer:
+  --grid          f32 alone, at batches of 1 to 64 and sizes of 16×16 to 256×256: a table of ratios
   --rounds N      rounds in which all are measured in turns [default: 3]
   --quick         one round of the small network, without torch.compile: a look, no result
   --work FILTER   only works whose name contains this, e.g. \"training step\" or cifar10
@@ -44,6 +46,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Mode::Criterion(arguments) => become_program(criterion(&arguments)),
+        Mode::Peer(options) if options.grid => grid::run(&options),
         Mode::Peer(options) => peer::run(&options),
         Mode::Scaling(parts) => scaling::run(&parts),
         Mode::Profile => profile::run(),
@@ -68,6 +71,7 @@ enum Mode {
 /// Options of `--peer`.
 #[derive(Clone, Debug, PartialEq)]
 struct Options {
+    grid: bool,
     rounds: usize,
     quick: bool,
     work: String,
@@ -79,6 +83,7 @@ impl Mode {
     fn of(arguments: &[String]) -> anyhow::Result<Mode> {
         let Some(given) = Given::of(arguments)? else { return Ok(Mode::Help) };
         let for_peer = given.quick
+            || given.grid
             || given.rounds.is_some()
             || given.work.is_some()
             || given.json.is_some()
@@ -95,7 +100,9 @@ impl Mode {
                 return Err(Usage(format!("unexpected argument `{}`", words[0])).into());
             }
             _ if for_peer => {
-                return Err(Usage("--rounds, --quick, --work, --json and --patience need --peer torch".into()).into());
+                return Err(
+                    Usage("--grid, --rounds, --quick, --work, --json and --patience need --peer torch".into()).into()
+                );
             }
             _ => {}
         }
@@ -108,6 +115,7 @@ impl Mode {
 struct Given {
     modes: Vec<&'static str>,
     rounds: Option<usize>,
+    grid: bool,
     quick: bool,
     work: Option<String>,
     json: Option<PathBuf>,
@@ -142,6 +150,7 @@ impl Given {
             } else {
                 match argument.as_str() {
                     "--quick" => given.quick = true,
+                    "--grid" => given.grid = true,
                     "--scaling" => given.modes.push("--scaling"),
                     "--profile" => given.modes.push("--profile"),
                     "--objectives" => given.modes.push("--objectives"),
@@ -161,7 +170,11 @@ impl Given {
     fn mode(self) -> anyhow::Result<Mode> {
         Ok(match self.modes[..] {
             [] => Mode::Criterion(self.words),
+            ["--peer"] if self.grid && (self.rounds.is_some() || self.patience.is_some()) => {
+                return Err(Usage("--grid takes neither --rounds nor --patience".into()).into());
+            }
             ["--peer"] => Mode::Peer(Options {
+                grid: self.grid,
                 rounds: self.rounds.unwrap_or(if self.quick { 1 } else { 3 }),
                 quick: self.quick,
                 work: self.work.unwrap_or_default(),
@@ -229,7 +242,9 @@ mod tests {
         assert_eq!((options.rounds, options.quick, options.work.as_str()), (5, false, "small"));
         assert_eq!(options.json, Some("rows.json".into()));
         let Mode::Peer(quick) = mode(&["--peer=torch", "--quick"]).unwrap() else { panic!("the peer was asked for") };
-        assert_eq!((quick.rounds, quick.patience), (1, 0.0));
+        assert_eq!((quick.rounds, quick.patience, quick.grid), (1, 0.0, false));
+        let Mode::Peer(grid) = mode(&["--peer=torch", "--grid"]).unwrap() else { panic!("the peer was asked for") };
+        assert!(grid.grid);
     }
 
     #[test]
@@ -250,6 +265,8 @@ mod tests {
             &["--peer", "torch", "--scaling"],
             &["--scaling", "small"],
             &["--json", "x"],
+            &["--grid"],
+            &["--grid", "--peer", "torch", "--rounds", "2"],
             &["--quick"],
             &["--patience", "-1", "--peer", "torch"],
             &["--fast"],

@@ -1,6 +1,6 @@
 //! `cargo xtask evidence`: the numbers in `docs/results`, made again and compared with those that are kept.
 
-mod arrays;
+pub(super) mod arrays;
 mod date;
 mod experiments;
 mod figure;
@@ -12,7 +12,7 @@ mod options;
 mod pages;
 mod printed;
 mod report;
-mod scores;
+pub(super) mod scores;
 mod table;
 mod together;
 mod work;

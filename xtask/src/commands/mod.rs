@@ -6,6 +6,7 @@ pub(crate) mod ci;
 pub(crate) mod conformance;
 pub(crate) mod dataset;
 pub(crate) mod evidence;
+pub(crate) mod gpu;
 mod long_files;
 pub(crate) mod memcheck;
 pub(crate) mod miri;

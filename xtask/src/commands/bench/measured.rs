@@ -12,14 +12,14 @@ const QUIET: f64 = 0.05;
 
 /// The numbers of a process, and the time from its start to its end.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(in crate::commands) struct Output {
     lines: Vec<(String, String)>,
     pub(super) wall: f64,
 }
 
 impl Output {
     /// Every number that the process gave this name.
-    pub(super) fn numbers(&self, name: &str) -> Vec<f64> {
+    pub(in crate::commands) fn numbers(&self, name: &str) -> Vec<f64> {
         self.lines.iter().filter(|(n, _)| n == name).filter_map(|(_, value)| value.parse().ok()).collect()
     }
 
@@ -29,7 +29,7 @@ impl Output {
     }
 
     /// The one number with this name.
-    pub(super) fn number(&self, name: &str) -> anyhow::Result<f64> {
+    pub(in crate::commands) fn number(&self, name: &str) -> anyhow::Result<f64> {
         self.numbers(name).first().copied().with_context(|| format!("the process printed no `{name}`"))
     }
 
@@ -40,7 +40,7 @@ impl Output {
 }
 
 /// Runs a process and reads its numbers.
-pub(super) fn read(command: &mut Command) -> anyhow::Result<Output> {
+pub(in crate::commands) fn read(command: &mut Command) -> anyhow::Result<Output> {
     let start = Instant::now();
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.stderr(Stdio::piped()).output().with_context(|| format!("cannot run {name}"))?;
@@ -133,7 +133,7 @@ fn own_ticks(stat: &str) -> Option<f64> {
 }
 
 /// The middle value, or the mean of the two in the middle; NaN for none.
-pub(super) fn median(values: &[f64]) -> f64 {
+pub(in crate::commands) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     match sorted.len() {

@@ -16,19 +16,20 @@ use crate::commands::python;
 const VARIANTS: [&str; 6] = ["eager", "channels_last", "compile", "tuned", "bf16", "bf16_compile"];
 
 /// Both sides.
-const THREADS: &str = "2";
+pub(super) const THREADS: &str = "2";
 
 /// Huge pages, and memory that stays with the process: glibc's allocator tuned for large tensors.
 const TUNED: &str =
     "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=4000000000";
 
 /// Largest relative difference of loss and of gradient norm for two programs to count as doing the same.
-const SAME: f64 = 1e-4;
+pub(super) const SAME: f64 = 1e-4;
 
 pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let tasks: Vec<Task> = Task::all(options.quick).into_iter().filter(|task| task.wanted(&options.work)).collect();
     ensure!(!tasks.is_empty(), "no work's name contains `{}`", options.work);
-    let bench = Bench::set_up(&tasks)?;
+    let networks = ["small", "cifar10"].into_iter().filter(|name| tasks.iter().any(|task| task.uses(name)));
+    let bench = Bench::set_up(&networks.collect::<Vec<_>>())?;
     let machine = machine::describe(); // now: the revision may be another one when the last round ends
     let mut quiet = Quiet::new(options.patience);
     let mut works: Vec<Work> = tasks.iter().flat_map(Task::works).collect();
@@ -124,6 +125,14 @@ impl Task {
         works
     }
 
+    /// Whether it is about this network.
+    fn uses(&self, name: &str) -> bool {
+        match self {
+            Task::Train(network) | Task::Evaluate(network) => network.name == name,
+            Task::FirstImage => name == "small",
+        }
+    }
+
     fn wanted(&self, filter: &str) -> bool {
         self.works().iter().any(|work| work.name.contains(filter))
     }
@@ -149,11 +158,11 @@ fn peak_memory(network: &Network) -> String {
 }
 
 /// The programs, and a folder with the networks and batches.
-struct Bench {
+pub(super) struct Bench {
     measured: PathBuf,
     sfumato: PathBuf,
     python: PathBuf,
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     versions: Output,
     /// Whether this processor has a unit for bf16.
     has_bf16: bool,
@@ -161,7 +170,7 @@ struct Bench {
 
 impl Bench {
     /// Builds, writes what both programs read, and makes sure that both compute the same.
-    fn set_up(tasks: &[Task]) -> anyhow::Result<Bench> {
+    pub(super) fn set_up(networks: &[&str]) -> anyhow::Result<Bench> {
         let python = python::interpreter(".venv-peer", "requirements.txt")?;
         let measured = super::build(&[])?;
         let sfumato = cargo::build("sfumato-cli", "sfumato", &[])?.context("sfumato cannot be built")?;
@@ -171,15 +180,7 @@ impl Bench {
         let versions = read(&mut versions).with_context(|| format!("{} cannot run the peer", python.display()))?;
         let has_bf16 = read(Command::new(&measured).arg("units"))?.number("bf16")? == 1.0;
         let bench = Bench { measured, sfumato, python, folder, versions, has_bf16 };
-        for name in ["small", "cifar10"] {
-            let uses = |task: &Task| match task {
-                Task::Train(network) | Task::Evaluate(network) => network.name == name,
-                Task::FirstImage => name == "small",
-            };
-            if tasks.iter().any(uses) {
-                bench.prepare(name)?;
-            }
-        }
+        networks.iter().try_for_each(|name| bench.prepare(name))?;
         Ok(bench)
     }
 
@@ -239,13 +240,13 @@ impl Bench {
         Ok(command)
     }
 
-    fn ours<const N: usize>(&self, arguments: [&str; N]) -> Command {
+    pub(super) fn ours<const N: usize>(&self, arguments: [&str; N]) -> Command {
         let mut command = Command::new(&self.measured);
         command.args(arguments).env("RAYON_NUM_THREADS", THREADS);
         command
     }
 
-    fn theirs(&self, verb: &str, dir: &Path, variant: &str) -> Command {
+    pub(super) fn theirs(&self, verb: &str, dir: &Path, variant: &str) -> Command {
         let mut command = Command::new(&self.python);
         command.arg(python::folder().join("torch_peer.py")).arg(verb).arg(dir);
         python::forget_settings(&mut command);
@@ -270,7 +271,7 @@ impl Bench {
         })
     }
 
-    fn version(&self, of: &str) -> &str {
+    pub(super) fn version(&self, of: &str) -> &str {
         self.versions.text(of).unwrap_or("unknown")
     }
 }

@@ -75,7 +75,7 @@ impl Work {
 }
 
 impl Unit {
-    fn show(self, value: f64) -> String {
+    pub(super) fn show(self, value: f64) -> String {
         match self {
             Unit::Seconds if value >= 1.0 => format!("{value:.2} s"),
             Unit::Seconds => format!("{:.1} ms", 1e3 * value),

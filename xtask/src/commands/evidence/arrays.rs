@@ -71,7 +71,7 @@ impl Pictures {
 
 /// An array of NumPy's, in C's order.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Array {
+pub(in crate::commands) struct Array {
     shape: Vec<usize>,
     /// The type as NumPy writes it.
     kind: &'static str,
@@ -96,7 +96,7 @@ impl Array {
     }
 
     /// Reads single-precision numbers, as `sfumato sample` writes them.
-    pub(super) fn read_f32(path: &Path) -> anyhow::Result<Self> {
+    pub(in crate::commands) fn read_f32(path: &Path) -> anyhow::Result<Self> {
         let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         Self::parse_f32(&bytes)
             .with_context(|| format!("{} is no array of single precision in C's order", path.display()))
@@ -113,6 +113,11 @@ impl Array {
         let shape: Vec<usize> = sides.map(|side| side.parse().ok()).collect::<Option<_>>()?;
         let fits = data.len() == 4 * shape.iter().product::<usize>();
         (wanted && fits && !shape.is_empty()).then(|| Self { shape, kind: "<f4", bytes: data.to_vec() })
+    }
+
+    /// The numbers of an array of single precision.
+    pub(in crate::commands) fn values(&self) -> Vec<f32> {
+        self.bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])).collect()
     }
 
     /// Number of pictures.

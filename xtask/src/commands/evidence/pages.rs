@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
+use super::super::gpu;
 use super::kept::Kept;
 use crate::cargo::root;
 
@@ -102,7 +103,8 @@ fn kept_files() -> anyhow::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "json") {
+        let name = path.file_name().unwrap_or_default();
+        if path.extension().is_some_and(|extension| extension == "json") && name != gpu::JSON {
             names.push(path.file_stem().unwrap_or_default().to_string_lossy().into_owned());
         }
     }

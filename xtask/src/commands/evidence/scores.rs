@@ -33,7 +33,7 @@ impl Estimate {
 
 /// A JSON file, for looking numbers up by their pointers (RFC 6901).
 #[derive(Debug)]
-pub(super) struct Scores {
+pub(in crate::commands) struct Scores {
     path: PathBuf,
     json: Value,
 }
@@ -46,7 +46,7 @@ impl Scores {
     }
 
     /// The objects of a file of JSON lines.
-    pub(super) fn lines(path: &Path) -> anyhow::Result<Vec<Self>> {
+    pub(in crate::commands) fn lines(path: &Path) -> anyhow::Result<Vec<Self>> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         let parse = |line: &str| serde_json::from_str(line).with_context(|| format!("{}: {line}", path.display()));
         text.lines().map(|line| Ok(Self { path: path.to_owned(), json: parse(line)? })).collect()
@@ -61,7 +61,7 @@ impl Scores {
         self.json.pointer(pointer).is_some_and(|value| !value.is_null())
     }
 
-    pub(super) fn number(&self, pointer: &str) -> anyhow::Result<f64> {
+    pub(in crate::commands) fn number(&self, pointer: &str) -> anyhow::Result<f64> {
         let value = self.get(pointer)?;
         value.as_f64().with_context(|| format!("{}: {pointer} is {value}, and no number", self.path.display()))
     }

@@ -1,0 +1,121 @@
+//! The device that is looked at, and the programs that use it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+
+use super::super::bench::machine;
+use super::Options;
+use crate::cargo;
+
+/// A network of a few thousand parameters, for software rasterisers.
+const TINY: &str = "--set model.channels=[8,16] --set model.attention=[false,true] --set model.groups=4 \
+                    --set model.blocks_per_level=1 --batch-size 4";
+
+/// The programs, built for the backend, and where they work.
+pub(super) struct Device {
+    pub(super) options: Options,
+    pub(super) folder: PathBuf,
+    /// The program that measures times.
+    pub(super) measured: PathBuf,
+    sfumato: PathBuf,
+}
+
+/// What a program said, and how long it took.
+#[derive(Debug)]
+pub(super) struct Said {
+    pub(super) stderr: String,
+    pub(super) seconds: f64,
+}
+
+impl Device {
+    /// Builds both programs. What an earlier call has left in the folder is removed.
+    pub(super) fn set_up(options: &Options, folder: &Path) -> anyhow::Result<Device> {
+        let features = [options.backend.clone()];
+        let sfumato = cargo::build("sfumato-cli", "sfumato", &features)?.context("sfumato cannot be built")?;
+        let measured =
+            cargo::build("sfumato-bench", "sfumato-bench", &features)?.context("sfumato-bench cannot be built")?;
+        for part in ["runs", "samples", "cache"] {
+            let path = folder.join(part);
+            if path.exists() {
+                fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+            }
+        }
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(Device { options: options.clone(), folder: folder.to_owned(), measured, sfumato })
+    }
+
+    /// What the driver calls the device, as far as that can be asked from outside.
+    pub(super) fn name(&self) -> String {
+        match self.options.backend.as_str() {
+            "cuda" => {
+                let query = ["--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"];
+                machine::first_line(Command::new("nvidia-smi").args(query).arg(format!("--id={}", self.options.gpu)))
+            }
+            other => format!("the {other} device {}", self.options.gpu),
+        }
+    }
+
+    /// Where kernels and what tuning found are kept: not the user's own folder, so that a first start is one.
+    pub(super) fn cache(&self) -> PathBuf {
+        self.folder.join("cache")
+    }
+
+    /// Takes the kept kernels away.
+    pub(super) fn forget_kernels(&self) -> anyhow::Result<()> {
+        let cache = self.cache();
+        if cache.exists() {
+            fs::remove_dir_all(&cache).with_context(|| format!("cannot remove {}", cache.display()))?;
+        }
+        Ok(())
+    }
+
+    /// The words that choose the device, or the CPU.
+    pub(super) fn backend(&self, on_device: bool) -> Vec<String> {
+        if !on_device {
+            return vec!["--backend".into(), "flex".into()];
+        }
+        let gpu = self.options.gpu.to_string();
+        ["--backend", &self.options.backend].into_iter().chain(self.gpu(&gpu)).map(str::to_owned).collect()
+    }
+
+    /// The first device is what the system calls its best.
+    fn gpu<'a>(&self, gpu: &'a str) -> Vec<&'a str> {
+        if self.options.gpu > 0 { vec!["--gpu", gpu] } else { Vec::new() }
+    }
+
+    /// Runs `sfumato` in the folder.
+    pub(super) fn sfumato(&self, arguments: &str, on_device: bool) -> anyhow::Result<Said> {
+        let mut command = Command::new(&self.sfumato);
+        command.args(arguments.split_whitespace()).args(self.backend(on_device));
+        command.current_dir(&self.folder).env("SFUMATO_CACHE", self.cache());
+        let start = Instant::now();
+        let output = command.output().with_context(|| format!("cannot run {}", self.sfumato.display()))?;
+        let seconds = start.elapsed().as_secs_f64();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        if !output.status.success() {
+            bail!("sfumato {arguments}: {}\n{}", output.status, stderr.trim_end());
+        }
+        Ok(Said { stderr, seconds })
+    }
+
+    /// Trains the default network, or a tiny one, for `steps` steps: the directory of the run.
+    pub(super) fn train(&self, name: &str, steps: u64, on_device: bool) -> anyhow::Result<(PathBuf, Said)> {
+        let run = self.folder.join("runs").join(name);
+        if run.exists() {
+            fs::remove_dir_all(&run).with_context(|| format!("cannot remove {}", run.display()))?;
+        }
+        let tiny = if self.options.quick { TINY } else { "" };
+        let said = self.sfumato(
+            &format!(
+                "train --out runs/{name} --steps {steps} --minutes 0 --sample-every 0 --set samples.num=1 --set samples.steps=1 \
+                 --set held_out.every=0 --set training.log_every=1 {tiny}"
+            ),
+            on_device,
+        )?;
+        Ok((run, said))
+    }
+}
