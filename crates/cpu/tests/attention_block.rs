@@ -200,6 +200,14 @@ fn attention_blocks_of_networks_are_right() {
     check(AttentionBlock { n: 1, c: 96, heads: 2, d: 48, pixels: 330, ..small }, false);
 }
 
+#[test]
+fn attention_blocks_of_many_pixels_are_right() {
+    let many = AttentionBlock { n: 1, c: 8, pixels: 1300, heads: 1, d: 8, groups: 4, eps: 1e-5 };
+    check(many, true);
+    check(AttentionBlock { c: 36, d: 40, pixels: 1024, ..many }, false);
+    check(AttentionBlock { heads: 2, d: 4, pixels: 1057, ..many }, true);
+}
+
 proptest! {
     #![proptest_config(cases(24))]
 
@@ -219,7 +227,8 @@ proptest! {
 fn attention_blocks_do_not_depend_on_threads() {
     let several_heads = AttentionBlock { n: 37, c: 12, pixels: 50, heads: 2, d: 7, groups: 3, eps: 1e-5 };
     let merged = AttentionBlock { n: 3, pixels: 170, heads: 1, d: 14, ..several_heads };
-    for s in [several_heads, merged] {
+    let many = AttentionBlock { n: 1, pixels: 1100, ..merged };
+    for s in [several_heads, merged, many] {
         let case = Case::new(s, true);
         on_every_isa(|isa| {
             let mut first: Option<Vec<u32>> = None;
@@ -238,7 +247,7 @@ fn attention_blocks_do_not_depend_on_threads() {
 /// So that it does not matter for an evaluation which of the two is faster. Merged maps are others, and always used.
 #[test]
 fn the_block_has_the_bits_of_its_parts() {
-    for (pixels, heads, d) in [(196, 2, 32), (196, 1, 20), (50, 3, 7), (37, 2, 40)] {
+    for (pixels, heads, d) in [(196, 2, 32), (196, 1, 20), (50, 3, 7), (37, 2, 40), (1100, 2, 4)] {
         let s = AttentionBlock { n: 3, c: 24, pixels, heads, d, groups: 4, eps: 1e-5 };
         for normed in [true, false] {
             let case = Case::new(s, normed);

@@ -150,6 +150,21 @@ fn check_attention(heads: usize, n: usize, m: usize, d: usize, d_v: usize) {
     }
 }
 
+#[test]
+fn attention_of_many_tokens_is_right() {
+    // The queries of few heads are shared out, and the depth of many keys is summed in parts.
+    for [heads, n, m, d, d_v] in [
+        [1, 300, 300, 8, 8],
+        [1, 1300, 40, 3, 5],
+        [3, 517, 517, 4, 4],
+        [2, 33, 1100, 5, 33],
+        [1, 1025, 1025, 2, 2],
+        [1, 256, 2048, 6, 6],
+    ] {
+        check_attention(heads, n, m, d, d_v);
+    }
+}
+
 /// The same as pixels of images, with operands next to each other; all heads are of one image, then of one each.
 fn check_self_attention(heads: usize, n: usize, d: usize, qkv: [&[f32]; 3], dy: &[f32], want: &[Vec<f64>; 4]) {
     let [q, k, v] = qkv.map(|x| transposed(x, n, d));

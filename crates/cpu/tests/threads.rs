@@ -56,6 +56,24 @@ fn convolutions_do_not_depend_on_threads() {
 }
 
 #[test]
+fn attention_does_not_depend_on_threads() {
+    let sizes = [[1, 1, 300], [1, 1, 1100], [1, 3, 257], [2, 1, 512], [9, 1, 130]];
+    on_every_isa(|isa| {
+        for [images, heads, tokens] in sizes {
+            let s = SelfAttention { images, heads, tokens, d: 6 };
+            let len = images * heads * tokens * s.d;
+            let (qkv, dy) = (random(1, 3 * len), random(2, len));
+            same_with_any_threads(isa, &format!("{isa:?} {s:?}"), || {
+                let (mut y, mut dqkv) = (vec![0.0; len], vec![0.0; 3 * len]);
+                self_attention(&s, &qkv, &mut y);
+                self_attention_backward(&s, &qkv, &dy, &mut dqkv);
+                vec![y, dqkv]
+            });
+        }
+    });
+}
+
+#[test]
 fn upsampled_convolutions_do_not_depend_on_threads() {
     let sizes = [
         UpsampleConv3x3 { n: 9, c: 40, k: 33, h: 14, w: 14 },

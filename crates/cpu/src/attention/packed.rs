@@ -73,19 +73,22 @@ pub(super) unsafe fn product(isa: Isa, [m, n, k]: [usize; 3], a: Left, b: &[f32]
     unsafe { multiply(isa, &product) }
 }
 
-/// `A B` to where `to` (`m` × `n`) says, through `block` where its columns are not next to each other.
+/// `A B` to where `to` (`m` × `n`) says, through `block` where its columns are not next to each other. The depth may be that of many
+/// keys: [`Product::long`].
 ///
 /// # Safety
 /// As for [`product`], with `to` writable for the result.
 pub(super) unsafe fn product_to(isa: Isa, [m, n, k]: [usize; 3], a: Left, b: &[f32], to: Strided, block: &mut [f32]) {
+    debug_assert!(b.len() >= k * n.next_multiple_of(PANEL));
+    let product = |c, cs| Product::whole(isa, [m, n, k], a, b.as_ptr(), c, cs).long();
     if to.cs == 1 {
         // SAFETY: the caller's contract.
-        return unsafe { product(isa, [m, n, k], a, b, to.at, to.rs, false) };
+        return unsafe { multiply(isa, &product(to.at, to.rs)) };
     }
     let block = &mut block[..m * n];
     // SAFETY: the block has room for the result, and the caller's contract.
     unsafe {
-        product(isa, [m, n, k], a, b, block.as_mut_ptr(), n, false);
+        multiply(isa, &product(block.as_mut_ptr(), n));
         scatter(isa, block, [m, n], to);
     }
 }

@@ -258,7 +258,7 @@ impl Image {
             pack(isa, q.skip(from), [pixels, 1], [d, width], scratch.query, d * PANEL);
             run(isa, p.product(isa, [pixels, n, d], k.transposed_left(pixels, d), scratch.query.read()));
             softmax(isa, &columns);
-            run(isa, attended.product(isa, [d, n, pixels], v.left(d, pixels), p.read()));
+            run(isa, attended.product(isa, [d, n, pixels], v.left(d, pixels), p.read()).long());
         }
     }
 }

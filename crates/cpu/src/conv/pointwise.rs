@@ -146,6 +146,7 @@ unsafe fn task<S: Simd>(t: &Task) {
                     column_bias: std::ptr::null(),
                     // Added at the end: the rounding errors of a long sum grow with the number of its addends.
                     add: if i > t.from { t.products } else { std::ptr::null_mut() },
+                    is_long: false,
                 };
                 let (after, row) = if g + 1 < groups { (&chunk, g + 1) } else { (&next, 0) };
                 let rows = t.fetch(&t.rows, after, group_rows(m, groups, row));

@@ -191,6 +191,7 @@ fn run(isa: Isa, l: &Lowered, depth: usize, a: &[f32], y: &mut [f32]) {
                     row_bias: bias.at(0),
                     column_bias: std::ptr::null(),
                     add: add.map_or(std::ptr::null(), |add| add.at(at).cast_const()),
+                    is_long: false,
                 },
                 next,
             };

@@ -139,6 +139,7 @@ impl Task<'_> {
                 column_bias: std::ptr::null(),
                 // Added at the end: the rounding errors of a long sum grow with the number of its addends.
                 add: if i > 0 { c } else { std::ptr::null_mut() },
+                is_long: false,
             };
             // SAFETY: the caller's contract; the table's runs lie within a channel.
             unsafe { lower(isa, &lowering) };

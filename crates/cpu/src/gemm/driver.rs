@@ -160,6 +160,7 @@ fn multiply_rows(
                 row_bias: std::ptr::null(),
                 column_bias: bias.at(0),
                 add: if accumulate { c.at(r0 * n) } else { std::ptr::null_mut() },
+                is_long: false,
             };
             // SAFETY: `gemm` checked the matrices and `c`; every task writes its own rows.
             unsafe {

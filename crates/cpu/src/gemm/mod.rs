@@ -1,8 +1,8 @@
 //! Matrix products of packed operands: `C = A · B`, optionally plus a bias and what was there.
 //!
 //! `A` is cut into groups of rows, as many as the registers hold accumulators for, and `B` into panels of 32 columns;
-//! both are packed so that the inner loop reads memory in order. The whole depth is summed in registers in order of
-//! `k`, so that every value of `C` is independent of how rows and columns are cut and shared out.
+//! both are packed so that the inner loop reads memory in order. The depth is summed in registers in order of
+//! `k`, great depths part by part, so that every value of `C` is independent of how rows and columns are cut and shared out.
 
 mod driver;
 mod micro;
@@ -52,6 +52,8 @@ pub(super) struct Product {
     pub(super) column_bias: *const f32,
     /// Null, or what is added to `C`, laid out like it. May be `C` itself.
     pub(super) add: *const f32,
+    /// Whether `A` has few rows beside a `B` that may be larger than the caches.
+    pub(super) is_long: bool,
 }
 
 impl Product {
@@ -59,7 +61,17 @@ impl Product {
     pub(super) fn whole(isa: Isa, [m, n, k]: [usize; 3], a: Left, b: *const f32, c: *mut f32, cs: usize) -> Self {
         let null = std::ptr::null();
         let groups = (0, group_count(m, isa.gemm_rows()));
-        Self { m, n, k, a, groups, b, c, cs, row_bias: null, column_bias: null, add: null }
+        Self { m, n, k, a, groups, b, c, cs, row_bias: null, column_bias: null, add: null, is_long: false }
+    }
+
+    /// The same for a `B` that may be larger than the caches: what of it is in them is used for all rows. A great depth is summed part by
+    /// part, which gives other bits than [`Self::whole`], the same for every number of rows.
+    pub(super) fn long(self) -> Self {
+        debug_assert!(
+            !matches!(self.a, Left::Runs { run, .. } if !PART.is_multiple_of(run)),
+            "parts begin where a run does"
+        );
+        Self { is_long: true, ..self }
     }
 
     /// Added to what is there.
@@ -67,36 +79,108 @@ impl Product {
         Self { add: self.c, ..self }
     }
 
-    /// Rows `r0..r1` and the panel at column `j`.
+    /// Rows `r0..r1` and the panel at column `j`, of `depth` of the depth from `from` on. What is there is added to from the second part on.
     #[inline(always)]
-    unsafe fn tile(&self, r0: usize, r1: usize, j: usize) -> Micro {
+    unsafe fn tile(&self, (r0, r1): (usize, usize), j: usize, (from, depth): (usize, usize)) -> Micro {
         const WHOLE: usize = usize::MAX;
         unsafe {
             let (a, rs, cs, run, jump) = match self.a {
-                Left::Packed(at) => (at.add(r0 * self.k), 1, r1 - r0, WHOLE, 0),
-                Left::InPlace { at, rs, cs } => (at.add(r0 * rs), rs, cs, WHOLE, 0),
-                Left::Runs { at, rs, run, jump } => (at.add(r0 * rs), rs, 1, run, jump),
+                Left::Packed(at) => (at.add(r0 * self.k + from * (r1 - r0)), 1, r1 - r0, WHOLE, 0),
+                Left::InPlace { at, rs, cs } => (at.add(r0 * rs + from * cs), rs, cs, WHOLE, 0),
+                // Parts begin where a run does.
+                Left::Runs { at, rs, run, jump } => (at.add(r0 * rs + from + from / run * jump), rs, 1, run, jump),
             };
             let at = r0 * self.cs + j;
+            let (row_bias, column_bias, add) = if from == 0 {
+                (self.row_bias, self.column_bias, self.add)
+            } else {
+                (std::ptr::null(), std::ptr::null(), self.c.cast_const())
+            };
             Micro {
-                k: self.k,
+                k: depth,
                 a,
                 rs,
                 cs,
                 run,
                 jump,
-                b: self.b.add(j * self.k),
+                b: self.b.add(j * self.k + from * PANEL),
                 width: (self.n - j).min(PANEL),
                 c: self.c.add(at),
                 c_rs: self.cs,
                 row_factor: std::ptr::null(),
                 ahead: std::ptr::null(),
                 ahead_end: std::ptr::null(),
-                row_bias: if self.row_bias.is_null() { self.row_bias } else { self.row_bias.add(r0) },
-                column_bias: if self.column_bias.is_null() { self.column_bias } else { self.column_bias.add(j) },
-                add: if self.add.is_null() { self.add } else { self.add.add(at) },
+                row_bias: if row_bias.is_null() { row_bias } else { row_bias.add(r0) },
+                column_bias: if column_bias.is_null() { column_bias } else { column_bias.add(j) },
+                add: if add.is_null() { add } else { add.add(at) },
             }
         }
+    }
+}
+
+/// In what order the tiles of a product are computed.
+#[derive(Clone, Copy)]
+struct Order {
+    m: usize,
+    /// Groups of rows, all and those to compute.
+    groups: usize,
+    some: (usize, usize),
+    panels: usize,
+    k: usize,
+    /// Of the depth at a time.
+    depth: usize,
+    /// Whether all groups of rows come before the next panel.
+    panel_by_panel: bool,
+}
+
+/// A tile: rows from and up to, its first column, and a part of the depth.
+struct Place {
+    r0: usize,
+    r1: usize,
+    j: usize,
+    from: usize,
+    depth: usize,
+}
+
+/// Depth from which a product is summed part by part, and that of a part: a panel is then half of an L1 cache, and stays there for all groups
+/// of rows. Whole runs of 32.
+const DEEP: usize = 1024;
+const PART: usize = 128;
+/// Floats of all panels from which each is used for all rows before the next one is read: more than an L2 cache holds beside other things.
+const MANY: usize = 48 * 1024;
+
+impl Order {
+    #[inline(always)]
+    fn of<S: Simd>(p: &Product) -> Self {
+        let groups = group_count(p.m, S::ROWS);
+        let panels = p.n.div_ceil(PANEL);
+        let is_deep = p.is_long && p.k >= DEEP;
+        Self {
+            m: p.m,
+            groups,
+            some: p.groups,
+            panels,
+            k: p.k,
+            depth: if is_deep { PART } else { p.k.max(1) },
+            panel_by_panel: is_deep || p.is_long && panels * PANEL * p.k >= MANY,
+        }
+    }
+
+    /// How many there are.
+    #[inline(always)]
+    fn tiles(&self) -> usize {
+        (self.some.1 - self.some.0) * self.panels * self.k.div_ceil(self.depth).max(1)
+    }
+
+    #[inline(always)]
+    fn place(&self, tile: usize) -> Place {
+        let groups = self.some.1 - self.some.0;
+        let (part, tile) = (tile / (groups * self.panels), tile % (groups * self.panels));
+        let (group, panel) =
+            if self.panel_by_panel { (tile % groups, tile / groups) } else { (tile / self.panels, tile % self.panels) };
+        let (r0, r1) = group_rows(self.m, self.groups, self.some.0 + group);
+        let from = part * self.depth;
+        Place { r0, r1, j: panel * PANEL, from, depth: (self.k - from).min(self.depth) }
     }
 }
 
@@ -126,18 +210,14 @@ isa_entry!(
 #[inline(always)]
 pub(super) unsafe fn multiply_ahead<S: Simd>(p: &Product, next: &[Fetch]) {
     unsafe {
-        let groups = group_count(p.m, S::ROWS);
-        let tiles = (p.groups.1 - p.groups.0) * p.n.div_ceil(PANEL);
-        let mut tile = 0;
-        for i in p.groups.0..p.groups.1 {
-            let (r0, r1) = group_rows(p.m, groups, i);
-            for j in (0..p.n).step_by(PANEL) {
-                for fetch in next {
-                    fetch.part::<S>(tile, tiles);
-                }
-                tile += 1;
-                micro::panel::<S, false>(r1 - r0, p.tile(r0, r1, j));
+        let order = Order::of::<S>(p);
+        let tiles = order.tiles();
+        for tile in 0..tiles {
+            for fetch in next {
+                fetch.part::<S>(tile, tiles);
             }
+            let Place { r0, r1, j, from, depth } = order.place(tile);
+            micro::panel::<S, false>(r1 - r0, p.tile((r0, r1), j, (from, depth)));
         }
     }
 }
@@ -173,22 +253,21 @@ pub(super) struct Placed {
 unsafe fn multiply_placed_generic<S: Simd>(t: &Placed) {
     unsafe {
         let Placed { product: p, next: (next, len), .. } = t;
-        let groups = group_count(p.m, S::ROWS);
-        let tiles = (p.groups.1 - p.groups.0) * p.n.div_ceil(PANEL);
-        let mut tile = 0;
-        for i in p.groups.0..p.groups.1 {
-            let (r0, r1) = group_rows(p.m, groups, i);
-            for j in (0..p.n).step_by(PANEL) {
-                let (from, to) = group_rows(*len, tiles, tile);
-                tile += 1;
-                let mut micro = p.tile(r0, r1, j);
-                micro.c = p.c.add(r0 * p.cs + j / PANEL * t.c_panel);
-                (micro.ahead, micro.ahead_end) = (next.wrapping_add(from), next.wrapping_add(to));
-                if !t.row_factor.is_null() {
-                    micro.row_factor = t.row_factor.add(r0);
-                }
-                micro::panel::<S, true>(r1 - r0, micro);
+        let order = Order::of::<S>(p);
+        let tiles = order.tiles();
+        for tile in 0..tiles {
+            let (first, end) = group_rows(*len, tiles, tile);
+            let Place { r0, r1, j, from, depth } = order.place(tile);
+            let mut micro = p.tile((r0, r1), j, (from, depth));
+            micro.c = p.c.add(r0 * p.cs + j / PANEL * t.c_panel);
+            if from > 0 {
+                micro.add = micro.c;
             }
+            (micro.ahead, micro.ahead_end) = (next.wrapping_add(first), next.wrapping_add(end));
+            if !t.row_factor.is_null() {
+                micro.row_factor = t.row_factor.add(r0);
+            }
+            micro::panel::<S, true>(r1 - r0, micro);
         }
     }
 }

@@ -145,7 +145,7 @@ impl Heads<'_> {
             softmax_known(isa, &known);
             self.fetch(head, panel, 3);
             let to = self.d_qkv.from(panel * 3 * inner + head * d);
-            run(isa, to.product(isa, [d, n, pixels], k.left(d, pixels), dp.read()));
+            run(isa, to.product(isa, [d, n, pixels], k.left(d, pixels), dp.read()).long());
             let rows = first - from;
             pack(isa, d_attended.read(), [1, PANEL], [width, d], d_rows.from(rows), depth * PANEL);
             pack(isa, q.skip(first), [1, pixels], [width, d], query_rows.from(rows), depth * PANEL);

@@ -38,7 +38,7 @@ struct Scratch {
     /// The gradients of queries and of the normalised image: pixels as rows, `[pixels][c rounded up to 32]`.
     d_queries: PanelMut,
     d_normed: PanelMut,
-    /// The gradient of what a block of queries attends to, `[c / 32][queries][32]`, and of its scores, `[queries][pixels rounded up to 16]`.
+    /// The gradient of what a block of queries attends to, `[c / 32][queries][32]`, and of its scores, `[queries][pixels rounded up]`.
     d_attended: PanelMut,
     d_scores: PanelMut,
     /// Exponentials of a block, where they are not kept, and its queries, where they are not all.
@@ -50,7 +50,7 @@ impl Scratch {
     /// Its parts: floats, and floats from one row to the next.
     fn parts(common: &Common) -> [(usize, usize); 9] {
         let s = common.s;
-        let (c_wide, wide, rows) = (s.wide_channels(), s.wide_pixels(), block_rows(s));
+        let (c_wide, stride, rows) = (s.wide_channels(), s.score_stride(), block_rows(s));
         let pixel_rows = (s.pixels * c_wide, c_wide);
         [
             (common.normed_len(), s.pixels),
@@ -59,8 +59,8 @@ impl Scratch {
             pixel_rows,
             pixel_rows,
             (rows * c_wide, PANEL),
-            (rows * wide, wide),
-            (if s.keeps_probabilities() { 0 } else { rows * wide }, wide),
+            (rows * stride, stride),
+            (if s.keeps_probabilities() { 0 } else { rows * stride }, stride),
             (if block(s) == strips(s) { 0 } else { rows * c_wide }, PANEL),
         ]
     }
@@ -175,6 +175,7 @@ impl Task<'_> {
             p: p.at(0),
             tops: if keeping { null() } else { tops.at(r0) },
             d: d.at(0),
+            strides: [p.stride(), d.stride()],
             rows: m,
             wide,
             factor: s.factor(),
@@ -203,7 +204,7 @@ impl Task<'_> {
 
             let to = self.scratch.d_queries.from(r0);
             let of_keys = to.product(isa, [m, c_wide, pixels], d.read().left(m, pixels), self.scratch.rows.read());
-            run(isa, of_keys, ahead(next_x, s.image(), now));
+            run(isa, of_keys.long(), ahead(next_x, s.image(), now));
         }
     }
 

@@ -26,7 +26,7 @@ struct Scratch {
     /// Queries and attended image of a strip where they are not saved, `[c / 32][strip][32]`.
     queries: PanelMut,
     attended: PanelMut,
-    /// Scores of a strip, `[strip][pixels rounded up to 16]`, and reciprocal sums of their exponentials.
+    /// Scores of a strip, `[strip][pixels rounded up]`, and reciprocal sums of their exponentials.
     p: PanelMut,
     scales: PanelMut,
 }
@@ -35,7 +35,7 @@ impl Scratch {
     /// Its parts, for so many queries: floats, and floats from one row to the next.
     fn parts(common: &Common, queries: usize) -> [(usize, usize); 8] {
         let s = common.s;
-        let (c_wide, wide, strip) = (s.wide_channels(), s.wide_pixels(), (STRIP * s.wide_channels(), PANEL));
+        let (c_wide, stride, strip) = (s.wide_channels(), s.score_stride(), (STRIP * s.wide_channels(), PANEL));
         [
             (common.normed_len(), s.pixels),
             (s.panels() * PANEL * s.c, PANEL),
@@ -43,7 +43,7 @@ impl Scratch {
             (queries * c_wide, c_wide),
             strip,
             strip,
-            (STRIP * wide, wide),
+            (STRIP * stride, stride),
             (STRIP, 1),
         ]
     }
@@ -134,10 +134,14 @@ impl Share<'_> {
             keys.products(isa, s, queries, m, p, next_kept);
             let (kept, tops) = (kept.map_or(null_mut(), |kept| kept.at(0)), tops.map_or(null_mut(), |tops| tops.at(0)));
             let (p_at, scales) = (p.at(0), scales.at(0));
-            softmax(isa, &Rows { p: p_at, kept, rows: m, keys: pixels, wide, factor: s.factor(), tops, scales });
+            let stride = p.stride();
+            softmax(
+                isa,
+                &Rows { p: p_at, stride, kept, rows: m, keys: pixels, wide, factor: s.factor(), tops, scales },
+            );
 
             let (left, next_saved) = (p.read().left(m, pixels), self.next_saved(part));
-            let placed = attended.product(isa, [m, c_wide, pixels], left, rows.read(), next_saved);
+            let placed = attended.long_product(isa, [m, c_wide, pixels], left, rows.read(), next_saved);
             multiply_placed(isa, &Placed { row_factor: scales, ..placed });
 
             let to = self.scratch.out.from(r0 - self.queries.0);

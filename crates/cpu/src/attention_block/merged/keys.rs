@@ -15,7 +15,7 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// The products of `m` rows with all pixels, to rows of whole vectors; the last few pixels are computed by themselves.
+    /// The products of `m` rows with all pixels, to rows of at least whole vectors; the last few pixels are computed by themselves.
     ///
     /// # Safety
     /// The image and `m` rows must be there, and nobody else may touch the results.
@@ -31,11 +31,11 @@ impl Keys {
         let rest = s.pixels % PANEL;
         let rest = if rest <= FEW { rest } else { 0 };
         let whole = s.pixels - rest;
-        let to = to.rows_of(s.wide_pixels());
+        debug_assert!(to.stride() >= s.wide_pixels());
         if whole > 0 {
             let product = to.product(isa, [m, whole, s.c], left.left(m, s.c), self.columns);
             // SAFETY: the caller's contract; the panels checked the sizes in debug builds.
-            unsafe { run(isa, product, next) };
+            unsafe { run(isa, product.long(), next) };
         }
         if rest > 0 {
             let (right, to) = (self.rows.rows_of(PANEL).from(whole), to.skip(whole));

@@ -52,6 +52,12 @@ impl Panels {
         let product = Product::whole(isa, [m, n, k], a, b.at(0), self.at(), PANEL);
         Placed { product, c_panel: self.panel, row_factor: null_mut(), next }
     }
+
+    /// The same of few rows with all pixels: [`Product::long`].
+    pub(super) fn long_product(self, isa: Isa, sizes: [usize; 3], a: Left, b: Panel, next: Next) -> Placed {
+        let placed = self.product(isa, sizes, a, b, next);
+        Placed { product: placed.product.long(), ..placed }
+    }
 }
 
 /// A product whose rows are whole, which meanwhile asks for something.

@@ -8,7 +8,9 @@ use crate::simd::{L, Simd};
 pub(super) struct Rows {
     /// `[rows][wide]`, scores in, exponentials out: those of what a score is below the largest of its row; behind the keys zeros.
     pub(super) p: *mut f32,
-    /// Null, or where the exponentials go too.
+    /// Floats from one row of them to the next.
+    pub(super) stride: usize,
+    /// Null, or where the exponentials go too, `[rows][wide]` one behind the other.
     pub(super) kept: *mut f32,
     pub(super) rows: usize,
     pub(super) keys: usize,
@@ -39,10 +41,10 @@ unsafe fn softmax_rows<S: Simd>(t: &Rows) {
             let mut tops = [0.0; TOGETHER];
             let mut sums = [S::zero(); TOGETHER];
             for i in 0..rows {
-                tops[i] = largest::<S>(t.p.add((r + i) * t.wide), t.keys);
+                tops[i] = largest::<S>(t.p.add((r + i) * t.stride), t.keys);
             }
             for i in 0..rows {
-                let p = t.p.add((r + i) * t.wide);
+                let p = t.p.add((r + i) * t.stride);
                 let (keep, kept) = (!t.kept.is_null(), t.kept.wrapping_add((r + i) * t.wide));
                 let low = S::splat(-(tops[i] * log));
                 let mut parts = [S::zero(); 2];
@@ -116,6 +118,8 @@ pub(super) struct Gradient {
     pub(super) tops: *const f32,
     /// `[rows][wide]`, the gradient of the probabilities in, that of the scores out, both times the reciprocal sum.
     pub(super) d: *mut f32,
+    /// Floats from one row of either to the next.
+    pub(super) strides: [usize; 2],
     pub(super) rows: usize,
     pub(super) wide: usize,
     pub(super) factor: f32,
@@ -133,7 +137,7 @@ unsafe fn gradient_rows<S: Simd>(t: &Gradient) {
     unsafe {
         let (factor, log) = (S::splat(t.factor), t.factor * (32.0 * std::f32::consts::LOG2_E));
         for r in 0..t.rows {
-            let (p, d) = (t.p.add(r * t.wide), t.d.add(r * t.wide));
+            let (p, d) = (t.p.add(r * t.strides[0]), t.d.add(r * t.strides[1]));
             // `Σ p dp` over the keys is the sum over the channels of what is attended times its gradient.
             let mut sums = [S::zero(); 2];
             for panel in 0..t.channels / PANEL {
