@@ -144,34 +144,39 @@ fn start<B: Backend, W: Work + Send>(backend: BackendName, device: B::Device, wo
 }
 
 /// Prepares, and runs one small kernel on `device`, so that a missing driver is an error here and not a panic in the middle of the work.
-///
-/// Burn opens devices on threads of its own and panics where it cannot; the first message is kept as the reason and the
-/// backtraces are kept off the screen.
 fn open<B: Backend>(prepare: impl FnOnce(), device: &B::Device) -> Result<(), String> {
+    let outcome = caught(|| {
+        prepare();
+        B::sync(device).map_err(|error| error.to_string())?;
+        (Tensor::<B, 1>::ones([4], device) + 1.0).try_into_data().map(drop).map_err(|error| error.to_string())
+    });
+    outcome.and_then(|outcome| outcome.map_err(|reason| one_line(&reason)))
+}
+
+/// Does some work on a device, of which a failure is the reason in one line and not a panic.
+///
+/// Burn opens and drives devices on threads of its own and panics where it cannot; the first message is kept as the reason and the
+/// backtraces are kept off the screen.
+pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     let first = Arc::new(Mutex::new(None::<String>));
     let seen = Arc::clone(&first);
     let old = take_hook();
     set_hook(Box::new(move |info| {
         if let Ok(mut first) = seen.lock() {
-            first.get_or_insert_with(|| info.payload_as_str().unwrap_or("the driver gave no reason").to_owned());
+            first.get_or_insert_with(|| info.payload_as_str().unwrap_or(NO_REASON).to_owned());
         }
     }));
-    let result = catch_unwind(AssertUnwindSafe(|| {
-        prepare();
-        B::sync(device).map_err(|error| error.to_string())?;
-        (Tensor::<B, 1>::ones([4], device) + 1.0).try_into_data().map(drop).map_err(|error| error.to_string())
-    }));
+    let result = catch_unwind(AssertUnwindSafe(work));
     set_hook(old);
-    match result {
-        Ok(outcome) => outcome.map_err(|reason| one_line(&reason)),
-        Err(_) => {
-            let reason = first.lock().ok().and_then(|mut first| first.take());
-            Err(one_line(&reason.unwrap_or_else(|| "the driver gave no reason".to_owned())))
-        }
-    }
+    result.map_err(|_| {
+        let reason = first.lock().ok().and_then(|mut first| first.take());
+        one_line(&reason.unwrap_or_else(|| NO_REASON.to_owned()))
+    })
 }
+
+const NO_REASON: &str = "the driver gave no reason";
 
 /// The first line of a driver's message.
 fn one_line(reason: &str) -> String {
-    reason.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("the driver gave no reason").to_owned()
+    reason.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or(NO_REASON).to_owned()
 }

@@ -25,6 +25,7 @@ first steps with and without kept kernels, speed of training and evaluation, and
   --gpu N          the device, where there are several [default: 0]
   --peer torch     PyTorch on the same device as well (cuda); SFUMATO_PEER_PYTHON names a Python that has torch and diffusers
   --only PART      one of self-check, operations, training, resume, sampling, start, speed, profile; may be given several times
+  --programs DIR   take sfumato and sfumato-bench from there, with the backend compiled in, instead of building them
   --quick          tiny networks and few calls: for a software rasteriser, whose times say nothing
   --out DIR        where the two files go [default: docs/results, which is the book; with --quick target/gpu]
 ";
@@ -51,21 +52,21 @@ const PARTS: [(&str, Part); 8] = [
 type Part = fn(&Device) -> anyhow::Result<Vec<Finding>>;
 
 /// What is asked for.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Options {
     backend: String,
     gpu: usize,
     peer: bool,
     only: Vec<String>,
     quick: bool,
+    programs: Option<PathBuf>,
     out: Option<PathBuf>,
 }
 
 impl Options {
     /// The options; none if help is asked for.
     fn of(arguments: &[String]) -> anyhow::Result<Option<Options>> {
-        let mut options =
-            Options { backend: "cuda".into(), gpu: 0, peer: false, only: Vec::new(), quick: false, out: None };
+        let mut options = Options { backend: "cuda".into(), ..Options::default() };
         let mut rest = arguments.iter().cloned();
         while let Some(argument) = rest.next() {
             if let Some(backend) = option_value(&argument, "--backend", &mut rest)? {
@@ -88,6 +89,8 @@ impl Options {
                     return Err(Usage(format!("--only {part}: expected one of {parts}")).into());
                 }
                 options.only.push(part);
+            } else if let Some(programs) = option_value(&argument, "--programs", &mut rest)? {
+                options.programs = Some(programs.into());
             } else if let Some(out) = option_value(&argument, "--out", &mut rest)? {
                 options.out = Some(out.into());
             } else {

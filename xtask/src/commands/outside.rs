@@ -76,7 +76,9 @@ fn manifest(workspace_root: &Path) -> anyhow::Result<String> {
         "[package]\nname = \"outside\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[dependencies]\n\
          sfumato-model = {{ path = \"{}\", default-features = false }}\n\
          sfumato-kernels = {{ path = \"{}\", default-features = false, features = [\"flex\"] }}\n\
-         burn = {{ version = \"{burn}\", default-features = false, features = [\"std\", \"flex\"] }}\n\n[workspace]\n",
+         burn = {{ version = \"{burn}\", default-features = false, features = [\"std\", \"flex\"] }}\n\n[workspace]\n\n\
+         # It draws a few small pictures once: what compiles soonest is done soonest.\n\
+         [profile.release]\nopt-level = 0\n\n[profile.release.package.sfumato-cpu]\nopt-level = 3\n",
         path("model"),
         path("kernels"),
     ))

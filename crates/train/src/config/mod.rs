@@ -26,7 +26,7 @@ pub use model::{MlpSpec, ModelConfig, OwnSpec, UNetSpec};
 pub use objective::ObjectiveConfig;
 pub use optimizer::{LearningRateDecay, OptimizerConfig, OptimizerMethod};
 pub use presets::{DEFAULT_PRESET, PRESETS, Preset};
-pub use room::least_to_predict;
+pub use room::{ExpectedMemory, least_to_predict};
 pub use sized::{DEFAULT_MINUTES, Length};
 pub use unet2d::UNet2DSpec;
 

@@ -13,6 +13,36 @@ const FLOAT: f64 = size_of::<f32>() as f64;
 /// A weight, its gradient, its two moments and its average.
 const PER_WEIGHT: f64 = 5.0 * FLOAT;
 
+/// Bytes for each number that the layers of a U-Net put out for an example, at its most: 0.43 to 0.77 of a float were measured in a CPU's memory,
+/// with two networks and images of 28×28 to 128×128 (`sfumato-bench train NETWORK --batch N --size S`, by the difference of two batches).
+const PER_ACTIVATION: f64 = 0.8 * FLOAT;
+/// The program and its threads.
+const PROGRAM: f64 = 4e7;
+
+/// About how much memory a training takes at its most, where the network is a U-Net.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ExpectedMemory {
+    /// Bytes whatever the batch: the program, weights, gradients, moments and averages, and the examples.
+    pub fixed: f64,
+    /// Bytes for each example that is computed at a time.
+    pub each: f64,
+    /// Examples that are computed at a time: the largest shard of a batch.
+    pub at_a_time: usize,
+}
+
+impl ExpectedMemory {
+    /// All of it, in bytes.
+    pub fn bytes(&self) -> f64 {
+        self.fixed + self.at_a_time as f64 * self.each
+    }
+
+    /// Examples at a time that `memory` bytes are enough for; none if not even one is.
+    pub fn most_at_a_time(&self, memory: f64) -> Option<usize> {
+        let most = (memory - self.fixed) / self.each;
+        (most >= 1.0).then_some(most as usize)
+    }
+}
+
 /// Least number of values that a network holds at a time for one example of `shape`, gradients to come or not.
 fn activations(network: &AnyConfig, shape: &[usize], gradients: bool) -> f64 {
     match network {
@@ -46,6 +76,26 @@ impl TrainConfig {
     /// [`TrainError::ConfigValue`] with the key that asks for too much.
     pub fn check_memory(&self, data: &dyn Dataset, memory: u64, on_host: bool) -> Result<(), TrainError> {
         self.check_room(&self.network(data)?, data.shape(), memory as f64, on_host)
+    }
+
+    /// About how much memory the training takes at its most where it computes in the host's memory; none for networks that are no U-Nets, whose
+    /// activations take little or are not known.
+    ///
+    /// # Errors
+    /// As [`TrainConfig::network`].
+    pub fn expected_memory(&self, data: &dyn Dataset) -> Result<Option<ExpectedMemory>, TrainError> {
+        let network = self.network(data)?;
+        let (AnyConfig::UNet(config), &[_, height, width]) = (&network, data.shape()) else { return Ok(None) };
+        let weights = network.num_params() as f64;
+        // Sums of shards, and the power-function averages.
+        let shards = self.training.cut();
+        let more = FLOAT * (f64::from(shards.most_sums()) + self.averages.widths.len() as f64);
+        let example = data.shape().iter().product::<usize>() as f64;
+        Ok(Some(ExpectedMemory {
+            fixed: PROGRAM + weights * (PER_WEIGHT + more) + data.len() as f64 * example,
+            each: PER_ACTIVATION * config.summarize([height, width]).activations() as f64,
+            at_a_time: shards.largest(),
+        }))
     }
 
     fn check_room(&self, network: &AnyConfig, shape: &[usize], memory: f64, on_host: bool) -> Result<(), TrainError> {
@@ -117,6 +167,24 @@ mod tests {
         config.samples.num = 1 << 20;
         let said = message(&config, &AnyConfig::Mlp(MlpConfig::default()), &[65_536], 64e9);
         assert!(said.contains("samples.num"), "{said}");
+    }
+
+    #[test]
+    fn a_smaller_batch_or_more_shards_take_less() {
+        let mut config = TrainConfig::layered(Some("quality"), None, &[]).unwrap();
+        let data = sfumato_data::load(&config.data.dataset, &config.data.load_options(0)).unwrap();
+        let expected = |config: &TrainConfig| config.expected_memory(&data).unwrap().unwrap();
+        let whole = expected(&config);
+        // 330 MB were measured for the network and batch of the default preset, without averages.
+        assert!((2.5e8..6e8).contains(&whole.bytes()), "{whole:?}");
+        config.training.shards = 4;
+        let shards = expected(&config);
+        assert_eq!((shards.at_a_time, shards.each), (16, whole.each));
+        assert!(shards.bytes() < 0.6 * whole.bytes(), "{whole:?} {shards:?}");
+        let most = shards.most_at_a_time(1e9).unwrap();
+        let of = |at_a_time| ExpectedMemory { at_a_time, ..shards }.bytes();
+        assert!(of(most) <= 1e9 && of(most + 1) > 1e9);
+        assert_eq!(shards.most_at_a_time(shards.fixed), None);
     }
 
     #[test]

@@ -34,10 +34,14 @@ pub(super) struct Said {
 impl Device {
     /// Builds both programs. What an earlier call has left in the folder is removed.
     pub(super) fn set_up(options: &Options, folder: &Path) -> anyhow::Result<Device> {
-        let features = [options.backend.clone()];
-        let sfumato = cargo::build("sfumato-cli", "sfumato", &features)?.context("sfumato cannot be built")?;
-        let measured =
-            cargo::build("sfumato-bench", "sfumato-bench", &features)?.context("sfumato-bench cannot be built")?;
+        let program = |package: &str, name: &str| match &options.programs {
+            Some(dir) => {
+                dir.join(name).canonicalize().with_context(|| format!("there is no {name} in {}", dir.display()))
+            }
+            None => cargo::build(package, name, std::slice::from_ref(&options.backend))?
+                .with_context(|| format!("{name} cannot be built")),
+        };
+        let (sfumato, measured) = (program("sfumato-cli", "sfumato")?, program("sfumato-bench", "sfumato-bench")?);
         for part in ["runs", "samples", "cache"] {
             let path = folder.join(part);
             if path.exists() {

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 use sfumato_data::Dataset;
+use sfumato_files::memory::shown;
 use sfumato_kernels::Precision;
 use sfumato_model::pipeline::AnyConfig;
 use sfumato_nets::unet::DownBlockType;
 use sfumato_train::{
     Ending, Outcome, RunDir, TrainConfig,
+    config::{ExpectedMemory, TrainingConfig},
     ranks::{CommunicationTime, Ranks},
 };
 
@@ -63,6 +65,12 @@ pub(super) fn run(
         ),
         format!("run        {}", dir.root().display()),
     ];
+    lines.extend(
+        config
+            .expected_memory(data)?
+            .filter(|_| machine.backend.is_cpu())
+            .map(|need| memory(need, training, sfumato_files::memory::limit() as f64)),
+    );
     if training.shards < ranks.size() {
         lines.push(format!(
             "warning: a batch has {}, so that {} of {} ranks have nothing to compute; --shards {} cuts it for all of them",
@@ -79,6 +87,25 @@ pub(super) fn run(
         ));
     }
     Ok(lines)
+}
+
+/// How much memory is needed, of what there is; and what needs less where that is too little.
+fn memory(need: ExpectedMemory, training: &TrainingConfig, there: f64) -> String {
+    let (bytes, all) = (shown(need.bytes()), shown(there));
+    if need.bytes() <= there {
+        return format!("memory     up to about {bytes} of {all}");
+    }
+    let way_out = match need.most_at_a_time(there) {
+        Some(most) => format!(
+            "--batch-size {} would fit, and so would --shards {} with the same batch",
+            most.saturating_mul(training.shards),
+            training.batch_size.div_ceil(most).next_power_of_two()
+        ),
+        None => {
+            "smaller images (--image-size), or fewer channels (--set model.channels=[…]) would take less".to_owned()
+        }
+    };
+    format!("warning: the training may take about {bytes} of memory, and there are {all}: {way_out}")
 }
 
 fn network(config: &AnyConfig) -> String {
@@ -160,4 +187,26 @@ pub(super) fn communication(ranks: &dyn Ranks, whole: Duration) {
         share(waiting),
         share(exchange)
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_names_a_batch_that_does() {
+        let need = ExpectedMemory { fixed: 1e9, each: 1e8, at_a_time: 64 };
+        let mut training = TrainingConfig { batch_size: 64, ..TrainingConfig::default() };
+        assert_eq!(memory(need, &training, 8e9), "memory     up to about 7.4 GB of 8.0 GB");
+        let said = memory(need, &training, 4e9);
+        assert!(
+            said.starts_with("warning: ") && said.contains("7.4 GB") && said.contains("there are 4.0 GB"),
+            "{said}"
+        );
+        assert!(said.contains("--batch-size 30 would fit") && said.contains("--shards 4"), "{said}");
+        assert!(memory(need, &training, 1e9).contains("--image-size"));
+        (training.batch_size, training.shards) = (128, 2);
+        let said = memory(need, &training, 4e9);
+        assert!(said.contains("--batch-size 60 would fit") && said.contains("--shards 8"), "{said}");
+    }
 }

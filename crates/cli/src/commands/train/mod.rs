@@ -1,6 +1,7 @@
 //! `sfumato train`
 
 mod describe;
+mod device_failure;
 mod held_out;
 mod init;
 mod new_run;
@@ -29,7 +30,7 @@ use sfumato_train::{
 use self::{held_out::Parts, new_run::NewRun, renew::Renewing, resume::Going};
 use crate::{
     args::{MachineArgs, TrainArgs, UsageError, name_of},
-    backend::{Work, with_backend},
+    backend::{Work, caught, with_backend},
     environment, group, loaded, precision,
     progress::TrainProgress,
     report::Renewal,
@@ -138,7 +139,12 @@ impl Work for Training<'_> {
         let page = Renewal::of(dir.root());
         let mut watch = Renewing { progress: &mut progress, page, board, checkpoint: None };
         let began = Instant::now();
-        let outcome = run.train::<Autodiff<B>>(&device, &mut watch);
+        let outcome = if machine.backend.is_cpu() {
+            run.train::<Autodiff<B>>(&device, &mut watch)
+        } else {
+            let outcome = caught(|| run.train::<Autodiff<B>>(&device, &mut watch));
+            outcome.map_err(|reason| device_failure::error(machine.backend, &config.training, dir.root(), &reason))?
+        };
         progress.finish();
         let outcome = match outcome {
             Err(error) if error.is_of_all_ranks() => group::together(ranks, Err(error.into())),
