@@ -39,8 +39,19 @@ fn blocks(page: &str, language: &str) -> Vec<String> {
 
 /// The program's commands in `sh` blocks, as words after `sfumato`; those of `cargo xtask` that run the program too.
 fn commands() -> Vec<(PathBuf, Vec<String>)> {
-    const OWN: [&str; 9] =
-        ["test", "ci", "bench", "conformance", "dataset", "book", "report-check", "serve-check", "help"]; // xtask's
+    const OWN: [&str; 11] = [
+        "test",
+        "ci",
+        "bench",
+        "evidence",
+        "gpu",
+        "conformance",
+        "dataset",
+        "book",
+        "report-check",
+        "serve-check",
+        "help",
+    ]; // xtask's
     let mut commands = Vec::new();
     for (path, page) in pages() {
         for block in blocks(&page, "sh") {

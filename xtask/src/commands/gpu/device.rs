@@ -32,7 +32,7 @@ pub(super) struct Said {
 }
 
 impl Device {
-    /// Builds both programs. What an earlier call has left in the folder is removed.
+    /// Builds both programs. Runs and samples of an earlier call are removed, its kernels are kept.
     pub(super) fn set_up(options: &Options, folder: &Path) -> anyhow::Result<Device> {
         let program = |package: &str, name: &str| match &options.programs {
             Some(dir) => {
@@ -42,7 +42,7 @@ impl Device {
                 .with_context(|| format!("{name} cannot be built")),
         };
         let (sfumato, measured) = (program("sfumato-cli", "sfumato")?, program("sfumato-bench", "sfumato-bench")?);
-        for part in ["runs", "samples", "cache"] {
+        for part in ["runs", "samples"] {
             let path = folder.join(part);
             if path.exists() {
                 fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;

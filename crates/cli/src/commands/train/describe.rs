@@ -71,22 +71,26 @@ pub(super) fn run(
             .filter(|_| machine.backend.is_cpu())
             .map(|need| memory(need, training, sfumato_files::memory::limit() as f64)),
     );
-    if training.shards < ranks.size() {
-        lines.push(format!(
-            "warning: a batch has {}, so that {} of {} ranks have nothing to compute; --shards {} cuts it for all of them",
-            if training.shards == 1 { "one shard".to_owned() } else { format!("{} shards", training.shards) },
-            ranks.size() - training.shards,
-            ranks.size(),
-            ranks.size().next_power_of_two(),
-        ));
-    } else if !training.shards.is_multiple_of(ranks.size()) {
-        lines.push(format!(
-            "note: {} shards are not a multiple of {} ranks: some ranks wait for those that have one more",
-            training.shards,
-            ranks.size()
+    lines.extend(idle_ranks(training, ranks));
+    Ok(lines)
+}
+
+/// What to say where some ranks have nothing to compute, or less than others.
+fn idle_ranks(training: &TrainingConfig, ranks: &dyn Ranks) -> Option<String> {
+    let (shards, size) = (training.shards, ranks.size());
+    if shards < size {
+        return Some(format!(
+            "warning: a batch has {}, so that {} of {size} ranks have nothing to compute; --shards {} cuts it for all of them",
+            if shards == 1 { "one shard".to_owned() } else { format!("{shards} shards") },
+            size - shards,
+            size.next_power_of_two(),
         ));
     }
-    Ok(lines)
+    (!shards.is_multiple_of(size)).then(|| {
+        format!(
+            "note: {shards} shards are not a multiple of {size} ranks: some ranks wait for those that have one more"
+        )
+    })
 }
 
 /// How much memory is needed, of what there is; and what needs less where that is too little.
