@@ -1,7 +1,7 @@
 //! The one place that names backends: from a word on the command line to a type and an open device.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind, set_hook, take_hook},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -145,32 +145,44 @@ fn start<B: Backend, W: Work + Send>(backend: BackendName, device: B::Device, wo
 
 /// Prepares, and runs one small kernel on `device`, so that a missing driver is an error here and not a panic in the middle of the work.
 fn open<B: Backend>(prepare: impl FnOnce(), device: &B::Device) -> Result<(), String> {
-    let outcome = caught(|| {
-        prepare();
-        B::sync(device).map_err(|error| error.to_string())?;
-        (Tensor::<B, 1>::ones([4], device) + 1.0).try_into_data().map(drop).map_err(|error| error.to_string())
-    });
+    let outcome = caught(
+        |_| true,
+        || {
+            prepare();
+            B::sync(device).map_err(|error| error.to_string())?;
+            (Tensor::<B, 1>::ones([4], device) + 1.0).try_into_data().map(drop).map_err(|error| error.to_string())
+        },
+    );
     outcome.and_then(|outcome| outcome.map_err(|reason| one_line(&reason)))
 }
 
-/// Does some work on a device, of which a failure is the reason in one line and not a panic.
+/// Does some work of which a failure is the reason in one line and not a panic, where it `is_expected`; other panics are what they are.
 ///
-/// Burn opens and drives devices on threads of its own and panics where it cannot; the first message is kept as the reason and the
-/// backtraces are kept off the screen.
-pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+/// Burn opens and drives devices on threads of its own and panics where it cannot, and so do kernels for whose result there is no memory;
+/// the first message is kept as the reason and the backtraces are kept off the screen.
+pub(crate) fn caught<T>(is_expected: fn(&str) -> bool, work: impl FnOnce() -> T) -> Result<T, String> {
     let first = Arc::new(Mutex::new(None::<String>));
-    let seen = Arc::clone(&first);
-    let old = take_hook();
+    let old = Arc::new(take_hook());
+    let (seen, shown) = (Arc::clone(&first), Arc::clone(&old));
     set_hook(Box::new(move |info| {
+        let message = info.payload_as_str().unwrap_or(NO_REASON);
+        if !is_expected(message) {
+            return shown(info);
+        }
         if let Ok(mut first) = seen.lock() {
-            first.get_or_insert_with(|| info.payload_as_str().unwrap_or(NO_REASON).to_owned());
+            first.get_or_insert_with(|| message.to_owned());
         }
     }));
     let result = catch_unwind(AssertUnwindSafe(work));
-    set_hook(old);
-    result.map_err(|_| {
-        let reason = first.lock().ok().and_then(|mut first| first.take());
-        one_line(&reason.unwrap_or_else(|| NO_REASON.to_owned()))
+    // With ours goes its share of the old one.
+    drop(take_hook());
+    if let Ok(old) = Arc::try_unwrap(old) {
+        set_hook(old);
+    }
+    let reason = first.lock().ok().and_then(|mut first| first.take());
+    result.map_err(|panic| match reason {
+        Some(reason) => one_line(&reason),
+        None => resume_unwind(panic),
     })
 }
 
@@ -179,4 +191,21 @@ const NO_REASON: &str = "the driver gave no reason";
 /// The first line of a driver's message.
 fn one_line(reason: &str) -> String {
     reason.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or(NO_REASON).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_that_is_expected_is_a_reason_and_another_stays_a_panic() {
+        assert_eq!(caught(|_| true, || 3), Ok(3));
+        let of = |message: &'static str| {
+            caught(|reason| reason.contains("no memory"), move || -> u8 { panic!("{message}") })
+        };
+        assert_eq!(of("no memory for 5 bytes\nand more"), Err("no memory for 5 bytes".to_owned()));
+        assert!(catch_unwind(|| of("a mistake")).is_err());
+        // Other tests may have panicked meanwhile; ours left nothing behind.
+        assert_eq!(caught(|_| true, || 4), Ok(4));
+    }
 }

@@ -93,6 +93,7 @@ fn what_will_happen_is_said_and_the_run_works_as_it_is() {
                 "not learned; the data has 2, which --class-conditional learns",
                 "1 steps of 8 examples, 2.0 epochs; no time limit",
                 "machine    flex, 2 threads",
+                "memory     up to about ",
                 "4 pictures are few",
             ],
         );

@@ -139,12 +139,10 @@ impl Work for Training<'_> {
         let page = Renewal::of(dir.root());
         let mut watch = Renewing { progress: &mut progress, page, board, checkpoint: None };
         let began = Instant::now();
-        let outcome = if machine.backend.is_cpu() {
-            run.train::<Autodiff<B>>(&device, &mut watch)
-        } else {
-            let outcome = caught(|| run.train::<Autodiff<B>>(&device, &mut watch));
-            outcome.map_err(|reason| device_failure::error(machine.backend, &config.training, dir.root(), &reason))?
-        };
+        // A device may fail in any way, a CPU only by too little memory.
+        let is_expected = if machine.backend.is_cpu() { device_failure::is_memory } else { |_: &str| true };
+        let outcome = caught(is_expected, || run.train::<Autodiff<B>>(&device, &mut watch))
+            .map_err(|reason| device_failure::error(machine.backend, &config.training, dir.root(), &reason))?;
         progress.finish();
         let outcome = match outcome {
             Err(error) if error.is_of_all_ranks() => group::together(ranks, Err(error.into())),
