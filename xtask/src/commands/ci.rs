@@ -170,8 +170,8 @@ fn features() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What only accelerators need, and most of the time of their build. The tests below are of what it computes, not of how soon, so that it is
-/// compiled in half the time.
+/// What only accelerators need, and most of their build. The tests below are of what it computes, not of how soon, so that it is compiled with
+/// few optimisations.
 const OF_ACCELERATORS: [&str; 22] = [
     "burn-cubecl",
     "burn-cubecl-fusion",
