@@ -7,7 +7,6 @@ mod commands;
 // The same settings of kernels as in the program, in the same folder.
 #[cfg(feature = "device")]
 #[path = "../../crates/cli/src/kernel_settings.rs"]
-#[allow(dead_code)] // what only the program says
 mod kernel_settings;
 
 use std::path::PathBuf;

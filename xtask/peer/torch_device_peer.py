@@ -12,7 +12,7 @@ import time
 
 import torch
 
-from torch_peer import load
+from torch_peer import compiled, load
 from diffusers import DDPMScheduler
 
 DEVICE = os.environ.get("DEVICE", "cuda")
@@ -30,10 +30,6 @@ def prepared(folder, variant):
     layout = "channels_last" if variant.endswith("channels_last") or variant == "bf16_compile" else "eager"
     net, x_0, epsilon, t = load(folder, layout)
     return net.to(DEVICE), x_0.to(DEVICE), epsilon.to(DEVICE), t.to(DEVICE)
-
-
-def compiled(net, variant):
-    return torch.compile(net, dynamic=False) if variant.endswith("compile") else net
 
 
 def precision(variant):

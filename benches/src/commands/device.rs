@@ -29,6 +29,9 @@ pub(crate) enum DeviceWork {
 }
 
 pub(crate) fn run(name: DeviceName, work: DeviceWork, timing: Timing) -> anyhow::Result<()> {
+    if let Some(folder) = kernel_settings::empty_folder() {
+        eprintln!("kernels are compiled and tuned for this device now, and kept in {}", folder.display());
+    }
     kernel_settings::settle();
     match name {
         #[cfg(feature = "cuda")]

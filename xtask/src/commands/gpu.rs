@@ -19,10 +19,10 @@ const HELP: &str = "\
 Usage: cargo xtask gpu [OPTIONS]
 
 Compares a device with the CPU, and measures how fast it is: self-check, every operation with its gradients, training, resume, sampling,
-first steps with and without kept kernels, speed of training and evaluation, and which kernels take the time. Writes gpu.json and gpu.md.
+first steps with and without kept kernels, speed of training and evaluation, and which kernels take the time. Writes gpu.json and gpu.md. The device is the
+first one; CUDA_VISIBLE_DEVICES=1 makes another NVIDIA GPU the first.
 
   --backend NAME   cuda, wgpu, vulkan, metal or rocm [default: cuda]
-  --gpu N          the device, where there are several [default: 0]
   --peer torch     PyTorch on the same device as well (cuda); SFUMATO_PEER_PYTHON names a Python that has torch and diffusers
   --only PART      one of self-check, operations, training, resume, sampling, start, speed, profile; may be given several times
   --programs DIR   take sfumato and sfumato-bench from there, with the backend compiled in, instead of building them
@@ -55,7 +55,6 @@ type Part = fn(&Device) -> anyhow::Result<Vec<Finding>>;
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Options {
     backend: String,
-    gpu: usize,
     peer: bool,
     only: Vec<String>,
     quick: bool,
@@ -76,8 +75,6 @@ impl Options {
                     return Err(Usage(format!("--backend {backend}: expected one of {known}")).into());
                 }
                 options.backend = backend;
-            } else if let Some(gpu) = option_value(&argument, "--gpu", &mut rest)? {
-                options.gpu = gpu.parse().map_err(|_| Usage(format!("--gpu {gpu}: expected a number")))?;
             } else if let Some(peer) = option_value(&argument, "--peer", &mut rest)? {
                 if peer != "torch" {
                     return Err(Usage(format!("unknown peer `{peer}`, expected torch")).into());
@@ -160,7 +157,7 @@ mod tests {
             &["--backend", "vulkan", "--peer", "torch"],
             &["--peer", "jax"],
             &["--only", "tests"],
-            &["--gpu", "one"],
+            &["--gpu", "1"],
             &["speed"],
         ] {
             assert!(options(arguments).unwrap_err().is::<Usage>(), "{arguments:?}");

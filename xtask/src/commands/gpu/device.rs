@@ -56,10 +56,12 @@ impl Device {
     pub(super) fn name(&self) -> String {
         match self.options.backend.as_str() {
             "cuda" => {
+                let visible = std::env::var("CUDA_VISIBLE_DEVICES").unwrap_or_default();
+                let first = visible.split(',').next().filter(|id| !id.is_empty()).unwrap_or("0");
                 let query = ["--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"];
-                machine::first_line(Command::new("nvidia-smi").args(query).arg(format!("--id={}", self.options.gpu)))
+                machine::first_line(Command::new("nvidia-smi").args(query).arg(format!("--id={first}")))
             }
-            other => format!("the {other} device {}", self.options.gpu),
+            other => format!("the first {other} device"),
         }
     }
 
@@ -77,24 +79,11 @@ impl Device {
         Ok(())
     }
 
-    /// The words that choose the device, or the CPU.
-    pub(super) fn backend(&self, on_device: bool) -> Vec<String> {
-        if !on_device {
-            return vec!["--backend".into(), "flex".into()];
-        }
-        let gpu = self.options.gpu.to_string();
-        ["--backend", &self.options.backend].into_iter().chain(self.gpu(&gpu)).map(str::to_owned).collect()
-    }
-
-    /// The first device is what the system calls its best.
-    fn gpu<'a>(&self, gpu: &'a str) -> Vec<&'a str> {
-        if self.options.gpu > 0 { vec!["--gpu", gpu] } else { Vec::new() }
-    }
-
     /// Runs `sfumato` in the folder.
     pub(super) fn sfumato(&self, arguments: &str, on_device: bool) -> anyhow::Result<Said> {
         let mut command = Command::new(&self.sfumato);
-        command.args(arguments.split_whitespace()).args(self.backend(on_device));
+        let backend = if on_device { self.options.backend.as_str() } else { "flex" };
+        command.args(arguments.split_whitespace()).args(["--backend", backend]);
         command.current_dir(&self.folder).env("SFUMATO_CACHE", self.cache());
         let start = Instant::now();
         let output = command.output().with_context(|| format!("cannot run {}", self.sfumato.display()))?;

@@ -141,9 +141,10 @@ impl Work for Training<'_> {
         let began = Instant::now();
         // A device may fail in any way, a CPU only by too little memory.
         let is_expected = if machine.backend.is_cpu() { device_failure::is_memory } else { |_: &str| true };
-        let outcome = caught(is_expected, || run.train::<Autodiff<B>>(&device, &mut watch))
-            .map_err(|reason| device_failure::error(machine.backend, &config.training, dir.root(), &reason))?;
+        let outcome = caught(is_expected, || run.train::<Autodiff<B>>(&device, &mut watch));
         progress.finish();
+        let outcome =
+            outcome.map_err(|reason| device_failure::error(machine.backend, &config.training, dir.root(), &reason))?;
         let outcome = match outcome {
             Err(error) if error.is_of_all_ranks() => group::together(ranks, Err(error.into())),
             Err(error) if progress.has_begun() => Err(error.into()),
