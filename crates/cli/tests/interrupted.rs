@@ -199,7 +199,13 @@ fn the_second_process_hears_who_holds_the_run() {
     // A crash leaves no lock behind.
     first.kill().unwrap();
     first.wait().unwrap();
-    let state = fs::read_to_string(dir.path().join("run/model/training/state.json")).unwrap();
+    // The newest checkpoint is what a run resumes from; the link `model` may not have followed it when the run was killed.
+    let state = |name: &String| dir.path().join("run/checkpoints").join(name).join("training/state.json");
+    let newest = names(&dir.path().join("run/checkpoints"))
+        .into_iter()
+        .filter(|name| name.starts_with("step-") && state(name).exists())
+        .max();
+    let state = fs::read_to_string(state(&newest.unwrap())).unwrap();
     let step = serde_json::from_str::<serde_json::Value>(&state).unwrap()["step"].as_u64().unwrap();
     let steps = (step + 3).to_string();
     let said = stderr(&succeed(dir.path(), &["train", "--resume", "run", "--steps", &steps]));
