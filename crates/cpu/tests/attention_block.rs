@@ -206,6 +206,8 @@ fn attention_blocks_of_many_pixels_are_right() {
     check(many, true);
     check(AttentionBlock { c: 36, d: 40, pixels: 1024, ..many }, false);
     check(AttentionBlock { heads: 2, d: 4, pixels: 1057, ..many }, true);
+    // Keys some at a time, the last of them a panel and two more.
+    check(AttentionBlock { c: 36, d: 40, pixels: 4130, ..many }, true);
 }
 
 proptest! {
@@ -228,7 +230,8 @@ fn attention_blocks_do_not_depend_on_threads() {
     let several_heads = AttentionBlock { n: 37, c: 12, pixels: 50, heads: 2, d: 7, groups: 3, eps: 1e-5 };
     let merged = AttentionBlock { n: 3, pixels: 170, heads: 1, d: 14, ..several_heads };
     let many = AttentionBlock { n: 1, pixels: 1100, ..merged };
-    for s in [several_heads, merged, many] {
+    let some_at_a_time = AttentionBlock { pixels: 4133, ..many };
+    for s in [several_heads, merged, many, some_at_a_time] {
         let case = Case::new(s, true);
         on_every_isa(|isa| {
             let mut first: Option<Vec<u32>> = None;

@@ -11,6 +11,8 @@ mod backward;
 mod few;
 mod forward;
 mod keys;
+mod many;
+mod online;
 mod panels;
 mod softmax;
 mod strips;

@@ -253,6 +253,8 @@ pub(super) struct Placed {
 unsafe fn multiply_placed_generic<S: Simd>(t: &Placed) {
     unsafe {
         let Placed { product: p, next: (next, len), .. } = t;
+        // Where nothing is to be asked for, what is there: to ask for what is nowhere costs a walk through the page tables every time.
+        let next = if *len == 0 { p.b } else { *next };
         let order = Order::of::<S>(p);
         let tiles = order.tiles();
         for tile in 0..tiles {

@@ -5,64 +5,86 @@
 use super::super::forward::{Common, Image};
 use super::super::pack;
 use super::keys::Keys;
+use super::many::{GROUP, KEYS, is_many};
 use super::panels::{NOTHING, Next, Panels, ahead, run};
 use super::softmax::{Rows, softmax};
 use super::strips::{STRIP, strip, strips};
 use crate::gemm::{PANEL, Placed, Product, Turn, TurnAdd, multiply_placed, turn_add};
 use crate::panel::{PanelMut, cut_panels, floats};
 use crate::scratch::with;
+use crate::simd::L;
 use std::ptr::null_mut;
 
 /// Scratch of some queries of an image.
 #[derive(Clone, Copy)]
-struct Scratch {
+pub(super) struct Scratch {
     normed: PanelMut,
     /// The normalised image: channels in panels of pixels, `[pixels / 32][c][32]`, and pixels in panels of channels,
     /// `[c / 32][pixels][32]`.
-    columns: PanelMut,
-    rows: PanelMut,
+    pub(super) columns: PanelMut,
+    pub(super) rows: PanelMut,
     /// The output of these queries, `[queries][c rounded up to 32]`.
-    out: PanelMut,
-    /// Queries and attended image of a strip where they are not saved, `[c / 32][strip][32]`.
+    pub(super) out: PanelMut,
+    /// Queries and attended image of the strips of a group where they are not saved, `[strips][c / 32][strip][32]`.
     queries: PanelMut,
     attended: PanelMut,
-    /// Scores of a strip, `[strip][pixels rounded up]`, and reciprocal sums of their exponentials.
-    p: PanelMut,
+    /// Scores of a strip, `[strip][pixels rounded up]`, of many pixels only some of them.
+    pub(super) p: PanelMut,
+    /// Largest scores of the strips of a group, and reciprocal sums of their exponentials, where they are not saved.
+    tops: PanelMut,
     scales: PanelMut,
+    /// Sums of exponentials of the strips of a group, `[strips][strip][16]`.
+    sums: PanelMut,
 }
 
 impl Scratch {
     /// Its parts, for so many queries: floats, and floats from one row to the next.
-    fn parts(common: &Common, queries: usize) -> [(usize, usize); 8] {
+    fn parts(common: &Common, queries: usize) -> [(usize, usize); 10] {
         let s = common.s;
-        let (c_wide, stride, strip) = (s.wide_channels(), s.score_stride(), (STRIP * s.wide_channels(), PANEL));
+        let c_wide = s.wide_channels();
+        // Strips of a group, and the row of scores of a strip.
+        let (group, row) = if is_many(s) { (GROUP, KEYS) } else { (1, s.score_stride()) };
         [
             (common.normed_len(), s.pixels),
             (s.panels() * PANEL * s.c, PANEL),
             (s.pixels * c_wide, PANEL),
             (queries * c_wide, c_wide),
-            strip,
-            strip,
-            (STRIP * stride, stride),
-            (STRIP, 1),
+            (group * STRIP * c_wide, PANEL),
+            (group * STRIP * c_wide, PANEL),
+            (STRIP * row, row),
+            (group * STRIP, 1),
+            (group * STRIP, 1),
+            (if is_many(s) { group * STRIP * L } else { 0 }, L),
         ]
     }
 
     fn cut(common: &Common, queries: usize, scratch: &mut [f32]) -> Self {
-        let [normed, columns, rows, out, queries, attended, p, scales] =
+        let [normed, columns, rows, out, queries, attended, p, tops, scales, sums] =
             cut_panels(scratch, Self::parts(common, queries));
-        Self { normed, columns, rows, out, queries, attended, p, scales }
+        Self { normed, columns, rows, out, queries, attended, p, tops, scales, sums }
     }
 }
 
+/// Where statistics of a strip go.
+pub(super) struct Statistics {
+    /// Where exponentials are kept, if they are.
+    pub(super) kept: Option<PanelMut>,
+    /// The largest score of every row.
+    pub(super) tops: PanelMut,
+    /// Reciprocal sums of the exponentials.
+    pub(super) scales: PanelMut,
+    /// Of many pixels, sums of exponentials so far, `[strip][16]`.
+    pub(super) sums: PanelMut,
+}
+
 /// Some queries of an image.
-struct Share<'a> {
+pub(super) struct Share<'a> {
     image: &'a Image,
-    common: &'a Common<'a>,
+    pub(super) common: &'a Common<'a>,
     /// Strips, from and up to, and their queries.
-    strips: (usize, usize),
-    queries: (usize, usize),
-    scratch: Scratch,
+    pub(super) strips: (usize, usize),
+    pub(super) queries: (usize, usize),
+    pub(super) scratch: Scratch,
 }
 
 impl Image {
@@ -81,8 +103,10 @@ impl Image {
             // SAFETY: the caller's contract; every strip comes after the normalised image that it reads, and the result after all strips.
             unsafe {
                 share.normalise();
-                for i in strips.0..strips.1 {
-                    share.strip(i);
+                if is_many(s) {
+                    share.many();
+                } else {
+                    (strips.0..strips.1).for_each(|i| share.strip(i));
                 }
                 share.fill_what_is_saved();
                 share.put_out();
@@ -115,62 +139,79 @@ impl Share<'_> {
         let Common { isa, s, ref packed, .. } = *self.common;
         let Scratch { p, rows, .. } = self.scratch;
         let (c, pixels, c_wide, wide) = (s.c, s.pixels, s.wide_channels(), s.wide_pixels());
-        let [query_bias, out_bias] = packed.bias();
         let (r0, r1) = strip(s, i);
         let (m, part) = (r1 - r0, [i - self.strips.0, self.strips.1 - self.strips.0]);
-        let (queries, attended) = self.queries_and_attended(r0);
-        let (kept, tops, scales) = self.statistics(r0);
+        let (queries, attended) = self.queries_and_attended(r0, 0);
+        let Statistics { kept, tops, scales, .. } = self.statistics(r0, 0);
         let next = self.image.next.map(|at| ahead(at, s.image(), part));
+        let keys = Keys { columns: self.scratch.columns.read(), rows: rows.read() };
+        let scores = Rows {
+            p: p.at(0),
+            stride: p.stride(),
+            kept: kept.map_or(null_mut(), |kept| kept.at(0)),
+            rows: m,
+            keys: pixels,
+            wide,
+            factor: s.factor(),
+            tops: tops.at(0),
+            scales: scales.at(0),
+        };
         // SAFETY: the caller's contract. Operands and results have `m` rows from `r0` on, or of a strip, which the panels check in debug
         // builds; the products of packed weights are of `c` or `c_wide` columns, as they are packed.
         unsafe {
-            let pixel_rows = Panels::new(rows, pixels * PANEL).rows_from(r0).left(m, c);
-            let mut to_queries = queries.product(isa, [m, c_wide, c], pixel_rows, packed.panels()[0], next[0]);
-            to_queries.product.column_bias = query_bias;
-            multiply_placed(isa, &to_queries);
-
-            let keys = Keys { columns: self.scratch.columns.read(), rows: rows.read() };
+            self.to_queries(i, 0, next[0]);
             let next_kept = kept.map_or(NOTHING, |kept| (kept.at(0).cast_const(), m * wide));
             keys.products(isa, s, queries, m, p, next_kept);
-            let (kept, tops) = (kept.map_or(null_mut(), |kept| kept.at(0)), tops.map_or(null_mut(), |tops| tops.at(0)));
-            let (p_at, scales) = (p.at(0), scales.at(0));
-            let stride = p.stride();
-            softmax(
-                isa,
-                &Rows { p: p_at, stride, kept, rows: m, keys: pixels, wide, factor: s.factor(), tops, scales },
-            );
+            softmax(isa, &scores);
 
             let (left, next_saved) = (p.read().left(m, pixels), self.next_saved(part));
             let placed = attended.long_product(isa, [m, c_wide, pixels], left, rows.read(), next_saved);
-            multiply_placed(isa, &Placed { row_factor: scales, ..placed });
+            multiply_placed(isa, &Placed { row_factor: scales.at(0), ..placed });
 
             let to = self.scratch.out.from(r0 - self.queries.0);
             let to_out = to.product(isa, [m, c_wide, c], attended.left(m, c), packed.panels()[1]);
-            run(isa, Product { column_bias: out_bias, ..to_out }, next[1]);
+            run(isa, Product { column_bias: packed.bias()[1], ..to_out }, next[1]);
         }
     }
 
-    /// Where queries and attended image of the strip from query `r0` on go.
-    fn queries_and_attended(&self, r0: usize) -> (Panels, Panels) {
-        let own = |panel| Panels::new(panel, STRIP * PANEL);
-        let saved = |panel| Panels::new(panel, self.common.s.pixels * PANEL).rows_from(r0);
+    /// The queries of strip `i`, which has place `place` in its group; meanwhile asks for `next`.
+    ///
+    /// # Safety
+    /// As for [`Self::strip`].
+    pub(super) unsafe fn to_queries(&self, i: usize, place: usize, next: Next) {
+        let Common { isa, s, ref packed, .. } = *self.common;
+        let (r0, r1) = strip(s, i);
+        let (m, (queries, _)) = (r1 - r0, self.queries_and_attended(r0, place));
+        let pixel_rows = Panels::new(self.scratch.rows, s.pixels * PANEL).rows_from(r0).left(m, s.c);
+        let mut product = queries.product(isa, [m, s.wide_channels(), s.c], pixel_rows, packed.panels()[0], next);
+        product.product.column_bias = packed.bias()[0];
+        // SAFETY: the caller's contract; as above.
+        unsafe { multiply_placed(isa, &product) }
+    }
+
+    /// Where queries and attended image of the strip from query `r0` on go, which has place `place` in its group.
+    pub(super) fn queries_and_attended(&self, r0: usize, place: usize) -> (Panels, Panels) {
+        let s = self.common.s;
+        let own = |panel: PanelMut| Panels::new(panel.skip(place * STRIP * s.wide_channels()), STRIP * PANEL);
+        let saved = |panel| Panels::new(panel, s.pixels * PANEL).rows_from(r0);
         match self.image.saved {
             Some([queries, attended, _]) => (saved(queries), saved(attended)),
             None => (own(self.scratch.queries), own(self.scratch.attended)),
         }
     }
 
-    /// Where exponentials and largest scores are kept, if they are, and where reciprocal sums go, of the strip from query `r0` on.
-    fn statistics(&self, r0: usize) -> (Option<PanelMut>, Option<PanelMut>, PanelMut) {
-        let s = self.common.s;
+    /// Where statistics of the strip from query `r0` on go, which has place `place` in its group.
+    pub(super) fn statistics(&self, r0: usize, place: usize) -> Statistics {
+        let (s, scratch) = (self.common.s, self.scratch);
+        let [tops, scales, sums] = [scratch.tops, scratch.scales, scratch.sums].map(|part| part.from(place * STRIP));
         let Some([_, _, softmax]) = self.image.saved else {
-            return (None, None, self.scratch.scales);
+            return Statistics { kept: None, tops, scales, sums };
         };
-        let [tops, scales] = s.statistics(softmax).map(|panel| panel.from(r0));
+        let [saved_tops, scales] = s.statistics(softmax).map(|panel| panel.from(r0));
         if s.keeps_probabilities() {
-            (Some(softmax.rows_of(s.wide_pixels()).from(r0)), None, scales)
+            Statistics { kept: Some(softmax.rows_of(s.wide_pixels()).from(r0)), tops, scales, sums }
         } else {
-            (None, Some(tops), scales)
+            Statistics { kept: None, tops: saved_tops, scales, sums }
         }
     }
 

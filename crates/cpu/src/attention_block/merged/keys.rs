@@ -28,17 +28,37 @@ impl Keys {
         to: PanelMut,
         next: Next,
     ) {
-        let rest = s.pixels % PANEL;
-        let rest = if rest <= FEW { rest } else { 0 };
-        let whole = s.pixels - rest;
         debug_assert!(to.stride() >= s.wide_pixels());
+        // SAFETY: the caller's contract.
+        unsafe { self.products_with(isa, s, left, m, [0, s.pixels], to, next) }
+    }
+
+    /// The same with some pixels, from a whole panel on and up to another one or the last pixel.
+    ///
+    /// # Safety
+    /// As for [`Self::products`].
+    #[allow(clippy::too_many_arguments)] // two operands and where their product goes
+    pub(super) unsafe fn products_with(
+        &self,
+        isa: Isa,
+        s: &AttentionBlock,
+        left: Panels,
+        m: usize,
+        [first, end]: [usize; 2],
+        to: PanelMut,
+        next: Next,
+    ) {
+        let rest = (end - first) % PANEL;
+        let rest = if rest <= FEW { rest } else { 0 };
+        let whole = end - first - rest;
+        debug_assert!(first.is_multiple_of(PANEL) && (end.is_multiple_of(PANEL) || end == s.pixels));
         if whole > 0 {
-            let product = to.product(isa, [m, whole, s.c], left.left(m, s.c), self.columns);
+            let product = to.product(isa, [m, whole, s.c], left.left(m, s.c), self.columns.skip(first * s.c));
             // SAFETY: the caller's contract; the panels checked the sizes in debug builds.
             unsafe { run(isa, product.long(), next) };
         }
         if rest > 0 {
-            let (right, to) = (self.rows.rows_of(PANEL).from(whole), to.skip(whole));
+            let (right, to) = (self.rows.rows_of(PANEL).from(first + whole), to.skip(whole));
             debug_assert!(to.holds(m, rest) && right.rows_of(s.pixels * PANEL).holds(s.wide_channels() / PANEL, rest));
             let products = Few {
                 left: left.at(),

@@ -24,6 +24,11 @@ impl Panels {
         Self { rows: self.rows.from(r), ..self }
     }
 
+    /// From panel `i` on.
+    pub(super) fn panels_from(self, i: usize) -> Self {
+        Self { rows: self.rows.skip(i * self.panel), ..self }
+    }
+
     /// The first row of the first panel.
     pub(super) fn at(self) -> *mut f32 {
         self.rows.at(0)

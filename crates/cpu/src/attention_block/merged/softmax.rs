@@ -28,14 +28,12 @@ pub(super) struct Rows {
 static ONES: [f32; L] = [1.0; L];
 
 /// Rows that are worked on together, so that the sums of one are not waited for.
-const TOGETHER: usize = 4;
+pub(super) const TOGETHER: usize = 4;
 
 #[inline(always)]
 unsafe fn softmax_rows<S: Simd>(t: &Rows) {
     unsafe {
         let log = t.factor * (32.0 * std::f32::consts::LOG2_E);
-        let factor = S::splat(log);
-        let whole = t.keys / PANEL * PANEL;
         for r in (0..t.rows).step_by(TOGETHER) {
             let rows = (t.rows - r).min(TOGETHER);
             let mut tops = [0.0; TOGETHER];
@@ -44,35 +42,8 @@ unsafe fn softmax_rows<S: Simd>(t: &Rows) {
                 tops[i] = largest::<S>(t.p.add((r + i) * t.stride), t.keys);
             }
             for i in 0..rows {
-                let p = t.p.add((r + i) * t.stride);
-                let (keep, kept) = (!t.kept.is_null(), t.kept.wrapping_add((r + i) * t.wide));
-                let low = S::splat(-(tops[i] * log));
-                let mut parts = [S::zero(); 2];
-                for k in (0..whole).step_by(PANEL) {
-                    for half in 0..2 {
-                        let at = p.add(k + half * L);
-                        let e = S::exp2_of_32nds(S::fma(S::load(at), factor, low));
-                        S::store(at, e);
-                        if keep {
-                            S::store(kept.add(k + half * L), e);
-                        }
-                        parts[half] = S::add(parts[half], e);
-                    }
-                }
-                for half in 0..2 {
-                    let (at, n) = (whole + half * L, t.keys.saturating_sub(whole + half * L).min(L));
-                    if n > 0 {
-                        // The lanes behind the keys hold anything up to one, and are cleared.
-                        let x = S::min(S::zero(), S::fma(S::load_n(p.add(at), n), factor, low));
-                        let e = S::mul(S::exp2_of_32nds(x), S::load_n(ONES.as_ptr(), n));
-                        S::store(p.add(at), e);
-                        if keep {
-                            S::store(kept.add(at), e);
-                        }
-                        parts[half] = S::add(parts[half], e);
-                    }
-                }
-                sums[i] = S::add(parts[0], parts[1]);
+                let kept = if t.kept.is_null() { t.kept } else { t.kept.add((r + i) * t.wide) };
+                sums[i] = exponentials::<S>(t.p.add((r + i) * t.stride), kept, t.keys, log, tops[i]);
             }
             for i in 0..rows {
                 *t.scales.add(r + i) = 1.0 / S::hsum(sums[i]);
@@ -84,9 +55,44 @@ unsafe fn softmax_rows<S: Simd>(t: &Rows) {
     }
 }
 
+/// `2^(log (p - top) / 32)` of `keys` scores, in place and, unless that is null, to `kept`; sums of them.
+#[inline(always)]
+pub(super) unsafe fn exponentials<S: Simd>(p: *mut f32, kept: *mut f32, keys: usize, log: f32, top: f32) -> S::V {
+    unsafe {
+        let (factor, low, keep) = (S::splat(log), S::splat(-(top * log)), !kept.is_null());
+        let whole = keys / PANEL * PANEL;
+        let mut parts = [S::zero(); 2];
+        for k in (0..whole).step_by(PANEL) {
+            for half in 0..2 {
+                let at = p.add(k + half * L);
+                let e = S::exp2_of_32nds(S::fma(S::load(at), factor, low));
+                S::store(at, e);
+                if keep {
+                    S::store(kept.add(k + half * L), e);
+                }
+                parts[half] = S::add(parts[half], e);
+            }
+        }
+        for half in 0..2 {
+            let (at, n) = (whole + half * L, keys.saturating_sub(whole + half * L).min(L));
+            if n > 0 {
+                // The lanes behind the keys hold anything up to one, and are cleared.
+                let x = S::min(S::zero(), S::fma(S::load_n(p.add(at), n), factor, low));
+                let e = S::mul(S::exp2_of_32nds(x), S::load_n(ONES.as_ptr(), n));
+                S::store(p.add(at), e);
+                if keep {
+                    S::store(kept.add(at), e);
+                }
+                parts[half] = S::add(parts[half], e);
+            }
+        }
+        S::add(parts[0], parts[1])
+    }
+}
+
 /// The largest of `n` values; `n > 0`.
 #[inline(always)]
-unsafe fn largest<S: Simd>(p: *const f32, n: usize) -> f32 {
+pub(super) unsafe fn largest<S: Simd>(p: *const f32, n: usize) -> f32 {
     unsafe {
         if n < L {
             let mut top = *p;
