@@ -1,7 +1,7 @@
 //! The same bits by plain code and by what the processor has.
 
-use super::emulation;
 use super::tiles::Tiles;
+use super::{Lattice, Sizes, emulation};
 
 fn values(seed: u64, len: usize) -> Vec<f32> {
     let mut state = seed | 1;
@@ -94,20 +94,42 @@ fn a_step_is_a_product_of_matrices() {
     }
 }
 
-/// Groups of images that come one after the other give the gradients of f32, but for the rounding.
+/// Groups of images that come one after the other give the gradients that sums in f64 have, but for the rounding. By the functions of this
+/// module alone: the crate's own would be compiled once more for the tests, all of them.
 #[test]
 fn groups_of_images_are_as_right_as_one() {
-    use crate::{Conv2d, Precision, fresh};
-    for (n, stride) in [(5, 1), (7, 1), (6, 2)] {
-        let s = Conv2d { n, c: 160, k: 130, h: 5, w: 6, side: 3, stride, padding: [1; 4] };
-        let (x, dy) = (values(1, s.input_len()), values(2, s.output_len()));
-        let weight = values(3, s.weight_len());
-        let want = fresh::conv2d_backward(&s, &x, &dy, &weight, None, None);
-        let got = Precision::Bf16.with(|| fresh::conv2d_backward(&s, &x, &dy, &weight, None, None));
-        for (got, want) in got.iter().zip(&want) {
-            let squares = |x: &mut dyn Iterator<Item = f32>| x.map(|x| f64::from(x).powi(2)).sum::<f64>().sqrt();
-            let error = squares(&mut got.iter().zip(want).map(|(a, b)| a - b)) / squares(&mut want.iter().copied());
-            assert!(error > 1e-5 && error < 1e-2, "{s:?}: {error:e}");
+    for (n, stride) in [(5, 1_usize), (7, 1), (6, 2)] {
+        let (c, k, h, w) = (160, 130, 5_usize, 6_usize);
+        let (rows, columns) = (h.div_ceil(stride), w.div_ceil(stride));
+        let strided = (stride == 2).then(|| Lattice::of_stride_2([1, 1], (rows, columns)));
+        let s = Sizes { n, h, w, c: [c, 0], k, taps: 9, strided };
+        let (x, dy) = (values(1, n * c * h * w), values(2, n * k * rows * columns));
+        let weight = values(3, k * c * 9);
+        let (mut dx, mut dw) = (vec![0.0; x.len()], vec![0.0; weight.len()]);
+        super::backward(&s, [&x, &[]], &dy, &weight, [None; 2], Some([&mut dx, &mut []]), Some(&mut dw));
+
+        let (mut dx_sums, mut dw_sums) = (vec![0.0; x.len()], vec![0.0; weight.len()]);
+        for (image, row, column) in
+            (0..n * rows * columns).map(|i| (i / columns / rows, i / columns % rows, i % columns))
+        {
+            for (tap, y, x_at) in (0..9).map(|tap| (tap, row * stride + tap / 3, column * stride + tap % 3)) {
+                // The padding.
+                if y == 0 || y > h || x_at == 0 || x_at > w {
+                    continue;
+                }
+                for (to, from) in (0..k).flat_map(|to| (0..c).map(move |from| (to, from))) {
+                    let d = f64::from(dy[((image * k + to) * rows + row) * columns + column]);
+                    let (pixel, at) = (((image * c + from) * h + y - 1) * w + x_at - 1, (to * c + from) * 9 + tap);
+                    dx_sums[pixel] += d * f64::from(weight[at]);
+                    dw_sums[at] += d * f64::from(x[pixel]);
+                }
+            }
+        }
+        for (got, want) in [(dx, dx_sums), (dw, dw_sums)] {
+            let squares = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x.powi(2)).sum::<f64>().sqrt();
+            let errors = &mut got.iter().zip(&want).map(|(a, b)| f64::from(*a) - b);
+            let error = squares(errors) / squares(&mut want.iter().copied());
+            assert!(error > 1e-5 && error < 1e-2, "{n} images, stride {stride}: {error:e}");
         }
     }
 }
