@@ -23,6 +23,9 @@ const COMPILED: &str = "compile";
 /// longer calls do not notice.
 const COMPILE_BELOW: f64 = 0.1;
 
+/// Seconds of our call from which a cell has as few calls as tell something: what is set up at the first is little beside it.
+const LONG: f64 = 5.0;
+
 /// A network, and the most pixels of a batch that PyTorch has memory for on a machine with 24 GiB.
 #[derive(Clone, Copy, Debug)]
 struct Network {
@@ -142,14 +145,18 @@ fn check_sizes(bench: &Bench, peer: &mut Peer, networks: &[&str]) -> anyhow::Res
 /// Ours before and after PyTorch's variants, so that a slow minute does not take sides.
 fn measure(cell: &mut Cell, bench: &Bench, peer: &mut Peer, options: &Options) -> anyhow::Result<()> {
     let Cell { network, verb, batch, size, .. } = *cell;
-    let ours = |repetitions: usize| -> anyhow::Result<Vec<f64>> {
-        let [batch, size, repetitions] = [batch, size, repetitions as u64].map(|n| n.to_string());
-        let mut command = bench.ours([verb, network, "--batch", &batch, "--size", &size, "--warm-up", "1"]);
+    let ours = |warm_up: u64, repetitions: usize| -> anyhow::Result<Vec<f64>> {
+        let [batch, size, warm_up, repetitions] =
+            [batch, size, warm_up, repetitions as u64].map(|number| number.to_string());
+        let mut command = bench.ours([verb, network, "--batch", &batch, "--size", &size, "--warm-up", &warm_up]);
         Ok(read(command.args(["--repetitions", &repetitions]))?.numbers("seconds"))
     };
-    let about = median(&ours(1)?);
+    // Two calls, of which the second is like those that follow.
+    let first = ours(0, 2)?[1..].to_vec();
+    let about = median(&first);
     let repetitions = repetitions(about);
-    let mut all = ours(repetitions)?;
+    let is_long = about > LONG;
+    let mut all = if is_long { first } else { ours(1, repetitions)? };
     let compiled = (!options.quick && about < COMPILE_BELOW).then_some(COMPILED);
     let mut theirs = Vec::new();
     for variant in EAGER.into_iter().chain(compiled) {
@@ -157,7 +164,7 @@ fn measure(cell: &mut Cell, bench: &Bench, peer: &mut Peer, options: &Options) -
         let seconds = peer.ask(&format!("{verb} {} {batch} {size} {variant} {repetitions}", dir.display()))?;
         theirs.push((variant, median(&seconds)));
     }
-    all.extend(ours(repetitions)?);
+    all.extend(ours(u64::from(!is_long), repetitions)?);
     cell.seconds = [(OURS, median(&all))].into_iter().chain(theirs).collect();
     let ratio = cell.ratio().unwrap_or(f64::NAN);
     eprintln!("{}, {batch} of {size}×{size}: {:?}, best/ours {ratio:.2}", cell.name(), cell.seconds);
