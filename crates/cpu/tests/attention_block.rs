@@ -208,6 +208,9 @@ fn attention_blocks_of_many_pixels_are_right() {
     check(AttentionBlock { heads: 2, d: 4, pixels: 1057, ..many }, true);
     // Keys some at a time, the last of them a panel and two more.
     check(AttentionBlock { c: 36, d: 40, pixels: 4130, ..many }, true);
+    // The fewest pixels of which it does, in several images; and a channel more than a panel has, with a pixel more than whole panels.
+    check(AttentionBlock { n: 2, c: 4, d: 5, pixels: 4096, ..many }, true);
+    check(AttentionBlock { c: 33, d: 33, groups: 3, pixels: 4097, ..many }, false);
 }
 
 proptest! {

@@ -21,10 +21,10 @@ pub(super) struct Scratch {
     normed: PanelMut,
     /// The normalised image: channels in panels of pixels, `[pixels / 32][c][32]`, and pixels in panels of channels,
     /// `[c / 32][pixels][32]`.
-    pub(super) columns: PanelMut,
+    columns: PanelMut,
     pub(super) rows: PanelMut,
     /// The output of these queries, `[queries][c rounded up to 32]`.
-    pub(super) out: PanelMut,
+    out: PanelMut,
     /// Queries and attended image of the strips of a group where they are not saved, `[strips][c / 32][strip][32]`.
     queries: PanelMut,
     attended: PanelMut,
@@ -83,7 +83,7 @@ pub(super) struct Share<'a> {
     pub(super) common: &'a Common<'a>,
     /// Strips, from and up to, and their queries.
     pub(super) strips: (usize, usize),
-    pub(super) queries: (usize, usize),
+    queries: (usize, usize),
     pub(super) scratch: Scratch,
 }
 
@@ -136,15 +136,14 @@ impl Share<'_> {
     /// # Safety
     /// The image must be normalised, and nobody else may touch what is saved of these queries.
     unsafe fn strip(&self, i: usize) {
-        let Common { isa, s, ref packed, .. } = *self.common;
+        let Common { isa, s, .. } = *self.common;
         let Scratch { p, rows, .. } = self.scratch;
-        let (c, pixels, c_wide, wide) = (s.c, s.pixels, s.wide_channels(), s.wide_pixels());
+        let (pixels, c_wide, wide) = (s.pixels, s.wide_channels(), s.wide_pixels());
         let (r0, r1) = strip(s, i);
         let (m, part) = (r1 - r0, [i - self.strips.0, self.strips.1 - self.strips.0]);
         let (queries, attended) = self.queries_and_attended(r0, 0);
         let Statistics { kept, tops, scales, .. } = self.statistics(r0, 0);
         let next = self.image.next.map(|at| ahead(at, s.image(), part));
-        let keys = Keys { columns: self.scratch.columns.read(), rows: rows.read() };
         let scores = Rows {
             p: p.at(0),
             stride: p.stride(),
@@ -161,17 +160,19 @@ impl Share<'_> {
         unsafe {
             self.to_queries(i, 0, next[0]);
             let next_kept = kept.map_or(NOTHING, |kept| (kept.at(0).cast_const(), m * wide));
-            keys.products(isa, s, queries, m, p, next_kept);
+            self.keys().products(isa, s, queries, m, p, next_kept);
             softmax(isa, &scores);
 
             let (left, next_saved) = (p.read().left(m, pixels), self.next_saved(part));
             let placed = attended.long_product(isa, [m, c_wide, pixels], left, rows.read(), next_saved);
             multiply_placed(isa, &Placed { row_factor: scales.at(0), ..placed });
-
-            let to = self.scratch.out.from(r0 - self.queries.0);
-            let to_out = to.product(isa, [m, c_wide, c], attended.left(m, c), packed.panels()[1]);
-            run(isa, Product { column_bias: packed.bias()[1], ..to_out }, next[1]);
+            self.to_output(i, 0, next[1]);
         }
+    }
+
+    /// The normalised image as keys and values.
+    pub(super) fn keys(&self) -> Keys {
+        Keys { columns: self.scratch.columns.read(), rows: self.scratch.rows.read() }
     }
 
     /// The queries of strip `i`, which has place `place` in its group; meanwhile asks for `next`.
@@ -187,6 +188,20 @@ impl Share<'_> {
         product.product.column_bias = packed.bias()[0];
         // SAFETY: the caller's contract; as above.
         unsafe { multiply_placed(isa, &product) }
+    }
+
+    /// The output of strip `i`, which has place `place` in its group; meanwhile asks for `next`.
+    ///
+    /// # Safety
+    /// As for [`Self::strip`]; what it attends to must be there.
+    pub(super) unsafe fn to_output(&self, i: usize, place: usize, next: Next) {
+        let Common { isa, s, ref packed, .. } = *self.common;
+        let (r0, r1) = strip(s, i);
+        let (m, (_, attended)) = (r1 - r0, self.queries_and_attended(r0, place));
+        let to = self.scratch.out.from(r0 - self.queries.0);
+        let product = to.product(isa, [m, s.wide_channels(), s.c], attended.left(m, s.c), packed.panels()[1]);
+        // SAFETY: the caller's contract; as above.
+        unsafe { run(isa, Product { column_bias: packed.bias()[1], ..product }, next) }
     }
 
     /// Where queries and attended image of the strip from query `r0` on go, which has place `place` in its group.

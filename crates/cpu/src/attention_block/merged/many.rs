@@ -4,11 +4,10 @@
 use super::super::AttentionBlock;
 use super::super::forward::Common;
 use super::forward::{Share, Statistics};
-use super::keys::Keys;
 use super::online::{Online, State, Whole, online, whole};
-use super::panels::{NOTHING, run};
+use super::panels::NOTHING;
 use super::strips::strip;
-use crate::gemm::{PANEL, Product, multiply_placed};
+use crate::gemm::{PANEL, multiply_placed};
 
 /// Pixels from which images are so computed: where it begins to pay with 64 channels. The bits depend on it.
 const MANY: usize = 4096;
@@ -36,13 +35,14 @@ impl Share<'_> {
     /// The image must be normalised, and nobody else may touch what is saved of these queries.
     pub(super) unsafe fn many(&self) {
         let s = self.common.s;
+        let step = keys(s);
         for group in (self.strips.0..self.strips.1).step_by(GROUP) {
             let strips = group..(group + GROUP).min(self.strips.1);
             // SAFETY: the caller's contract; queries come before their scores, and the output after the last of them.
             unsafe {
                 strips.clone().for_each(|i| self.to_queries(i, i - group, NOTHING));
-                for first in (0..s.pixels).step_by(keys(s)) {
-                    let end = (first + keys(s)).min(s.pixels);
+                for first in (0..s.pixels).step_by(step) {
+                    let end = (first + step).min(s.pixels);
                     strips.clone().for_each(|i| self.attend(i, i - group, [first, end]));
                 }
                 strips.for_each(|i| self.finish(i, i - group));
@@ -60,7 +60,6 @@ impl Share<'_> {
         let (r0, r1) = strip(s, i);
         let m = r1 - r0;
         let (queries, attended) = self.queries_and_attended(r0, place);
-        let all = Keys { columns: self.scratch.columns.read(), rows: rows.read() };
         for first in (first..end).step_by(KEYS) {
             let keys = (end - first).min(KEYS);
             let scores = Online {
@@ -75,7 +74,7 @@ impl Share<'_> {
             // SAFETY: the caller's contract. There are `m` rows of queries, of sums and of what is attended to, as the panels check in debug
             // builds, and of `KEYS` scores.
             unsafe {
-                all.products_with(isa, s, queries, m, [first, first + keys], p, NOTHING);
+                self.keys().products_with(isa, s, queries, m, [first, first + keys], p, NOTHING);
                 online(isa, &scores);
                 for panel in 0..s.wide_channels() / PANEL {
                     let values = rows.read().skip((panel * s.pixels + first) * PANEL);
@@ -95,17 +94,13 @@ impl Share<'_> {
     /// # Safety
     /// As for [`Self::many`]; all that it attends to must be there.
     unsafe fn finish(&self, i: usize, place: usize) {
-        let Common { isa, s, ref packed, .. } = *self.common;
-        let (r0, r1) = strip(s, i);
-        let m = r1 - r0;
-        let (_, attended) = self.queries_and_attended(r0, place);
+        let (r0, r1) = strip(self.common.s, i);
         let Statistics { scales, .. } = self.statistics(r0, place);
-        let to = self.scratch.out.from(r0 - self.queries.0);
-        let to_out = to.product(isa, [m, s.wide_channels(), s.c], attended.left(m, s.c), packed.panels()[1]);
+        let all = Whole { state: self.state(r0, place), rows: r1 - r0, scales: scales.at(0) };
         // SAFETY: the caller's contract; as above.
         unsafe {
-            whole(isa, &Whole { state: self.state(r0, place), rows: m, scales: scales.at(0) });
-            run(isa, Product { column_bias: packed.bias()[1], ..to_out }, NOTHING);
+            whole(self.common.isa, &all);
+            self.to_output(i, place, NOTHING);
         }
     }
 
